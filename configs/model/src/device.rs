@@ -1,0 +1,49 @@
+//! Interrupts and virtual devices of a partition.
+
+use crate::ids::{IntId, Ipa};
+
+/// How an interrupt line signals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trigger {
+    /// Level-sensitive: asserted until the device is served.
+    Level,
+    /// Edge-triggered: one pulse, one interrupt.
+    Edge,
+}
+
+/// A physical interrupt that a partition owns. Its number is the same inside and outside, as on the bare board.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PassedInterrupt {
+    /// Its number, an SPI.
+    pub intid: IntId,
+    /// How its line signals.
+    pub trigger: Trigger,
+}
+
+/// The emulated PL011 of a partition (Arm DDI 0183G).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VirtualUart {
+    /// Base of its one 4 KiB page.
+    pub base: Ipa,
+    /// Its interrupt, level-sensitive.
+    pub intid: IntId,
+}
+
+/// The interrupt controller that a partition sees: the same architecture version and addresses as on its board.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VirtualGic {
+    /// GICv2: the distributor is emulated; the CPU interface page is the hardware's virtual one, mapped in stage 2.
+    V2 {
+        /// Base of the emulated distributor, 4 KiB.
+        distributor: Ipa,
+    },
+    /// GICv3: distributor and redistributors are emulated; the CPU interface is in system registers.
+    V3 {
+        /// Base of the emulated distributor, 64 KiB.
+        distributor: Ipa,
+        /// Base of the emulated redistributors: one pair of 64 KiB frames per virtual CPU, `stride` apart.
+        redistributors: Ipa,
+        /// Distance between redistributors in bytes: at least 128 KiB.
+        stride: u64,
+    },
+}

@@ -1,0 +1,20 @@
+//! The vocabulary that the configuration compiler and the hypervisor share.
+//!
+//! A [`System`](system::System) is what is left of a TOML file and a device tree after every check has passed: plain `'static` data
+//! with no pointer to anything that can change. The compiler writes it as Rust source, the image is linked with it, and the
+//! hypervisor sizes every container from it.
+//!
+//! Principles:
+//! - types only, with the invariants that a type can carry; checks live in the compiler, behaviour in `hv`;
+//! - addresses, interrupts and CPUs are newtypes, so that an intermediate physical address never stands where a physical one must;
+//! - everything can be built in a `const`.
+#![no_std]
+
+pub mod board;
+pub mod device;
+pub mod ids;
+pub mod memory;
+pub mod partition;
+pub mod system;
+
+pub use ids::{IntId, Ipa, Mpidr, Pa, PartitionId, PcpuId, StreamId, Va, VcpuId, Vmid};

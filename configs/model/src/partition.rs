@@ -1,0 +1,71 @@
+//! One partition, ready to run.
+
+use crate::device::{PassedInterrupt, VirtualGic, VirtualUart};
+use crate::ids::{Ipa, Mpidr, PcpuId, Vmid};
+use crate::memory::Mapping;
+
+/// An isolated guest and everything that it owns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Partition {
+    /// Its name in the system file: 1 to 15 characters of `[a-z0-9-]`, unique.
+    pub name: &'static str,
+    /// Tag of its translations, unique, never 0.
+    pub vmid: Vmid,
+    /// Its virtual CPUs; the first one boots.
+    pub vcpus: &'static [Vcpu],
+    /// Its memory and passed-through registers, sorted by IPA, without overlap.
+    pub memory: &'static [Mapping],
+    /// What is copied into its memory at each start.
+    pub segments: &'static [Segment],
+    /// Where its first virtual CPU starts.
+    pub entry: Ipa,
+    /// Its device tree, passed in x0.
+    pub device_tree: Ipa,
+    /// Physical interrupts that it owns, sorted by number.
+    pub interrupts: &'static [PassedInterrupt],
+    /// The interrupt controller that it sees.
+    pub gic: VirtualGic,
+    /// How many SPIs its virtual distributor has: a multiple of 32, at most 960.
+    pub spis: u16,
+    /// Its emulated serial port, if its console is virtual.
+    pub console: Option<VirtualUart>,
+    /// What happens when it does what it may not.
+    pub on_fault: FaultPolicy,
+    /// Whether its SMCs that Bulkhead does not implement itself may reach the firmware.
+    pub firmware_calls: bool,
+}
+
+/// A virtual CPU and where it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Vcpu {
+    /// The physical CPU that runs it.
+    pub pcpu: PcpuId,
+    /// Affinity that the guest reads in `MPIDR_EL1`.
+    pub mpidr: Mpidr,
+}
+
+/// Bytes of the payload that are copied into a partition at each start, or zeros.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// First byte in the partition.
+    pub ipa: Ipa,
+    /// Offset of the first byte from the start of the payload.
+    pub offset: u64,
+    /// How many bytes are copied.
+    pub size: u64,
+    /// How many zero bytes follow them (an ELF segment's .bss).
+    pub zeros: u64,
+}
+
+/// The answer to a fault that a partition causes: an access to what it does not own, or a jump out of its memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FaultPolicy {
+    /// The guest gets the error that its architecture defines (an external abort) and goes on.
+    Inject,
+    /// The partition is stopped; its resources stay its own.
+    Stop,
+    /// The partition is started again from its image.
+    Restart,
+    /// The whole system goes to its end state.
+    StopSystem,
+}

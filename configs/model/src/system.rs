@@ -1,0 +1,101 @@
+//! One system: everything an image is linked with.
+
+use crate::board::Board;
+use crate::ids::{Mpidr, PcpuId};
+use crate::partition::Partition;
+
+/// A whole system, checked and placed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct System {
+    /// Its name in the system file.
+    pub name: &'static str,
+    /// The board it was built for.
+    pub board: Board,
+    /// Physical CPUs that it uses, in the order of their indices on the board. The others stay parked.
+    pub pcpus: &'static [Pcpu],
+    /// Pools of CPUs.
+    pub pools: &'static [Pool],
+    /// Partitions, in the order of the system file.
+    pub partitions: &'static [Partition],
+    /// Width of every partition's address space in bits: 32 to 48.
+    pub ipa_bits: u8,
+    /// Pages of 4 KiB that all stage-2 tables together need, roots included.
+    pub stage2_pages: usize,
+    /// Length of the payload that is packed behind the image, in bytes.
+    pub payload_size: u64,
+    /// What happens when every partition has stopped.
+    pub end: EndState,
+}
+
+/// A physical CPU that the system uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pcpu {
+    /// Its affinity, the `reg` of its node in the device tree.
+    pub mpidr: Mpidr,
+}
+
+/// A set of physical CPUs under one scheduling policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pool {
+    /// Its name in the system file.
+    pub name: &'static str,
+    /// How its CPUs are shared.
+    pub policy: Policy,
+    /// Its CPUs; no CPU is in two pools.
+    pub pcpus: &'static [PcpuId],
+}
+
+/// A scheduling policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Policy {
+    /// One virtual CPU owns one physical CPU; no scheduler runs and WFI is not trapped.
+    Dedicated,
+}
+
+/// What the machine does when nothing is left to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndState {
+    /// Firmware turns the machine off (PSCI SYSTEM_OFF).
+    PowerOff,
+    /// Firmware resets the machine (PSCI SYSTEM_RESET).
+    Reset,
+    /// All CPUs wait for ever; the console stays readable.
+    Halt,
+}
+
+impl System {
+    /// The largest number of virtual CPUs in one partition.
+    pub const fn most_vcpus(&self) -> usize {
+        let mut most = 0;
+        let mut i = 0;
+        while i < self.partitions.len() {
+            if self.partitions[i].vcpus.len() > most {
+                most = self.partitions[i].vcpus.len();
+            }
+            i += 1;
+        }
+        most
+    }
+
+    /// All virtual CPUs of the system.
+    pub const fn total_vcpus(&self) -> usize {
+        let mut sum = 0;
+        let mut i = 0;
+        while i < self.partitions.len() {
+            sum += self.partitions[i].vcpus.len();
+            i += 1;
+        }
+        sum
+    }
+
+    /// All virtual SPIs of the system.
+    pub const fn total_spis(&self) -> usize {
+        let mut sum = 0;
+        let mut i = 0;
+        while i < self.partitions.len() {
+            sum += self.partitions[i].spis as usize;
+            i += 1;
+        }
+        sum
+    }
+}

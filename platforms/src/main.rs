@@ -1,0 +1,2 @@
+//! platforms
+fn main() {}
