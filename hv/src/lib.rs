@@ -1,1 +1,35 @@
-//! hv
+//! The core of Bulkhead: partitions, virtual CPUs, exits, faults, consoles.
+//!
+//! # Principles
+//! - Nothing is created, moved or allocated after boot; every container is sized by the [`System`](model::system::System).
+//! - What a guest says is an allegation until it is checked. No guest input can panic, loop without bound, or hold up another partition.
+//! - What decides is a pure state machine, tested on the host; what touches hardware is thin, behind [`machine`] and the `gic` crate's traits.
+//! - Each pCPU runs one exit at a time, with interrupts masked, on a stack that is empty when the exit begins.
+//!
+//! # Limits
+//! - Pools are `dedicated`: one virtual CPU owns one pCPU. At most 8 virtual CPUs in a partition.
+//! - Guests run at AArch64 EL1, 64-bit kernels; 32-bit programs run where the CPU has AArch32 at EL0.
+#![cfg_attr(not(test), no_std)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
+
+pub mod arch;
+pub mod console;
+pub mod event;
+pub mod exit;
+pub mod machine;
+pub mod memory;
+pub mod partition;
+pub mod power;
+pub mod report;
+pub mod sync;
+pub mod terminal;
+pub mod uart;
+pub mod vcpu;

@@ -1,2 +1,30 @@
-//! platforms
-fn main() {}
+//! The image: the core, the drivers and one [`SYSTEM`], put together and brought up.
+//!
+//! Boot goes from the first instruction (hv `arch/aarch64/boot.rs`) through [`boot`] to one endless series of exits on each pCPU:
+//! the boot CPU builds the hypervisor's map, compares the board with what the image was built for, builds every partition's translation,
+//! starts the other CPUs, and then does what each of them does: configures its EL2 and runs its virtual CPU.
+#![no_std]
+#![no_main]
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod bring_up;
+mod early;
+mod epitaph;
+mod interrupts;
+mod log;
+mod machine;
+mod map;
+mod start;
+mod storage;
+
+/// The system that this image is linked with, as the configuration compiler wrote it.
+mod table {
+    include!(env!("BULKHEAD_SYSTEM"));
+}
+
+pub(crate) use table::SYSTEM;

@@ -1,2 +1,173 @@
-//! xtask
-fn main() {}
+//! Bulkhead's one command line: `cargo xtask <verb>`.
+//!
+//! Each verb is a file. They share the [`toolchain`] that builds for the boards, the [`resources`] that the configuration compiler
+//! asks for, and the [`build`] pipeline from a TOML file to one bootable image.
+
+mod build;
+mod check;
+mod command;
+mod demo;
+mod image;
+mod resources;
+mod run;
+mod setup;
+mod source_lines;
+mod stats;
+mod steps;
+mod test;
+mod toolchain;
+mod workspace;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use steps::{Detail, Steps};
+use workspace::Workspace;
+
+/// Builds, runs and checks Bulkhead systems.
+#[derive(Parser)]
+#[command(name = "cargo xtask", version, arg_required_else_help = true)]
+struct Arguments {
+    /// Fetch and install nothing; use what is there.
+    #[arg(long, global = true)]
+    offline: bool,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Install and fetch what is missing: Rust for the boards, QEMU, guest kernels.
+    Setup,
+    /// Check a system file and print diagnostics, or a summary when it is right.
+    Check {
+        /// The system file.
+        system: PathBuf,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Build a system: image, ELF, guest device trees, report.
+    Build {
+        /// The system file.
+        system: PathBuf,
+    },
+    /// Build a system and start it in QEMU.
+    Run(RunArguments),
+    /// Boot Linux beside a real-time guest and a hostile one, and end with a summary.
+    Demo {
+        /// Which board to take.
+        #[arg(long, default_value = "qemu-virt-gicv3")]
+        board: String,
+        /// Seconds after which the demo gives up.
+        #[arg(long, default_value_t = 300)]
+        timeout: u64,
+        /// Folder for the logs.
+        #[arg(long)]
+        logs: Option<PathBuf>,
+    },
+    /// Run host tests and QEMU system tests.
+    Test {
+        /// Only tests whose name or tag contains this.
+        filter: Option<String>,
+        /// List the system tests instead of running them.
+        #[arg(long)]
+        list: bool,
+    },
+    /// Explain a diagnostic code, for example BH0104.
+    Explain {
+        /// The code.
+        code: String,
+    },
+    /// Write a system's report and say where it is.
+    Report {
+        /// The system file.
+        system: PathBuf,
+        /// Print the report as JSON instead.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the image's size, its lines of code and its unsafe blocks.
+    Stats {
+        /// The system whose image is measured.
+        #[arg(default_value = "configs/qemu-virt-gicv3/demo.toml")]
+        system: PathBuf,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Args)]
+struct RunArguments {
+    /// The system file.
+    system: PathBuf,
+    /// End with status 0 as soon as this regular expression matches what any source prints.
+    #[arg(long, value_name = "REGEX")]
+    until: Option<String>,
+    /// End with status 2 after this many seconds.
+    #[arg(long, value_name = "SECONDS")]
+    timeout: Option<u64>,
+    /// Folder for one log per partition, `hv.log` and the raw `console.log`.
+    #[arg(long, value_name = "DIR")]
+    logs: Option<PathBuf>,
+    /// Count instructions: one instruction is one nanosecond of virtual time.
+    #[arg(long)]
+    icount: bool,
+    /// Another CPU model than the board's.
+    #[arg(long, value_name = "MODEL")]
+    cpu: Option<String>,
+    /// More arguments for QEMU; they come last, so they win.
+    #[arg(last = true)]
+    extra: Vec<String>,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    // Every wait ends at Ctrl-C, SIGTERM and SIGHUP, and takes its QEMU with it. Where no handler can be set the default applies.
+    let _ = ctrlc::set_handler(qemu::session::interrupt);
+    match dispatch(arguments) {
+        Ok(status) => ExitCode::from(status),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(arguments: Arguments) -> anyhow::Result<u8> {
+    let workspace = Workspace::find()?;
+    let offline = arguments.offline;
+    let steps = Steps::new(Detail::Changes);
+    let builder = build::Builder::new(workspace.clone(), steps, offline)?;
+    match arguments.verb {
+        Verb::Setup => setup::run(Steps::new(Detail::Everything), offline).map(|()| 0),
+        Verb::Check { system, json } => check::check(&builder, &system, json),
+        Verb::Build { system } => check::build(&builder, &system),
+        Verb::Run(run) => run::run(
+            &builder,
+            &run::Request {
+                system: run.system,
+                until: run.until,
+                timeout: run.timeout.map(Duration::from_secs),
+                logs: run.logs,
+                icount: run.icount,
+                cpu: run.cpu,
+                extra: run.extra,
+            },
+        ),
+        Verb::Demo {
+            board,
+            timeout,
+            logs,
+        } => demo::run(&builder, &board, Duration::from_secs(timeout), logs),
+        Verb::Test { list: true, filter } => test::list(filter.as_deref()),
+        Verb::Test { filter, .. } => test::run(&builder, filter.as_deref()),
+        Verb::Explain { code } => check::explain(&code),
+        Verb::Report { system, json } => check::report(&builder, &system, json),
+        Verb::Stats { system, json } => stats::run(&builder, &system, json),
+    }
+}

@@ -1,1 +1,180 @@
-//! compiler
+//! The configuration compiler: a system file and a board's device tree in, everything that an image is linked with out.
+//!
+//! ```text
+//! system file ── raw ──┐
+//! board.toml ─ board ──┼─ resolve ─ check ─ system ─ plan ─ emit ── table, payload, guest trees, report
+//! device tree ─────────┘
+//! ```
+//!
+//! - `raw` is what the text says, each word with its place; `resolve` finds what its names stand for; `check` applies the rules, one
+//!   a file; `system` is what is left when all of them pass; `plan` finds a place for everything; `emit` writes it down.
+//! - Every fault that can be seen is reported in one run, with file, line, column, code and fix. On an error nothing comes out.
+//! - The same inputs give the same bytes.
+//! - All inputs are hostile: whatever they hold, the answer is a result or a finding, never a panic.
+//!
+//! Limits: the policy `dedicated`; PL011 consoles; devices that need no clock, reset or power provider beyond fixed clocks.
+
+mod board;
+mod check;
+mod codes;
+mod devicetree;
+mod diagnostics;
+mod emit;
+mod guest_gic;
+mod image;
+mod layout;
+mod nearest;
+mod payload;
+mod place;
+mod plan;
+mod range;
+mod raw;
+mod resolve;
+mod resources;
+mod stage2;
+mod summary;
+mod system;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+pub use board::{BoardToml, QemuMachine, TreeSource, read_board_toml};
+pub use codes::{Code, codes, explain};
+pub use diagnostics::{Diagnostic, Diagnostics, Location, Severity, SourceText};
+pub use emit::{
+    DeviceEntry, InterruptEntry, MappingEntry, PartitionEntry, PoolEntry, RangeEntry, Report,
+    SegmentEntry, VcpuEntry,
+};
+pub use resources::{BoardFiles, ResourceError, Resources, Source};
+pub use summary::Summary;
+
+use check::Context;
+use plan::{Plan, plan};
+use resolve::Resolver;
+use system::{Console, System};
+
+/// A compiled system: all that the image, the runner and the reader need.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    /// The system's name.
+    pub system_name: String,
+    /// The board's name.
+    pub board_name: String,
+    /// Rust source with `pub const SYSTEM: model::system::System`.
+    pub table: String,
+    /// The blob that is packed behind the image.
+    pub payload: Vec<u8>,
+    /// For each partition its name and its device tree in the flattened format.
+    pub guest_trees: Vec<(String, Vec<u8>)>,
+    /// Who owns what.
+    pub report: Report,
+    /// Board indices of the physical CPUs that the system uses, ascending.
+    pub pcpus: Vec<usize>,
+    /// What a runner must know of the partitions.
+    pub partitions: Vec<PartitionInfo>,
+    /// The QEMU machine that is this board, if there is one.
+    pub qemu: Option<QemuMachine>,
+    /// Findings that did not stop the build.
+    pub warnings: Diagnostics,
+}
+
+/// What a runner must know of a partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartitionInfo {
+    /// Its name.
+    pub name: String,
+    /// How many virtual CPUs it has.
+    pub vcpus: usize,
+    /// Its memory in bytes.
+    pub memory_bytes: u64,
+    /// True when it has a virtual console, multiplexed on the hypervisor's.
+    pub console: bool,
+}
+
+/// Compiles a system file.
+///
+/// # Errors
+/// Everything that is wrong with the system file, its board and its images, all at once. Warnings are among them then.
+pub fn compile(system_file: &Path, resources: &dyn Resources) -> Result<Compiled, Diagnostics> {
+    let (plan, warnings) = prepare(system_file, resources)?;
+    let system = &plan.system;
+    let info = system.partitions.iter().map(|partition| PartitionInfo {
+        name: partition.name.clone(),
+        vcpus: partition.cpus.len(),
+        memory_bytes: partition.memory.size,
+        console: partition.console == Console::Virtual,
+    });
+    let trees = system.partitions.iter().zip(&plan.partitions);
+    Ok(Compiled {
+        system_name: system.name.clone(),
+        board_name: system.board.name.clone(),
+        table: emit::table(&plan),
+        payload: plan.payload.build(),
+        guest_trees: trees
+            .map(|(partition, planned)| (partition.name.clone(), planned.tree.to_vec()))
+            .collect(),
+        report: emit::report(&plan, &warnings),
+        pcpus: system.cpus(),
+        partitions: info.collect(),
+        qemu: system.board.qemu.clone(),
+        warnings,
+    })
+}
+
+/// Applies every check of [`compile`], images included, and builds nothing.
+///
+/// # Errors
+/// The same as [`compile`].
+pub fn check(system_file: &Path, resources: &dyn Resources) -> Result<Summary, Diagnostics> {
+    let (plan, warnings) = prepare(system_file, resources)?;
+    Ok(Summary::new(emit::report(&plan, &warnings)))
+}
+
+/// Everything up to the point where bytes are written. The findings that come with a plan are warnings.
+fn prepare(
+    system_file: &Path,
+    resources: &dyn Resources,
+) -> Result<(Plan, Diagnostics), Diagnostics> {
+    let text = std::fs::read_to_string(system_file).map_err(|error| {
+        Diagnostic::error(
+            codes::UNREADABLE,
+            format!("{} cannot be read: {error}", system_file.display()),
+        )
+        .help("give the path of a system file, like `configs/qemu-virt-gicv3/demo.toml`")
+    })?;
+    let source = SourceText::new(system_file, text);
+    let mut findings = Diagnostics::default();
+    let raw = raw::system::read(&source, &mut findings);
+    let resolver = Resolver {
+        source: &source,
+        resources,
+        folder: system_file.parent().unwrap_or(Path::new(".")),
+    };
+    let board = resolver.board(&raw, &mut findings);
+    let resolved = resolver.partitions(&raw, board.as_ref(), &mut findings);
+    let context = Context {
+        source: &source,
+        system: &raw,
+        board: board.as_ref(),
+        resolved: &resolved,
+    };
+    check::check(&context, &mut findings);
+    findings.sort();
+    let checked = board
+        .filter(|_| !findings.has_errors())
+        .and_then(|board| System::new(&raw, board, resolved));
+    let Some(system) = checked else {
+        return Err(findings);
+    };
+    match plan(system, &source) {
+        Ok(plan) => Ok((plan, findings)),
+        Err(more) => {
+            findings.extend(more);
+            findings.sort();
+            Err(findings)
+        }
+    }
+}

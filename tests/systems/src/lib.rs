@@ -1,1 +1,20 @@
-//! systems
+//! System tests: whole systems, built as a user builds them and booted in QEMU.
+//!
+//! A [`Test`](registry::Test) has a name, tags, what it needs, and a body that gets a [`Bench`](bench::Bench): a scratch folder, a
+//! log folder, a deadline, and the means to build and start systems. The [`harness`] runs tests side by side, at most
+//! [`AT_ONCE`](harness::AT_ONCE) at a time, and keeps the logs of those that fail.
+//!
+//! How a system is built is not known here: the command line hands in a [`Workshop`](bench::Workshop).
+
+pub mod bench;
+pub mod harness;
+pub mod registry;
+pub mod system_file;
+
+mod command_line;
+mod cpu_models;
+mod demo;
+mod guests;
+mod linux;
+mod partitions;
+mod wrong_board;

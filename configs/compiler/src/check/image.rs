@@ -1,0 +1,29 @@
+//! Each image fits the memory of its partition.
+
+use super::Context;
+use crate::diagnostics::{Diagnostic, Diagnostics};
+use crate::layout::lay_out;
+
+pub(super) fn check(context: &Context<'_>, findings: &mut Diagnostics) {
+    for (partition, resolved) in context.partitions() {
+        let (Some(image), Some(raw), Some(size)) =
+            (&resolved.image, &partition.image, &partition.memory)
+        else {
+            continue;
+        };
+        let Some(memory) = context.memory(*size.get_ref()) else {
+            continue;
+        };
+        if let Err(error) = lay_out(&image.image, image.initrd.as_ref(), memory) {
+            findings.push(
+                Diagnostic::error(
+                    error.code(),
+                    format!("{} cannot hold its image: {error}", partition.title()),
+                )
+                .at(context.source, raw.get_ref().main().span())
+                .note(format!("the partition sees its memory at {memory}"))
+                .help(error.help()),
+            );
+        }
+    }
+}

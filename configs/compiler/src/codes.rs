@@ -1,0 +1,177 @@
+//! Every code that a finding can carry, with its explanation. A code is never reused for another meaning.
+
+use std::fmt::{self, Display};
+
+use serde::Serialize;
+
+/// The code of a finding: `BH` and four digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(transparent)]
+pub struct Code(&'static str);
+
+impl Code {
+    /// The code as text.
+    pub const fn as_str(self) -> &'static str {
+        self.0
+    }
+}
+
+impl Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+/// Declares a constant per code and the table of all of them.
+macro_rules! codes {
+    ($($name:ident = $code:literal, $title:literal, $text:literal;)*) => {
+        $(#[doc = $title] pub const $name: Code = Code($code);)*
+        /// (code, title, explanation).
+        const ALL: &[(&str, &str, &str)] = &[$(($code, $title, $text)),*];
+    };
+}
+
+codes! {
+    UNREADABLE = "BH0100", "file cannot be read",
+        "The system file could not be read, or is not UTF-8 text. Check the path that was given on the command line.";
+    SYNTAX = "BH0101", "not TOML",
+        "The text is not TOML 1.0. The marked place is where reading stopped making sense; the cause is there or just before: a missing quote, bracket or comma.";
+    UNKNOWN_FIELD = "BH0102", "unknown field",
+        "Fields are never ignored: a misspelt field would silently mean its default. The nearest known name is offered.";
+    MISSING_FIELD = "BH0103", "missing field",
+        "A field that has no default is missing. Sizes in particular are always written out.";
+    WRONG_TYPE = "BH0104", "wrong type",
+        "The field is there but holds another kind of value. Sizes and addresses are strings with a unit or in hexadecimal.";
+    BAD_SIZE = "BH0105", "not a size or address",
+        "A size is a number with a unit in one string (\"64KiB\", \"256MiB\", \"2GiB\"), or bytes in hexadecimal (\"0x1000\"). An address is a hexadecimal string. A bare number is refused, because nobody can see its unit.";
+    ZERO_SIZE = "BH0106", "size is zero",
+        "A size of zero is always a mistake; it is refused rather than given a meaning.";
+    UNKNOWN_VALUE = "BH0107", "value is none of the known ones",
+        "The field takes one of a few words. The nearest is offered.";
+    OUT_OF_RANGE = "BH0108", "number out of range",
+        "The number is negative or larger than anything the field could mean.";
+
+    BAD_NAME = "BH0201", "bad name",
+        "Names of systems, pools and partitions are 1 to 15 characters of a-z, 0-9 and `-`: they prefix console lines and name files. A partition cannot be named `hv`: that is the hypervisor's own prefix.";
+    DUPLICATE_PARTITION = "BH0202", "two partitions with one name",
+        "Console lines, log files and reports name a partition by its name alone.";
+    UNKNOWN_POOL = "BH0203", "unknown pool",
+        "A partition's `pool` names a `[pools.<name>]` table of the same file.";
+    UNUSED_POOL = "BH0204", "unused pool",
+        "No partition runs in this pool, so its CPUs stay parked.";
+    CPU_NOT_ON_BOARD = "BH0205", "CPU not on the board",
+        "CPUs are numbered from 0 in the order of the enabled CPU nodes under /cpus of the board's device tree.";
+    CPU_IN_TWO_POOLS = "BH0206", "CPU in two pools",
+        "A physical CPU belongs to one pool: otherwise two policies would decide about its time.";
+    CPU_TWICE = "BH0207", "CPU listed twice",
+        "The same CPU is listed twice in one pool.";
+    POOL_WITHOUT_CPUS = "BH0208", "pool without CPUs",
+        "A pool needs at least one CPU.";
+    TOO_MANY_VCPUS = "BH0209", "more virtual CPUs than CPUs",
+        "In a dedicated pool every virtual CPU owns a physical CPU: the virtual CPUs of all its partitions together cannot exceed its CPUs.";
+    NO_VCPUS = "BH0210", "no virtual CPU",
+        "A partition needs at least one virtual CPU to run.";
+    POLICY_NOT_AVAILABLE = "BH0211", "policy not available yet",
+        "The policies `rtds` and `cyclic` are designed but not built yet. Only `dedicated` pools can be used in this version.";
+    UNKNOWN_POLICY = "BH0212", "unknown policy",
+        "The only scheduling policy of this version is `dedicated`: one virtual CPU owns one physical CPU.";
+    TOO_MANY_PARTITIONS = "BH0213", "too many partitions",
+        "Each partition needs a VMID of its own. Every Arm core has 8 VMID bits, and 0 stands for no partition: 255 are left.";
+    NO_PARTITION = "BH0214", "no partition",
+        "A system without partitions would have nothing to run.";
+    IDLE_CPU = "BH0215", "CPU of a pool stays idle",
+        "A dedicated pool has more CPUs than its partitions have virtual CPUs. The rest stays parked.";
+
+    UNKNOWN_BOARD = "BH0301", "unknown board",
+        "A board is a folder of `platforms/boards` with a `board.toml`. The nearest known name is offered.";
+    BOARD_UNAVAILABLE = "BH0302", "board files cannot be had",
+        "The board is known, but its device tree could not be read or dumped. The note says why.";
+    BAD_DEVICE_TREE = "BH0303", "malformed device tree",
+        "The board's device tree breaks the Devicetree Specification's flattened format (chapter 5), or a property has the wrong length.";
+    TREE_LACKS_FACT = "BH0304", "device tree lacks something the hypervisor needs",
+        "The hypervisor takes every address and interrupt from the board's device tree: memory, CPUs, PSCI, a GICv2 with virtualization extensions or a GICv3, its maintenance interrupt, and the architectural timer.";
+    NO_CONSOLE = "BH0305", "no console that can be driven",
+        "`/chosen/stdout-path` must name a serial port that the hypervisor has a driver for: PL011.";
+    BAD_LOAD = "BH0306", "load address does not suit",
+        "The image is entered as an arm64 Image: its load address is a multiple of 2 MiB and lies in the board's memory.";
+
+    UNALIGNED_MEMORY = "BH0401", "memory is no multiple of 4 KiB",
+        "4 KiB is the smallest granule of isolation; a partition's memory is a whole number of them.";
+    NOT_PLACEABLE = "BH0402", "memory does not fit the board",
+        "The partitions' memory is placed in the board's RAM beside the hypervisor's image and the regions that firmware reserves. Each partition's memory is one piece that starts at a multiple of 2 MiB. The largest free holes are shown.";
+    ADDRESS_SPACE = "BH0403", "address beyond 48 bits",
+        "Stage-2 translation covers at most 48 bits of intermediate physical address.";
+    MEMORY_COVERS_DEVICE = "BH0404", "memory would cover registers",
+        "A partition's memory starts at the board's RAM base, as on the bare board. With this size it would reach the registers that the partition also sees.";
+
+    IMAGE_UNAVAILABLE = "BH0501", "image cannot be had",
+        "The file is missing or unreadable, or the package or guest that should yield it could not be had. Paths are relative to the system file.";
+    UNKNOWN_IMAGE = "BH0502", "image not recognised",
+        "A guest is an arm64 Linux Image (uncompressed, with its 64-byte header), a 64-bit Arm ELF, or any file together with an entry address.";
+    IMAGE_DOES_NOT_FIT = "BH0503", "image does not fit the memory",
+        "The image with the space that it claims for itself is larger than the partition's memory.";
+    LAYOUT_DOES_NOT_FIT = "BH0504", "kernel, initrd and device tree do not fit the memory",
+        "A partition's memory holds the image, then the initrd, then up to 64 KiB of device tree at a multiple of 2 MiB.";
+    WRONG_MACHINE = "BH0505", "ELF for another machine",
+        "Only little-endian 64-bit Arm executables (EM_AARCH64) can run.";
+    SEGMENT_OUTSIDE = "BH0506", "segment outside the memory",
+        "Each loadable segment's physical address (p_paddr) must lie in the partition's memory, which starts at the board's RAM base, or at the `load` address of a raw image.";
+    ENTRY_OUTSIDE = "BH0507", "entry outside the image",
+        "The entry address must lie in what is loaded.";
+    BROKEN_IMAGE = "BH0508", "broken image",
+        "The file begins like an image of a known format but breaks its rules, or is empty or cut off.";
+    ENTRY_FOR_WHOLE_IMAGE = "BH0509", "kernel of the wrong format",
+        "`kernel = …` takes an uncompressed arm64 Linux Image. An ELF file is given as `image = \"path\"`.";
+
+    UNKNOWN_DEVICE = "BH0601", "unknown device",
+        "A device is named by its label, its alias, or its full path in the board's device tree.";
+    DEVICE_OWNED_TWICE = "BH0602", "device owned twice",
+        "A device belongs to one partition.";
+    INTERRUPT_OWNED_TWICE = "BH0603", "interrupt owned twice",
+        "An interrupt is delivered to one owner. Devices that share an interrupt line go to the same partition.";
+    PAGE_SHARED = "BH0604", "device page shared",
+        "Protection works in pages of 4 KiB. Two devices with registers in one page cannot have different owners.";
+    HYPERVISOR_DEVICE = "BH0605", "device belongs to the hypervisor",
+        "The interrupt controller, the hypervisor's console and the memory are never given away.";
+    DMA_UNPROTECTED = "BH0606", "DMA without protection",
+        "A device that can write memory by itself could write every partition's. It is given away only when the partition says `dma = \"trusted\"`, and the report shows that in red.";
+    CONSOLE_CONFLICT = "BH0607", "console cannot be virtual and passed through",
+        "A virtual console is printed on the board's UART by the hypervisor. When a partition owns that UART itself, nobody else can have a virtual console.";
+    UNUSABLE_DEVICE = "BH0608", "device cannot be passed through",
+        "A device that is passed through has registers in the CPU's address space and interrupts that are SPIs of the board's GIC.";
+    NEEDS_PROVIDER = "BH0609", "device needs another device",
+        "The device depends on clocks, resets, power domains or pins that another device provides and no partition can own yet. Fixed clocks are copied to the partition.";
+    GUEST_TREE_TOO_LARGE = "BH0610", "guest device tree too large",
+        "64 KiB of a partition's memory are kept for its device tree.";
+}
+
+/// What a code means, at length. `None` for an unknown code.
+pub fn explain(code: &str) -> Option<&'static str> {
+    let known = |(name, _, _): &&(&str, &str, &str)| name.eq_ignore_ascii_case(code);
+    ALL.iter().find(known).map(|(_, _, text)| *text)
+}
+
+/// All codes with their titles, in order.
+pub fn codes() -> impl Iterator<Item = (&'static str, &'static str)> {
+    ALL.iter().map(|(code, title, _)| (*code, *title))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_and_in_order() {
+        let all: Vec<&str> = codes().map(|(code, _)| code).collect();
+        let mut sorted = all.clone();
+        sorted.sort_unstable();
+        sorted.dedup();
+        assert_eq!(all, sorted);
+    }
+
+    #[test]
+    fn known_code_is_explained_in_any_case_and_unknown_is_not() {
+        assert!(explain("bh0103").is_some_and(|text| text.contains("default")));
+        assert_eq!(explain("BH9999"), None);
+    }
+}

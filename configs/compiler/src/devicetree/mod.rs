@@ -1,0 +1,24 @@
+//! Device trees: read, queried, built and written (Devicetree Specification 0.4).
+
+pub(crate) mod addresses;
+pub(crate) mod interrupts;
+mod reader;
+mod tree;
+mod writer;
+
+pub(crate) use tree::{NodeId, Tree};
+
+/// What is wrong with a device tree.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum TreeError {
+    /// The flattened format itself is broken.
+    #[error("at byte {offset:#x}: {what}")]
+    Format { offset: usize, what: &'static str },
+    /// A property has an impossible value.
+    #[error("{node}: `{property}` {what}")]
+    Property {
+        node: String,
+        property: String,
+        what: &'static str,
+    },
+}

@@ -1,0 +1,150 @@
+//! Guest images: what is in the file, before it is known where it goes.
+
+mod arm64;
+mod elf;
+
+use std::rc::Rc;
+
+use crate::codes::{self, Code};
+
+/// A guest image, read and understood.
+#[derive(Clone, Debug)]
+pub(crate) enum Image {
+    /// An arm64 Linux Image: goes to the start of memory, wherever that is.
+    Kernel(Kernel),
+    /// Pieces with fixed addresses: an ELF or raw file.
+    Program(Program),
+}
+
+/// An arm64 Linux Image.
+#[derive(Clone, Debug)]
+pub(crate) struct Kernel {
+    pub bytes: Rc<[u8]>,
+    /// Distance of the Image from a multiple of 2 MiB.
+    pub text_offset: u64,
+    /// Space that it needs from its first byte, its .bss included.
+    pub space: u64,
+}
+
+/// Pieces with fixed addresses.
+#[derive(Clone, Debug)]
+pub(crate) struct Program {
+    pub pieces: Vec<Piece>,
+    pub entry: u64,
+}
+
+/// Bytes for one address, with zeros behind them.
+#[derive(Clone, Debug)]
+pub(crate) struct Piece {
+    pub address: u64,
+    pub bytes: Rc<[u8]>,
+    pub zeros: u64,
+}
+
+/// Why a file is no image that can run.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ImageError {
+    #[error("the file is empty")]
+    Empty,
+    #[error("neither an arm64 Image nor an ELF file")]
+    Unknown,
+    #[error("it is compressed with {0}")]
+    Compressed(&'static str),
+    #[error("an ELF file is no Linux Image")]
+    ElfAsKernel,
+    #[error("the ELF file is for {0}")]
+    Machine(String),
+    #[error("the ELF file is broken: {0}")]
+    Elf(String),
+    #[error("the arm64 Image is broken: {0}")]
+    Header(&'static str),
+}
+
+impl ImageError {
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Unknown | Self::Compressed(_) => codes::UNKNOWN_IMAGE,
+            Self::ElfAsKernel => codes::ENTRY_FOR_WHOLE_IMAGE,
+            Self::Machine(_) => codes::WRONG_MACHINE,
+            Self::Empty | Self::Elf(_) | Self::Header(_) => codes::BROKEN_IMAGE,
+        }
+    }
+
+    pub fn help(&self) -> &'static str {
+        match self {
+            Self::Empty | Self::Elf(_) | Self::Header(_) => "build or fetch the file again",
+            Self::Unknown => "for a raw binary write `image = { file = \"…\", entry = \"0x…\" }`",
+            Self::Compressed(_) => {
+                "decompress it first: the guest's memory is filled with the file as it is"
+            }
+            Self::ElfAsKernel => "write `image = \"path\"` for an ELF file",
+            Self::Machine(_) => "build it for aarch64, little-endian, 64 bits",
+        }
+    }
+}
+
+/// First bytes of formats that people try.
+const COMPRESSED: &[(&[u8], &str)] = &[
+    (&[0x1f, 0x8b], "gzip"),
+    (&[0x28, 0xb5, 0x2f, 0xfd], "zstd"),
+    (&[0xfd, b'7', b'z', b'X', b'Z'], "xz"),
+];
+
+/// Understands a file that says itself what it is.
+pub(crate) fn recognise(bytes: &[u8]) -> Result<Image, ImageError> {
+    if bytes.is_empty() {
+        return Err(ImageError::Empty);
+    }
+    if bytes.starts_with(b"\x7fELF") {
+        return elf::read(bytes).map(Image::Program);
+    }
+    if let Some(kernel) = arm64::read(bytes)? {
+        return Ok(Image::Kernel(kernel));
+    }
+    match COMPRESSED
+        .iter()
+        .find(|(magic, _)| bytes.starts_with(magic))
+    {
+        Some((_, name)) => Err(ImageError::Compressed(name)),
+        None => Err(ImageError::Unknown),
+    }
+}
+
+/// Understands a Linux kernel.
+pub(crate) fn kernel(bytes: &[u8]) -> Result<Image, ImageError> {
+    match recognise(bytes)? {
+        Image::Program(_) => Err(ImageError::ElfAsKernel),
+        kernel => Ok(kernel),
+    }
+}
+
+/// Takes a file as it is: one piece at `load`.
+pub(crate) fn raw(bytes: &[u8], load: u64, entry: u64) -> Result<Image, ImageError> {
+    if bytes.is_empty() {
+        return Err(ImageError::Empty);
+    }
+    let piece = Piece {
+        address: load,
+        bytes: bytes.into(),
+        zeros: 0,
+    };
+    Ok(Image::Program(Program {
+        pieces: vec![piece],
+        entry,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gzip_is_named_and_text_is_unknown() {
+        assert_eq!(
+            recognise(&[0x1f, 0x8b, 8, 0]).unwrap_err(),
+            ImageError::Compressed("gzip")
+        );
+        assert_eq!(recognise(b"#!/bin/sh").unwrap_err(), ImageError::Unknown);
+        assert_eq!(recognise(b"").unwrap_err(), ImageError::Empty);
+    }
+}

@@ -1,0 +1,170 @@
+//! Readers of single values, shared by system files and board files.
+
+use toml::Spanned;
+use toml::de::DeValue;
+
+use super::reader::wrong_type;
+use super::size::{SizeError, parse_address, parse_size};
+use crate::codes;
+use crate::diagnostics::{Diagnostic, SourceText};
+use crate::nearest::suggestion;
+
+type Value<'a> = Spanned<DeValue<'a>>;
+
+pub(crate) fn string(
+    source: &SourceText,
+    key: &str,
+    value: &Value<'_>,
+) -> Result<String, Box<Diagnostic>> {
+    let text = value.get_ref().as_str();
+    text.map(str::to_owned)
+        .ok_or_else(|| wrong_type(source, key, value, "a string").into())
+}
+
+pub(crate) fn boolean(
+    source: &SourceText,
+    key: &str,
+    value: &Value<'_>,
+) -> Result<bool, Box<Diagnostic>> {
+    let found = value.get_ref().as_bool();
+    found.ok_or_else(|| wrong_type(source, key, value, "`true` or `false`").into())
+}
+
+/// A count: an integer from 0 to `u32::MAX`.
+pub(crate) fn count(
+    source: &SourceText,
+    key: &str,
+    value: &Value<'_>,
+) -> Result<u32, Box<Diagnostic>> {
+    let Some(integer) = value.get_ref().as_integer() else {
+        return Err(wrong_type(source, key, value, "an integer").into());
+    };
+    u32::from_str_radix(integer.as_str(), integer.radix()).map_err(|_| {
+        Diagnostic::error(codes::OUT_OF_RANGE, format!("`{key}` is out of range"))
+            .at(source, value.span())
+            .found(integer.as_str())
+            .expected("a small number that is not negative")
+            .into()
+    })
+}
+
+/// An array of which each element is read by `read`.
+pub(crate) fn array<T>(
+    source: &SourceText,
+    key: &str,
+    value: &Value<'_>,
+    expected: &str,
+    read: super::reader::Read<T>,
+) -> Result<Vec<Spanned<T>>, Box<Diagnostic>> {
+    let Some(elements) = value.get_ref().as_array() else {
+        return Err(wrong_type(source, key, value, expected).into());
+    };
+    let read = |element: &Value<'_>| Ok(Spanned::new(element.span(), read(source, key, element)?));
+    elements.iter().map(read).collect()
+}
+
+pub(crate) fn counts(
+    source: &SourceText,
+    key: &str,
+    value: &Value<'_>,
+) -> Result<Vec<Spanned<u32>>, Box<Diagnostic>> {
+    array(
+        source,
+        key,
+        value,
+        "an array of integers, like [0, 1]",
+        count,
+    )
+}
+
+pub(crate) fn strings(
+    source: &SourceText,
+    key: &str,
+    value: &Value<'_>,
+) -> Result<Vec<Spanned<String>>, Box<Diagnostic>> {
+    array(source, key, value, "an array of strings", string)
+}
+
+/// A size in bytes, never 0.
+pub(crate) fn size(
+    source: &SourceText,
+    key: &str,
+    value: &Value<'_>,
+) -> Result<u64, Box<Diagnostic>> {
+    const EXPECTED: &str =
+        "a size with its unit in a string: \"64MiB\", \"2GiB\", \"4KiB\", or bytes as \"0x1000\"";
+    let bad = |message: &str, found: &str| {
+        Diagnostic::error(codes::BAD_SIZE, format!("`{key}` {message}"))
+            .at(source, value.span())
+            .found(found)
+            .expected(EXPECTED)
+    };
+    if let Some(integer) = value.get_ref().as_integer() {
+        let number = integer.as_str();
+        let help = format!("write `{key} = \"{number}MiB\"` if mebibytes are meant");
+        return Err(bad("has no unit", number).help(help).into());
+    }
+    let Some(text) = value.get_ref().as_str() else {
+        return Err(wrong_type(source, key, value, EXPECTED).into());
+    };
+    let quoted = format!("\"{text}\"");
+    let finding = match parse_size(text) {
+        Ok(0) => Diagnostic::error(codes::ZERO_SIZE, format!("`{key}` is zero"))
+            .at(source, value.span())
+            .help(format!("write how much is needed: `{key} = \"64MiB\"`")),
+        Ok(bytes) => return Ok(bytes),
+        Err(SizeError::NotASize) => bad("is not a size", &quoted),
+        Err(SizeError::NoUnit) => bad("has no unit", &quoted),
+        Err(SizeError::UnknownUnit) => bad("has an unknown unit", &quoted)
+            .help("the units are KiB, MiB, GiB and TiB, powers of 1024"),
+        Err(SizeError::TooLarge) => bad("does not fit 64 bits", &quoted),
+    };
+    Err(finding.into())
+}
+
+/// An address: a hexadecimal string.
+pub(crate) fn address(
+    source: &SourceText,
+    key: &str,
+    value: &Value<'_>,
+) -> Result<u64, Box<Diagnostic>> {
+    const EXPECTED: &str = "a hexadecimal string like \"0x40000000\"";
+    let Some(text) = value.get_ref().as_str() else {
+        return Err(wrong_type(source, key, value, EXPECTED).into());
+    };
+    parse_address(text).map_err(|_| {
+        Diagnostic::error(codes::BAD_SIZE, format!("`{key}` is not an address"))
+            .at(source, value.span())
+            .found(format!("\"{text}\""))
+            .expected(EXPECTED)
+            .into()
+    })
+}
+
+/// One of a few words, each with its meaning.
+pub(crate) fn one_of<T: Copy>(
+    source: &SourceText,
+    key: &str,
+    value: &Value<'_>,
+    words: &[(&str, T)],
+) -> Result<T, Box<Diagnostic>> {
+    let list: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+    let quoted: Vec<String> = list.iter().map(|word| format!("\"{word}\"")).collect();
+    let expected = quoted.join(", ");
+    let Some(text) = value.get_ref().as_str() else {
+        return Err(wrong_type(source, key, value, &expected).into());
+    };
+    if let Some((_, meaning)) = words.iter().find(|(word, _)| *word == text) {
+        return Ok(*meaning);
+    }
+    let mut finding = Diagnostic::error(
+        codes::UNKNOWN_VALUE,
+        format!("`{key}` cannot be \"{text}\""),
+    )
+    .at(source, value.span())
+    .expected(expected);
+    if crate::nearest::nearest(text, list.iter().copied()).is_some() {
+        finding.help = suggestion(text, &list);
+    }
+    Err(finding.into())
+}

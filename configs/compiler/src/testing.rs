@@ -1,0 +1,343 @@
+//! Boards, images and resources for tests, built in memory.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use object::elf::{EM_AARCH64, EM_X86_64, ET_EXEC, PT_LOAD};
+use object::write::elf::{FileHeader, ProgramHeader, Writer};
+
+use crate::board::{Board, read_board_toml};
+use crate::devicetree::{NodeId, Tree};
+use crate::resources::{BoardFiles, ResourceError, Resources, Source};
+
+pub(crate) const RAM: u64 = 0x4000_0000;
+
+/// Which interrupt controller a test board has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gic {
+    V2,
+    V3,
+}
+
+/// A tree like that of QEMU's `virt`: 8 CPUs, 2 GiB.
+pub(crate) fn virt(gic: Gic) -> Tree {
+    let mut tree = Tree::new();
+    let root = Tree::ROOT;
+    tree.set_cells(root, "interrupt-parent", &[0x8009]);
+    tree.set_string(root, "model", "linux,dummy-virt");
+    tree.set_cells(root, "#size-cells", &[2]);
+    tree.set_cells(root, "#address-cells", &[2]);
+    tree.set_string(root, "compatible", "linux,dummy-virt");
+
+    let psci = tree.add(root, "psci");
+    tree.set_string(psci, "method", "smc");
+    tree.set(psci, "compatible", *b"arm,psci-1.0\0arm,psci-0.2\0");
+
+    let memory = tree.add(root, "memory@40000000");
+    tree.set_string(memory, "device_type", "memory");
+    tree.set_cells(memory, "reg", &[0, 0x4000_0000, 0, 0x8000_0000]);
+
+    let rtc = device(&mut tree, "pl031@9010000", "arm,pl031", 0x901_0000, 2);
+    clocked(&mut tree, rtc);
+    let uart = device(&mut tree, "pl011@9000000", "arm,pl011", 0x900_0000, 1);
+    clocked(&mut tree, uart);
+
+    let intc = tree.add(root, "intc@8000000");
+    tree.set_cells(intc, "phandle", &[0x8009]);
+    tree.set_cells(intc, "interrupts", &[1, 9, 4]);
+    tree.set_cells(intc, "#interrupt-cells", &[3]);
+    tree.set(intc, "interrupt-controller", []);
+    match gic {
+        Gic::V2 => {
+            tree.set_string(intc, "compatible", "arm,cortex-a15-gic");
+            let frames = [0x800_0000, 0x801_0000, 0x803_0000, 0x804_0000];
+            let reg: Vec<u32> = frames
+                .iter()
+                .flat_map(|base| [0, *base, 0, 0x1_0000])
+                .collect();
+            tree.set_cells(intc, "reg", &reg);
+        }
+        Gic::V3 => {
+            tree.set_string(intc, "compatible", "arm,gic-v3");
+            tree.set_cells(intc, "#redistributor-regions", &[1]);
+            tree.set_cells(
+                intc,
+                "reg",
+                &[0, 0x800_0000, 0, 0x1_0000, 0, 0x80a_0000, 0, 0xf6_0000],
+            );
+        }
+    }
+
+    let cpus = tree.add(root, "cpus");
+    tree.set_cells(cpus, "#address-cells", &[1]);
+    tree.set_cells(cpus, "#size-cells", &[0]);
+    for number in 0..8 {
+        let cpu = tree.add(cpus, format!("cpu@{number}"));
+        tree.set_string(cpu, "device_type", "cpu");
+        tree.set_string(cpu, "compatible", "arm,cortex-a57");
+        tree.set_cells(cpu, "reg", &[number]);
+    }
+
+    let timer = tree.add(root, "timer");
+    tree.set_string(timer, "compatible", "arm,armv8-timer");
+    tree.set_cells(
+        timer,
+        "interrupts",
+        &[1, 13, 4, 1, 14, 4, 1, 11, 4, 1, 10, 4],
+    );
+
+    let clock = tree.add(root, "apb-pclk");
+    tree.set_cells(clock, "phandle", &[0x8000]);
+    tree.set_cells(clock, "#clock-cells", &[0]);
+    tree.set_cells(clock, "clock-frequency", &[24_000_000]);
+    tree.set_string(clock, "compatible", "fixed-clock");
+
+    let aliases = tree.add(root, "aliases");
+    tree.set_string(aliases, "serial0", "/pl011@9000000");
+    let chosen = tree.add(root, "chosen");
+    tree.set_string(chosen, "stdout-path", "serial0:115200n8");
+    tree.set_cells(chosen, "rng-seed", &[1, 2, 3, 4]);
+    tree
+}
+
+/// `virt` with devices that are awkward to give away.
+pub(crate) fn lab() -> Tree {
+    let mut tree = virt(Gic::V3);
+    device(&mut tree, "serial@9100000", "arm,pl011", 0x910_0000, 10);
+    device(&mut tree, "serial@9100800", "arm,pl011", 0x910_0800, 11);
+    device(&mut tree, "watchdog@9110000", "arm,sp805", 0x911_0000, 10);
+    device(
+        &mut tree,
+        "ethernet@9120000",
+        "vendor,ethernet",
+        0x912_0000,
+        12,
+    );
+    device(&mut tree, "gpio@9000800", "arm,pl061", 0x900_0800, 13);
+    device(&mut tree, "rtc@9170000", "arm,pl031", 0x917_0000, 1);
+    device(&mut tree, "watchdog@d0000000", "arm,sp805", 0xd000_0000, 18);
+    let clocks = device(
+        &mut tree,
+        "clock-controller@9130000",
+        "vendor,clocks",
+        0x913_0000,
+        14,
+    );
+    tree.set_cells(clocks, "phandle", &[0x9001]);
+    tree.set_cells(clocks, "#clock-cells", &[1]);
+    let needy = device(&mut tree, "timer@9140000", "arm,sp804", 0x914_0000, 15);
+    tree.set_cells(needy, "clocks", &[0x9001, 3]);
+    let powered = device(&mut tree, "timer@9150000", "arm,sp804", 0x915_0000, 16);
+    tree.set_cells(powered, "power-domains", &[0x9001]);
+    let off = device(&mut tree, "timer@9160000", "arm,sp804", 0x916_0000, 17);
+    tree.set_string(off, "status", "disabled");
+    let bare = tree.add(Tree::ROOT, "gpio-keys");
+    tree.set_string(bare, "compatible", "gpio-keys");
+    tree
+}
+
+/// Adds a device with a page of registers and one level-sensitive SPI.
+pub(crate) fn device(tree: &mut Tree, name: &str, compatible: &str, base: u32, spi: u32) -> NodeId {
+    let node = tree.add(Tree::ROOT, name);
+    tree.set_string(node, "compatible", compatible);
+    tree.set_cells(node, "reg", &[0, base, 0, 0x800]);
+    tree.set_cells(node, "interrupts", &[0, spi, 4]);
+    node
+}
+
+fn clocked(tree: &mut Tree, node: NodeId) {
+    tree.set_cells(node, "clocks", &[0x8000]);
+    tree.set_string(node, "clock-names", "apb_pclk");
+}
+
+/// Text of a `board.toml` for a test board.
+pub(crate) fn board_toml(name: &str) -> String {
+    format!(
+        "name = \"{name}\"\ndescription = \"for tests\"\nload = \"0x40200000\"\n[tree]\nqemu = true\n\
+         [qemu]\nmachine = \"virt\"\ncpu = \"cortex-a57\"\ncpus = 8\nmemory = \"2GiB\"\n"
+    )
+}
+
+/// A board from a tree, through the flattened format.
+pub(crate) fn board(tree: Tree) -> Board {
+    let file = read_board_toml(&board_toml("test"), Path::new("board.toml")).unwrap();
+    Board::new(file, &tree.write()).unwrap()
+}
+
+/// An ELF file with one segment.
+pub(crate) fn elf(
+    machine: u16,
+    address: u64,
+    entry: u64,
+    bytes: &[u8],
+    memory_size: u64,
+) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut writer = Writer::new(object::Endianness::Little, true, &mut out);
+    writer.reserve_file_header();
+    writer.reserve_program_headers(1);
+    let offset = writer.reserve(bytes.len(), 8) as u64;
+    let header = FileHeader {
+        os_abi: 0,
+        abi_version: 0,
+        e_type: ET_EXEC,
+        e_machine: machine,
+        e_entry: entry,
+        e_flags: 0,
+    };
+    writer.write_file_header(&header).unwrap();
+    writer.write_align_program_headers();
+    writer.write_program_header(&ProgramHeader {
+        p_type: PT_LOAD,
+        p_flags: 7,
+        p_offset: offset,
+        p_vaddr: address,
+        p_paddr: address,
+        p_filesz: bytes.len() as u64,
+        p_memsz: memory_size,
+        p_align: 8,
+    });
+    writer.write_align(8);
+    writer.write(bytes);
+    out
+}
+
+/// An arm64 Image of 4 KiB that claims `space` bytes.
+pub(crate) fn kernel(space: u64) -> Vec<u8> {
+    let mut bytes = vec![0x5a; 4096];
+    bytes[8..16].copy_from_slice(&0u64.to_le_bytes());
+    bytes[16..24].copy_from_slice(&space.to_le_bytes());
+    bytes[24..32].copy_from_slice(&0xau64.to_le_bytes());
+    bytes[56..60].copy_from_slice(b"ARM\x64");
+    bytes
+}
+
+/// A path in the system's temporary folder that no other test uses.
+pub(crate) fn unique_path(what: &str) -> PathBuf {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    std::env::temp_dir().join(format!("bulkhead-{what}-{}-{number}", std::process::id()))
+}
+
+/// Boards from memory, images from a temporary folder.
+pub(crate) struct FakeResources {
+    folder: PathBuf,
+    /// The tree of the board "given".
+    given: Vec<u8>,
+}
+
+const BOARDS: [&str; 7] = [
+    "qemu-virt-gicv2",
+    "qemu-virt-gicv3",
+    "lab",
+    "cut-tree",
+    "bare-tree",
+    "odd-console",
+    "unplugged",
+];
+
+impl FakeResources {
+    pub fn new() -> Self {
+        let folder = unique_path("resources");
+        std::fs::create_dir_all(&folder).unwrap();
+        let program = elf(EM_AARCH64, RAM, RAM, &[0x14; 64], 0x1000);
+        let files: [(&str, Vec<u8>); 14] = [
+            ("linux-image-cloud-arm64", kernel(32 << 20)),
+            ("busybox", vec![0x42; 3000]),
+            ("rt", program.clone()),
+            ("vandal", elf(EM_AARCH64, RAM, RAM, &[0x15; 64], 0x2000)),
+            ("Image", kernel(8 << 20)),
+            ("Image.gz", vec![0x1f, 0x8b, 8, 0]),
+            ("notes.txt", b"not an image".to_vec()),
+            ("empty.bin", Vec::new()),
+            ("program.elf", program.clone()),
+            ("x86.elf", elf(EM_X86_64, RAM, RAM, &[0x90; 64], 64)),
+            ("cut.elf", program[..70].to_vec()),
+            (
+                "low.elf",
+                elf(EM_AARCH64, 0x8_0000, 0x8_0000, &[0x14; 64], 64),
+            ),
+            (
+                "no-entry.elf",
+                elf(EM_AARCH64, RAM, 0x1000, &[0x14; 64], 64),
+            ),
+            ("blob.bin", vec![0x14; 512]),
+        ];
+        for (name, bytes) in files {
+            std::fs::write(folder.join(name), bytes).unwrap();
+        }
+        Self {
+            folder,
+            given: Vec::new(),
+        }
+    }
+
+    /// Replaces the tree of the board "given".
+    pub fn give(&mut self, tree: Vec<u8>) {
+        self.given = tree;
+    }
+}
+
+impl Drop for FakeResources {
+    fn drop(&mut self) {
+        // What is left of a failed removal is in the system's temporary folder.
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+impl Resources for FakeResources {
+    fn board(&self, name: &str) -> Result<BoardFiles, ResourceError> {
+        let tree = match name {
+            "qemu-virt-gicv2" => virt(Gic::V2).write(),
+            "qemu-virt-gicv3" => virt(Gic::V3).write(),
+            "lab" => lab().write(),
+            "given" => self.given.clone(),
+            "cut-tree" => virt(Gic::V3).write()[..600].to_vec(),
+            "bare-tree" => {
+                let mut tree = Tree::new();
+                tree.set_string(Tree::ROOT, "compatible", "vendor,bare");
+                tree.write()
+            }
+            "odd-console" => {
+                let mut tree = virt(Gic::V3);
+                let uart = tree.find("/pl011").unwrap();
+                tree.set_string(uart, "compatible", "vendor,odd-uart");
+                tree.write()
+            }
+            "unplugged" => {
+                return Err(ResourceError::Unavailable {
+                    reason: "QEMU is not installed".to_owned(),
+                    help: Some("run `cargo xtask setup`".to_owned()),
+                });
+            }
+            _ => {
+                return Err(ResourceError::NotFound {
+                    looked_for: name.to_owned(),
+                });
+            }
+        };
+        Ok(BoardFiles {
+            board_toml: board_toml(name),
+            path: PathBuf::from(format!("boards/{name}/board.toml")),
+            tree,
+        })
+    }
+
+    fn boards(&self) -> Vec<String> {
+        BOARDS.map(str::to_owned).to_vec()
+    }
+
+    fn image(&self, source: &Source, _system_dir: &Path) -> Result<PathBuf, ResourceError> {
+        let name = match source {
+            Source::File(path) => path.display().to_string(),
+            Source::Debian(name) | Source::Guest(name) => name.clone(),
+            Source::Busybox => "busybox".to_owned(),
+        };
+        let path = self.folder.join(&name);
+        if path.is_file() {
+            Ok(path)
+        } else {
+            Err(ResourceError::NotFound { looked_for: name })
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! The one-fault corpus: `tests/faults/*.toml`, each wrong in one way and named for it, with the exact text that it must give in
+//! `*.expected` beside it. `UPDATE=1` in the environment writes those texts anew; read the difference before you keep it.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use super::repository;
+use crate::testing::FakeResources;
+use crate::{check, codes, compile};
+
+/// Codes that no file of the corpus can show, each with the reason.
+const NOT_IN_CORPUS: &[(&str, &str)] = &[
+    ("BH0100", "there is no file then"),
+    ("BH0213", "needs 256 partitions; a unit test has it"),
+    ("BH0306", "is a fault of `board.toml`; a unit test has it"),
+    (
+        "BH0610",
+        "needs a command line of 64 KiB; a unit test has it",
+    ),
+];
+
+fn corpus() -> Vec<PathBuf> {
+    let folder = repository().join("tests/faults");
+    let entries = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let mut files: Vec<PathBuf> = entries
+        .filter(|path| path.extension().is_some_and(|kind| kind == "toml"))
+        .collect();
+    files.sort();
+    files
+}
+
+/// What a file gives, without the folder that it lies in.
+fn findings(path: &Path, resources: &FakeResources) -> String {
+    let folder = format!("{}/", path.parent().unwrap().display());
+    let text = match compile(path, resources) {
+        Ok(compiled) => compiled.warnings.to_string(),
+        Err(findings) => findings.to_string(),
+    };
+    text.replace(&folder, "")
+}
+
+#[test]
+fn each_fault_gives_exactly_its_expected_text() {
+    let resources = FakeResources::new();
+    let mut wrong = Vec::new();
+    for path in corpus() {
+        let found = findings(&path, &resources);
+        let expected_path = path.with_extension("expected");
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(&expected_path, &found).unwrap();
+        }
+        let expected = std::fs::read_to_string(&expected_path).unwrap_or_default();
+        if found != expected {
+            wrong.push(format!(
+                "{}:\n--- expected\n{expected}--- found\n{found}",
+                path.display()
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn each_fault_gives_one_finding_with_a_place_and_a_fix() {
+    let resources = FakeResources::new();
+    for path in corpus() {
+        let all = match compile(&path, &resources) {
+            Ok(compiled) => compiled.warnings,
+            Err(findings) => findings,
+        };
+        let name = path.file_stem().unwrap().to_string_lossy();
+        // A tree that lacks everything is one fault with several findings.
+        if name != "device-tree-lacks-everything" {
+            assert_eq!(all.iter().count(), 1, "{name}:\n{all}");
+        }
+        for one in all.iter() {
+            assert!(one.location.is_some(), "{name} has no place:\n{all}");
+            assert!(
+                one.help.is_some() || one.expected.is_some() || one.code == codes::SYNTAX,
+                "{name} has no fix:\n{all}"
+            );
+        }
+    }
+}
+
+#[test]
+fn check_and_compile_agree_on_each_fault() {
+    let resources = FakeResources::new();
+    for path in corpus() {
+        let compiled = compile(&path, &resources).map(|compiled| compiled.warnings);
+        let checked = check(&path, &resources).map(|summary| summary.warnings().clone());
+        assert_eq!(compiled, checked, "{}", path.display());
+    }
+}
+
+#[test]
+fn every_code_is_shown_by_the_corpus() {
+    let resources = FakeResources::new();
+    let mut shown: BTreeSet<String> = NOT_IN_CORPUS
+        .iter()
+        .map(|(code, _)| (*code).to_owned())
+        .collect();
+    for path in corpus() {
+        let all = compile(&path, &resources)
+            .map_or_else(|findings| findings, |compiled| compiled.warnings);
+        shown.extend(all.iter().map(|one| one.code.to_string()));
+    }
+    let missing: Vec<&str> = codes::codes()
+        .map(|(code, _)| code)
+        .filter(|code| !shown.contains(*code))
+        .collect();
+    assert!(missing.is_empty(), "no file shows {missing:?}");
+}

@@ -1,0 +1,135 @@
+//! Guest device trees: exactly what the partition owns.
+
+use super::compile_text;
+use crate::devicetree::Tree;
+
+const HEAD: &str = "[system]\nname = \"t\"\nboard = \"lab\"\n[pools.p]\ncpus = [0, 1]\npolicy = \"dedicated\"\n\
+    [[partition]]\nname = \"a\"\npool = \"p\"\nvcpus = 2\nmemory = \"64MiB\"\n";
+
+fn tree(rest: &str) -> Tree {
+    let compiled =
+        compile_text(&format!("{HEAD}{rest}")).unwrap_or_else(|findings| panic!("{findings}"));
+    Tree::read(&compiled.guest_trees[0].1).unwrap()
+}
+
+#[test]
+fn linux_finds_its_command_line_and_initrd() {
+    let image = "image = { kernel = \"debian:linux-image-cloud-arm64\", initrd = \"busybox\", cmdline = \"quiet\" }\n";
+    let tree = tree(image);
+    let chosen = tree.find("/chosen").unwrap();
+    assert_eq!(tree.string(chosen, "bootargs"), Some("quiet"));
+    assert_eq!(
+        tree.cells(chosen, "linux,initrd-start").unwrap(),
+        Some(vec![0, 0x4200_0000])
+    );
+    assert_eq!(
+        tree.cells(chosen, "linux,initrd-end").unwrap(),
+        Some(vec![0, 0x4200_0000 + 3000])
+    );
+    assert!(!tree.has(chosen, "rng-seed"));
+}
+
+#[test]
+fn partition_sees_its_cpus_memory_and_shrunk_gic() {
+    let tree = tree("image = \"program.elf\"\n");
+    assert_eq!(tree.children(tree.find("/cpus").unwrap()).len(), 2);
+    let memory = tree.find("/memory").unwrap();
+    assert_eq!(
+        tree.cells(memory, "reg").unwrap(),
+        Some(vec![0, 0x4000_0000, 0, 64 << 20])
+    );
+    let gic = tree.find("/intc").unwrap();
+    let frames = vec![0, 0x800_0000, 0, 0x1_0000, 0, 0x80a_0000, 0, 0x4_0000];
+    assert_eq!(tree.cells(gic, "reg").unwrap(), Some(frames));
+    assert!(
+        !tree.has(gic, "interrupts"),
+        "a guest has no maintenance interrupt"
+    );
+}
+
+#[test]
+fn devices_of_others_are_not_listed() {
+    let tree = tree("image = \"program.elf\"\n");
+    assert_eq!(tree.find("/pl011"), None);
+    assert_eq!(tree.find("/pl031"), None);
+    assert_eq!(tree.find("/ethernet"), None);
+}
+
+#[test]
+fn virtual_console_is_at_the_boards_place_with_a_clock() {
+    let tree = tree("image = \"program.elf\"\nconsole = \"virtual\"\n");
+    let uart = tree.find("/pl011@9000000").unwrap();
+    let clock = tree
+        .cells(uart, "clocks")
+        .unwrap()
+        .and_then(|cells| tree.by_phandle(cells[0]))
+        .unwrap();
+    assert!(tree.is_compatible(clock, &["fixed-clock"]));
+    assert_eq!(
+        tree.string(tree.find("/chosen").unwrap(), "stdout-path"),
+        Some("/pl011@9000000")
+    );
+    assert_eq!(
+        tree.string(tree.find("/aliases").unwrap(), "serial0"),
+        Some("/pl011@9000000")
+    );
+}
+
+#[test]
+fn passed_device_comes_with_registers_interrupt_and_clock() {
+    let compiled = compile_text(&format!(
+        "{HEAD}image = \"program.elf\"\ndevices = [\"/pl031@9010000\"]\n"
+    ))
+    .unwrap();
+    let tree = Tree::read(&compiled.guest_trees[0].1).unwrap();
+    let rtc = tree.find("/pl031@9010000").unwrap();
+    assert_eq!(tree.cells(rtc, "interrupts").unwrap(), Some(vec![0, 2, 4]));
+    assert!(tree.find("/apb-pclk").is_some());
+    let partition = &compiled.report.partitions[0];
+    assert_eq!(partition.interrupts[0].intid, 34);
+    assert!(
+        partition
+            .mappings
+            .iter()
+            .any(|mapping| (mapping.ipa, mapping.pa, mapping.size)
+                == (0x901_0000, 0x901_0000, 0x1000))
+    );
+}
+
+#[test]
+fn physical_console_is_passed_through_whole() {
+    let compiled = compile_text(&format!(
+        "{HEAD}image = \"program.elf\"\nconsole = {{ device = \"serial0\" }}\n"
+    ))
+    .unwrap();
+    let tree = Tree::read(&compiled.guest_trees[0].1).unwrap();
+    assert_eq!(
+        tree.string(tree.find("/chosen").unwrap(), "stdout-path"),
+        Some("/pl011@9000000")
+    );
+    assert_eq!(compiled.report.console, "a");
+    assert_eq!(compiled.report.partitions[0].interrupts[0].intid, 33);
+    assert!(!compiled.partitions[0].console);
+}
+
+#[test]
+fn trusted_dma_device_is_passed_and_marked() {
+    let rest = "image = \"program.elf\"\ndevices = [\"/ethernet@9120000\"]\ndma = \"trusted\"\n";
+    let compiled = compile_text(&format!("{HEAD}{rest}")).unwrap();
+    assert!(compiled.report.partitions[0].devices[0].dma_unconfined);
+    assert!(compiled.report.to_html().contains("class=\"danger\""));
+}
+
+#[test]
+fn command_line_that_fills_the_tree_is_refused() {
+    let cmdline = "x".repeat(70_000);
+    let rest = format!("image = {{ kernel = \"Image\", cmdline = \"{cmdline}\" }}\n");
+    let findings = compile_text(&format!("{HEAD}{rest}")).unwrap_err();
+    assert_eq!(
+        findings
+            .iter()
+            .map(|one| one.code.as_str())
+            .collect::<Vec<_>>(),
+        ["BH0610"]
+    );
+}

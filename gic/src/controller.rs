@@ -1,0 +1,98 @@
+//! What the hypervisor asks of a physical interrupt controller.
+
+use crate::ListRegisters;
+use model::device::Trigger;
+use model::{IntId, Mpidr};
+
+/// An interrupt that this CPU has acknowledged: it is active, and its priority masks others until it is dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Acknowledged {
+    /// Which interrupt.
+    pub intid: IntId,
+    /// The acknowledge register as read. GICv2 keeps the source CPU of an SGI in it and wants it back at the end (IHI 0048B 4.4.5).
+    pub raw: u32,
+}
+
+/// Why the interrupt controller cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GicError {
+    /// `GICD_CTLR.RWP` stayed set.
+    #[error("the GIC distributor does not take register writes (GICD_CTLR.RWP stays 1)")]
+    DistributorTimeout,
+    /// `GICR_CTLR.RWP` stayed set.
+    #[error("the GIC redistributor of {0:?} does not take register writes (GICR_CTLR.RWP stays 1)")]
+    RedistributorTimeout(Mpidr),
+    /// `GICR_WAKER.ChildrenAsleep` stayed set.
+    #[error("the GIC redistributor of {0:?} does not wake (GICR_WAKER.ChildrenAsleep stays 1)")]
+    RedistributorAsleep(Mpidr),
+    /// No redistributor frame has this CPU's affinity.
+    #[error("no GIC redistributor belongs to {0:?}")]
+    RedistributorMissing(Mpidr),
+    /// `GICD_CTLR.ARE_NS` cannot be set.
+    #[error("the GIC distributor has no affinity routing (GICD_CTLR.ARE stays 0)")]
+    AffinityRoutingMissing,
+    /// `ICC_SRE_EL2.SRE` cannot be set.
+    #[error(
+        "the GIC CPU interface of {0:?} has no system registers at EL2 (ICC_SRE_EL2.SRE stays 0)"
+    )]
+    SystemRegistersMissing(Mpidr),
+    /// The table of CPUs is full.
+    #[error("more than {} CPUs use the GIC", crate::phys::MAX_CPUS)]
+    TooManyCpus,
+}
+
+/// A physical interrupt controller with the hardware part of its virtual CPU interface.
+///
+/// Implementations are small copyable handles. Methods that name no CPU act on the calling CPU for private interrupts (SGIs and
+/// PPIs) and on the whole machine for SPIs. Interrupt numbers that the hardware does not have are ignored.
+pub trait InterruptController: ListRegisters + Copy {
+    /// Brings the distributor up; once, on the boot CPU. Afterwards all SPIs are disabled, in the group that EL2 receives as IRQ, at one
+    /// priority, neither pending nor active. Every wait is bounded.
+    ///
+    /// # Errors
+    /// The distributor does not answer or lacks what this driver needs.
+    fn init_distributor(&self) -> Result<(), GicError>;
+
+    /// Brings up the calling CPU's part; on each CPU, after [`init_distributor`](Self::init_distributor). Afterwards priority drop
+    /// and deactivation are separate, SGIs are enabled, PPIs are disabled, and the virtual interface is reset and on.
+    ///
+    /// # Errors
+    /// This CPU's redistributor or CPU interface is missing or does not answer.
+    fn init_cpu(&self) -> Result<(), GicError>;
+
+    /// Acknowledges the most urgent pending interrupt; `None` when there is none any more (special INTIDs 1020 to 1023).
+    fn acknowledge(&self) -> Option<Acknowledged>;
+
+    /// Lets other interrupts in again; the interrupt stays active.
+    fn drop_priority(&self, interrupt: Acknowledged);
+
+    /// Ends an interrupt that is not handed to a guest. Comes after [`drop_priority`](Self::drop_priority).
+    fn deactivate(&self, interrupt: Acknowledged);
+
+    /// Takes the active state from an interrupt whoever acknowledged it, as when its partition is reset.
+    fn deactivate_physical(&self, intid: IntId);
+
+    /// Lets an interrupt be signalled.
+    fn enable(&self, intid: IntId);
+
+    /// Keeps an interrupt from being signalled; what is pending stays so.
+    fn disable(&self, intid: IntId);
+
+    /// Tells how the line signals. The interrupt must be disabled (IHI 0069H 12.9.9). Without effect on SGIs.
+    fn set_trigger(&self, intid: IntId, trigger: Trigger);
+
+    /// Sets the priority, 0 being most urgent.
+    fn set_priority(&self, intid: IntId, priority: u8);
+
+    /// Sends an SPI to one CPU, which has run [`init_cpu`](Self::init_cpu).
+    fn route(&self, intid: IntId, cpu: Mpidr);
+
+    /// Forgets a pending edge. A level line that is still asserted stays pending.
+    fn clear_pending(&self, intid: IntId);
+
+    /// Sends the hypervisor's SGI `sgi` to `cpu`. Memory written before is visible to it.
+    fn kick(&self, cpu: Mpidr, sgi: IntId);
+
+    /// Empties the calling CPU's virtual interface: what a virtual CPU finds when it starts.
+    fn reset_virtual_interface(&self);
+}

@@ -1,0 +1,306 @@
+//! GICv2 with the virtualization extensions (Arm IHI 0048B), as the GIC-400: everything is memory-mapped.
+//!
+//! Interrupts stay in group 0 where the controller has no security extensions, and are in group 1, seen through the Non-secure view, where
+//! it has. Bit 0 (enable) and bit 9 (split end) of `GICC_CTLR` stand at the same place in both (4.4.1), and so does `GICD_CTLR` bit 0.
+
+use super::cpu_table::CpuTable;
+use super::mmio::Frame;
+use super::{FOUR_PRIORITIES, sysreg};
+use crate::{
+    Acknowledged, GicError, InterruptController, ListRegister, ListRegisters, MAX_LIST_REGISTERS,
+};
+use model::device::Trigger;
+use model::{IntId, Mpidr};
+
+/// Distributor registers (4.3).
+mod gicd {
+    pub(super) const CTLR: usize = 0x000;
+    pub(super) const TYPER: usize = 0x004;
+    pub(super) const IGROUPR: usize = 0x080;
+    pub(super) const ISENABLER: usize = 0x100;
+    pub(super) const ICENABLER: usize = 0x180;
+    pub(super) const ICPENDR: usize = 0x280;
+    pub(super) const ICACTIVER: usize = 0x380;
+    pub(super) const IPRIORITYR: usize = 0x400;
+    pub(super) const ITARGETSR: usize = 0x800;
+    pub(super) const ICFGR: usize = 0xc00;
+    pub(super) const SGIR: usize = 0xf00;
+    pub(super) const CPENDSGIR: usize = 0xf10;
+    /// Bytes of the frame.
+    pub(super) const SIZE: usize = 0x1000;
+}
+
+/// CPU interface registers (4.4).
+mod gicc {
+    pub(super) const CTLR: usize = 0x00;
+    pub(super) const PMR: usize = 0x04;
+    pub(super) const BPR: usize = 0x08;
+    pub(super) const IAR: usize = 0x0c;
+    pub(super) const EOIR: usize = 0x10;
+    pub(super) const APR0: usize = 0xd0;
+    pub(super) const DIR: usize = 0x1000;
+    /// Bytes of the frame.
+    pub(super) const SIZE: usize = 0x2000;
+
+    /// `CTLR`: signal interrupts.
+    pub(super) const ENABLE: u32 = 1 << 0;
+    /// `CTLR`: EOIR drops the priority, DIR deactivates.
+    pub(super) const EOI_MODE_SPLIT: u32 = 1 << 9;
+}
+
+/// Virtual interface control registers (5.3).
+mod gich {
+    pub(super) const HCR: usize = 0x00;
+    pub(super) const VTR: usize = 0x04;
+    pub(super) const VMCR: usize = 0x08;
+    pub(super) const EISR0: usize = 0x20;
+    pub(super) const ELRSR0: usize = 0x30;
+    pub(super) const APR: usize = 0xf0;
+    pub(super) const LR: usize = 0x100;
+    /// Bytes of the frame.
+    pub(super) const SIZE: usize = 0x1000;
+
+    /// `HCR`: the virtual CPU interface is on.
+    pub(super) const ENABLE: u32 = 1 << 0;
+    /// `HCR`: maintenance interrupt on underflow.
+    pub(super) const UNDERFLOW: u32 = 1 << 1;
+}
+
+/// The CPU-interface mask of every CPU.
+static MASKS: CpuTable = CpuTable::new();
+
+/// A GICv2.
+#[derive(Clone, Copy)]
+pub struct GicV2 {
+    distributor: Frame<{ gicd::SIZE }>,
+    cpu: Frame<{ gicc::SIZE }>,
+    control: Frame<{ gich::SIZE }>,
+    masks: &'static CpuTable,
+}
+
+impl GicV2 {
+    /// A handle to the controller with distributor, physical CPU interface (8 KiB) and virtual interface control at these addresses.
+    ///
+    /// # Safety
+    /// There really is a GICv2 with these frames; they are mapped at these virtual addresses as Device memory for as long as any copy of
+    /// the handle is used, and nobody but copies of this handle drives them.
+    pub const unsafe fn new(distributor: usize, cpu: usize, control: usize) -> Self {
+        // SAFETY: the caller vouches for the frames.
+        unsafe { Self::with_table(distributor, cpu, control, &MASKS) }
+    }
+
+    /// [`new`](Self::new) with its own memory of each CPU's interface.
+    ///
+    /// # Safety
+    /// As for [`new`](Self::new).
+    const unsafe fn with_table(
+        distributor: usize,
+        cpu: usize,
+        control: usize,
+        masks: &'static CpuTable,
+    ) -> Self {
+        // SAFETY: the caller vouches for the three frames.
+        unsafe {
+            Self {
+                distributor: Frame::new(distributor),
+                cpu: Frame::new(cpu),
+                control: Frame::new(control),
+                masks,
+            }
+        }
+    }
+
+    /// The bit of the calling CPU's interface. The first eight `ITARGETSR` are banked and read as the reader's own mask, or as zero where
+    /// there is only one CPU (4.3.12).
+    fn own_mask(&self) -> u8 {
+        let targets = (0..32)
+            .step_by(4)
+            .map(|offset| self.distributor.read(gicd::ITARGETSR + offset))
+            .fold(0, |all, word| all | word);
+        match targets
+            .to_le_bytes()
+            .into_iter()
+            .fold(0, |all, byte| all | byte)
+        {
+            0 => 1,
+            mask => mask,
+        }
+    }
+
+    fn is_present(intid: IntId) -> bool {
+        intid.get() < IntId::END_SPI
+    }
+
+    fn write_bit(&self, array: usize, intid: IntId) {
+        if Self::is_present(intid) {
+            self.distributor.write_bit(array, intid.get());
+        }
+    }
+}
+
+impl InterruptController for GicV2 {
+    fn init_distributor(&self) -> Result<(), GicError> {
+        let gicd = &self.distributor;
+        gicd.write(gicd::CTLR, 0);
+        let interrupts = ((gicd.read(gicd::TYPER) & 0x1f) + 1) * 32;
+        for word in (32..interrupts).step_by(32).map(|first| first as usize / 8) {
+            gicd.write(gicd::ICENABLER + word, u32::MAX);
+            gicd.write(gicd::IGROUPR + word, 0);
+            gicd.write(gicd::ICPENDR + word, u32::MAX);
+            gicd.write(gicd::ICACTIVER + word, u32::MAX);
+        }
+        let own = u32::from_ne_bytes([self.own_mask(); 4]);
+        for intid in (32..interrupts.min(IntId::END_SPI)).step_by(4) {
+            gicd.write(gicd::IPRIORITYR + intid as usize, FOUR_PRIORITIES);
+            gicd.write(gicd::ITARGETSR + intid as usize, own);
+        }
+        gicd.write(gicd::CTLR, 1);
+        Ok(())
+    }
+
+    fn init_cpu(&self) -> Result<(), GicError> {
+        if !self.masks.insert(
+            Mpidr::from_register(sysreg::mpidr::read()),
+            usize::from(self.own_mask()),
+        ) {
+            return Err(GicError::TooManyCpus);
+        }
+        let gicd = &self.distributor;
+        gicd.write(gicd::ICENABLER, u32::MAX);
+        gicd.write(gicd::IGROUPR, 0);
+        gicd.write(gicd::ICPENDR, u32::MAX);
+        gicd.write(gicd::ICACTIVER, u32::MAX);
+        for word in (0..16).step_by(4) {
+            gicd.write(gicd::CPENDSGIR + word, u32::MAX);
+        }
+        for intid in (0..32).step_by(4) {
+            gicd.write(gicd::IPRIORITYR + intid, FOUR_PRIORITIES);
+        }
+        gicd.write(gicd::ISENABLER, 0xffff);
+
+        // A firmware that left an interrupt unfinished would keep all of ours masked.
+        self.cpu.write(gicc::APR0, 0);
+        self.cpu.write(gicc::PMR, 0xff);
+        self.cpu.write(gicc::BPR, 0);
+        self.cpu
+            .write(gicc::CTLR, gicc::ENABLE | gicc::EOI_MODE_SPLIT);
+        self.reset_virtual_interface();
+        Ok(())
+    }
+
+    #[inline]
+    fn acknowledge(&self) -> Option<Acknowledged> {
+        let raw = self.cpu.read(gicc::IAR);
+        sysreg::complete_memory();
+        let intid = IntId::new(raw & 0x3ff);
+        Self::is_present(intid).then_some(Acknowledged { intid, raw })
+    }
+
+    #[inline]
+    fn drop_priority(&self, interrupt: Acknowledged) {
+        self.cpu.write(gicc::EOIR, interrupt.raw);
+    }
+
+    #[inline]
+    fn deactivate(&self, interrupt: Acknowledged) {
+        self.cpu.write(gicc::DIR, interrupt.raw);
+    }
+
+    fn deactivate_physical(&self, intid: IntId) {
+        self.write_bit(gicd::ICACTIVER, intid);
+    }
+
+    fn enable(&self, intid: IntId) {
+        self.write_bit(gicd::ISENABLER, intid);
+    }
+
+    fn disable(&self, intid: IntId) {
+        self.write_bit(gicd::ICENABLER, intid);
+    }
+
+    fn set_trigger(&self, intid: IntId, trigger: Trigger) {
+        if Self::is_present(intid) && !intid.is_sgi() {
+            self.distributor
+                .write_trigger(gicd::ICFGR, intid.get(), trigger == Trigger::Edge);
+        }
+    }
+
+    fn set_priority(&self, intid: IntId, priority: u8) {
+        if Self::is_present(intid) {
+            self.distributor
+                .write8(gicd::IPRIORITYR + intid.get() as usize, priority);
+        }
+    }
+
+    fn route(&self, intid: IntId, cpu: Mpidr) {
+        if intid.is_spi()
+            && let Some(mask) = self.masks.get(cpu)
+        {
+            self.distributor
+                .write8(gicd::ITARGETSR + intid.get() as usize, mask as u8);
+        }
+    }
+
+    fn clear_pending(&self, intid: IntId) {
+        self.write_bit(gicd::ICPENDR, intid);
+    }
+
+    #[inline]
+    fn kick(&self, cpu: Mpidr, sgi: IntId) {
+        if let Some(mask) = self.masks.get(cpu) {
+            sysreg::complete_memory();
+            self.distributor
+                .write(gicd::SGIR, (mask as u32 & 0xff) << 16 | sgi.get() & 0xf);
+        }
+    }
+
+    fn reset_virtual_interface(&self) {
+        self.control.write(gich::HCR, 0);
+        for index in 0..self.count() {
+            self.control.write(gich::LR + index * 4, 0);
+        }
+        self.control.write(gich::APR, 0);
+        self.control.write(gich::VMCR, 0);
+        self.control.write(gich::HCR, gich::ENABLE);
+    }
+}
+
+impl ListRegisters for GicV2 {
+    #[inline]
+    fn count(&self) -> usize {
+        ((self.control.read(gich::VTR) & 0x3f) as usize + 1).min(MAX_LIST_REGISTERS)
+    }
+
+    #[inline]
+    fn empty(&self) -> u64 {
+        u64::from(self.control.read(gich::ELRSR0) & 0xffff)
+    }
+
+    #[inline]
+    fn read(&self, index: usize) -> ListRegister {
+        if index >= MAX_LIST_REGISTERS {
+            return ListRegister::EMPTY;
+        }
+        ListRegister::from_v2(self.control.read(gich::LR + index * 4))
+    }
+
+    #[inline]
+    fn write(&self, index: usize, register: ListRegister) {
+        if index < MAX_LIST_REGISTERS {
+            self.control.write(gich::LR + index * 4, register.to_v2());
+        }
+    }
+
+    #[inline]
+    fn ended(&self) -> u64 {
+        u64::from(self.control.read(gich::EISR0) & 0xffff)
+    }
+
+    fn request_refill(&self, on: bool) {
+        let others = self.control.read(gich::HCR) & !gich::UNDERFLOW;
+        self.control.write(
+            gich::HCR,
+            if on { others | gich::UNDERFLOW } else { others },
+        );
+    }
+}

@@ -1,0 +1,390 @@
+//! GICv3 and GICv4 (Arm IHI 0069H): distributor and redistributors in memory, CPU interface in system registers.
+//!
+//! With a single security state (`GICD_CTLR.DS` = 1, as on QEMU `virt`) every interrupt starts in group 0; all are moved to group 1. With two,
+//! EL2 is Non-secure, sees group 1 only, and the same writes mean the same.
+
+use super::cpu_table::CpuTable;
+use super::mmio::Frame;
+use super::{FOUR_PRIORITIES, sysreg, wait_until};
+use crate::{
+    Acknowledged, GicError, InterruptController, ListRegister, ListRegisters, MAX_LIST_REGISTERS,
+};
+use model::device::Trigger;
+use model::memory::PhysicalRange;
+use model::{IntId, Mpidr};
+
+/// Distributor registers (12.9).
+mod gicd {
+    pub(super) const CTLR: usize = 0x0000;
+    pub(super) const TYPER: usize = 0x0004;
+    pub(super) const IROUTER: usize = 0x6000;
+    /// Bytes of the frame.
+    pub(super) const SIZE: usize = 0x1_0000;
+
+    /// `CTLR`: group 1 is forwarded. Bit 1 both in the single-state and in the Non-secure view.
+    pub(super) const ENABLE_GROUP1: u32 = 1 << 1;
+    /// `CTLR`: affinity routing. Bit 4 in both views.
+    pub(super) const AFFINITY_ROUTING: u32 = 1 << 4;
+    /// `CTLR`: a register write is still pending.
+    pub(super) const RWP: u32 = 1 << 31;
+}
+
+/// Redistributor registers (12.11): the control frame, then 64 KiB further the frame of the private interrupts.
+mod gicr {
+    pub(super) const CTLR: usize = 0x0000;
+    pub(super) const TYPER: usize = 0x0008;
+    pub(super) const WAKER: usize = 0x0014;
+    /// Offset of the frame with the private interrupts.
+    pub(super) const SGI: usize = 0x1_0000;
+    /// Bytes of the two frames.
+    pub(super) const SIZE: usize = 0x2_0000;
+
+    /// `CTLR`: a register write is still pending.
+    pub(super) const RWP: u32 = 1 << 3;
+    /// `WAKER`: the CPU wants to sleep.
+    pub(super) const PROCESSOR_SLEEP: u32 = 1 << 1;
+    /// `WAKER`: the CPU interface is quiescent.
+    pub(super) const CHILDREN_ASLEEP: u32 = 1 << 2;
+    /// `TYPER`: virtual LPIs, for which two more frames follow.
+    pub(super) const VLPIS: u64 = 1 << 1;
+    /// `TYPER`: the last redistributor of its region.
+    pub(super) const LAST: u64 = 1 << 4;
+}
+
+/// Register arrays at the same offsets in the distributor and in the SGI frame: one bit, byte or bit pair an interrupt.
+mod array {
+    pub(super) const IGROUPR: usize = 0x080;
+    pub(super) const ISENABLER: usize = 0x100;
+    pub(super) const ICENABLER: usize = 0x180;
+    pub(super) const ICPENDR: usize = 0x280;
+    pub(super) const ICACTIVER: usize = 0x380;
+    pub(super) const IPRIORITYR: usize = 0x400;
+    pub(super) const ICFGR: usize = 0xc00;
+}
+
+/// `ICC_SRE_EL2`: SRE, DFB, DIB and Enable, so that EL1 may use its (virtual) system registers.
+const SRE_ALL: u64 = 0xf;
+/// `ICC_CTLR_EL1.EOImode`: EOIR drops the priority, DIR deactivates.
+const EOI_MODE_SPLIT: u64 = 1 << 1;
+/// `ICH_HCR_EL2.En`.
+const HCR_ENABLE: u64 = 1 << 0;
+/// `ICH_HCR_EL2.UIE`: maintenance interrupt on underflow.
+const HCR_UNDERFLOW: u64 = 1 << 1;
+
+/// What every CPU's redistributor address is remembered in.
+static REDISTRIBUTORS: CpuTable = CpuTable::new();
+
+/// A GICv3.
+#[derive(Clone, Copy)]
+pub struct GicV3 {
+    distributor: Frame<{ gicd::SIZE }>,
+    regions: &'static [PhysicalRange],
+    known: &'static CpuTable,
+}
+
+impl GicV3 {
+    /// A handle to the controller with its distributor at `distributor` and its redistributors in `redistributors`.
+    ///
+    /// # Safety
+    /// There really is a GICv3 with these frames. The distributor's 64 KiB and the regions, each of a multiple of 64 KiB, are mapped at
+    /// virtual addresses equal to the physical ones, as Device memory, for as long as any copy of the handle is used; and nobody but
+    /// copies of this handle drives them.
+    pub const unsafe fn new(distributor: usize, redistributors: &'static [PhysicalRange]) -> Self {
+        // SAFETY: the caller vouches for the frames.
+        unsafe { Self::with_table(distributor, redistributors, &REDISTRIBUTORS) }
+    }
+
+    /// [`new`](Self::new) with its own memory of where each CPU's redistributor is.
+    ///
+    /// # Safety
+    /// As for [`new`](Self::new).
+    const unsafe fn with_table(
+        distributor: usize,
+        regions: &'static [PhysicalRange],
+        known: &'static CpuTable,
+    ) -> Self {
+        // SAFETY: the caller vouches for the frame (`new`).
+        let distributor = unsafe { Frame::new(distributor) };
+        Self {
+            distributor,
+            regions,
+            known,
+        }
+    }
+
+    /// Affinity of the calling CPU.
+    fn this_cpu() -> Mpidr {
+        Mpidr::from_register(sysreg::mpidr::read())
+    }
+
+    /// Searches the regions for the redistributor whose `GICR_TYPER` has the affinity of `cpu`.
+    fn find_redistributor(&self, cpu: Mpidr) -> Option<Frame<{ gicr::SIZE }>> {
+        // TYPER[63:32] is Aff3, Aff2, Aff1, Aff0 without a gap.
+        let affinity = (cpu.get() >> 8 & 0xff00_0000) | cpu.get() & 0xff_ffff;
+        self.regions.iter().find_map(|region| {
+            frames(region).find(|frame| frame.read64(gicr::TYPER) >> 32 == affinity)
+        })
+    }
+
+    /// The redistributor of the calling CPU, which has run `init_cpu`.
+    fn redistributor(&self) -> Option<Frame<{ gicr::SIZE }>> {
+        // SAFETY: only `init_cpu` fills the table, with the addresses of frames that it found inside the regions.
+        self.known
+            .get(Self::this_cpu())
+            .map(|base| unsafe { Frame::new(base) })
+    }
+
+    /// Sets the bit of `intid` in a set/clear array, wherever the interrupt lives.
+    fn write_bit(&self, array: usize, intid: IntId) {
+        if intid.is_spi() {
+            self.distributor.write_bit(array, intid.get());
+        } else if intid.is_private()
+            && let Some(frame) = self.redistributor()
+        {
+            frame.write_bit(gicr::SGI + array, intid.get());
+        }
+    }
+
+    fn wait_distributor(&self) -> Result<(), GicError> {
+        let written = wait_until(|| self.distributor.read(gicd::CTLR) & gicd::RWP == 0);
+        written.then_some(()).ok_or(GicError::DistributorTimeout)
+    }
+
+    /// Number of list registers, from a value of `ICH_VTR_EL2`.
+    const fn list_registers(vtr: u64) -> usize {
+        (vtr & 0x1f) as usize + 1
+    }
+}
+
+/// The redistributors of a region: one after the other until `GICR_TYPER.Last` or the region's end.
+fn frames(region: &PhysicalRange) -> impl Iterator<Item = Frame<{ gicr::SIZE }>> + use<> {
+    let end = region.base.get().saturating_add(region.size);
+    let mut next = Some(region.base.get());
+    core::iter::from_fn(move || {
+        let base = next?;
+        if end.checked_sub(base)? < gicr::SIZE as u64 {
+            return None;
+        }
+        // SAFETY: inside a region, which `GicV3::new`'s caller vouches for, and aligned as its base is.
+        let frame = unsafe { Frame::<{ gicr::SIZE }>::new(usize::try_from(base).ok()?) };
+        let typer = frame.read64(gicr::TYPER);
+        let stride = if typer & gicr::VLPIS != 0 {
+            2 * gicr::SIZE
+        } else {
+            gicr::SIZE
+        };
+        next = if typer & gicr::LAST != 0 {
+            None
+        } else {
+            base.checked_add(stride as u64)
+        };
+        Some(frame)
+    })
+}
+
+impl InterruptController for GicV3 {
+    fn init_distributor(&self) -> Result<(), GicError> {
+        let gicd = &self.distributor;
+        // Affinity routing may only change while the groups are off (12.9.4).
+        gicd.write(gicd::CTLR, 0);
+        self.wait_distributor()?;
+        gicd.write(gicd::CTLR, gicd::AFFINITY_ROUTING);
+        self.wait_distributor()?;
+        if gicd.read(gicd::CTLR) & gicd::AFFINITY_ROUTING == 0 {
+            return Err(GicError::AffinityRoutingMissing);
+        }
+
+        let interrupts = ((gicd.read(gicd::TYPER) & 0x1f) + 1) * 32;
+        for word in (32..interrupts).step_by(32).map(|first| first as usize / 8) {
+            gicd.write(array::ICENABLER + word, u32::MAX);
+        }
+        self.wait_distributor()?;
+        for word in (32..interrupts).step_by(32).map(|first| first as usize / 8) {
+            gicd.write(array::IGROUPR + word, u32::MAX);
+            gicd.write(array::ICPENDR + word, u32::MAX);
+            gicd.write(array::ICACTIVER + word, u32::MAX);
+        }
+        for intid in (32..interrupts.min(IntId::END_SPI)).step_by(4) {
+            gicd.write(array::IPRIORITYR + intid as usize, FOUR_PRIORITIES);
+        }
+        for intid in 32..interrupts.min(IntId::END_SPI) {
+            gicd.write64(gicd::IROUTER + intid as usize * 8, Self::this_cpu().get());
+        }
+        gicd.write(gicd::CTLR, gicd::AFFINITY_ROUTING | gicd::ENABLE_GROUP1);
+        self.wait_distributor()
+    }
+
+    fn init_cpu(&self) -> Result<(), GicError> {
+        let cpu = Self::this_cpu();
+        sysreg::icc_sre::write(SRE_ALL);
+        sysreg::synchronize();
+        if sysreg::icc_sre::read() & 1 == 0 {
+            return Err(GicError::SystemRegistersMissing(cpu));
+        }
+
+        let gicr = self
+            .find_redistributor(cpu)
+            .ok_or(GicError::RedistributorMissing(cpu))?;
+        if !self.known.insert(cpu, gicr.base()) {
+            return Err(GicError::TooManyCpus);
+        }
+        gicr.write(gicr::WAKER, gicr.read(gicr::WAKER) & !gicr::PROCESSOR_SLEEP);
+        if !wait_until(|| gicr.read(gicr::WAKER) & gicr::CHILDREN_ASLEEP == 0) {
+            return Err(GicError::RedistributorAsleep(cpu));
+        }
+
+        gicr.write(gicr::SGI + array::ICENABLER, u32::MAX);
+        if !wait_until(|| gicr.read(gicr::CTLR) & gicr::RWP == 0) {
+            return Err(GicError::RedistributorTimeout(cpu));
+        }
+        gicr.write(gicr::SGI + array::IGROUPR, u32::MAX);
+        gicr.write(gicr::SGI + array::ICPENDR, u32::MAX);
+        gicr.write(gicr::SGI + array::ICACTIVER, u32::MAX);
+        for intid in (0..32).step_by(4) {
+            gicr.write(gicr::SGI + array::IPRIORITYR + intid, FOUR_PRIORITIES);
+        }
+        gicr.write(gicr::SGI + array::ISENABLER, 0xffff);
+
+        sysreg::icc_ctlr::write(sysreg::icc_ctlr::read() & 0xff00 | EOI_MODE_SPLIT);
+        sysreg::icc_pmr::write(0xff);
+        sysreg::icc_bpr1::write(0);
+        // A firmware that left an interrupt unfinished would keep all of ours masked.
+        sysreg::icc_ap1r0::write(0);
+        sysreg::icc_igrpen1::write(1);
+        self.reset_virtual_interface();
+        Ok(())
+    }
+
+    #[inline]
+    fn acknowledge(&self) -> Option<Acknowledged> {
+        let raw = sysreg::icc_iar1::read() as u32 & 0xff_ffff;
+        // What the interrupt announces must be visible after it (12.2.14, note on ordering).
+        sysreg::complete_memory();
+        (!(1020..=1023).contains(&raw)).then_some(Acknowledged {
+            intid: IntId::new(raw),
+            raw,
+        })
+    }
+
+    #[inline]
+    fn drop_priority(&self, interrupt: Acknowledged) {
+        sysreg::icc_eoir1::write(u64::from(interrupt.raw));
+        sysreg::synchronize();
+    }
+
+    #[inline]
+    fn deactivate(&self, interrupt: Acknowledged) {
+        sysreg::icc_dir::write(u64::from(interrupt.raw));
+        sysreg::synchronize();
+    }
+
+    fn deactivate_physical(&self, intid: IntId) {
+        self.write_bit(array::ICACTIVER, intid);
+    }
+
+    fn enable(&self, intid: IntId) {
+        self.write_bit(array::ISENABLER, intid);
+    }
+
+    fn disable(&self, intid: IntId) {
+        self.write_bit(array::ICENABLER, intid);
+    }
+
+    fn set_trigger(&self, intid: IntId, trigger: Trigger) {
+        let edge = trigger == Trigger::Edge;
+        if intid.is_spi() {
+            self.distributor
+                .write_trigger(array::ICFGR, intid.get(), edge);
+        } else if intid.is_private()
+            && !intid.is_sgi()
+            && let Some(frame) = self.redistributor()
+        {
+            frame.write_trigger(gicr::SGI + array::ICFGR, intid.get(), edge);
+        }
+    }
+
+    fn set_priority(&self, intid: IntId, priority: u8) {
+        let offset = array::IPRIORITYR + intid.get() as usize;
+        if intid.is_spi() {
+            self.distributor.write8(offset, priority);
+        } else if intid.is_private()
+            && let Some(frame) = self.redistributor()
+        {
+            frame.write8(gicr::SGI + offset, priority);
+        }
+    }
+
+    fn route(&self, intid: IntId, cpu: Mpidr) {
+        if intid.is_spi() {
+            // IRM = 0: exactly this CPU, never "any" (12.9.22).
+            self.distributor
+                .write64(gicd::IROUTER + intid.get() as usize * 8, cpu.get());
+        }
+    }
+
+    fn clear_pending(&self, intid: IntId) {
+        self.write_bit(array::ICPENDR, intid);
+    }
+
+    #[inline]
+    fn kick(&self, cpu: Mpidr, sgi: IntId) {
+        let aff = |level| u64::from(cpu.affinity(level));
+        let target =
+            aff(3) << 48 | aff(2) << 32 | aff(1) << 16 | aff(0) >> 4 << 44 | 1 << (aff(0) & 0xf);
+        sysreg::complete_memory();
+        sysreg::icc_sgi1r::write(target | u64::from(sgi.get() & 0xf) << 24);
+        sysreg::synchronize();
+    }
+
+    fn reset_virtual_interface(&self) {
+        let vtr = sysreg::ich_vtr::read();
+        sysreg::ich_hcr::write(0);
+        for index in 0..Self::list_registers(vtr).min(MAX_LIST_REGISTERS) {
+            sysreg::ich_lr::write(index, 0);
+        }
+        // 5 preemption bits need one active-priorities register, 6 two, 7 four (12.4.1); the others do not exist.
+        let preemption_bits = (vtr >> 26 & 7) + 1;
+        for index in 0..1_usize << preemption_bits.saturating_sub(5).min(2) {
+            sysreg::ich_ap0r::write(index, 0);
+            sysreg::ich_ap1r::write(index, 0);
+        }
+        sysreg::ich_vmcr::write(0);
+        sysreg::ich_hcr::write(HCR_ENABLE);
+        sysreg::synchronize();
+    }
+}
+
+impl ListRegisters for GicV3 {
+    #[inline]
+    fn count(&self) -> usize {
+        Self::list_registers(sysreg::ich_vtr::read()).min(MAX_LIST_REGISTERS)
+    }
+
+    #[inline]
+    fn empty(&self) -> u64 {
+        // A list register written just now shows here only after a context synchronization.
+        sysreg::synchronize();
+        sysreg::ich_elrsr::read() & 0xffff
+    }
+
+    #[inline]
+    fn read(&self, index: usize) -> ListRegister {
+        ListRegister::from_v3(sysreg::ich_lr::read(index))
+    }
+
+    #[inline]
+    fn write(&self, index: usize, register: ListRegister) {
+        sysreg::ich_lr::write(index, register.to_v3());
+    }
+
+    #[inline]
+    fn ended(&self) -> u64 {
+        sysreg::synchronize();
+        sysreg::ich_eisr::read() & 0xffff
+    }
+
+    fn request_refill(&self, on: bool) {
+        let others = sysreg::ich_hcr::read() & !HCR_UNDERFLOW;
+        sysreg::ich_hcr::write(if on { others | HCR_UNDERFLOW } else { others });
+    }
+}

@@ -1,0 +1,625 @@
+//! Guest accesses to the register frames: decoding, and what each register does to an interrupt.
+
+use super::interrupt::{Flags, Interrupt, NOBODY};
+use super::registers::{Map, Register, find, identification};
+use super::{Access, Caller, Frame, Hardware, ReadValue, VcpuSet, Version, Vgic, Width};
+use crate::ListRegisters;
+use model::device::Trigger;
+use model::{IntId, Mpidr, VcpuId};
+
+/// `GICD_CTLR` of GICv3: affinity routing (ARE) and one security state (DS), both fixed (IHI 0069H 12.9.4).
+const CONTROL_V3: u32 = 1 << 4 | 1 << 6;
+/// Product "B", Arm's implementer code (IHI 0069H 12.9.11).
+const IIDR: u32 = 0x42 << 24 | 0x43b;
+/// The bits of a priority that are implemented: 32 levels, as every virtual CPU interface has at least (IHI 0069H 4.8).
+const PRIORITY_BITS: u8 = 0xf8;
+
+/// Aff3.Aff2.Aff1.Aff0 in 32 bits.
+pub(super) const fn packed_affinity(mpidr: Mpidr) -> u32 {
+    (mpidr.affinity(3) as u32) << 24 | mpidr.get() as u32 & 0xff_ffff
+}
+
+/// One register access, decoded.
+#[derive(Clone, Copy)]
+struct Target {
+    register: Register,
+    /// Bytes from the start of the register or array.
+    at: u32,
+    width: Width,
+    /// Whose private interrupts are meant; nobody's in the distributor of GICv3, where their places are reserved.
+    owner: Option<VcpuId>,
+}
+
+impl Target {
+    /// The first interrupt in the accessed bits, and how many there are, in an array with `bits` bits an interrupt.
+    const fn interrupts(&self, bits: u32) -> core::ops::Range<u32> {
+        let first = self.at * 8 / bits;
+        first..first + self.width.bytes() * 8 / bits
+    }
+}
+
+impl Vgic {
+    fn decode(&self, frame: Frame, offset: u32, width: Width, cpu: VcpuId) -> Option<Target> {
+        let (map, owner) = match (frame, self.geometry.version) {
+            (Frame::Distributor, Version::V2) => (Map::Distributor(Version::V2), Some(cpu)),
+            (Frame::Distributor, Version::V3) => (Map::Distributor(Version::V3), None),
+            (Frame::Redistributor(of), Version::V3) if usize::from(of.get()) < self.vcpus.len() => {
+                (Map::Redistributor, Some(of))
+            }
+            (Frame::Redistributor(_), _) => return None,
+        };
+        let (register, at) = find(map, offset, width)?;
+        Some(Target {
+            register,
+            at,
+            width,
+            owner,
+        })
+    }
+
+    /// A guest's read. Reading the pending or active state of interrupts in the caller's list registers empties them into the state:
+    /// [`flush`](Self::flush) before entering the guest.
+    pub fn read<L: ListRegisters, H: Hardware>(
+        &mut self,
+        frame: Frame,
+        offset: u32,
+        width: Width,
+        caller: Caller<'_, L, H>,
+    ) -> Access<ReadValue> {
+        let Some(target) = self.decode(frame, offset, width, caller.cpu) else {
+            return Access::Unknown;
+        };
+        let mut kicks = VcpuSet::EMPTY;
+        let value = match target.register {
+            Register::Control if self.geometry.version == Version::V3 => self.groups | CONTROL_V3,
+            Register::Control => self.groups,
+            Register::Type => self.distributor_type(),
+            Register::Implementer => IIDR,
+            Register::Group => {
+                self.gather(target, 1, |interrupt| interrupt.is(Flags::GROUP1).into())
+            }
+            Register::SetEnable | Register::ClearEnable => {
+                self.gather(target, 1, |interrupt| interrupt.is(Flags::ENABLED).into())
+            }
+            Register::SetPending | Register::ClearPending => {
+                kicks = self.refresh(target, caller);
+                self.gather(target, 1, |interrupt| interrupt.is_pending().into())
+            }
+            Register::SetActive | Register::ClearActive => {
+                kicks = self.refresh(target, caller);
+                self.gather(target, 1, |interrupt| interrupt.is(Flags::ACTIVE).into())
+            }
+            Register::Priority => self.gather(target, 8, |interrupt| interrupt.priority.into()),
+            Register::Target => self.read_targets(target),
+            Register::Configuration => self.gather(target, 2, |interrupt| {
+                u32::from(interrupt.is(Flags::EDGE)) * 2
+            }),
+            Register::SetSgiPending | Register::ClearSgiPending => {
+                let sgis = Target {
+                    register: Register::SetPending,
+                    at: 0,
+                    width: Width::Word,
+                    owner: target.owner,
+                };
+                kicks = self.refresh(sgis, caller);
+                self.gather(target, 8, |interrupt| interrupt.sources.into())
+            }
+            Register::Route => return self.read_route(target),
+            Register::RedistributorType => {
+                let value = target.owner.map_or(0, |cpu| self.redistributor_type(cpu));
+                return done(narrow(value, target));
+            }
+            Register::Waker => target.owner.map_or(0, |cpu| self.read_waker(cpu)),
+            Register::Identification => identification(self.geometry.version, target.at),
+            Register::Sgi | Register::Zero => 0,
+        };
+        Access::Done(ReadValue {
+            value: value.into(),
+            kicks,
+        })
+    }
+
+    /// A guest's write. Returns the virtual CPUs to kick; [`flush`](Self::flush) before entering the guest.
+    pub fn write<L: ListRegisters, H: Hardware>(
+        &mut self,
+        frame: Frame,
+        offset: u32,
+        width: Width,
+        value: u64,
+        caller: Caller<'_, L, H>,
+    ) -> Access<VcpuSet> {
+        let Some(target) = self.decode(frame, offset, width, caller.cpu) else {
+            return Access::Unknown;
+        };
+        let word = value as u32;
+        let kicks = match target.register {
+            Register::Control => self.write_control(word),
+            Register::Group => self.scatter(target, 1, word, |vgic, intid, cpu, bit| {
+                vgic.set_group(intid, cpu, bit != 0)
+            }),
+            Register::SetEnable => self.each(target, word, |vgic, intid, cpu| {
+                vgic.enable(intid, cpu, caller)
+            }),
+            Register::ClearEnable => self.each(target, word, |vgic, intid, cpu| {
+                vgic.disable(intid, cpu, caller)
+            }),
+            Register::SetPending => self.each(target, word, |vgic, intid, cpu| {
+                vgic.set_pending(intid, cpu)
+            }),
+            Register::ClearPending => self.each(target, word, |vgic, intid, cpu| {
+                vgic.clear_pending(intid, cpu, caller)
+            }),
+            Register::SetActive => self.each(target, word, |vgic, intid, cpu| {
+                vgic.set_active(intid, cpu, caller)
+            }),
+            Register::ClearActive => self.each(target, word, |vgic, intid, cpu| {
+                vgic.clear_active(intid, cpu, caller)
+            }),
+            Register::Priority => self.scatter(target, 8, word, |vgic, intid, cpu, byte| {
+                vgic.set_priority(intid, cpu, byte as u8)
+            }),
+            Register::Target => self.scatter(target, 8, word, |vgic, intid, _, mask| {
+                vgic.set_targets(intid, mask, caller.hardware)
+            }),
+            Register::Configuration => self.scatter(target, 2, word, |vgic, intid, cpu, field| {
+                vgic.configure(intid, cpu, field & 2 != 0, caller)
+            }),
+            Register::Sgi => self.write_sgir(caller.cpu, word),
+            Register::SetSgiPending => {
+                self.scatter(target, 8, word, |vgic, intid, cpu, sources| {
+                    vgic.add_sources(intid, cpu, sources as u8)
+                })
+            }
+            Register::ClearSgiPending => {
+                self.scatter(target, 8, word, |vgic, intid, cpu, sources| {
+                    vgic.clear_sources(intid, cpu, sources as u8, caller)
+                })
+            }
+            Register::Route => self.write_route(target, value, caller.hardware),
+            Register::Waker => {
+                if let Some(cpu) = target.owner {
+                    self.write_waker(cpu, word);
+                }
+                VcpuSet::EMPTY
+            }
+            Register::Type
+            | Register::Implementer
+            | Register::RedistributorType
+            | Register::Identification
+            | Register::Zero => VcpuSet::EMPTY,
+        };
+        Access::Done(kicks)
+    }
+
+    /// `GICD_TYPER` (IHI 0048B 4.3.2, IHI 0069H 12.9.38).
+    fn distributor_type(&self) -> u32 {
+        let lines = (u32::from(self.geometry.spis) / 32) & 0x1f;
+        match self.geometry.version {
+            Version::V2 => lines | (self.geometry.vcpus.len().saturating_sub(1) as u32 & 7) << 5,
+            Version::V3 => {
+                // 10 INTID bits; Aff3 is used; an SPI has one target; SGI ranges only when some Aff0 needs them.
+                let ranges = self
+                    .geometry
+                    .vcpus
+                    .iter()
+                    .any(|vcpu| vcpu.mpidr.affinity(0) > 15);
+                lines | 9 << 19 | 1 << 24 | 1 << 25 | u32::from(ranges) << 26
+            }
+        }
+    }
+
+    fn write_control(&mut self, value: u32) -> VcpuSet {
+        if core::mem::replace(&mut self.groups, value & 3) == self.groups {
+            return VcpuSet::EMPTY;
+        }
+        // What is pending in list registers may have to come back, and what was held back may go.
+        let mut kicks = VcpuSet::EMPTY;
+        for index in 0..self.vcpus.len() {
+            let cpu = VcpuId::new(index as u8);
+            if self.vcpus.get(index).is_some_and(|state| state.used != 0) {
+                kicks |= self.recall_all(cpu);
+            }
+            for private in 0..IntId::FIRST_SPI {
+                kicks |= self.update(IntId::new(private), cpu);
+            }
+        }
+        for spi in 0..self.spis.len() {
+            kicks |= self.update(IntId::new(IntId::FIRST_SPI + spi as u32), VcpuId::new(0));
+        }
+        kicks
+    }
+
+    /// Collects a field of `bits` bits of each accessed interrupt. Interrupts that do not exist give zero.
+    fn gather(&self, target: Target, bits: u32, field: impl Fn(&Interrupt) -> u32) -> u32 {
+        let mut value = 0;
+        for (index, number) in target.interrupts(bits).enumerate() {
+            if let Some(interrupt) = self
+                .accessed(number, target)
+                .and_then(|(intid, cpu)| self.interrupt(intid, cpu))
+            {
+                value |= field(interrupt) << (index as u32 * bits);
+            }
+        }
+        value
+    }
+
+    /// Hands each accessed interrupt its field of `bits` bits of `value`.
+    fn scatter(
+        &mut self,
+        target: Target,
+        bits: u32,
+        value: u32,
+        mut set: impl FnMut(&mut Self, IntId, VcpuId, u32) -> VcpuSet,
+    ) -> VcpuSet {
+        let mut kicks = VcpuSet::EMPTY;
+        for (index, number) in target.interrupts(bits).enumerate() {
+            if let Some((intid, cpu)) = self.accessed(number, target) {
+                let field = value >> (index as u32 * bits) & ((1 << bits) - 1);
+                kicks |= set(self, intid, cpu, field);
+            }
+        }
+        kicks
+    }
+
+    /// Does something to each accessed interrupt whose bit in `value` is set.
+    fn each(
+        &mut self,
+        target: Target,
+        value: u32,
+        mut act: impl FnMut(&mut Self, IntId, VcpuId) -> VcpuSet,
+    ) -> VcpuSet {
+        self.scatter(target, 1, value, |vgic, intid, cpu, bit| {
+            if bit != 0 {
+                act(vgic, intid, cpu)
+            } else {
+                VcpuSet::EMPTY
+            }
+        })
+    }
+
+    /// An interrupt that exists in the accessed frame, and the virtual CPU that it is private to, or any.
+    fn accessed(&self, number: u32, target: Target) -> Option<(IntId, VcpuId)> {
+        let intid = IntId::new(number);
+        let cpu = if intid.is_private() {
+            target.owner?
+        } else {
+            VcpuId::new(0)
+        };
+        self.interrupt(intid, cpu).is_some().then_some((intid, cpu))
+    }
+
+    /// Brings the known state of the accessed interrupts up to date: at once where the caller holds one, soon where another does.
+    fn refresh<L: ListRegisters, H: Hardware>(
+        &mut self,
+        target: Target,
+        caller: Caller<'_, L, H>,
+    ) -> VcpuSet {
+        let mut kicks = VcpuSet::EMPTY;
+        for number in target.interrupts(1) {
+            if let Some((intid, cpu)) = self.accessed(number, target) {
+                kicks |= self.claim(intid, cpu, caller);
+            }
+        }
+        kicks
+    }
+
+    /// Gets hold of an interrupt's state: reads the caller's list registers back if they hold it, and has another holder do so.
+    fn claim<L: ListRegisters, H: Hardware>(
+        &mut self,
+        intid: IntId,
+        cpu: VcpuId,
+        caller: Caller<'_, L, H>,
+    ) -> VcpuSet {
+        match self.interrupt(intid, cpu) {
+            Some(interrupt)
+                if interrupt.is(Flags::HELD) && interrupt.holder == caller.cpu.get() =>
+            {
+                self.sync(caller)
+            }
+            Some(interrupt) if interrupt.is(Flags::HELD) => self.recall(intid, cpu),
+            _ => VcpuSet::EMPTY,
+        }
+    }
+
+    /// Ends an access that changed an interrupt: its physical side, then its place.
+    fn finish<L, H: Hardware>(
+        &mut self,
+        intid: IntId,
+        cpu: VcpuId,
+        caller: Caller<'_, L, H>,
+    ) -> VcpuSet {
+        self.settle(intid, cpu, caller) | self.update(intid, cpu)
+    }
+
+    /// Enables or disables the physical interrupt, if there is one within reach, as the virtual one is. Another CPU's timer follows when
+    /// that CPU settles.
+    pub(super) fn apply_enable<L, H: Hardware>(
+        &self,
+        intid: IntId,
+        cpu: VcpuId,
+        caller: Caller<'_, L, H>,
+    ) {
+        let within_reach = intid.is_spi() || cpu == caller.cpu;
+        match self
+            .interrupt(intid, cpu)
+            .filter(|interrupt| within_reach && interrupt.is(Flags::OWNED))
+        {
+            Some(interrupt) if interrupt.is(Flags::ENABLED) => caller.hardware.enable(intid, cpu),
+            Some(_) => caller.hardware.disable(intid, cpu),
+            None => {}
+        }
+    }
+
+    fn enable<L: ListRegisters, H: Hardware>(
+        &mut self,
+        intid: IntId,
+        cpu: VcpuId,
+        caller: Caller<'_, L, H>,
+    ) -> VcpuSet {
+        if let Some(interrupt) = self.interrupt_mut(intid, cpu) {
+            interrupt.flags |= Flags::ENABLED;
+        }
+        self.apply_enable(intid, cpu, caller);
+        self.reconsider(intid, cpu) | self.finish(intid, cpu, caller)
+    }
+
+    fn disable<L: ListRegisters, H: Hardware>(
+        &mut self,
+        intid: IntId,
+        cpu: VcpuId,
+        caller: Caller<'_, L, H>,
+    ) -> VcpuSet {
+        if let Some(interrupt) = self.interrupt_mut(intid, cpu) {
+            interrupt.flags -= Flags::ENABLED;
+        }
+        self.apply_enable(intid, cpu, caller);
+        // What the guest handles stays with it, link and all; what it has not seen comes back.
+        self.claim(intid, cpu, caller) | self.finish(intid, cpu, caller)
+    }
+
+    /// After a change that may let through what was left behind when the interrupt was loaded.
+    fn reconsider(&mut self, intid: IntId, cpu: VcpuId) -> VcpuSet {
+        match self.interrupt(intid, cpu) {
+            Some(interrupt) if interrupt.is(Flags::HELD | Flags::LATER) => self.recall(intid, cpu),
+            _ => VcpuSet::EMPTY,
+        }
+    }
+
+    fn set_pending(&mut self, intid: IntId, cpu: VcpuId) -> VcpuSet {
+        match self.interrupt_mut(intid, cpu) {
+            // IHI 0048B 4.3.7: for SGIs read-only; `SPENDSGIR` names the source.
+            Some(interrupt) if interrupt.is(Flags::SOURCED) => return VcpuSet::EMPTY,
+            Some(interrupt) => interrupt.pend(),
+            None => return VcpuSet::EMPTY,
+        }
+        self.update(intid, cpu)
+    }
+
+    fn clear_pending<L: ListRegisters, H: Hardware>(
+        &mut self,
+        intid: IntId,
+        cpu: VcpuId,
+        caller: Caller<'_, L, H>,
+    ) -> VcpuSet {
+        if self
+            .interrupt(intid, cpu)
+            .is_some_and(|interrupt| interrupt.is(Flags::SOURCED))
+        {
+            return VcpuSet::EMPTY;
+        }
+        let kicks = self.claim(intid, cpu, caller);
+        if let Some(interrupt) = self.interrupt_mut(intid, cpu) {
+            interrupt.unpend();
+            if interrupt.is(Flags::OWNED) && (intid.is_spi() || cpu == caller.cpu) {
+                caller.hardware.clear_pending(intid, cpu);
+            }
+        }
+        kicks | self.finish(intid, cpu, caller)
+    }
+
+    fn clear_sources<L: ListRegisters, H: Hardware>(
+        &mut self,
+        intid: IntId,
+        cpu: VcpuId,
+        sources: u8,
+        caller: Caller<'_, L, H>,
+    ) -> VcpuSet {
+        let mut kicks = VcpuSet::EMPTY;
+        if sources != 0 {
+            kicks |= self.claim(intid, cpu, caller);
+            if let Some(interrupt) = self.interrupt_mut(intid, cpu) {
+                interrupt.sources &= !sources;
+            }
+        }
+        kicks | self.finish(intid, cpu, caller)
+    }
+
+    fn set_active<L: ListRegisters, H: Hardware>(
+        &mut self,
+        intid: IntId,
+        cpu: VcpuId,
+        caller: Caller<'_, L, H>,
+    ) -> VcpuSet {
+        let kicks = self.claim(intid, cpu, caller);
+        if let Some(interrupt) = self.interrupt_mut(intid, cpu) {
+            if interrupt.is(Flags::HELD) {
+                interrupt.change(Flags::DROP_ACTIVE, Flags::SET_ACTIVE);
+            } else if !interrupt.is(Flags::ACTIVE) {
+                interrupt.flags |= Flags::ACTIVE;
+                interrupt.holder = interrupt.target;
+            }
+        }
+        kicks | self.finish(intid, cpu, caller)
+    }
+
+    fn clear_active<L: ListRegisters, H: Hardware>(
+        &mut self,
+        intid: IntId,
+        cpu: VcpuId,
+        caller: Caller<'_, L, H>,
+    ) -> VcpuSet {
+        let kicks = self.claim(intid, cpu, caller);
+        if let Some(interrupt) = self.interrupt_mut(intid, cpu) {
+            if interrupt.is(Flags::HELD) {
+                interrupt.change(Flags::SET_ACTIVE, Flags::DROP_ACTIVE);
+            } else {
+                interrupt.flags -= Flags::ACTIVE;
+            }
+        }
+        kicks | self.finish(intid, cpu, caller)
+    }
+
+    fn set_group(&mut self, intid: IntId, cpu: VcpuId, group1: bool) -> VcpuSet {
+        match self.interrupt_mut(intid, cpu) {
+            Some(interrupt) if interrupt.is(Flags::GROUP1) != group1 => {
+                interrupt.put(Flags::GROUP1, group1)
+            }
+            _ => return VcpuSet::EMPTY,
+        }
+        self.recall(intid, cpu) | self.update(intid, cpu)
+    }
+
+    /// An interrupt that is pending in a list register keeps the priority that it was loaded with (IHI 0069H 12.9.20 leaves it open).
+    fn set_priority(&mut self, intid: IntId, cpu: VcpuId, priority: u8) -> VcpuSet {
+        if let Some(interrupt) = self.interrupt_mut(intid, cpu) {
+            interrupt.priority = priority & PRIORITY_BITS;
+        }
+        self.update(intid, cpu)
+    }
+
+    /// SGIs are edge-triggered, and the trigger of PPIs is fixed here, as IHI 0069H 12.11.7 allows.
+    fn configure<L: ListRegisters, H: Hardware>(
+        &mut self,
+        intid: IntId,
+        cpu: VcpuId,
+        edge: bool,
+        caller: Caller<'_, L, H>,
+    ) -> VcpuSet {
+        if !intid.is_spi()
+            || self
+                .interrupt(intid, cpu)
+                .is_none_or(|interrupt| interrupt.is(Flags::EDGE) == edge)
+        {
+            return VcpuSet::EMPTY;
+        }
+        let kicks = self.claim(intid, cpu, caller);
+        if let Some(interrupt) = self.interrupt_mut(intid, cpu) {
+            interrupt.set_edge(edge);
+            if interrupt.is(Flags::OWNED) {
+                caller
+                    .hardware
+                    .set_trigger(intid, if edge { Trigger::Edge } else { Trigger::Level });
+            }
+        }
+        kicks | self.finish(intid, cpu, caller)
+    }
+
+    /// `ITARGETSR`: private interrupts show the reader's own mask; with one CPU all reads as zero (IHI 0048B 4.3.12).
+    fn read_targets(&self, target: Target) -> u32 {
+        if self.geometry.vcpus.len() == 1 {
+            return 0;
+        }
+        let own = target
+            .owner
+            .map_or(0, |cpu| 1_u32.checked_shl(cpu.get().into()).unwrap_or(0));
+        let mut value = self.gather(target, 8, |interrupt| interrupt.route);
+        for (index, _) in target
+            .interrupts(8)
+            .enumerate()
+            .filter(|(_, number)| *number < IntId::FIRST_SPI)
+        {
+            value |= own << (index * 8);
+        }
+        value
+    }
+
+    /// Of several targets the lowest gets the interrupt: exactly one CPU may handle it (IHI 0048B 3.1.1), and which is our choice.
+    fn set_targets(&mut self, intid: IntId, mask: u32, hardware: &impl Hardware) -> VcpuSet {
+        let count = self.geometry.vcpus.len().min(8);
+        if !intid.is_spi() || count == 1 {
+            return VcpuSet::EMPTY;
+        }
+        let mask = mask & ((1 << count) - 1);
+        let target = if mask == 0 {
+            NOBODY
+        } else {
+            mask.trailing_zeros() as u8
+        };
+        self.send_to(intid, mask, target, hardware)
+    }
+
+    fn read_route(&self, target: Target) -> Access<ReadValue> {
+        let intid = IntId::new(IntId::FIRST_SPI + target.at / 8);
+        let packed = self
+            .interrupt(intid, VcpuId::new(0))
+            .map_or(0, |interrupt| interrupt.route);
+        let register = u64::from(packed & 0xff_ffff) | u64::from(packed >> 24) << 32;
+        done(narrow(register, target))
+    }
+
+    /// `IROUTER`, whole or half: bits 39:32 and 23:0 are the affinity; `Interrupt_Routing_Mode` is fixed to 0 (`TYPER.No1N`). An affinity that
+    /// no CPU has keeps the interrupt pending (IHI 0069H 12.9.22).
+    fn write_route(&mut self, target: Target, value: u64, hardware: &impl Hardware) -> VcpuSet {
+        let intid = IntId::new(IntId::FIRST_SPI + target.at / 8);
+        let Some(before) = self
+            .interrupt(intid, VcpuId::new(0))
+            .map(|interrupt| interrupt.route)
+        else {
+            return VcpuSet::EMPTY;
+        };
+        let upper = |bits: u64| (bits as u32 & 0xff) << 24;
+        let route = match (target.width, target.at % 8) {
+            (Width::Double, _) => upper(value >> 32) | value as u32 & 0xff_ffff,
+            (_, 0) => before & 0xff00_0000 | value as u32 & 0xff_ffff,
+            _ => upper(value) | before & 0xff_ffff,
+        };
+        let found = self
+            .geometry
+            .vcpus
+            .iter()
+            .position(|vcpu| packed_affinity(vcpu.mpidr) == route);
+        self.send_to(
+            intid,
+            route,
+            found.map_or(NOBODY, |index| index as u8),
+            hardware,
+        )
+    }
+
+    fn send_to(
+        &mut self,
+        intid: IntId,
+        route: u32,
+        target: u8,
+        hardware: &impl Hardware,
+    ) -> VcpuSet {
+        let cpu = VcpuId::new(0);
+        let Some(interrupt) = self.interrupt_mut(intid, cpu) else {
+            return VcpuSet::EMPTY;
+        };
+        interrupt.route = route;
+        if core::mem::replace(&mut interrupt.target, target) == target {
+            return VcpuSet::EMPTY;
+        }
+        if interrupt.is(Flags::OWNED) && target != NOBODY {
+            hardware.route(intid, VcpuId::new(target));
+        }
+        self.recall(intid, cpu) | self.update(intid, cpu)
+    }
+}
+
+fn done(value: u64) -> Access<ReadValue> {
+    Access::Done(ReadValue {
+        value,
+        kicks: VcpuSet::EMPTY,
+    })
+}
+
+/// The accessed part of a 64-bit register.
+fn narrow(register: u64, target: Target) -> u64 {
+    match (target.width, target.at % 8) {
+        (Width::Double, _) => register,
+        (_, 0) => register & 0xffff_ffff,
+        _ => register >> 32,
+    }
+}

@@ -1,0 +1,360 @@
+//! Between the state and the list registers: loading, reading back, and the straight path for an arriving physical interrupt.
+
+use super::interrupt::Flags;
+use super::sets::Bits;
+use super::{Caller, Hardware, VcpuSet, Vgic};
+use crate::{ListRegister, ListRegisters, MAX_LIST_REGISTERS};
+use model::{IntId, VcpuId};
+
+impl Vgic {
+    /// Hands an arrived physical interrupt to the guest: [`raise`](Self::raise) and [`flush`](Self::flush) in one. In the common case
+    /// (enabled, for this virtual CPU, nothing else waiting, a list register free) that is one register read and one write.
+    #[inline]
+    pub fn deliver<L: ListRegisters, H: Hardware>(
+        &mut self,
+        intid: IntId,
+        caller: Caller<'_, L, H>,
+    ) -> VcpuSet {
+        if self.deliver_straight(intid, caller).is_some() {
+            return VcpuSet::EMPTY;
+        }
+        let kicks = self.raise(intid, caller.cpu);
+        kicks.without(caller.cpu) | self.flush(caller)
+    }
+
+    #[inline]
+    fn deliver_straight<L: ListRegisters, H>(
+        &mut self,
+        intid: IntId,
+        caller: Caller<'_, L, H>,
+    ) -> Option<()> {
+        let groups = self.groups;
+        let cpu = caller.cpu.get();
+        let state = self.vcpus.get_mut(usize::from(cpu))?;
+        if state.recall || !state.waiting.is_empty() {
+            return None;
+        }
+        let number = intid.get() as usize;
+        let interrupt = match number.checked_sub(IntId::FIRST_SPI as usize) {
+            Some(spi) => self.spis.get_mut(spi)?,
+            None => state.interrupts.get_mut(number)?,
+        };
+        if !interrupt.is_straight(cpu, groups) {
+            return None;
+        }
+        let empty = caller.registers.empty() as u16;
+        let slot = if interrupt.is(Flags::HELD) {
+            interrupt.slot
+        } else {
+            (empty & !state.used).trailing_zeros() as u8
+        };
+        if u32::from(empty).checked_shr(u32::from(slot)).unwrap_or(0) & 1 == 0 {
+            return None;
+        }
+        *state.held.get_mut(usize::from(slot))? = intid;
+        state.used |= 1 << slot;
+        caller
+            .registers
+            .write(usize::from(slot), interrupt.link(intid, cpu, slot));
+        Some(())
+    }
+
+    /// Puts what waits for the calling virtual CPU into its list registers, most urgent first. To be called before it enters the guest
+    /// whenever [`has_pending`](Self::has_pending), and after a kick or a refill interrupt. Returns others to kick.
+    #[inline]
+    pub fn flush<L: ListRegisters, H: Hardware>(&mut self, caller: Caller<'_, L, H>) -> VcpuSet {
+        let Some(state) = self.vcpus.get(usize::from(caller.cpu.get())) else {
+            return VcpuSet::EMPTY;
+        };
+        if !state.recall && !state.refill && state.waiting.is_empty() {
+            return VcpuSet::EMPTY;
+        }
+        self.place(caller)
+    }
+
+    /// Answers the maintenance interrupt: the guest ended something that had asked to be heard of, or there is room again.
+    pub fn maintain<L: ListRegisters, H: Hardware>(&mut self, caller: Caller<'_, L, H>) -> VcpuSet {
+        if caller.registers.ended() != 0 {
+            let _ = self.recall_all(caller.cpu);
+        }
+        self.flush(caller)
+    }
+
+    /// Reads the calling virtual CPU's list registers back and empties them, so that all state is here. [`flush`](Self::flush) must
+    /// follow before it enters the guest. Returns others to kick.
+    pub fn sync<L: ListRegisters, H: Hardware>(&mut self, caller: Caller<'_, L, H>) -> VcpuSet {
+        let cpu = caller.cpu;
+        let Some(state) = self.vcpus.get_mut(usize::from(cpu.get())) else {
+            return VcpuSet::EMPTY;
+        };
+        state.recall = false;
+        let timers_changed = core::mem::take(&mut state.timers_changed);
+        let used = core::mem::take(&mut state.used);
+        let mut kicks = VcpuSet::EMPTY;
+        for slot in Bits(u64::from(used)) {
+            let last = caller.registers.read(slot as usize);
+            caller.registers.write(slot as usize, ListRegister::EMPTY);
+            kicks |= self.take_back(slot as usize, last, caller);
+        }
+        if timers_changed {
+            for timer in self.geometry.timers {
+                self.apply_enable(timer, cpu, caller);
+                kicks |= self.settle(timer, cpu, caller) | self.update(timer, cpu);
+            }
+        }
+        kicks.without(cpu)
+    }
+
+    /// Takes the interrupt that register `slot` held back into the state; the register's last content was `last`.
+    fn take_back<L, H: Hardware>(
+        &mut self,
+        slot: usize,
+        last: ListRegister,
+        caller: Caller<'_, L, H>,
+    ) -> VcpuSet {
+        let Some(intid) = self
+            .vcpus
+            .get(usize::from(caller.cpu.get()))
+            .and_then(|state| state.held.get(slot))
+            .copied()
+        else {
+            return VcpuSet::EMPTY;
+        };
+        if let Some(interrupt) = self.interrupt_mut(intid, caller.cpu) {
+            interrupt.unload(last);
+        }
+        self.settle(intid, caller.cpu, caller) | self.update(intid, caller.cpu)
+    }
+
+    /// Ends the physical interrupt if no list register will.
+    pub(super) fn settle<L, H: Hardware>(
+        &mut self,
+        intid: IntId,
+        cpu: VcpuId,
+        caller: Caller<'_, L, H>,
+    ) -> VcpuSet {
+        let Some(interrupt) = self
+            .interrupt_mut(intid, cpu)
+            .filter(|interrupt| interrupt.is(Flags::OWNED))
+        else {
+            return VcpuSet::EMPTY;
+        };
+        if intid.is_spi() || cpu == caller.cpu {
+            if interrupt.settle() {
+                caller.hardware.deactivate(intid, cpu);
+            }
+            return VcpuSet::EMPTY;
+        }
+        // Only its own CPU reaches a physical PPI.
+        if let Some(state) = self.vcpus.get_mut(usize::from(cpu.get())) {
+            state.timers_changed = true;
+        }
+        self.recall_all(cpu)
+    }
+
+    fn place<L: ListRegisters, H: Hardware>(&mut self, caller: Caller<'_, L, H>) -> VcpuSet {
+        let registers = caller.registers;
+        let all = ((1_u32 << registers.count().min(MAX_LIST_REGISTERS)) - 1) as u16;
+        let mut kicks = VcpuSet::EMPTY;
+        let Some(state) = self.vcpus.get_mut(usize::from(caller.cpu.get())) else {
+            return kicks;
+        };
+        let mut room = registers.empty() as u16 & all;
+        let changed = core::mem::take(&mut state.changed);
+        if state.recall {
+            kicks |= self.sync(caller);
+            room = all;
+        } else if !changed && room == 0 {
+            // Everything that fits is loaded already, and nothing more urgent came.
+            return kicks;
+        } else if !self.join_held(&mut room, caller)
+            || self.waiting_len(caller.cpu) > room.count_ones()
+        {
+            kicks |= self.sync(caller);
+            room = all;
+        }
+
+        let chosen = self.choose(caller.cpu, room.count_ones() as usize);
+        for intid in chosen.iter() {
+            kicks |= self.load(intid, &mut room, caller);
+        }
+        if let Some(state) = self.vcpus.get_mut(usize::from(caller.cpu.get())) {
+            state.changed = false;
+            let refill = !state.waiting.is_empty();
+            if core::mem::replace(&mut state.refill, refill) != refill {
+                registers.request_refill(refill);
+            }
+        }
+        kicks.without(caller.cpu)
+    }
+
+    fn waiting_len(&self, cpu: VcpuId) -> u32 {
+        self.vcpus
+            .get(usize::from(cpu.get()))
+            .map_or(0, |state| state.waiting.len())
+    }
+
+    /// Joins new arrivals into the registers that already hold their interrupts, and takes those out of `room`. False when one cannot be
+    /// joined in place.
+    fn join_held<L: ListRegisters, H>(&mut self, room: &mut u16, caller: Caller<'_, L, H>) -> bool {
+        let Some(state) = self.vcpus.get(usize::from(caller.cpu.get())) else {
+            return true;
+        };
+        let (used, held) = (state.used, state.held);
+        for (slot, intid) in held
+            .into_iter()
+            .enumerate()
+            .filter(|(slot, _)| used >> slot & 1 != 0)
+        {
+            if self
+                .interrupt(intid, caller.cpu)
+                .is_none_or(|interrupt| interrupt.waits_at != caller.cpu.get())
+            {
+                continue;
+            }
+            let now = caller.registers.read(slot).state;
+            let Some(joined) = self
+                .interrupt_mut(intid, caller.cpu)
+                .and_then(|interrupt| interrupt.join(intid, now))
+            else {
+                return false;
+            };
+            caller.registers.write(slot, joined);
+            *room &= !(1 << slot);
+            let _ = self.update(intid, caller.cpu);
+        }
+        true
+    }
+
+    /// Loads one waiting interrupt into a register of `room`, and takes that register out of it.
+    fn load<L: ListRegisters, H: Hardware>(
+        &mut self,
+        intid: IntId,
+        room: &mut u16,
+        caller: Caller<'_, L, H>,
+    ) -> VcpuSet {
+        let (cpu, groups) = (caller.cpu, self.groups);
+        let Some(state) = self.vcpus.get_mut(usize::from(cpu.get())) else {
+            return VcpuSet::EMPTY;
+        };
+        // A register that is nobody's home first: the ended interrupt in another may come again and find it free.
+        let unused = *room & !state.used;
+        let slot = if unused != 0 { unused } else { *room }.trailing_zeros() as usize;
+        let Some(home) = state.held.get(slot).copied() else {
+            return VcpuSet::EMPTY;
+        };
+        let bit = 1 << slot;
+        *room &= !bit;
+        let mut kicks = VcpuSet::EMPTY;
+        if state.used & bit != 0 {
+            let ended = ListRegister {
+                hardware: Some(home),
+                ..ListRegister::EMPTY
+            };
+            kicks |= self.take_back(slot, ended, caller);
+        }
+        if let Some(state) = self.vcpus.get_mut(usize::from(cpu.get()))
+            && let Some(held) = state.held.get_mut(slot)
+        {
+            *held = intid;
+            state.used |= bit;
+        }
+        if let Some(interrupt) = self.interrupt_mut(intid, cpu) {
+            caller
+                .registers
+                .write(slot, interrupt.load(intid, cpu.get(), slot as u8, groups));
+        }
+        kicks | self.update(intid, cpu)
+    }
+
+    /// The waiting interrupts of `cpu` that get the next `room` registers. Active ones come first, since the guest must find them
+    /// when it ends them, but one register is kept for the most urgent pending one, since it may preempt them all. Within
+    /// both, by priority, then by number.
+    fn choose(&self, cpu: VcpuId, room: usize) -> Ranking {
+        let mut ranking = Ranking::new(room);
+        let Some(state) = self.vcpus.get(usize::from(cpu.get())) else {
+            return ranking;
+        };
+        for intid in state.waiting.iter() {
+            if let Some(interrupt) = self
+                .interrupt(intid, cpu)
+                .filter(|interrupt| !interrupt.is(Flags::HELD))
+            {
+                ranking.add(intid, interrupt.is(Flags::ACTIVE), interrupt.priority);
+            }
+        }
+        ranking
+    }
+}
+
+/// The best few of many interrupts, in order.
+struct Ranking {
+    /// Rank and interrupt, sorted; the first `len` count.
+    best: [(u16, IntId); MAX_LIST_REGISTERS],
+    len: usize,
+    room: usize,
+    /// The most urgent one that is not active.
+    urgent: Option<(u16, IntId)>,
+}
+
+impl Ranking {
+    /// Ranks of interrupts that are not active start here.
+    const INACTIVE: u16 = 0x100;
+
+    const fn new(room: usize) -> Self {
+        let best = [(0, IntId::new(0)); MAX_LIST_REGISTERS];
+        let room = if room < MAX_LIST_REGISTERS {
+            room
+        } else {
+            MAX_LIST_REGISTERS
+        };
+        Self {
+            best,
+            len: 0,
+            room,
+            urgent: None,
+        }
+    }
+
+    fn add(&mut self, intid: IntId, active: bool, priority: u8) {
+        let entry = (
+            u16::from(priority) + if active { 0 } else { Self::INACTIVE },
+            intid,
+        );
+        if !active && self.urgent.is_none_or(|urgent| entry < urgent) {
+            self.urgent = Some(entry);
+        }
+        let at = self
+            .best
+            .iter()
+            .take(self.len)
+            .position(|other| entry < *other)
+            .unwrap_or(self.len);
+        if at >= self.room {
+            return;
+        }
+        self.len = (self.len + 1).min(self.room);
+        if let Some(tail) = self.best.get_mut(at..self.len) {
+            tail.rotate_right(1);
+            if let Some(first) = tail.first_mut() {
+                *first = entry;
+            }
+        }
+    }
+
+    /// The interrupts, best first.
+    fn iter(&self) -> impl Iterator<Item = IntId> {
+        let last = self.len.checked_sub(1).filter(|_| self.len == self.room);
+        let crowded_out = self
+            .urgent
+            .filter(|urgent| !self.best.iter().take(self.len).any(|entry| entry == urgent));
+        self.best
+            .iter()
+            .take(self.len)
+            .enumerate()
+            .map(move |(index, entry)| match crowded_out {
+                Some(urgent) if Some(index) == last => urgent.1,
+                _ => entry.1,
+            })
+    }
+}

@@ -1,0 +1,462 @@
+//! Tests of the virtual controller against a fake machine whose virtual CPU interface plays the hardware's part.
+
+mod access;
+mod random;
+mod scenarios;
+mod sgi;
+
+use super::*;
+use crate::{ListRegister, ListRegisters, LrState};
+use model::{Mpidr, PcpuId};
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+
+/// An owned level-sensitive SPI.
+pub const LEVEL: IntId = IntId::new(33);
+/// An owned edge-triggered SPI.
+pub const EDGE: IntId = IntId::new(34);
+/// The SPI of a virtual device, level-sensitive.
+pub const UART: IntId = IntId::new(40);
+/// An SPI that nobody stands behind.
+pub const HIDDEN: IntId = IntId::new(50);
+/// The virtual timer's PPI.
+pub const TIMER: IntId = IntId::new(27);
+/// SPIs of the fake machine.
+pub const SPIS: usize = 64;
+
+static OWNED: [PassedInterrupt; 2] = [
+    PassedInterrupt {
+        intid: LEVEL,
+        trigger: Trigger::Level,
+    },
+    PassedInterrupt {
+        intid: EDGE,
+        trigger: Trigger::Edge,
+    },
+];
+
+/// The list registers and virtual CPU interface of one CPU, as the guest's use of it changes them.
+#[derive(Default)]
+pub struct VirtualInterface {
+    pub registers: RefCell<Vec<ListRegister>>,
+    pub refill: Cell<bool>,
+    /// What the guest has acknowledged and not yet ended, with its priority: the active priorities.
+    pub running: RefCell<Vec<(IntId, u8)>>,
+}
+
+impl VirtualInterface {
+    fn new(count: usize) -> Self {
+        Self {
+            registers: RefCell::new(vec![ListRegister::EMPTY; count]),
+            ..Self::default()
+        }
+    }
+
+    fn bits(&self, holds: impl Fn(&ListRegister) -> bool) -> u64 {
+        self.registers
+            .borrow()
+            .iter()
+            .enumerate()
+            .map(|(n, register)| u64::from(holds(register)) << n)
+            .sum()
+    }
+
+    /// What the registers hold, without the free ones.
+    pub fn held(&self) -> Vec<ListRegister> {
+        self.registers
+            .borrow()
+            .iter()
+            .copied()
+            .filter(|register| register.state != LrState::Empty)
+            .collect()
+    }
+
+    /// The state in which an interrupt is held.
+    pub fn state(&self, intid: IntId) -> LrState {
+        self.held()
+            .iter()
+            .find(|register| register.virtual_id == intid)
+            .map_or(LrState::Empty, |register| register.state)
+    }
+
+    /// The guest acknowledges: the most urgent pending interrupt that is more urgent than what it handles.
+    pub fn acknowledge(&self) -> Option<ListRegister> {
+        let ceiling = self
+            .running
+            .borrow()
+            .iter()
+            .map(|(_, priority)| *priority)
+            .min()
+            .map_or(0x100, u16::from);
+        let mut registers = self.registers.borrow_mut();
+        let next = registers
+            .iter_mut()
+            .filter(|register| {
+                register.state == LrState::Pending && u16::from(register.priority) < ceiling
+            })
+            .min_by_key(|register| register.priority)?;
+        let taken = *next;
+        next.state = LrState::Active;
+        self.running
+            .borrow_mut()
+            .push((taken.virtual_id, taken.priority));
+        Some(taken)
+    }
+
+    /// The guest ends what it acknowledged last. Returns the physical interrupt that this deactivates.
+    pub fn end(&self) -> Option<IntId> {
+        let (intid, _) = self.running.borrow_mut().pop()?;
+        let mut registers = self.registers.borrow_mut();
+        let ended = registers
+            .iter_mut()
+            .find(|register| register.virtual_id == intid && register.state.is_active())?;
+        ended.state = LrState::new(ended.state.is_pending(), false);
+        ended.hardware
+    }
+}
+
+impl ListRegisters for VirtualInterface {
+    fn count(&self) -> usize {
+        self.registers.borrow().len()
+    }
+    fn empty(&self) -> u64 {
+        self.bits(|register| register.state == LrState::Empty && !register.end_maintenance)
+    }
+    fn read(&self, index: usize) -> ListRegister {
+        self.registers.borrow()[index]
+    }
+    fn write(&self, index: usize, register: ListRegister) {
+        // Through the hardware's format: what it cannot express must not matter.
+        self.registers.borrow_mut()[index] = if register.source == 0 {
+            ListRegister::from_v3(register.to_v3())
+        } else {
+            ListRegister::from_v2(register.to_v2())
+        };
+    }
+    fn ended(&self) -> u64 {
+        self.bits(|register| register.state == LrState::Empty && register.end_maintenance)
+    }
+    fn request_refill(&self, on: bool) {
+        self.refill.set(on);
+    }
+}
+
+/// A physical interrupt.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Physical {
+    pub enabled: bool,
+    pub active: bool,
+    /// A level line is asserted.
+    pub line: bool,
+    /// An edge is latched.
+    pub latched: bool,
+    pub target: u8,
+}
+
+/// The physical interrupts, by number and, for private ones, virtual CPU.
+#[derive(Default)]
+pub struct PhysicalInterrupts {
+    all: RefCell<BTreeMap<(u32, u8), Physical>>,
+    /// How often the hypervisor deactivated one itself.
+    pub deactivations: Cell<u32>,
+    /// The virtual CPU on whose behalf the controller is being called.
+    acting: Cell<u8>,
+}
+
+impl PhysicalInterrupts {
+    fn key(intid: IntId, cpu: VcpuId) -> (u32, u8) {
+        (intid.get(), if intid.is_private() { cpu.get() } else { 0 })
+    }
+
+    fn change(&self, intid: IntId, cpu: VcpuId, change: impl FnOnce(&mut Physical)) {
+        let owned = [LEVEL, EDGE, TIMER, IntId::new(30)].contains(&intid);
+        assert!(owned, "{intid:?} is not this partition's");
+        assert!(
+            !intid.is_private() || cpu.get() == self.acting.get(),
+            "{intid:?} of another CPU is out of reach"
+        );
+        change(
+            self.all
+                .borrow_mut()
+                .entry(Self::key(intid, cpu))
+                .or_default(),
+        );
+    }
+
+    pub fn get(&self, intid: IntId, cpu: u8) -> Physical {
+        self.all
+            .borrow()
+            .get(&Self::key(intid, VcpuId::new(cpu)))
+            .copied()
+            .unwrap_or_default()
+    }
+
+    pub fn set(&self, intid: IntId, cpu: u8, change: impl FnOnce(&mut Physical)) {
+        change(
+            self.all
+                .borrow_mut()
+                .entry(Self::key(intid, VcpuId::new(cpu)))
+                .or_default(),
+        );
+    }
+}
+
+impl Hardware for PhysicalInterrupts {
+    fn enable(&self, intid: IntId, cpu: VcpuId) {
+        self.change(intid, cpu, |physical| physical.enabled = true);
+    }
+    fn disable(&self, intid: IntId, cpu: VcpuId) {
+        self.change(intid, cpu, |physical| physical.enabled = false);
+    }
+    fn route(&self, intid: IntId, cpu: VcpuId) {
+        self.change(intid, cpu, |physical| physical.target = cpu.get());
+    }
+    fn set_trigger(&self, intid: IntId, _: Trigger) {
+        self.change(intid, VcpuId::new(0), |_| ());
+    }
+    fn clear_pending(&self, intid: IntId, cpu: VcpuId) {
+        self.change(intid, cpu, |physical| physical.latched = false);
+    }
+    fn deactivate(&self, intid: IntId, cpu: VcpuId) {
+        self.change(intid, cpu, |physical| physical.active = false);
+        self.deactivations.set(self.deactivations.get() + 1);
+    }
+}
+
+/// One partition on its machine.
+pub struct Machine {
+    pub vgic: Vgic,
+    pub interfaces: Vec<VirtualInterface>,
+    pub physical: PhysicalInterrupts,
+}
+
+impl Machine {
+    /// A machine as after reset. Virtual CPU n has the affinity `[n / 4, n % 4]` in Aff1, Aff0 for GICv3.
+    pub fn new(version: Version, vcpus: u8) -> Self {
+        let list: Vec<_> = (0..vcpus)
+            .map(|n| Vcpu {
+                pcpu: PcpuId::new(n),
+                mpidr: Mpidr::new(u64::from(n / 4) << 8 | u64::from(n % 4)),
+            })
+            .collect();
+        Self::with_vcpus(version, list)
+    }
+
+    pub fn with_vcpus(version: Version, vcpus: Vec<Vcpu>) -> Self {
+        let count = vcpus.len();
+        let geometry = Geometry {
+            version,
+            vcpus: vcpus.leak(),
+            interrupts: &OWNED,
+            timers: [TIMER, IntId::new(30)],
+            spis: SPIS as u16,
+        };
+        let states = vec![VcpuState::NEW; count].leak();
+        let spis = vec![Interrupt::NEW; SPIS].leak();
+        Self {
+            vgic: Vgic::new(geometry, states, spis),
+            interfaces: (0..count).map(|_| VirtualInterface::new(4)).collect(),
+            physical: PhysicalInterrupts::default(),
+        }
+    }
+
+    /// A machine whose guest has turned both groups on, enabled every interrupt, set priority 0xa0, and sent all SPIs to CPU 0.
+    pub fn started(version: Version, vcpus: u8) -> Self {
+        let mut machine = Self::new(version, vcpus);
+        machine.write(0, Frame::Distributor, 0, Width::Word, 3);
+        for cpu in 0..vcpus {
+            let frame = match version {
+                Version::V2 => (Frame::Distributor, 0),
+                Version::V3 => (Frame::Redistributor(VcpuId::new(cpu)), 0x1_0000),
+            };
+            machine.write(cpu, frame.0, frame.1 + 0x100, Width::Word, 0xffff_ffff);
+            for offset in (0x400..0x420).step_by(4) {
+                machine.write(cpu, frame.0, frame.1 + offset, Width::Word, 0xa0a0_a0a0);
+            }
+        }
+        for word in 1..3 {
+            machine.write(
+                0,
+                Frame::Distributor,
+                0x100 + word * 4,
+                Width::Word,
+                0xffff_ffff,
+            );
+        }
+        for offset in (32..32 + SPIS as u32).step_by(4) {
+            machine.write(
+                0,
+                Frame::Distributor,
+                0x400 + offset,
+                Width::Word,
+                0xa0a0_a0a0,
+            );
+            machine.write(
+                0,
+                Frame::Distributor,
+                0x800 + offset,
+                Width::Word,
+                0x0101_0101,
+            );
+        }
+        machine
+    }
+
+    fn act<T>(
+        &mut self,
+        cpu: u8,
+        act: impl FnOnce(&mut Vgic, Caller<'_, VirtualInterface, PhysicalInterrupts>) -> T,
+    ) -> T {
+        self.physical.acting.set(cpu);
+        let registers = &self.interfaces[usize::from(cpu)];
+        act(
+            &mut self.vgic,
+            Caller {
+                cpu: VcpuId::new(cpu),
+                registers,
+                hardware: &self.physical,
+            },
+        )
+    }
+
+    /// Has every virtual CPU in the set flush, and those that they name in turn.
+    pub fn kick(&mut self, mut set: VcpuSet) {
+        while let Some(cpu) = set.iter().next() {
+            set = set.without(cpu) | self.act(cpu.get(), |vgic, caller| vgic.flush(caller));
+        }
+    }
+
+    /// A guest's write, and the flushes that follow.
+    pub fn write(&mut self, cpu: u8, frame: Frame, offset: u32, width: Width, value: u64) {
+        match self.act(cpu, |vgic, caller| {
+            vgic.write(frame, offset, width, value, caller)
+        }) {
+            Access::Done(kicks) => self.kick(kicks | VcpuSet::only(VcpuId::new(cpu))),
+            Access::Unknown => {}
+        }
+    }
+
+    /// A guest's word write to the distributor.
+    pub fn set(&mut self, cpu: u8, offset: u32, value: u32) {
+        self.write(cpu, Frame::Distributor, offset, Width::Word, value.into());
+    }
+
+    /// A guest's read, and the flushes that follow.
+    pub fn read(&mut self, cpu: u8, frame: Frame, offset: u32, width: Width) -> Option<u64> {
+        match self.act(cpu, |vgic, caller| vgic.read(frame, offset, width, caller)) {
+            Access::Done(read) => {
+                self.kick(read.kicks | VcpuSet::only(VcpuId::new(cpu)));
+                Some(read.value)
+            }
+            Access::Unknown => None,
+        }
+    }
+
+    /// A guest's word read of the distributor.
+    pub fn get(&mut self, cpu: u8, offset: u32) -> u32 {
+        self.read(cpu, Frame::Distributor, offset, Width::Word)
+            .unwrap() as u32
+    }
+
+    /// Sends every physical interrupt that is signalled to its CPU, as often as it is. Returns those that arrived.
+    pub fn run_physical(&mut self) -> Vec<(IntId, u8)> {
+        let mut arrived = Vec::new();
+        loop {
+            let next =
+                self.physical
+                    .all
+                    .borrow_mut()
+                    .iter_mut()
+                    .find_map(|(&(number, cpu), physical)| {
+                        let signalled = physical.enabled
+                            && !physical.active
+                            && (physical.line || physical.latched);
+                        signalled.then(|| {
+                            physical.latched = false;
+                            physical.active = true;
+                            let intid = IntId::new(number);
+                            (
+                                intid,
+                                if intid.is_private() {
+                                    cpu
+                                } else {
+                                    physical.target
+                                },
+                            )
+                        })
+                    });
+            let Some((intid, cpu)) = next else {
+                return arrived;
+            };
+            arrived.push((intid, cpu));
+            let kicks = self.act(cpu, |vgic, caller| vgic.deliver(intid, caller));
+            self.kick(kicks);
+        }
+    }
+
+    /// An edge on an owned SPI.
+    pub fn pulse(&mut self, intid: IntId) {
+        self.physical
+            .set(intid, 0, |physical| physical.latched = true);
+        self.run_physical();
+    }
+
+    /// The level of an owned SPI's line.
+    pub fn line(&mut self, intid: IntId, high: bool) {
+        self.physical.set(intid, 0, |physical| physical.line = high);
+        self.run_physical();
+    }
+
+    /// The level of a virtual device's line.
+    pub fn virtual_line(&mut self, intid: IntId, high: bool) {
+        let kicks = self.vgic.set_line(intid, high);
+        self.kick(kicks);
+    }
+
+    pub fn acknowledge(&mut self, cpu: u8) -> Option<IntId> {
+        let taken = self.interfaces[usize::from(cpu)]
+            .acknowledge()
+            .map(|register| register.virtual_id);
+        self.run_maintenance(cpu);
+        taken
+    }
+
+    /// The guest ends what it acknowledged last; what the hardware does then happens.
+    pub fn end(&mut self, cpu: u8) {
+        if let Some(physical) = self.interfaces[usize::from(cpu)].end() {
+            self.physical
+                .set(physical, cpu, |physical| physical.active = false);
+        }
+        self.run_maintenance(cpu);
+        self.run_physical();
+    }
+
+    fn run_maintenance(&mut self, cpu: u8) {
+        let interface = &self.interfaces[usize::from(cpu)];
+        let underflow = interface.refill.get() && interface.held().len() <= 1;
+        if underflow || interface.ended() != 0 {
+            let kicks = self.act(cpu, |vgic, caller| vgic.maintain(caller));
+            self.kick(kicks);
+        }
+    }
+
+    /// The guest handles all that is pending on a CPU. Returns what it got, in order.
+    pub fn handle_all(&mut self, cpu: u8) -> Vec<IntId> {
+        let mut handled = Vec::new();
+        while let Some(intid) = self.acknowledge(cpu) {
+            handled.push(intid);
+            assert!(handled.len() < 1000, "endless interrupts: {handled:?}");
+            self.end(cpu);
+        }
+        handled
+    }
+
+    pub fn interface(&self, cpu: u8) -> &VirtualInterface {
+        &self.interfaces[usize::from(cpu)]
+    }
+}
+
+/// Offset and value of the word that has an SPI's or PPI's bit, in a one-bit array at `array`.
+pub fn bit(array: u32, intid: IntId) -> (u32, u32) {
+    (array + intid.get() / 32 * 4, 1 << (intid.get() % 32))
+}

@@ -1,0 +1,578 @@
+//! What guests and devices do, and what others got wrong.
+
+use super::*;
+
+const ENABLE: u32 = 0x100;
+const DISABLE: u32 = 0x180;
+const PEND: u32 = 0x200;
+const UNPEND: u32 = 0x280;
+const ACTIVATE: u32 = 0x300;
+const DEACTIVATE: u32 = 0x380;
+const BOTH: [Version; 2] = [Version::V2, Version::V3];
+
+fn put(machine: &mut Machine, cpu: u8, array: u32, intid: IntId) {
+    let (offset, value) = bit(array, intid);
+    machine.set(cpu, offset, value);
+}
+
+fn is_set(machine: &mut Machine, cpu: u8, array: u32, intid: IntId) -> bool {
+    let (offset, value) = bit(array, intid);
+    machine.get(cpu, offset) & value != 0
+}
+
+fn route(machine: &mut Machine, intid: IntId, cpu: u64) {
+    match machine.vgic.geometry.version {
+        Version::V2 => machine.write(
+            0,
+            Frame::Distributor,
+            0x800 + intid.get(),
+            Width::Byte,
+            1 << cpu,
+        ),
+        Version::V3 => machine.write(
+            0,
+            Frame::Distributor,
+            0x6000 + 8 * intid.get(),
+            Width::Double,
+            cpu / 4 << 8 | cpu % 4,
+        ),
+    }
+}
+
+#[test]
+fn owned_interrupt_is_delivered_linked_and_ended_by_the_guest_alone() {
+    for version in BOTH {
+        let mut machine = Machine::started(version, 2);
+        machine.pulse(EDGE);
+
+        assert_eq!(machine.interface(0).held()[0].hardware, Some(EDGE));
+        assert_eq!(machine.handle_all(0), [EDGE]);
+        assert!(!machine.physical.get(EDGE, 0).active);
+        assert_eq!(machine.physical.deactivations.get(), 0);
+    }
+}
+
+#[test]
+fn level_interrupt_comes_again_until_its_line_falls() {
+    let mut machine = Machine::started(Version::V3, 1);
+    machine.line(LEVEL, true);
+    for _ in 0..3 {
+        assert_eq!(machine.acknowledge(0), Some(LEVEL));
+        machine.end(0);
+    }
+    assert_eq!(machine.acknowledge(0), Some(LEVEL));
+    machine.line(LEVEL, false);
+    machine.end(0);
+    assert_eq!(machine.acknowledge(0), None);
+}
+
+#[test]
+fn interrupt_that_comes_again_takes_the_register_it_had() {
+    let mut machine = Machine::started(Version::V3, 1);
+    for _ in 0..100 {
+        machine.pulse(EDGE);
+        assert_eq!(machine.interface(0).read(0).virtual_id, EDGE);
+        assert_eq!(machine.handle_all(0), [EDGE]);
+    }
+    assert_eq!(machine.vgic.vcpus[0].used, 1);
+}
+
+#[test]
+fn ended_interrupts_give_their_registers_to_others() {
+    let mut machine = Machine::started(Version::V3, 1);
+    for intid in 60..80 {
+        put(&mut machine, 0, PEND, IntId::new(intid));
+        assert_eq!(machine.handle_all(0), [IntId::new(intid)]);
+    }
+    machine.pulse(EDGE);
+    assert_eq!(machine.handle_all(0), [EDGE]);
+    assert!(!machine.physical.get(EDGE, 0).active);
+}
+
+#[test]
+fn bao_371_disabling_an_active_linked_interrupt_does_not_orphan_it() {
+    for (version, intid) in BOTH
+        .into_iter()
+        .flat_map(|version| [(version, LEVEL), (version, EDGE)])
+    {
+        let mut machine = Machine::started(version, 2);
+        machine
+            .physical
+            .set(intid, 0, |physical| physical.latched = true);
+        machine.run_physical();
+        assert_eq!(machine.acknowledge(0), Some(intid));
+
+        put(&mut machine, 0, DISABLE, intid);
+        assert_eq!(machine.interface(0).state(intid), LrState::Active);
+        machine.end(0);
+        assert!(!machine.physical.get(intid, 0).active);
+
+        put(&mut machine, 0, ENABLE, intid);
+        machine
+            .physical
+            .set(intid, 0, |physical| physical.latched = true);
+        machine.run_physical();
+        assert_eq!(machine.handle_all(0), [intid]);
+    }
+}
+
+#[test]
+fn libvmm_56_edge_pending_when_disabled_is_delivered_when_enabled() {
+    let mut machine = Machine::started(Version::V3, 1);
+    machine.pulse(EDGE);
+    put(&mut machine, 0, DISABLE, EDGE);
+    assert_eq!(machine.acknowledge(0), None);
+    assert!(is_set(&mut machine, 0, PEND, EDGE));
+
+    put(&mut machine, 0, ENABLE, EDGE);
+    assert_eq!(machine.handle_all(0), [EDGE]);
+    assert!(!machine.physical.get(EDGE, 0).active);
+}
+
+#[test]
+fn level_pending_when_disabled_goes_back_to_its_line() {
+    for still_high in [true, false] {
+        let mut machine = Machine::started(Version::V3, 1);
+        machine.line(LEVEL, true);
+        put(&mut machine, 0, DISABLE, LEVEL);
+        assert_eq!(machine.acknowledge(0), None);
+        assert!(!machine.physical.get(LEVEL, 0).active);
+
+        machine.line(LEVEL, still_high);
+        put(&mut machine, 0, ENABLE, LEVEL);
+        machine.run_physical();
+        assert_eq!(machine.acknowledge(0).is_some(), still_high);
+    }
+}
+
+#[test]
+fn interrupt_that_arrives_while_disabled_waits_in_the_physical_controller() {
+    let mut machine = Machine::started(Version::V3, 1);
+    put(&mut machine, 0, DISABLE, EDGE);
+    machine.pulse(EDGE);
+    assert_eq!(machine.acknowledge(0), None);
+    put(&mut machine, 0, ENABLE, EDGE);
+    machine.run_physical();
+    assert_eq!(machine.handle_all(0), [EDGE]);
+}
+
+#[test]
+fn hvisor_282_gicv2_sgi_is_delivered_once_for_each_source_cpu() {
+    let mut machine = Machine::started(Version::V2, 4);
+    for source in [1, 3] {
+        machine.set(source, 0xf00, 1 << 16 | 5);
+    }
+    let mut sources = Vec::new();
+    while let Some(taken) = machine.interface(0).acknowledge() {
+        assert_eq!(taken.virtual_id, IntId::new(5));
+        sources.push(taken.source);
+        machine.end(0);
+    }
+    assert_eq!(sources, [1, 3]);
+}
+
+#[test]
+fn bao_374_write_to_another_redistributor_changes_that_one_only() {
+    let mut machine = Machine::started(Version::V3, 3);
+    let other = Frame::Redistributor(VcpuId::new(2));
+    machine.write(0, other, 0x1_0180, Width::Word, 1 << 3);
+    for cpu in 0..3 {
+        let frame = Frame::Redistributor(VcpuId::new(cpu));
+        let enabled = machine.read(1, frame, 0x1_0100, Width::Word).unwrap();
+        assert_eq!(enabled >> 3 & 1 != 0, cpu != 2, "{cpu}");
+    }
+}
+
+#[test]
+fn bao_394_split_route_writes_keep_the_other_half() {
+    let vcpu = |mpidr| Vcpu {
+        pcpu: PcpuId::new(0),
+        mpidr: Mpidr::new(mpidr),
+    };
+    let mut machine = Machine::with_vcpus(Version::V3, vec![vcpu(0), vcpu(0x05_0001_0203)]);
+    let route = 0x6000 + 8 * HIDDEN.get();
+
+    machine.set(0, route, 0x0001_0203);
+    assert_eq!(
+        machine.read(0, Frame::Distributor, route, Width::Double),
+        Some(0x0001_0203)
+    );
+    machine.set(0, route + 4, 0x05);
+    assert_eq!(
+        machine.read(0, Frame::Distributor, route, Width::Double),
+        Some(0x05_0001_0203)
+    );
+    assert_eq!(
+        (machine.get(0, route), machine.get(0, route + 4)),
+        (0x0001_0203, 0x05)
+    );
+
+    machine.set(0, 0, 3);
+    put(&mut machine, 0, ENABLE, HIDDEN);
+    put(&mut machine, 0, PEND, HIDDEN);
+    assert_eq!(machine.acknowledge(1), Some(HIDDEN));
+}
+
+#[test]
+fn another_cpus_timer_is_switched_on_its_own_cpu() {
+    // The fake hardware panics when a timer is reached from the wrong CPU.
+    let mut machine = Machine::new(Version::V3, 2);
+    machine.write(
+        0,
+        Frame::Redistributor(VcpuId::new(1)),
+        0x1_0100,
+        Width::Word,
+        1 << TIMER.get(),
+    );
+    assert!(machine.physical.get(TIMER, 1).enabled);
+    assert!(!machine.physical.get(TIMER, 0).enabled);
+}
+
+#[test]
+fn timer_is_delivered_linked_on_its_own_cpu() {
+    let mut machine = Machine::started(Version::V3, 2);
+    machine
+        .physical
+        .set(TIMER, 1, |physical| physical.line = true);
+    machine.run_physical();
+    assert_eq!(machine.acknowledge(0), None);
+    assert_eq!(machine.acknowledge(1), Some(TIMER));
+    machine
+        .physical
+        .set(TIMER, 1, |physical| physical.line = false);
+    machine.end(1);
+    assert!(!machine.physical.get(TIMER, 1).active);
+    assert_eq!(machine.physical.deactivations.get(), 0);
+}
+
+#[test]
+fn more_pending_than_registers_all_arrive_by_priority() {
+    let mut machine = Machine::started(Version::V3, 1);
+    let order = [75, 70, 79, 71, 78, 72, 77, 73];
+    machine.set(0, 0, 0);
+    for (rank, intid) in order.into_iter().enumerate() {
+        machine.write(
+            0,
+            Frame::Distributor,
+            0x400 + intid,
+            Width::Byte,
+            rank as u64 * 8,
+        );
+        put(&mut machine, 0, PEND, IntId::new(intid));
+    }
+    machine.set(0, 0, 3);
+    assert_eq!(machine.interface(0).held().len(), 4);
+    assert!(machine.interface(0).refill.get());
+    assert_eq!(machine.handle_all(0), order.map(IntId::new));
+    assert!(!machine.interface(0).refill.get());
+}
+
+#[test]
+fn more_urgent_arrival_displaces_a_pending_interrupt_from_full_registers() {
+    let mut machine = Machine::started(Version::V3, 1);
+    for intid in 70..74 {
+        put(&mut machine, 0, PEND, IntId::new(intid));
+    }
+    machine.write(0, Frame::Distributor, 0x400 + EDGE.get(), Width::Byte, 0x20);
+    machine.pulse(EDGE);
+    assert_eq!(machine.handle_all(0), [34, 70, 71, 72, 73].map(IntId::new));
+}
+
+#[test]
+fn six_nested_interrupts_with_four_registers_all_end() {
+    let mut machine = Machine::started(Version::V3, 1);
+    let nested: Vec<_> = (0..6).map(|level| IntId::new(70 + level)).collect();
+    for (level, intid) in nested.iter().enumerate() {
+        machine.write(
+            0,
+            Frame::Distributor,
+            0x400 + intid.get(),
+            Width::Byte,
+            0xa0 - 8 * level as u64,
+        );
+        put(&mut machine, 0, PEND, *intid);
+        assert_eq!(machine.acknowledge(0), Some(*intid), "level {level}");
+    }
+    for _ in &nested {
+        machine.end(0);
+    }
+    assert!(
+        nested
+            .iter()
+            .all(|intid| !is_set(&mut machine, 0, ACTIVATE, *intid))
+    );
+    assert!(machine.interface(0).held().is_empty());
+}
+
+#[test]
+fn virtual_device_with_its_line_still_high_interrupts_again() {
+    for version in BOTH {
+        let mut machine = Machine::started(version, 1);
+        machine.virtual_line(UART, true);
+        assert_eq!(machine.acknowledge(0), Some(UART));
+        machine.end(0);
+        assert_eq!(machine.acknowledge(0), Some(UART));
+        machine.virtual_line(UART, false);
+        machine.end(0);
+        assert_eq!(machine.acknowledge(0), None);
+    }
+}
+
+#[test]
+fn virtual_device_whose_line_falls_unseen_interrupts_nobody() {
+    let mut machine = Machine::started(Version::V3, 1);
+    machine.virtual_line(UART, true);
+    assert_eq!(machine.interface(0).state(UART), LrState::Pending);
+    machine.virtual_line(UART, false);
+    assert_eq!(machine.acknowledge(0), None);
+}
+
+#[test]
+fn virtual_device_whose_line_blinks_while_handled_interrupts_again() {
+    let mut machine = Machine::started(Version::V3, 1);
+    machine.virtual_line(UART, true);
+    assert_eq!(machine.acknowledge(0), Some(UART));
+    machine.virtual_line(UART, false);
+    machine.virtual_line(UART, true);
+    machine.end(0);
+    assert_eq!(machine.acknowledge(0), Some(UART));
+}
+
+#[test]
+fn interrupt_held_by_another_cpu_is_withdrawn_when_disabled() {
+    for version in BOTH {
+        let mut machine = Machine::started(version, 2);
+        route(&mut machine, EDGE, 1);
+        machine.pulse(EDGE);
+        assert_eq!(machine.interface(1).state(EDGE), LrState::Pending);
+        put(&mut machine, 0, DISABLE, EDGE);
+        assert_eq!(machine.interface(1).state(EDGE), LrState::Empty);
+        put(&mut machine, 0, ENABLE, EDGE);
+        assert_eq!(machine.handle_all(1), [EDGE]);
+    }
+}
+
+#[test]
+fn pending_interrupt_follows_its_new_route() {
+    for version in BOTH {
+        let mut machine = Machine::started(version, 2);
+        machine.pulse(EDGE);
+        route(&mut machine, EDGE, 1);
+        assert_eq!(machine.acknowledge(0), None);
+        assert_eq!(machine.handle_all(1), [EDGE]);
+        assert_eq!(machine.physical.get(EDGE, 0).target, 1);
+    }
+}
+
+#[test]
+fn active_interrupt_stays_where_it_is_handled_and_the_next_goes_to_the_new_route() {
+    let mut machine = Machine::started(Version::V3, 2);
+    machine.pulse(EDGE);
+    assert_eq!(machine.acknowledge(0), Some(EDGE));
+    route(&mut machine, EDGE, 1);
+    put(&mut machine, 1, PEND, EDGE);
+    assert_eq!(machine.acknowledge(1), None);
+    machine.end(0);
+    assert_eq!(machine.acknowledge(0), None);
+    assert_eq!(machine.handle_all(1), [EDGE]);
+    assert!(!machine.physical.get(EDGE, 0).active);
+}
+
+#[test]
+fn route_to_no_cpu_keeps_the_interrupt_pending() {
+    let mut machine = Machine::started(Version::V3, 2);
+    route(&mut machine, EDGE, 63);
+    machine.pulse(EDGE);
+    assert_eq!(
+        (machine.acknowledge(0), machine.acknowledge(1)),
+        (None, None)
+    );
+    route(&mut machine, EDGE, 1);
+    assert_eq!(machine.handle_all(1), [EDGE]);
+}
+
+#[test]
+fn clearing_what_another_cpu_has_pending_takes_it_away() {
+    let mut machine = Machine::started(Version::V3, 2);
+    machine.pulse(EDGE);
+    put(&mut machine, 1, UNPEND, EDGE);
+    assert_eq!(machine.acknowledge(0), None);
+    assert!(!machine.physical.get(EDGE, 0).active);
+    machine.pulse(EDGE);
+    assert_eq!(machine.handle_all(0), [EDGE]);
+}
+
+#[test]
+fn clearing_what_another_cpu_has_active_ends_the_physical_interrupt() {
+    let mut machine = Machine::started(Version::V3, 2);
+    machine.pulse(EDGE);
+    assert_eq!(machine.acknowledge(0), Some(EDGE));
+    put(&mut machine, 1, DEACTIVATE, EDGE);
+    assert!(!machine.physical.get(EDGE, 0).active);
+    assert!(machine.interface(0).held().is_empty());
+}
+
+#[test]
+fn pending_and_active_state_of_another_cpu_is_known_after_its_kick() {
+    let mut machine = Machine::started(Version::V3, 2);
+    machine.pulse(EDGE);
+    machine.acknowledge(0);
+    is_set(&mut machine, 1, ACTIVATE, EDGE);
+    assert!(is_set(&mut machine, 1, ACTIVATE, EDGE));
+    machine.end(0);
+    is_set(&mut machine, 1, ACTIVATE, EDGE);
+    assert!(!is_set(&mut machine, 1, ACTIVATE, EDGE));
+}
+
+#[test]
+fn hidden_interrupt_pended_by_the_guest_is_purely_virtual() {
+    for version in BOTH {
+        // The fake hardware panics when an interrupt is touched that the partition does not own.
+        let mut machine = Machine::started(version, 1);
+        put(&mut machine, 0, PEND, HIDDEN);
+        assert_eq!(machine.interface(0).held()[0].hardware, None);
+        assert_eq!(machine.handle_all(0), [HIDDEN]);
+        put(&mut machine, 0, DISABLE, HIDDEN);
+        machine.set(0, 0xc00 + HIDDEN.get() / 16 * 4, 0xffff_ffff);
+    }
+}
+
+#[test]
+fn software_pend_of_an_active_linked_interrupt_comes_after_it_and_both_end() {
+    for intid in [LEVEL, EDGE] {
+        let mut machine = Machine::started(Version::V3, 1);
+        machine
+            .physical
+            .set(intid, 0, |physical| physical.latched = true);
+        machine.run_physical();
+        assert_eq!(machine.acknowledge(0), Some(intid));
+        put(&mut machine, 0, PEND, intid);
+        assert_eq!(machine.acknowledge(0), None);
+        machine.end(0);
+        assert_eq!(machine.handle_all(0), [intid]);
+        assert!(!machine.physical.get(intid, 0).active);
+    }
+}
+
+#[test]
+fn physical_arrival_during_a_software_pended_one_is_not_lost() {
+    let mut machine = Machine::started(Version::V3, 1);
+    put(&mut machine, 0, PEND, EDGE);
+    assert_eq!(machine.acknowledge(0), Some(EDGE));
+    machine.pulse(EDGE);
+    machine.end(0);
+    assert_eq!(machine.handle_all(0), [EDGE]);
+    assert!(!machine.physical.get(EDGE, 0).active);
+}
+
+#[test]
+fn interrupt_made_active_by_the_guest_is_held_back_until_it_is_ended() {
+    let mut machine = Machine::started(Version::V3, 1);
+    put(&mut machine, 0, ACTIVATE, EDGE);
+    machine.pulse(EDGE);
+    assert_eq!(machine.acknowledge(0), None);
+    put(&mut machine, 0, DEACTIVATE, EDGE);
+    assert_eq!(machine.handle_all(0), [EDGE]);
+    assert!(!machine.physical.get(EDGE, 0).active);
+}
+
+#[test]
+fn disabling_a_group_withdraws_its_interrupts_and_enabling_brings_them_back() {
+    let mut machine = Machine::started(Version::V3, 1);
+    machine.pulse(EDGE);
+    machine.set(0, 0, 1);
+    assert_eq!(machine.acknowledge(0), None);
+    machine.set(0, 0, 2);
+    assert_eq!(machine.handle_all(0), [EDGE]);
+}
+
+#[test]
+fn group_change_shows_in_the_list_register() {
+    let mut machine = Machine::started(Version::V3, 1);
+    machine.pulse(EDGE);
+    assert!(machine.interface(0).held()[0].group1);
+    machine.set(0, 0x84, 0);
+    assert!(!machine.interface(0).held()[0].group1);
+}
+
+#[test]
+fn reset_leaves_nothing_pending_active_or_enabled() {
+    for version in BOTH {
+        let mut machine = Machine::started(version, 2);
+        machine.pulse(EDGE);
+        machine.line(LEVEL, true);
+        machine.acknowledge(0);
+
+        machine.physical.acting.set(0);
+        machine.vgic.reset(&machine.physical);
+        for cpu in 0..2 {
+            machine.physical.acting.set(cpu);
+            machine
+                .vgic
+                .reset_timers(VcpuId::new(cpu), &machine.physical);
+            machine.interfaces[usize::from(cpu)] = VirtualInterface::new(4);
+        }
+
+        for intid in [LEVEL, EDGE] {
+            let physical = machine.physical.get(intid, 0);
+            assert!(
+                !physical.active && !physical.enabled && !physical.latched,
+                "{intid:?}"
+            );
+        }
+        for array in [ENABLE, PEND, ACTIVATE] {
+            assert_eq!(
+                (machine.get(0, array + 4), machine.get(0, array + 8)),
+                (0, 0)
+            );
+        }
+        assert!(
+            !machine.vgic.has_pending(VcpuId::new(0)) && !machine.vgic.has_pending(VcpuId::new(1))
+        );
+    }
+}
+
+#[test]
+fn thousand_resets_end_as_the_first() {
+    let mut machine = Machine::new(Version::V3, 1);
+    for _ in 0..1000 {
+        machine.set(0, 0, 3);
+        put(&mut machine, 0, ENABLE, EDGE);
+        machine.pulse(EDGE);
+        assert_eq!(machine.acknowledge(0), Some(EDGE));
+        machine.vgic.reset(&machine.physical);
+        machine.interfaces[0] = VirtualInterface::new(4);
+    }
+    assert!(!machine.physical.get(EDGE, 0).active);
+}
+
+#[test]
+fn has_pending_says_so_only_while_something_waits() {
+    let mut machine = Machine::started(Version::V3, 1);
+    let cpu = VcpuId::new(0);
+    assert!(!machine.vgic.has_pending(cpu));
+    let kicks = machine.vgic.raise(HIDDEN, cpu);
+    assert!(kicks.contains(cpu) && machine.vgic.has_pending(cpu));
+    machine.kick(kicks);
+    assert!(!machine.vgic.has_pending(cpu));
+}
+
+#[test]
+fn arrival_of_an_interrupt_that_does_not_exist_is_ignored() {
+    let mut machine = Machine::started(Version::V3, 1);
+    for number in [96, 1019, 1023, 8192, u32::MAX] {
+        assert!(
+            machine
+                .vgic
+                .raise(IntId::new(number), VcpuId::new(0))
+                .is_empty()
+        );
+        assert!(machine.vgic.set_line(IntId::new(number), true).is_empty());
+    }
+    assert!(
+        machine
+            .vgic
+            .raise(IntId::new(3), VcpuId::new(200))
+            .is_empty()
+    );
+}

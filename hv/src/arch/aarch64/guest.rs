@@ -1,0 +1,346 @@
+//! The handler of exits: reads what a guest did, answers it, and returns to the guest.
+
+use gic::virt::{Access, Frame, VcpuSet};
+use model::device::VirtualGic;
+use model::{Ipa, VcpuId};
+
+use super::decode::Syndrome;
+use super::inject::Exception;
+use super::psci::{self, Call, status};
+use super::sysreg::{self, Answer, Identification, PFR0_GIC_SYSTEM_REGISTERS, pa_range};
+use super::vector;
+use gic::ListRegisters;
+use crate::event::FaultKind;
+use crate::exit::{AbortCause, Exit, ExitKind, MmioAccess, RegisterTransfer};
+use crate::machine::{Cpu, Machine};
+use crate::partition::request;
+use crate::power::{Start, Then};
+use crate::uart::{Line, Transmit};
+use crate::vcpu::Vcpu;
+use core::sync::atomic::Ordering;
+
+/// Size of a virtual UART's register page.
+const UART_PAGE: u64 = 0x1000;
+/// Size of a GICv2 distributor's page (IHI 0048B 4.1.2).
+const GICV2_DISTRIBUTOR: u64 = 0x1000;
+/// Size of a GICv3 distributor's frame (IHI 0069H 12.8).
+const GICV3_DISTRIBUTOR: u64 = 0x1_0000;
+/// Size of a GICv3 redistributor: RD_base and SGI_base.
+const GICV3_REDISTRIBUTOR: u64 = 0x2_0000;
+
+/// Called by the vectors on every exit, with the stack of the pCPU empty.
+pub extern "C" fn handle<M: Machine>(vcpu: &mut Vcpu<M>, reason: u64) {
+    let kind = match reason {
+        vector::INTERRUPT => {
+            vcpu.interrupt();
+            ExitKind::Interrupt
+        }
+        vector::SYNCHRONOUS => synchronous(vcpu, &M::Cpu::syndrome()),
+        _ => {
+            vcpu.fault(FaultKind::SystemError, 0, None);
+            ExitKind::Fault
+        }
+    };
+    vcpu.finish(kind);
+}
+
+/// A synchronous exception of the guest.
+fn synchronous<M: Machine>(vcpu: &mut Vcpu<M>, syndrome: &Syndrome) -> ExitKind {
+    match syndrome.exit() {
+        Exit::Hypercall => {
+            call(vcpu);
+            ExitKind::Hypercall
+        }
+        Exit::FirmwareCall => {
+            // Unlike HVC, a trapped SMC returns to itself (Arm ARM D1.3.1).
+            vcpu.context.skip_instruction(true);
+            call(vcpu);
+            ExitKind::FirmwareCall
+        }
+        Exit::SystemRegister(transfer) => {
+            system_register(vcpu, transfer);
+            ExitKind::SystemRegister
+        }
+        Exit::Mmio(access) => {
+            if mmio(vcpu, access) {
+                vcpu.context
+                    .skip_instruction(syndrome.is_long_instruction());
+                ExitKind::Mmio
+            } else {
+                abort(vcpu, access.ipa, access.write, AbortCause::Translation);
+                ExitKind::Fault
+            }
+        }
+        Exit::DataAbort { ipa, write, cause } => {
+            abort(vcpu, ipa, write, cause);
+            ExitKind::Fault
+        }
+        Exit::InstructionAbort { ipa, cause } => {
+            let exception = match cause {
+                AbortCause::TableWalk => Exception::TableWalk { fetch: true },
+                _ => Exception::InstructionAbort,
+            };
+            vcpu.fault(FaultKind::Execute(cause), ipa.get(), Some(exception));
+            ExitKind::Fault
+        }
+        Exit::Wait => {
+            vcpu.context.skip_instruction(true);
+            M::Cpu::wait_for_interrupt();
+            ExitKind::Wait
+        }
+        Exit::Undefined | Exit::Interrupt | Exit::SystemError => {
+            vcpu.inject(Exception::Undefined, false);
+            ExitKind::Fault
+        }
+    }
+}
+
+/// A load or store that nothing answers.
+fn abort<M: Machine>(vcpu: &mut Vcpu<M>, ipa: Ipa, write: bool, cause: AbortCause) {
+    let kind = if write {
+        FaultKind::Write(cause)
+    } else {
+        FaultKind::Read(cause)
+    };
+    let exception = match cause {
+        AbortCause::TableWalk => Exception::TableWalk { fetch: false },
+        _ => Exception::DataAbort { write },
+    };
+    vcpu.fault(kind, ipa.get(), Some(exception));
+}
+
+/// A call to PSCI, SMCCC or the firmware, by HVC or SMC alike.
+fn call<M: Machine>(vcpu: &mut Vcpu<M>) {
+    let [x0, x1, x2, x3, ..] = vcpu.context.x;
+    let result = match psci::decode(x0, x1, x2, x3) {
+        Call::Answer(value) => value,
+        Call::Suspend => {
+            suspend(vcpu);
+            status::SUCCESS
+        }
+        Call::Off => {
+            // Comes back started anew, with its registers set.
+            vcpu.park();
+            return;
+        }
+        Call::SystemOff => {
+            vcpu.stop_partition(Then::Stop);
+            return;
+        }
+        Call::SystemReset => {
+            vcpu.stop_partition(Then::Restart);
+            return;
+        }
+        Call::On {
+            target,
+            entry,
+            context,
+        } => cpu_on(vcpu, target, Start { entry, context }),
+        Call::AffinityInfo { target, level } => vcpu
+            .partition
+            .power
+            .lock()
+            .affinity_info(target, level)
+            .map_or(status::INVALID_PARAMETERS, |affinity| affinity as i64),
+        Call::Unknown => {
+            if vcpu.partition.config.firmware_calls && !psci::is_power(x0) {
+                M::Cpu::firmware_call(&mut vcpu.context.x);
+                return;
+            }
+            status::NOT_SUPPORTED
+        }
+    };
+    vcpu.context.set_register(0, result as u64);
+}
+
+/// PSCI CPU_ON.
+fn cpu_on<M: Machine>(vcpu: &mut Vcpu<M>, target: u64, start: Start) -> i64 {
+    let entry_ok = vcpu.partition.is_entry(start.entry);
+    let result = vcpu
+        .partition
+        .power
+        .lock()
+        .cpu_on(target, start, entry_ok);
+    if let Ok(started) = result {
+        vcpu.hypervisor.kick(
+            vcpu.partition,
+            VcpuSet::only(started),
+            request::POWER,
+        );
+    }
+    psci::cpu_on_status(result.map(|_: VcpuId| ()))
+}
+
+/// PSCI CPU_SUSPEND as standby: until an interrupt is pending, physical or virtual. The CPU waits at EL2 only when nothing is in its
+/// list registers, since a virtual interrupt does not end that wait.
+fn suspend<M: Machine>(vcpu: &mut Vcpu<M>) {
+    let gic = vcpu.machine().gic();
+    let all = (1u64 << gic.count()) - 1;
+    if gic.empty() & all == all {
+        M::Cpu::wait_for_interrupt();
+    }
+}
+
+/// A trapped MSR or MRS.
+fn system_register<M: Machine>(vcpu: &mut Vcpu<M>, transfer: RegisterTransfer) {
+    let gic_is_v3 = matches!(vcpu.partition.config.gic, VirtualGic::V3 { .. });
+    let value = match sysreg::answer(transfer.encoding, transfer.write) {
+        Answer::SendSgi(register) if gic_is_v3 => {
+            let value = vcpu.context.register(transfer.register);
+            let kicked = vcpu
+                .partition
+                .devices
+                .lock()
+                .gic
+                .send_sgi(vcpu.id, register, value);
+            vcpu.kick_others(kicked);
+            None
+        }
+        Answer::Identification(masked) => {
+            let mut value = M::Cpu::identification(masked.register) & masked.keep | masked.set;
+            match masked.register {
+                Identification::Pfr0 if gic_is_v3 => value |= PFR0_GIC_SYSTEM_REGISTERS,
+                Identification::Mmfr0 => {
+                    let most = pa_range(vcpu.hypervisor.system.ipa_bits);
+                    value = (value & !0xf) | (value & 0xf).min(most);
+                }
+                _ => {}
+            }
+            Some(value)
+        }
+        Answer::Zero => Some(0),
+        Answer::Constant(value) => Some(value),
+        Answer::SendSgi(_) | Answer::Undefined => {
+            vcpu.inject(Exception::Undefined, false);
+            return;
+        }
+    };
+    if let (Some(value), false) = (value, transfer.write) {
+        vcpu.context.set_register(transfer.register, value);
+    }
+    vcpu.context.skip_instruction(true);
+}
+
+/// An access outside the partition's memory: answered by the virtual device that is there. False when there is none.
+fn mmio<M: Machine>(vcpu: &mut Vcpu<M>, access: MmioAccess) -> bool {
+    if let Some(uart) = &vcpu.partition.config.console
+        && let Some(offset) = within(access.ipa, uart.base, UART_PAGE)
+    {
+        uart_access(vcpu, access, offset);
+        return true;
+    }
+    let Some((frame, offset)) = gic_frame(vcpu, access.ipa) else {
+        return false;
+    };
+    // An access that is not aligned to its width would straddle registers; the architecture makes it an alignment fault on Device memory.
+    if offset & u64::from(access.width.bytes() - 1) != 0 {
+        return false;
+    }
+    gic_access(vcpu, access, frame, offset as u32);
+    true
+}
+
+/// Offset of `ipa` in `[base, base + size)`.
+fn within(ipa: Ipa, base: Ipa, size: u64) -> Option<u64> {
+    ipa.offset_from(base).filter(|offset| *offset < size)
+}
+
+/// Which register frame of the virtual interrupt controller an address is in.
+fn gic_frame<M: Machine>(vcpu: &Vcpu<M>, ipa: Ipa) -> Option<(Frame, u64)> {
+    match vcpu.partition.config.gic {
+        VirtualGic::V2 { distributor } => {
+            within(ipa, distributor, GICV2_DISTRIBUTOR).map(|offset| (Frame::Distributor, offset))
+        }
+        VirtualGic::V3 {
+            distributor,
+            redistributors,
+            stride,
+        } => {
+            if let Some(offset) = within(ipa, distributor, GICV3_DISTRIBUTOR) {
+                return Some((Frame::Distributor, offset));
+            }
+            let stride = stride.max(GICV3_REDISTRIBUTOR);
+            let all = stride.checked_mul(vcpu.partition.vcpus.len() as u64)?;
+            let offset = within(ipa, redistributors, all)?;
+            let index = VcpuId::new((offset / stride) as u8);
+            let offset = offset % stride;
+            (offset < GICV3_REDISTRIBUTOR).then_some((Frame::Redistributor(index), offset))
+        }
+    }
+}
+
+/// An access to the virtual interrupt controller.
+fn gic_access<M: Machine>(vcpu: &mut Vcpu<M>, access: MmioAccess, frame: Frame, offset: u32) {
+    let stored = vcpu.context.register(access.register);
+    let (loaded, kicks) = vcpu.with_caller(|caller| {
+        let gic = &mut vcpu.partition.devices.lock().gic;
+        let (loaded, mut kicks) = if access.write {
+            match gic.write(frame, offset, access.width, stored, caller) {
+                Access::Done(kicks) => (None, kicks),
+                Access::Unknown => (None, VcpuSet::EMPTY),
+            }
+        } else {
+            match gic.read(frame, offset, access.width, caller) {
+                Access::Done(read) => (Some(read.value), read.kicks),
+                Access::Unknown => (Some(0), VcpuSet::EMPTY),
+            }
+        };
+        kicks |= gic.flush(caller);
+        (loaded, kicks)
+    });
+    if let Some(value) = loaded {
+        vcpu.context
+            .set_register(access.register, access.loaded(value));
+    }
+    vcpu.kick_others(kicks.without(vcpu.id));
+}
+
+/// An access to the virtual UART.
+fn uart_access<M: Machine>(vcpu: &mut Vcpu<M>, access: MmioAccess, offset: u64) {
+    let Some(uart) = &vcpu.partition.config.console else {
+        return;
+    };
+    let machine = vcpu.machine();
+    let width = access.width.bytes() as usize;
+    let mut output = Output(machine.console().output(vcpu.partition.id));
+    let mut loaded = None;
+    let kicked = {
+        let mut devices = vcpu.partition.devices.lock();
+        let line = if access.write {
+            let value = vcpu.context.register(access.register) as u32;
+            devices.uart.write(offset, width, value, &mut output)
+        } else {
+            let (value, line) = devices.uart.read(offset, width, &mut output);
+            loaded = Some(u64::from(value));
+            line
+        };
+        vcpu.partition
+            .waits_for_room
+            .store(devices.uart.waits_for_room(), Ordering::Relaxed);
+        devices.gic.set_line(uart.intid, line == Line::High)
+    };
+    if let Some(value) = loaded {
+        vcpu.context
+            .set_register(access.register, access.loaded(value));
+        if machine.console().has_input() {
+            vcpu.hypervisor.hand_over_input();
+        }
+    } else {
+        machine.console().pump(M::Cpu::now());
+    }
+    vcpu.kick_others(kicked);
+}
+
+/// Where the text of a partition goes; nowhere, and at once, when the console has no room for it in the system.
+struct Output(Option<&'static crate::console::Ring>);
+
+impl Transmit for Output {
+    fn push(&mut self, byte: u8) -> bool {
+        self.0.is_none_or(|ring| ring.push(byte))
+    }
+
+    fn free(&self) -> usize {
+        self.0.map_or(usize::MAX, crate::console::Ring::free)
+    }
+}
+

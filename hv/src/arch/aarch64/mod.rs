@@ -1,0 +1,32 @@
+//! EL2 of AArch64, without VHE. What reads registers and runs on the hardware is built for the target only; what decides is plain Rust
+//! that the host tests.
+
+pub mod context;
+pub mod decode;
+pub mod guest;
+pub mod inject;
+pub mod psci;
+pub mod sysreg;
+
+#[cfg(target_os = "none")]
+pub mod boot;
+#[cfg(target_os = "none")]
+pub mod cache;
+#[cfg(target_os = "none")]
+pub mod el2;
+#[cfg(target_os = "none")]
+pub mod firmware;
+#[cfg(target_os = "none")]
+mod registers;
+#[cfg(target_os = "none")]
+pub mod vectors;
+
+/// Why the vectors call the handler.
+pub mod vector {
+    /// Synchronous exception.
+    pub const SYNCHRONOUS: u64 = 0;
+    /// IRQ, and FIQ, which carries nothing of its own here: all interrupts are in group 1.
+    pub const INTERRUPT: u64 = 1;
+    /// SError.
+    pub const SYSTEM_ERROR: u64 = 2;
+}

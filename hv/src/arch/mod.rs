@@ -1,0 +1,3 @@
+//! The architectures that the core runs on.
+
+pub mod aarch64;

@@ -1,0 +1,55 @@
+//! What is worth telling: the events of a system's life.
+
+use model::{PartitionId, VcpuId};
+
+use crate::exit::AbortCause;
+
+/// An event, small and complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A partition's first virtual CPU is about to start.
+    Started {
+        /// Which one.
+        partition: PartitionId,
+        /// How often it was started again before.
+        restarts: u64,
+    },
+    /// A partition has stopped.
+    Stopped {
+        /// Which one.
+        partition: PartitionId,
+    },
+    /// A guest touched what it does not own.
+    Fault {
+        /// Whose.
+        partition: PartitionId,
+        /// Which virtual CPU.
+        vcpu: VcpuId,
+        /// What it did.
+        kind: FaultKind,
+        /// Guest physical address.
+        address: u64,
+        /// Where its program was.
+        pc: u64,
+        /// How many faults the partition has had, this one included.
+        count: u64,
+    },
+    /// A physical interrupt that nobody owns; it was disabled.
+    StrayInterrupt {
+        /// Its number.
+        intid: u32,
+    },
+}
+
+/// What a guest did that it may not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FaultKind {
+    /// Read.
+    Read(AbortCause),
+    /// Write.
+    Write(AbortCause),
+    /// Jump.
+    Execute(AbortCause),
+    /// An asynchronous external abort, whose address is not known.
+    SystemError,
+}

@@ -1,0 +1,75 @@
+//! What the core needs from the machine below it: two small traits, implemented by the architecture and by a platform, and by fakes in tests.
+
+use gic::InterruptController;
+use model::partition::Vcpu as VcpuConfig;
+use model::system::EndState;
+use model::Pa;
+
+use crate::arch::aarch64::context::Context;
+use crate::arch::aarch64::inject::{Entry, GuestState};
+use crate::arch::aarch64::sysreg::Identification;
+use crate::event::Event;
+use crate::terminal::Console;
+
+/// The CPU that runs this code. Nothing here names another CPU, so there is no value: only functions.
+pub trait Cpu: 'static {
+    /// The system counter, in ticks.
+    fn now() -> u64;
+
+    /// Waits until an interrupt is pending for this CPU. Interrupts are masked: it is not taken. May return early.
+    fn wait_for_interrupt();
+
+    /// Puts the guest's system registers into their state after reset, with the identity of `vcpu`, the stage-2 translation
+    /// `translation` and a virtual counter that starts at `counter_offset`.
+    fn reset_guest(vcpu: &VcpuConfig, translation: u64, counter_offset: u64);
+
+    /// Keeps the guest's timers from firing: its virtual CPU is off.
+    fn stop_guest_timers();
+
+    /// What the guest was doing, for an exception that it is to take.
+    fn guest_state(context: &Context) -> GuestState;
+
+    /// Lets the guest take an exception; `far` is the address that it is about, if it has one.
+    fn take_exception(context: &mut Context, entry: Entry, far: Option<u64>);
+
+    /// Makes an SError pending for the guest.
+    fn raise_system_error();
+
+    /// The CPU's own value of an identification register.
+    fn identification(register: Identification) -> u64;
+
+    /// `FAR_EL2`, `HPFAR_EL2` and `ESR_EL2` of the exit that is being handled.
+    fn syndrome() -> crate::arch::aarch64::decode::Syndrome;
+
+    /// Passes a call on to the firmware: x0 to x17 go in and come out.
+    fn firmware_call(registers: &mut [u64; 31]);
+}
+
+/// The machine: its interrupt controller, its memory as far as the hypervisor may touch it, its console.
+pub trait Machine: Sync + 'static {
+    /// The CPUs.
+    type Cpu: Cpu;
+    /// The interrupt controller.
+    type Gic: InterruptController;
+
+    /// The interrupt controller.
+    fn gic(&self) -> Self::Gic;
+
+    /// Copies `size` bytes of the payload from `offset` to `to`, which belongs to a partition that does not run.
+    fn load(&self, offset: u64, to: Pa, size: u64);
+
+    /// Fills `size` bytes from `to` with zeros.
+    fn zero(&self, to: Pa, size: u64);
+
+    /// What was loaded into the partition whose translation is in place on this CPU becomes visible to all its CPUs, with caches on and off.
+    fn publish_code(&self);
+
+    /// The console.
+    fn console(&self) -> &dyn Console;
+
+    /// Takes down what happened.
+    fn record(&self, event: Event);
+
+    /// Nothing is left to run.
+    fn end(&self, state: EndState) -> !;
+}

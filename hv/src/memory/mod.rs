@@ -1,0 +1,30 @@
+//! Address translation: one generic table builder, and the formats that it writes.
+//!
+//! Tables are built once, at boot, from a pool of frames that the linker reserved. An entry goes from invalid to valid and never
+//! changes again, so no break-before-make sequence is ever due here (Arm ARM D8.16.1). What the builder writes becomes visible to a
+//! table walker when the caller has executed `DSB ISHST` and, for its own translations, `ISB`; while the MMU is off the caller also
+//! cleans the frames from the data cache.
+//!
+//! - [`format`](mod@format): what a translation table format must say about itself;
+//! - [`frames`]: the pool that tables are made of;
+//! - [`table`]: mapping and walking, the same for every format;
+//! - [`stage2`], [`stage1`]: the two formats of EL2, with their control registers;
+//! - [`budget`]: how many frames a partition's translation takes;
+//! - [`ranges`]: ranges that a guest alleges, usable only after a check.
+
+pub mod budget;
+pub mod format;
+pub mod frames;
+pub mod ranges;
+pub mod stage1;
+pub mod stage2;
+pub mod table;
+
+pub use budget::pages_needed;
+pub use format::{Entry, Format, Level, Root};
+pub use frames::{FramePool, OutOfFrames, Page, PoolError};
+pub use ranges::{Access, CheckedRange, GuestRange, RangeError};
+pub use table::{MapError, Table, Translation};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,298 @@
+//! Mapping and walking, the same for every format.
+
+use core::marker::PhantomData;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use model::Pa;
+use model::memory::PAGE;
+
+use super::format::{Entry, Format, Level, Root};
+use super::frames::{FramePool, Frames, OutOfFrames};
+
+/// Why a mapping was refused. The table is unchanged then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MapError {
+    /// The format has no input addresses of this many bits.
+    #[error("{0}-bit input addresses are not supported")]
+    InputBits(u32),
+    /// A size of 0.
+    #[error("empty mapping at {0:#x}")]
+    Empty(u64),
+    /// Input address, output address or size is not a multiple of 4 KiB; this is the one.
+    #[error("{0:#x} is not page-aligned")]
+    Misaligned(u64),
+    /// The range passes the end of the input address space or wraps around; this is its first input address.
+    #[error("mapping at {0:#x} passes the end of the input address space")]
+    InputRange(u64),
+    /// The range passes the end of the output address space or wraps around; this is its first output address.
+    #[error("mapping to {0} passes the end of the physical address space")]
+    OutputRange(Pa),
+    /// Something is mapped at this input address already.
+    #[error("{0:#x} is mapped already")]
+    Overlap(u64),
+    /// The tables that the mapping takes do not fit in what is left of the pool.
+    #[error(transparent)]
+    OutOfFrames(#[from] OutOfFrames),
+    /// The pool is not the one that the table was made from.
+    #[error("the table was made from another frame pool")]
+    ForeignPool,
+}
+
+/// Where a walk ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Translation<A> {
+    /// The address that the input address stands for.
+    pub pa: Pa,
+    /// What may be done there.
+    pub attributes: A,
+    /// Level of the leaf: how large a piece the translation holds for.
+    pub level: Level,
+}
+
+/// A translation table in format `F`.
+pub struct Table<F: Format> {
+    frames: Frames,
+    shape: Root,
+    root: Pa,
+    input_bits: u32,
+    format: PhantomData<F>,
+}
+
+impl<F: Format> Table<F> {
+    /// An empty table for input addresses of `input_bits` bits.
+    ///
+    /// # Errors
+    /// [`MapError::InputBits`] when the format has no such width, [`MapError::OutOfFrames`] when its root does not fit in the pool.
+    pub fn new(pool: &mut FramePool, input_bits: u32) -> Result<Self, MapError> {
+        let shape = F::root(input_bits).ok_or(MapError::InputBits(input_bits))?;
+        let root = pool.take_aligned(shape.pages)?;
+        Ok(Self {
+            frames: pool.frames(),
+            shape,
+            root,
+            input_bits,
+            format: PhantomData,
+        })
+    }
+
+    /// Address of the outermost table, for the translation table base register.
+    pub fn root(&self) -> Pa {
+        self.root
+    }
+
+    /// Maps `size` bytes from `input` on to those from `pa` on, in the largest leaves that both addresses allow.
+    /// All three numbers are multiples of 4 KiB. Checks everything before it changes anything.
+    ///
+    /// # Errors
+    /// [`MapError`] says what is wrong with the request; the table and the pool are unchanged then.
+    pub fn map(
+        &mut self,
+        input: u64,
+        pa: Pa,
+        size: u64,
+        attributes: F::Attributes,
+        pool: &mut FramePool,
+    ) -> Result<(), MapError> {
+        if !self.frames.same(&pool.frames()) {
+            return Err(MapError::ForeignPool);
+        }
+        let pieces = Pieces::new::<F>(input, pa, size, self.input_bits)?;
+        self.check(pieces.clone(), pool.remaining())?;
+        for piece in pieces {
+            self.write(&piece, attributes, pool)?;
+        }
+        Ok(())
+    }
+
+    /// Translates one input address as the hardware would; `None` is a translation fault.
+    pub fn walk(&self, input: u64) -> Option<Translation<F::Attributes>> {
+        if input >> self.input_bits != 0 {
+            return None;
+        }
+        let mut table = self.root;
+        let mut level = self.shape.level;
+        loop {
+            match F::decode(
+                self.slot(table, level, input)?.load(Ordering::Acquire),
+                level,
+            ) {
+                Entry::Table(next) => {
+                    table = next;
+                    level = level.next()?;
+                }
+                Entry::Leaf(base, attributes) => {
+                    let pa = base.checked_add(input & (level.size() - 1))?;
+                    return Some(Translation {
+                        pa,
+                        attributes,
+                        level,
+                    });
+                }
+                Entry::Empty | Entry::Reserved => return None,
+            }
+        }
+    }
+
+    /// The descriptor that translates `input` in the table at `table`.
+    fn slot(&self, table: Pa, level: Level, input: u64) -> Option<&'static AtomicU64> {
+        // Inputs are below 2^input_bits, so above the root's level nothing is left to mask: its index runs through all of its pages.
+        let index = if level == self.shape.level {
+            input >> level.shift()
+        } else {
+            input >> level.shift() & 0x1ff
+        };
+        self.frames.entry(table, usize::try_from(index).ok()?)
+    }
+
+    /// Sees that nothing is mapped where the pieces go, and that the tables which they take fit in `available` frames.
+    fn check(&self, pieces: Pieces, available: usize) -> Result<(), MapError> {
+        let mut needed = 0;
+        let mut previous = None;
+        for piece in pieces {
+            let missing = self.first_missing(&piece)?;
+            needed += new_tables(missing, &piece, previous);
+            if needed > available {
+                return Err(OutOfFrames(needed).into());
+            }
+            previous = Some(piece.input);
+        }
+        Ok(())
+    }
+
+    /// The level of the first empty descriptor on the way to the piece's own.
+    fn first_missing(&self, piece: &Piece) -> Result<Level, MapError> {
+        let overlap = MapError::Overlap(piece.input);
+        let mut table = self.root;
+        let mut level = self.shape.level;
+        loop {
+            let slot = self.slot(table, level, piece.input).ok_or(overlap)?;
+            match F::decode(slot.load(Ordering::Acquire), level) {
+                Entry::Empty => return Ok(level),
+                Entry::Table(next) if level < piece.level => table = next,
+                _ => return Err(overlap),
+            }
+            level = level.next().ok_or(overlap)?;
+        }
+    }
+
+    /// Writes one leaf and the tables above it that are missing.
+    fn write(
+        &self,
+        piece: &Piece,
+        attributes: F::Attributes,
+        pool: &mut FramePool,
+    ) -> Result<(), MapError> {
+        let overlap = MapError::Overlap(piece.input);
+        let mut table = self.root;
+        let mut level = self.shape.level;
+        loop {
+            let slot = self.slot(table, level, piece.input).ok_or(overlap)?;
+            if level == piece.level {
+                slot.store(F::leaf(level, piece.pa, attributes), Ordering::Release);
+                return Ok(());
+            }
+            table = match F::decode(slot.load(Ordering::Acquire), level) {
+                Entry::Table(next) => next,
+                Entry::Empty => {
+                    let next = pool.take()?;
+                    slot.store(F::table(next), Ordering::Release);
+                    next
+                }
+                Entry::Leaf(..) | Entry::Reserved => return Err(overlap),
+            };
+            level = level.next().ok_or(overlap)?;
+        }
+    }
+}
+
+/// Tables that writing `piece` adds when the first empty descriptor on its way is at `missing` and the piece mapped before it, in
+/// ascending order, starts at `previous`: those below `missing` that the previous piece did not need too.
+pub(super) fn new_tables(missing: Level, piece: &Piece, previous: Option<u64>) -> usize {
+    Level::ALL
+        .iter()
+        .filter(|&&above| above >= missing && above < piece.level)
+        .filter(|above| {
+            previous.is_none_or(|previous| (previous ^ piece.input) >> above.shift() != 0)
+        })
+        .count()
+}
+
+/// What one leaf maps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Piece {
+    pub(super) input: u64,
+    pub(super) pa: Pa,
+    pub(super) level: Level,
+}
+
+/// A mapping cut into leaves, ascending: each as large as its alignment and what is left allow.
+#[derive(Clone)]
+pub(super) struct Pieces {
+    input: u64,
+    pa: Pa,
+    left: u64,
+    largest: Level,
+}
+
+impl Pieces {
+    /// Checks the numbers of a mapping. What it yields lies within both address spaces.
+    pub(super) fn new<F: Format>(
+        input: u64,
+        pa: Pa,
+        size: u64,
+        input_bits: u32,
+    ) -> Result<Self, MapError> {
+        if size == 0 {
+            return Err(MapError::Empty(input));
+        }
+        for number in [input, pa.get(), size] {
+            if number % PAGE != 0 {
+                return Err(MapError::Misaligned(number));
+            }
+        }
+        if input
+            .checked_add(size)
+            .is_none_or(|end| end > 1 << input_bits)
+        {
+            return Err(MapError::InputRange(input));
+        }
+        if pa
+            .checked_add(size)
+            .is_none_or(|end| end.get() > 1 << F::OUTPUT_BITS)
+        {
+            return Err(MapError::OutputRange(pa));
+        }
+        Ok(Self {
+            input,
+            pa,
+            left: size,
+            largest: F::LARGEST_LEAF,
+        })
+    }
+}
+
+impl Iterator for Pieces {
+    type Item = Piece;
+
+    fn next(&mut self) -> Option<Piece> {
+        if self.left == 0 {
+            return None;
+        }
+        let fits = |level: &Level| {
+            (self.input | self.pa.get()).is_multiple_of(level.size()) && self.left >= level.size()
+        };
+        let level = Level::ALL
+            .into_iter()
+            .filter(|level| *level >= self.largest)
+            .find(fits)?;
+        let piece = Piece {
+            input: self.input,
+            pa: self.pa,
+            level,
+        };
+        self.left -= level.size();
+        self.input += level.size();
+        self.pa = self.pa.checked_add(level.size())?;
+        Some(piece)
+    }
+}

@@ -1,0 +1,227 @@
+//! A partition at run time: its power, its virtual devices, its memory, and what its virtual CPUs share.
+
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+use gic::virt::{VcpuSet, Vgic};
+use model::memory::{Mapping, MemoryKind};
+use model::partition::Partition as Config;
+use model::{IntId, Ipa, Mpidr, Pa, PartitionId, VcpuId};
+
+use crate::exit::{Cost, CostSummary, ExitKind};
+use crate::machine::{Cpu, Machine};
+use crate::power::{Power, Start};
+use crate::sync::{Rank, TicketLock};
+use crate::uart::Pl011;
+
+/// What other pCPUs may ask of a virtual CPU; bits of [`VcpuShared::requests`].
+pub mod request {
+    /// Its virtual interrupts have changed.
+    pub const INTERRUPTS: u32 = 1 << 0;
+    /// Its power state has changed: it may have to stop or to start.
+    pub const POWER: u32 = 1 << 1;
+}
+
+/// The part of a virtual CPU that other pCPUs see.
+#[derive(Debug)]
+pub struct VcpuShared {
+    /// Affinity of the pCPU that runs it.
+    pub pcpu: Mpidr,
+    requests: AtomicU32,
+    costs: [Cost; ExitKind::ALL.len()],
+}
+
+impl VcpuShared {
+    /// A virtual CPU on the pCPU with this affinity.
+    pub const fn new(pcpu: Mpidr) -> Self {
+        Self {
+            pcpu,
+            requests: AtomicU32::new(0),
+            costs: [const { Cost::NEW }; ExitKind::ALL.len()],
+        }
+    }
+
+    /// Leaves a request; whoever does so kicks the pCPU afterwards.
+    pub fn request(&self, what: u32) {
+        self.requests.fetch_or(what, Ordering::Release);
+    }
+
+    /// True when something was asked for.
+    #[inline]
+    pub fn has_requests(&self) -> bool {
+        self.requests.load(Ordering::Relaxed) != 0
+    }
+
+    /// Takes what was asked for.
+    pub fn take_requests(&self) -> u32 {
+        self.requests.swap(0, Ordering::Acquire)
+    }
+
+    /// Counts an exit.
+    #[inline]
+    pub fn count(&self, kind: ExitKind, ticks: u64) {
+        if let Some(cost) = self.costs.get(kind as usize) {
+            cost.add(ticks);
+        }
+    }
+}
+
+/// The virtual devices of a partition, behind one lock: an interrupt line must reach the interrupt controller in the order in which it changed.
+pub struct Devices {
+    /// The interrupt controller.
+    pub gic: Vgic,
+    /// The serial port.
+    pub uart: Pl011,
+}
+
+/// A partition.
+pub struct Partition {
+    /// What the system says about it.
+    pub config: &'static Config,
+    /// Which one it is.
+    pub id: PartitionId,
+    /// Its life.
+    pub power: TicketLock<Power>,
+    /// Its virtual devices.
+    pub devices: TicketLock<Devices>,
+    /// What its virtual CPUs share.
+    pub vcpus: &'static [VcpuShared],
+    /// `VTTBR_EL2`: its stage-2 table and VMID.
+    pub translation: u64,
+    /// Its UART waits for room in the console's ring.
+    pub waits_for_room: AtomicBool,
+    faults: AtomicU64,
+    counter_offset: AtomicU64,
+}
+
+impl Partition {
+    /// A partition that was never started.
+    pub fn new(
+        id: PartitionId,
+        config: &'static Config,
+        vcpus: &'static [VcpuShared],
+        gic: Vgic,
+        translation: u64,
+    ) -> Self {
+        Self {
+            config,
+            id,
+            power: TicketLock::new(Rank::Partition, Power::new(config.vcpus)),
+            devices: TicketLock::new(
+                Rank::Vcpu,
+                Devices {
+                    gic,
+                    uart: Pl011::new(),
+                },
+            ),
+            vcpus,
+            translation,
+            waits_for_room: AtomicBool::new(false),
+            faults: AtomicU64::new(0),
+            counter_offset: AtomicU64::new(0),
+        }
+    }
+
+    /// True when the partition owns the physical interrupt. The list is short and sorted.
+    pub fn owns(&self, intid: IntId) -> bool {
+        self.config
+            .interrupts
+            .binary_search_by_key(&intid, |interrupt| interrupt.intid)
+            .is_ok()
+    }
+
+    /// True when a virtual CPU may start at `entry`: in the partition's RAM, at an instruction boundary.
+    pub fn is_entry(&self, entry: u64) -> bool {
+        entry.is_multiple_of(4)
+            && self
+                .config
+                .memory
+                .iter()
+                .any(|m| m.kind == MemoryKind::Ram && place(m, Ipa::new(entry)).is_some())
+    }
+
+    /// All its virtual CPUs.
+    pub fn everyone(&self) -> VcpuSet {
+        (0..self.vcpus.len()).fold(VcpuSet::EMPTY, |set, index| {
+            set | VcpuSet::only(VcpuId::new(index as u8))
+        })
+    }
+
+    /// Counts a fault and returns how many there were.
+    pub fn count_fault(&self) -> u64 {
+        self.faults.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Faults so far.
+    pub fn faults(&self) -> u64 {
+        self.faults.load(Ordering::Relaxed)
+    }
+
+    /// Counts and costs of one kind of exit, over all virtual CPUs.
+    pub fn cost(&self, kind: ExitKind) -> CostSummary {
+        Cost::sum(
+            self.vcpus
+                .iter()
+                .filter_map(move |vcpu| vcpu.costs.get(kind as usize)),
+        )
+    }
+
+    /// Where the virtual counter of all its virtual CPUs starts.
+    pub fn counter_offset(&self) -> u64 {
+        self.counter_offset.load(Ordering::Relaxed)
+    }
+
+    /// Puts the image into place, as it was built, with fresh virtual devices. Nothing of the partition runs. Returns where its first
+    /// virtual CPU starts.
+    pub fn load<M: Machine>(&self, machine: &M, hardware: &impl gic::virt::Hardware) -> Start {
+        {
+            let mut devices = self.devices.lock();
+            devices.gic.reset(hardware);
+            devices.uart = Pl011::new();
+        }
+        self.waits_for_room.store(false, Ordering::Relaxed);
+        for segment in self.config.segments {
+            let end = segment.ipa.get().wrapping_add(segment.size);
+            self.each_piece(segment.ipa, segment.size, |done, pa, size| {
+                machine.load(segment.offset + done, pa, size);
+            });
+            self.each_piece(Ipa::new(end), segment.zeros, |_, pa, size| {
+                machine.zero(pa, size);
+            });
+        }
+        self.counter_offset
+            .store(M::Cpu::now(), Ordering::Relaxed);
+        Start {
+            entry: self.config.entry.get(),
+            context: self.config.device_tree.get(),
+        }
+    }
+
+    /// Cuts `[ipa, ipa + size)` at the edges of the partition's RAM mappings. The compiler guarantees that all of it is RAM; what is
+    /// not is left out.
+    fn each_piece(&self, ipa: Ipa, size: u64, mut f: impl FnMut(u64, Pa, u64)) {
+        let mut done = 0;
+        for mapping in self.config.memory {
+            if mapping.kind != MemoryKind::Ram || done == size {
+                continue;
+            }
+            let Some(at) = ipa.checked_add(done) else {
+                return;
+            };
+            let Some((pa, left)) = place(mapping, at) else {
+                continue;
+            };
+            let piece = left.min(size - done);
+            f(done, pa, piece);
+            done += piece;
+        }
+    }
+}
+
+/// Where `ipa` lies in the mapping, and how many bytes of it follow.
+fn place(mapping: &Mapping, ipa: Ipa) -> Option<(Pa, u64)> {
+    let offset = ipa.offset_from(mapping.ipa)?;
+    if offset >= mapping.size {
+        return None;
+    }
+    Some((mapping.pa.checked_add(offset)?, mapping.size - offset))
+}

@@ -1,0 +1,100 @@
+//! Statistics as text, one line at a time: a report is as long as it is, the console's ring is not.
+
+use core::fmt::{self, Write};
+
+use crate::exit::ExitKind;
+use crate::partition::Partition;
+
+/// A line that is cut off rather than too long.
+#[derive(Debug)]
+pub struct Line {
+    text: heapless::String<{ Self::LONGEST }>,
+}
+
+impl Line {
+    /// Longest line in bytes.
+    pub const LONGEST: usize = 192;
+
+    /// An empty line.
+    pub const fn new() -> Self {
+        Self {
+            text: heapless::String::new(),
+        }
+    }
+
+    /// Appends; what does not fit is left out.
+    pub fn put(&mut self, arguments: fmt::Arguments<'_>) {
+        // An error means that the line is full: it is cut off there.
+        let _ = self.text.write_fmt(arguments);
+    }
+
+    /// What it says.
+    pub fn bytes(&self) -> &[u8] {
+        self.text.as_bytes()
+    }
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// How far a report has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    partition: usize,
+    /// 0 is the partition's own line; n is the n-th kind of exit.
+    line: usize,
+}
+
+impl Cursor {
+    /// The first line.
+    pub const START: Self = Self {
+        partition: 0,
+        line: 0,
+    };
+
+    /// The line here, empty when there is nothing to say, and where the report goes on.
+    pub fn line(self, partitions: &[Partition]) -> (Line, Option<Self>) {
+        let mut line = Line::new();
+        let Some(partition) = partitions.get(self.partition) else {
+            line.put(format_args!("report end\n"));
+            return (line, None);
+        };
+        let name = partition.config.name;
+        let Some(before) = self.line.checked_sub(1) else {
+            let power = partition.power.lock();
+            line.put(format_args!(
+                "report partition name={name} state={} restarts={} faults={}\n",
+                power.lifecycle().name(),
+                power.restarts(),
+                partition.faults(),
+            ));
+            return (line, Some(Self { line: 1, ..self }));
+        };
+        let Some(kind) = ExitKind::ALL.get(before) else {
+            let next = Self {
+                partition: self.partition + 1,
+                line: 0,
+            };
+            return (line, Some(next));
+        };
+        let cost = partition.cost(*kind);
+        if cost.count > 0 {
+            line.put(format_args!(
+                "report exits partition={name} kind={} count={} total={} p999={} max={}\n",
+                kind.name(),
+                cost.count,
+                cost.total,
+                cost.p999,
+                cost.max,
+            ));
+        }
+        let next = Self {
+            line: self.line + 1,
+            ..self
+        };
+        (line, Some(next))
+    }
+}

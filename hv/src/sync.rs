@@ -1,0 +1,403 @@
+//! What CPUs share: a fair lock with a checked order, and a cell that is set once at boot.
+//!
+//! # Lock order
+//! A CPU that holds a lock takes only locks of a *higher* rank, never one of the same rank:
+//!
+//! 1. [`Rank::Report`]: a report of the statistics, which looks at every partition.
+//! 2. [`Rank::Partition`]: life and death of a partition. Stopping one reaches into its virtual CPUs, so it comes first.
+//! 3. [`Rank::Vcpu`]: one virtual CPU, its virtual interrupts, its partition's virtual UART. Their text goes to the console next.
+//! 4. [`Rank::Console`]: the multiplexer and the physical UART. Nothing below it calls back into a partition.
+//! 5. [`Rank::Log`]: the log ring. Anything may log, while it holds anything; logging takes no lock itself.
+//!
+//! Debug builds assert the order for every CPU; see [`order`].
+//!
+//! Interrupts stay masked at EL2 while a lock is held, so a holder is never interrupted by code that wants the same lock.
+//! All of it uses atomic read-modify-write operations, which need the MMU on and cacheable memory (Arm ARM B2.12.2).
+
+use core::cell::UnsafeCell;
+use core::marker::PhantomData;
+use core::mem::MaybeUninit;
+use core::ops::{Deref, DerefMut};
+use core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+
+/// Place of a lock in the order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rank {
+    /// A report under way: it looks at every partition.
+    Report,
+    /// Life and death of a partition.
+    Partition,
+    /// A virtual CPU, its virtual interrupts, its partition's virtual devices.
+    Vcpu,
+    /// The console multiplexer and the physical UART.
+    Console,
+    /// The log ring.
+    Log,
+}
+
+/// A fair lock: CPUs get it in the order in which they asked.
+pub struct TicketLock<T> {
+    rank: Rank,
+    /// Ticket that the next CPU draws.
+    next: AtomicU32,
+    /// Ticket that holds the lock, or is about to be drawn when the lock is free.
+    serving: AtomicU32,
+    data: UnsafeCell<T>,
+}
+
+// SAFETY: `lock` and `try_lock` give out one guard at a time, so a shared lock moves access to `T` between CPUs but never shares it.
+unsafe impl<T: Send> Sync for TicketLock<T> {}
+
+impl<T> TicketLock<T> {
+    /// A free lock around `data`.
+    pub const fn new(rank: Rank, data: T) -> Self {
+        Self {
+            rank,
+            next: AtomicU32::new(0),
+            serving: AtomicU32::new(0),
+            data: UnsafeCell::new(data),
+        }
+    }
+
+    /// Waits for the lock and takes it. The wait is bounded by the time that the CPUs before this one hold it.
+    pub fn lock(&self) -> Guard<'_, T> {
+        order::enter(self.rank);
+        let ticket = self.next.fetch_add(1, Ordering::Relaxed);
+        while self.serving.load(Ordering::Acquire) != ticket {
+            core::hint::spin_loop();
+        }
+        Guard::of(self)
+    }
+
+    /// Takes the lock if it is free; never waits.
+    pub fn try_lock(&self) -> Option<Guard<'_, T>> {
+        let serving = self.serving.load(Ordering::Acquire);
+        // The lock is free exactly when the ticket being served is not drawn yet. Acquire on success pairs with the last release.
+        let drawn = self.next.compare_exchange(
+            serving,
+            serving.wrapping_add(1),
+            Ordering::Acquire,
+            Ordering::Relaxed,
+        );
+        drawn.ok().map(|_| {
+            order::enter(self.rank);
+            Guard::of(self)
+        })
+    }
+
+    /// The data, without locking: the exclusive reference proves that no one else has it.
+    pub fn get_mut(&mut self) -> &mut T {
+        self.data.get_mut()
+    }
+}
+
+/// Access to the data of a [`TicketLock`]; dropping it frees the lock.
+#[must_use = "the lock is free again as soon as the guard is dropped"]
+pub struct Guard<'a, T> {
+    lock: &'a TicketLock<T>,
+    /// Stays on its CPU: shared with another it would share `T`, which need not allow that, and moved it would leave its rank behind.
+    stays: PhantomData<*const T>,
+}
+
+impl<'a, T> Guard<'a, T> {
+    /// For the CPU whose ticket has come.
+    const fn of(lock: &'a TicketLock<T>) -> Self {
+        Self {
+            lock,
+            stays: PhantomData,
+        }
+    }
+}
+
+impl<T> Deref for Guard<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        // SAFETY: the guard exists only while its ticket is served, and each ticket is drawn once (`lock`, `try_lock`).
+        unsafe { &*self.lock.data.get() }
+    }
+}
+
+impl<T> DerefMut for Guard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: as in `deref`; the exclusive borrow of the only guard makes this the only reference.
+        unsafe { &mut *self.lock.data.get() }
+    }
+}
+
+impl<T> Drop for Guard<'_, T> {
+    fn drop(&mut self) {
+        order::leave(self.lock.rank);
+        // Only the holder writes `serving`, so a load and a store do.
+        let ticket = self.lock.serving.load(Ordering::Relaxed);
+        self.lock
+            .serving
+            .store(ticket.wrapping_add(1), Ordering::Release);
+    }
+}
+
+/// A cell that is set once, at boot, and only read afterwards.
+pub struct BootCell<T> {
+    state: AtomicU8,
+    value: UnsafeCell<MaybeUninit<T>>,
+}
+
+const EMPTY: u8 = 0;
+const WRITING: u8 = 1;
+const SET: u8 = 2;
+
+// SAFETY: the value is written by the one CPU that moves the state from EMPTY to WRITING, and only shared references to it are given
+// out once it is SET. `Send` because the value may have been made on another CPU, `Sync` because all of them read it.
+unsafe impl<T: Send + Sync> Sync for BootCell<T> {}
+
+impl<T> BootCell<T> {
+    /// An empty cell.
+    pub const fn new() -> Self {
+        Self {
+            state: AtomicU8::new(EMPTY),
+            value: UnsafeCell::new(MaybeUninit::uninit()),
+        }
+    }
+
+    /// Sets the value.
+    ///
+    /// # Errors
+    /// Gives `value` back when the cell is set already.
+    pub fn set(&self, value: T) -> Result<(), T> {
+        if self
+            .state
+            .compare_exchange(EMPTY, WRITING, Ordering::Relaxed, Ordering::Relaxed)
+            .is_err()
+        {
+            return Err(value);
+        }
+        // SAFETY: the exchange above succeeds once in the life of the cell, and nobody reads before the state is SET.
+        unsafe { (*self.value.get()).write(value) };
+        self.state.store(SET, Ordering::Release);
+        Ok(())
+    }
+
+    /// The value, or `None` before it is set.
+    pub fn get(&self) -> Option<&T> {
+        if self.state.load(Ordering::Acquire) != SET {
+            return None;
+        }
+        // SAFETY: SET is stored after the value was written, and it is never written again; the load above acquires that write.
+        Some(unsafe { (*self.value.get()).assume_init_ref() })
+    }
+}
+
+impl<T> Default for BootCell<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Which ranks each CPU holds; empty in release builds.
+///
+/// In an image the check begins with [`order::identify_cpus_by`]; before that only one CPU runs.
+pub mod order {
+    use super::Rank;
+
+    /// Ranks that one CPU holds: bit n is the n-th rank.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct Held(u8);
+
+    impl Held {
+        /// True when a lock of `rank` may be taken: none of the same or a higher rank is held.
+        pub const fn allows(self, rank: Rank) -> bool {
+            self.0 >> rank as u8 == 0
+        }
+
+        /// With a lock of `rank` held too.
+        #[must_use]
+        pub const fn with(self, rank: Rank) -> Self {
+            Self(self.0 | 1 << rank as u8)
+        }
+
+        /// Without the lock of `rank`.
+        #[must_use]
+        pub const fn without(self, rank: Rank) -> Self {
+            Self(self.0 & !(1 << rank as u8))
+        }
+    }
+
+    #[cfg(debug_assertions)]
+    pub(super) fn enter(rank: Rank) {
+        record::update(|held| {
+            debug_assert!(
+                held.allows(rank),
+                "lock order: {rank:?} taken while {held:?} is held"
+            );
+            held.with(rank)
+        });
+    }
+
+    #[cfg(debug_assertions)]
+    pub(super) fn leave(rank: Rank) {
+        record::update(|held| held.without(rank));
+    }
+
+    #[cfg(not(debug_assertions))]
+    pub(super) fn enter(_rank: Rank) {}
+
+    #[cfg(not(debug_assertions))]
+    pub(super) fn leave(_rank: Rank) {}
+
+    #[cfg(all(debug_assertions, not(test)))]
+    pub use record::identify_cpus_by;
+
+    /// One record per CPU, found by a function that the image provides.
+    #[cfg(all(debug_assertions, not(test)))]
+    mod record {
+        use core::sync::atomic::{AtomicU8, Ordering};
+
+        use super::super::BootCell;
+        use super::Held;
+
+        /// CPUs beyond these go unchecked.
+        const CPUS: usize = 64;
+
+        static HELD: [AtomicU8; CPUS] = [const { AtomicU8::new(0) }; CPUS];
+        static WHO: BootCell<fn() -> usize> = BootCell::new();
+
+        /// Begins to check: `index` says which CPU runs, counted from 0. Later calls change nothing.
+        pub fn identify_cpus_by(index: fn() -> usize) {
+            let _already_known = WHO.set(index);
+        }
+
+        pub(super) fn update(change: impl FnOnce(Held) -> Held) {
+            let Some(record) = WHO.get().and_then(|index| HELD.get(index())) else {
+                return;
+            };
+            // Only this CPU touches its record.
+            let held = change(Held(record.load(Ordering::Relaxed)));
+            record.store(held.0, Ordering::Relaxed);
+        }
+    }
+
+    /// On the host a thread stands for a CPU.
+    #[cfg(all(debug_assertions, test))]
+    mod record {
+        use std::cell::Cell;
+
+        use super::Held;
+
+        thread_local! {
+            static HELD: Cell<Held> = const { Cell::new(Held(0)) };
+        }
+
+        pub(super) fn update(change: impl FnOnce(Held) -> Held) {
+            HELD.with(|held| held.set(change(held.get())));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+
+    #[test]
+    fn counter_under_lock_loses_no_increment_of_four_threads() {
+        let counter = TicketLock::new(Rank::Vcpu, 0_u32);
+
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..2_000).for_each(|_| *counter.lock() += 1));
+            }
+        });
+
+        assert_eq!(*counter.lock(), 8_000);
+    }
+
+    #[test]
+    fn held_lock_is_not_given_to_try_lock_but_is_after_the_drop() {
+        let lock = TicketLock::new(Rank::Console, ());
+
+        let guard = lock.lock();
+        let while_held = lock.try_lock().is_some();
+        drop(guard);
+
+        assert!(!while_held);
+        assert!(lock.try_lock().is_some());
+    }
+
+    #[test]
+    fn try_lock_of_four_threads_never_lets_two_in() {
+        let lock = TicketLock::new(Rank::Console, ());
+        let inside = AtomicUsize::new(0);
+
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..2_000 {
+                        if let Some(_guard) = lock.try_lock() {
+                            assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
+                            inside.fetch_sub(1, Ordering::SeqCst);
+                        }
+                    }
+                });
+            }
+        });
+    }
+
+    #[test]
+    fn tickets_that_wrap_around_still_lock() {
+        let lock = TicketLock {
+            rank: Rank::Log,
+            next: AtomicU32::new(u32::MAX),
+            serving: AtomicU32::new(u32::MAX),
+            data: UnsafeCell::new(7),
+        };
+
+        drop(lock.lock());
+
+        assert_eq!(lock.try_lock().map(|guard| *guard), Some(7));
+    }
+
+    #[test]
+    fn ranks_taken_upwards_are_allowed_and_released_in_any_order() {
+        let partition = TicketLock::new(Rank::Partition, ());
+        let console = TicketLock::new(Rank::Console, ());
+
+        let outer = partition.lock();
+        let inner = console.lock();
+        drop(outer);
+        drop(inner);
+
+        drop(console.lock());
+        drop(partition.lock());
+    }
+
+    #[test]
+    #[cfg(debug_assertions)]
+    fn rank_taken_downwards_is_caught() {
+        let caught = std::thread::spawn(|| {
+            let console = TicketLock::new(Rank::Console, ());
+            let vcpu = TicketLock::new(Rank::Vcpu, ());
+            let _outer = console.lock();
+            drop(vcpu.lock());
+        })
+        .join();
+        assert!(caught.is_err());
+    }
+
+    #[test]
+    fn held_ranks_forbid_their_own_and_lower_ones() {
+        let held = order::Held::default().with(Rank::Vcpu);
+        assert!(!held.allows(Rank::Partition) && !held.allows(Rank::Vcpu));
+        assert!(held.allows(Rank::Console));
+        assert!(held.without(Rank::Vcpu).allows(Rank::Partition));
+    }
+
+    #[test]
+    fn boot_cell_keeps_its_first_value_and_returns_the_second() {
+        let cell = BootCell::new();
+        assert_eq!(cell.get(), None);
+        assert_eq!(cell.set(5), Ok(()));
+        assert_eq!(cell.set(6), Err(6));
+        assert_eq!(cell.get(), Some(&5));
+    }
+}

@@ -1,0 +1,401 @@
+//! A virtual CPU on its physical CPU: what happens between an exit and the return to the guest.
+//!
+//! Every function here runs on the one pCPU that runs the virtual CPU; other pCPUs reach it through
+//! [`VcpuShared`](crate::partition::VcpuShared) and a kick.
+
+use gic::InterruptController;
+use gic::virt::{Caller, Hardware, VcpuSet};
+use model::device::Trigger;
+use model::partition::FaultPolicy;
+use model::system::System;
+use model::{IntId, VcpuId};
+
+use crate::arch::aarch64::context::Context;
+use crate::arch::aarch64::inject::{self, Exception};
+use crate::event::{Event, FaultKind};
+use crate::exit::ExitKind;
+use crate::machine::{Cpu, Machine};
+use crate::partition::{Partition, VcpuShared, request};
+use crate::power::{Lifecycle, Start, Then};
+use crate::report::Cursor;
+use crate::sync::TicketLock;
+
+/// The SGI with which pCPUs call one another. Guests' SGIs are virtual: all physical ones are the hypervisor's.
+pub const KICK: IntId = IntId::new(0);
+
+/// Everything that all pCPUs share.
+pub struct Hypervisor<M: Machine> {
+    /// What the image was linked with.
+    pub system: &'static System,
+    /// Its partitions, in the order of the system.
+    pub partitions: &'static [Partition],
+    /// What is below.
+    pub machine: M,
+    /// A report that someone asked for, as far as it has come.
+    pub report: TicketLock<Option<Cursor>>,
+}
+
+impl<M: Machine> Hypervisor<M> {
+    /// The system counter, in ticks.
+    pub fn now(&self) -> u64 {
+        M::Cpu::now()
+    }
+
+    /// Tells these virtual CPUs of a partition that their interrupts have changed.
+    pub fn kick(&self, partition: &Partition, set: VcpuSet, what: u32) {
+        let gic = self.machine.gic();
+        for (index, vcpu) in partition.vcpus.iter().enumerate() {
+            if set.contains(VcpuId::new(index as u8)) {
+                vcpu.request(what);
+                gic.kick(vcpu.pcpu, KICK);
+            }
+        }
+    }
+
+    /// Ends the system when no partition runs or can run again.
+    fn end_if_all_stopped(&self) {
+        let all_stopped = self
+            .partitions
+            .iter()
+            .all(|partition| partition.power.lock().lifecycle() == Lifecycle::Stopped);
+        if all_stopped {
+            self.machine.end(self.system.end);
+        }
+    }
+}
+
+/// The physical side of a partition's virtual interrupts: what its guest does to an interrupt that it owns is done to the hardware too.
+pub struct Physical<'a, G> {
+    gic: G,
+    vcpus: &'a [VcpuShared],
+    caller: Option<VcpuId>,
+}
+
+impl<G: InterruptController> Physical<'_, G> {
+    /// Private interrupts can only be reached from their own CPU. A guest that configures another CPU's timer gets what it asks for when
+    /// that CPU next enters the hypervisor: the virtual state is kept, and applied from it.
+    fn reaches(&self, intid: IntId, cpu: VcpuId) -> bool {
+        !intid.is_private() || self.caller == Some(cpu)
+    }
+}
+
+impl<G: InterruptController> Hardware for Physical<'_, G> {
+    fn enable(&self, intid: IntId, cpu: VcpuId) {
+        if self.reaches(intid, cpu) {
+            self.gic.enable(intid);
+        }
+    }
+
+    fn disable(&self, intid: IntId, cpu: VcpuId) {
+        if self.reaches(intid, cpu) {
+            self.gic.disable(intid);
+        }
+    }
+
+    fn route(&self, intid: IntId, cpu: VcpuId) {
+        if let Some(vcpu) = self.vcpus.get(usize::from(cpu.get())) {
+            self.gic.route(intid, vcpu.pcpu);
+        }
+    }
+
+    fn set_trigger(&self, intid: IntId, trigger: Trigger) {
+        self.gic.set_trigger(intid, trigger);
+    }
+
+    fn clear_pending(&self, intid: IntId, cpu: VcpuId) {
+        if self.reaches(intid, cpu) {
+            self.gic.clear_pending(intid);
+        }
+    }
+
+    fn deactivate(&self, intid: IntId, cpu: VcpuId) {
+        if self.reaches(intid, cpu) {
+            self.gic.deactivate_physical(intid);
+        }
+    }
+}
+
+/// A virtual CPU. Its context comes first: the exit code finds the whole by its address.
+#[repr(C)]
+pub struct Vcpu<M: Machine> {
+    /// The guest's registers.
+    pub context: Context,
+    /// Which one of its partition.
+    pub id: VcpuId,
+    /// Its partition.
+    pub partition: &'static Partition,
+    /// Everything else.
+    pub hypervisor: &'static Hypervisor<M>,
+    shared: &'static VcpuShared,
+    on: bool,
+}
+
+impl<M: Machine> Vcpu<M> {
+    /// A virtual CPU that is off. `None` when the partition has no such CPU.
+    pub fn new(
+        hypervisor: &'static Hypervisor<M>,
+        partition: &'static Partition,
+        id: VcpuId,
+        handler: usize,
+    ) -> Option<Self> {
+        Some(Self {
+            context: Context::new(handler),
+            id,
+            partition,
+            hypervisor,
+            shared: partition.vcpus.get(usize::from(id.get()))?,
+            on: false,
+        })
+    }
+
+    /// The machine.
+    pub fn machine(&self) -> &'static M {
+        &self.hypervisor.machine
+    }
+
+    /// The physical side of this partition's interrupts, seen from this pCPU.
+    pub fn physical(&self) -> Physical<'static, M::Gic> {
+        Physical {
+            gic: self.machine().gic(),
+            vcpus: self.partition.vcpus,
+            caller: Some(self.id),
+        }
+    }
+
+    /// First entry of the pCPU: loads the partition if this is its first virtual CPU, and waits for its turn to start.
+    pub fn bring_up(&mut self) {
+        if self.id.get() == 0 {
+            self.restart();
+        }
+        self.wait_for_start();
+    }
+
+    /// An interrupt of the pCPU while the guest ran, or while the virtual CPU is off.
+    pub fn interrupt(&mut self) {
+        let gic = self.machine().gic();
+        let Some(acknowledged) = gic.acknowledge() else {
+            return;
+        };
+        let intid = acknowledged.intid;
+        gic.drop_priority(acknowledged);
+        let board = &self.hypervisor.system.board;
+        if intid == board.virtual_timer || intid == board.physical_timer || self.partition.owns(intid)
+        {
+            // Stays active: the guest's own end of interrupt deactivates it.
+            self.deliver(intid);
+            return;
+        }
+        if intid.is_sgi() {
+            // A kick. What it is about stands in the requests.
+        } else if intid == board.maintenance {
+            self.maintain_interrupts();
+        } else if intid == board.console.intid {
+            self.hypervisor.serve_console();
+        } else {
+            gic.disable(intid);
+            self.machine().record(Event::StrayInterrupt {
+                intid: intid.get(),
+            });
+        }
+        gic.deactivate(acknowledged);
+    }
+
+    /// A physical interrupt of the partition: into a list register of this virtual CPU, or to the one that it is routed to.
+    #[inline]
+    fn deliver(&mut self, intid: IntId) {
+        let kicks = {
+            let mut devices = self.partition.devices.lock();
+            if self.on {
+                self.with_caller(|caller| devices.gic.deliver(intid, caller))
+            } else {
+                devices.gic.raise(intid, self.id)
+            }
+        };
+        if !kicks.is_empty() {
+            self.kick_others(kicks);
+        }
+    }
+
+    /// This virtual CPU with this pCPU's hardware, as the virtual interrupt controller wants its callers.
+    #[inline]
+    pub fn with_caller<T>(
+        &self,
+        f: impl FnOnce(Caller<'_, M::Gic, Physical<'static, M::Gic>>) -> T,
+    ) -> T {
+        f(Caller {
+            cpu: self.id,
+            registers: &self.machine().gic(),
+            hardware: &self.physical(),
+        })
+    }
+
+    /// Kicks virtual CPUs of the own partition; for this one the list registers are refreshed at the end of the exit.
+    pub fn kick_others(&self, set: VcpuSet) {
+        if set.contains(self.id) {
+            self.shared.request(request::INTERRUPTS);
+        }
+        self.hypervisor
+            .kick(self.partition, set.without(self.id), request::INTERRUPTS);
+    }
+
+    /// Brings the list registers in line with the virtual interrupt controller.
+    pub fn refresh_interrupts(&mut self) {
+        let kicks = self.with_caller(|caller| self.partition.devices.lock().gic.flush(caller));
+        self.kick_others(kicks.without(self.id));
+    }
+
+    /// The guest ended an interrupt that had asked to be heard of, or a list register is free for one that waits.
+    fn maintain_interrupts(&mut self) {
+        let kicks = self.with_caller(|caller| self.partition.devices.lock().gic.maintain(caller));
+        self.kick_others(kicks.without(self.id));
+    }
+
+    /// The end of every exit: whatever others asked for is done, and the exit is counted.
+    #[inline]
+    pub fn finish(&mut self, kind: ExitKind) {
+        while self.shared.has_requests() {
+            self.serve_requests();
+        }
+        self.shared
+            .count(kind, M::Cpu::now().wrapping_sub(self.context.entered));
+    }
+
+    fn serve_requests(&mut self) {
+        let requests = self.shared.take_requests();
+        if requests & request::POWER != 0 && self.partition.power.lock().must_park(self.id) {
+            self.park();
+            return;
+        }
+        if requests & request::INTERRUPTS != 0 && self.on {
+            self.refresh_interrupts();
+        }
+    }
+
+    /// Stops the partition this virtual CPU belongs to, or starts it again, beginning with this one.
+    pub fn stop_partition(&mut self, then: Then) {
+        let began = self.partition.power.lock().begin_stop(then);
+        if began {
+            self.hypervisor.kick(
+                self.partition,
+                self.partition.everyone().without(self.id),
+                request::POWER,
+            );
+        }
+        self.park();
+    }
+
+    /// PSCI CPU_OFF, and the end of a stop: this virtual CPU runs no more until it is started again.
+    pub fn park(&mut self) {
+        let gic = self.machine().gic();
+        M::Cpu::stop_guest_timers();
+        if self.on {
+            let kicks = self.with_caller(|caller| self.partition.devices.lock().gic.sync(caller));
+            self.kick_others(kicks.without(self.id));
+        }
+        gic.reset_virtual_interface();
+        self.on = false;
+        // A partition that starts again finds its timers' interrupts as after reset; one CPU that is only turned off keeps what it set.
+        let physical = self.physical();
+        if self.partition.power.lock().is_stopping() {
+            self.partition.devices.lock().gic.reset_timers(self.id, &physical);
+        }
+        let then = self.partition.power.lock().parked(self.id);
+        match then {
+            None => {}
+            Some(Then::Restart) => self.restart(),
+            Some(Then::Stop) => self.stopped(),
+        }
+        self.wait_for_start();
+    }
+
+    /// This was the last virtual CPU of a partition that stops.
+    fn stopped(&mut self) {
+        let physical = self.physical();
+        self.partition.devices.lock().gic.reset(&physical);
+        self.partition.power.lock().stopped();
+        self.machine().record(Event::Stopped {
+            partition: self.partition.id,
+        });
+        self.hypervisor.end_if_all_stopped();
+    }
+
+    /// Loads the image and lets the first virtual CPU start.
+    fn restart(&mut self) {
+        let start = self.partition.load(self.machine(), &self.physical());
+        let restarts = {
+            let mut power = self.partition.power.lock();
+            power.loaded(start);
+            power.restarts()
+        };
+        self.machine().record(Event::Started {
+            partition: self.partition.id,
+            restarts,
+        });
+        self.hypervisor.kick(
+            self.partition,
+            VcpuSet::only(VcpuId::new(0)).without(self.id),
+            request::POWER,
+        );
+    }
+
+    /// The virtual CPU is off: serves the pCPU's interrupts until someone turns it on.
+    fn wait_for_start(&mut self) {
+        loop {
+            self.shared.take_requests();
+            let start = self.partition.power.lock().take_start(self.id);
+            if let Some(start) = start {
+                self.start(start);
+                return;
+            }
+            self.machine().console().pump(M::Cpu::now());
+            M::Cpu::wait_for_interrupt();
+            self.interrupt();
+        }
+    }
+
+    /// As a CPU comes out of reset.
+    fn start(&mut self, start: Start) {
+        let index = usize::from(self.id.get());
+        self.machine().gic().reset_virtual_interface();
+        if let Some(config) = self.partition.config.vcpus.get(index) {
+            M::Cpu::reset_guest(
+                config,
+                self.partition.translation,
+                self.partition.counter_offset(),
+            );
+        }
+        self.machine().publish_code();
+        self.context.start(start.entry, start.context);
+        self.on = true;
+        self.refresh_interrupts();
+    }
+
+    /// The guest touched what it does not own: counted, told, and answered as its partition's policy says.
+    pub fn fault(&mut self, kind: FaultKind, address: u64, exception: Option<Exception>) {
+        let count = self.partition.count_fault();
+        self.machine().record(Event::Fault {
+            partition: self.partition.id,
+            vcpu: self.id,
+            kind,
+            address,
+            pc: self.context.pc,
+            count,
+        });
+        match self.partition.config.on_fault {
+            FaultPolicy::Inject => match exception {
+                Some(exception) => self.inject(exception, true),
+                None => M::Cpu::raise_system_error(),
+            },
+            FaultPolicy::Stop => self.stop_partition(Then::Stop),
+            FaultPolicy::Restart => self.stop_partition(Then::Restart),
+            FaultPolicy::StopSystem => self.machine().end(self.hypervisor.system.end),
+        }
+    }
+
+    /// Lets the guest take an exception for what it just did.
+    pub fn inject(&mut self, exception: Exception, about_an_address: bool) {
+        let entry = inject::take(M::Cpu::guest_state(&self.context), exception);
+        let far = about_an_address.then(|| M::Cpu::syndrome().far);
+        M::Cpu::take_exception(&mut self.context, entry, far);
+    }
+}

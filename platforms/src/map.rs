@@ -1,0 +1,110 @@
+//! The hypervisor's own map: what is code is not written, what is written is not code, and what it has no business with is not mapped.
+
+use hv::arch::aarch64::boot::{IMAGE_VA, STACK_STRIDE, physical, trampoline};
+use hv::memory::stage1::{INPUT_BITS, OwnMemory, Stage1};
+use hv::memory::{FramePool, MapError, Table};
+use model::Pa;
+use model::board::PhysicalGic;
+use model::memory::{MemoryKind, PAGE};
+
+use crate::SYSTEM;
+use crate::storage;
+
+/// Where the device tree is read at boot, read-only, wherever it lies.
+pub const DEVICE_TREE_VA: u64 = 0x0000_ff00_0000_0000;
+/// A device tree is at most 2 MiB long and may begin anywhere in a block (Linux Documentation/arch/arm64/booting.rst).
+const DEVICE_TREE_WINDOW: u64 = 4 << 20;
+const BLOCK: u64 = 2 << 20;
+
+unsafe extern "C" {
+    static __image_start: u8;
+    static __text_end: u8;
+    static __rodata_end: u8;
+    static __stacks_start: u8;
+    static __payload_start: u8;
+}
+
+/// Virtual address of the payload.
+pub fn payload() -> u64 {
+    (&raw const __payload_start) as u64
+}
+
+/// Virtual address at which the device tree at this physical address is seen.
+pub fn device_tree(pa: u64) -> u64 {
+    DEVICE_TREE_VA + (pa & (BLOCK - 1))
+}
+
+/// Builds the map for an image that lies at `load`, with the device tree at `tree`. Returns the root.
+pub fn build(load: u64, tree: u64) -> Result<Pa, MapError> {
+    let pages = storage::MAP.take();
+    let base = Pa::new(physical(pages.as_ptr() as u64, load));
+    // The linker aligned the pages, and the array does not reach the end of the address space.
+    let mut pool =
+        FramePool::new(pages, base).map_err(|_| MapError::Misaligned(base.get()))?;
+    let mut table = Table::<Stage1>::new(&mut pool, INPUT_BITS)?;
+    let mut map = |va: u64, pa: u64, size: u64, memory: OwnMemory| {
+        table.map(va, Pa::new(pa), size, memory, &mut pool)
+    };
+
+    let start = (&raw const __image_start) as u64;
+    let text_end = (&raw const __text_end) as u64;
+    let rodata_end = (&raw const __rodata_end) as u64;
+    let stacks = (&raw const __stacks_start) as u64;
+    debug_assert!(start == IMAGE_VA);
+    let mut image = |from: u64, to: u64, memory| {
+        if from == to {
+            return Ok(());
+        }
+        map(from, physical(from, load), to - from, memory)
+    };
+    image(start, text_end, OwnMemory::Code)?;
+    image(text_end, rodata_end, OwnMemory::Constants)?;
+    image(rodata_end, stacks & !(PAGE - 1), OwnMemory::Data)?;
+    for index in 0..=storage::PCPUS as u64 {
+        let bottom = stacks + index * STACK_STRIDE as u64;
+        image(bottom + PAGE, bottom + STACK_STRIDE as u64, OwnMemory::Data)?;
+    }
+    let payload_end = payload() + SYSTEM.payload_size.next_multiple_of(PAGE);
+    image(payload(), payload_end, OwnMemory::Constants)?;
+    let page = physical(trampoline(), load);
+    map(page, page, PAGE, OwnMemory::Code)?;
+    map(
+        DEVICE_TREE_VA,
+        tree & !(BLOCK - 1),
+        DEVICE_TREE_WINDOW,
+        OwnMemory::Constants,
+    )?;
+
+    let mut device = |pa: Pa, size: u64| map(pa.get(), pa.get(), size, OwnMemory::Device);
+    device(SYSTEM.board.console.base, PAGE)?;
+    match SYSTEM.board.gic {
+        PhysicalGic::V2 {
+            distributor,
+            cpu,
+            control,
+            ..
+        } => {
+            device(distributor, PAGE)?;
+            device(cpu, 2 * PAGE)?;
+            device(control, PAGE)?;
+        }
+        PhysicalGic::V3 {
+            distributor,
+            redistributors,
+        } => {
+            device(distributor, 16 * PAGE)?;
+            for region in redistributors {
+                device(region.base, region.size)?;
+            }
+        }
+    }
+    // Partitions' memory: their images are put there, at each start.
+    for partition in SYSTEM.partitions {
+        for mapping in partition.memory {
+            if mapping.kind == MemoryKind::Ram {
+                map(mapping.pa.get(), mapping.pa.get(), mapping.size, OwnMemory::Data)?;
+            }
+        }
+    }
+    Ok(table.root())
+}

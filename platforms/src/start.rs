@@ -1,0 +1,271 @@
+//! Boot in Rust: on the boot CPU once, then the same on every pCPU.
+
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+use gic::InterruptController;
+use gic::virt::{Geometry, Version, Vgic};
+use hv::arch::aarch64::boot::{physical, secondary_entry, enter_real_map};
+use hv::arch::aarch64::el2::El2;
+use hv::arch::aarch64::{firmware, guest};
+use hv::machine::Cpu;
+use hv::memory::stage2::{Stage2, stage2_control};
+use hv::memory::{FramePool, MapError, Table};
+use hv::partition::{Partition, VcpuShared};
+use hv::sync::{Rank, TicketLock};
+use hv::terminal::Terminal;
+use hv::vcpu::{Hypervisor, Vcpu};
+use model::board::ConsoleKind;
+use model::device::{Trigger, VirtualGic};
+use model::memory::PhysicalRange;
+use model::{Pa, PartitionId, VcpuId};
+use platforms::console::pl011::Pl011;
+
+use crate::early::{self, stop};
+use crate::interrupts::Gic;
+use crate::machine::{Board, Serial};
+use crate::storage::{self, PCPUS};
+use crate::{SYSTEM, bring_up, map};
+
+/// Pieces that come before the data of the payload.
+const PAYLOAD_MAGIC: &[u8; 8] = b"BHPAYLD1";
+
+/// pCPUs whose interrupt controller is ready.
+static READY: AtomicUsize = AtomicUsize::new(0);
+
+/// Called by the first instructions on the boot CPU, on the provisional map, with the physical addresses of the device tree and of the image.
+#[unsafe(no_mangle)]
+extern "C" fn bulkhead_boot(tree: u64, load: u64) -> ! {
+    // Nothing can be said before the UART is mapped: a map that cannot be built waits for a debugger, with the error in x0's frame.
+    let Ok(root) = map::build(load, tree) else {
+        El2::halt();
+    };
+    // SAFETY: `build` maps the image where it is linked and the trampoline at its physical address.
+    unsafe { enter_real_map(root.get(), load) };
+
+    let mut early = early::Early::new();
+    early.init();
+    early::line(format_args!(
+        "Bulkhead {} system {} for {}",
+        env!("CARGO_PKG_VERSION"),
+        SYSTEM.name,
+        SYSTEM.board.name
+    ));
+    let image = PhysicalRange {
+        base: Pa::new(load),
+        size: physical(map::payload(), load) - load + SYSTEM.payload_size,
+    };
+    // SAFETY: `build` maps 4 MiB around the device tree for reading, and partitions are not loaded yet.
+    unsafe { bring_up::compare(map::device_tree(tree), image) };
+    check_payload();
+    let gic = Gic::of_system();
+    if let Err(error) = gic.init_distributor() {
+        stop(format_args!("{error}"));
+    }
+    prepare(load, gic);
+
+    let own = El2::affinity();
+    let mut own_index = None;
+    for (index, pcpu) in SYSTEM.pcpus.iter().enumerate() {
+        if pcpu.mpidr == own {
+            own_index = Some(index);
+        } else if let Err(status) = firmware::cpu_on(pcpu.mpidr, secondary_entry(load), index as u64) {
+            stop(format_args!(
+                "firmware does not start the CPU with affinity {:#x}: PSCI CPU_ON returns {status}",
+                pcpu.mpidr.get()
+            ));
+        }
+    }
+    match own_index {
+        Some(index) => run(index),
+        // The system does not use the CPU that booted.
+        None => firmware::cpu_off(),
+    }
+}
+
+/// Called by the first instructions on every other CPU.
+#[unsafe(no_mangle)]
+extern "C" fn bulkhead_secondary_main(index: u64) -> ! {
+    run(index as usize)
+}
+
+/// The payload is there, all of it: a loader that cut the image off is found here, not in a guest.
+fn check_payload() {
+    let start = map::payload() as *const [u8; 8];
+    // SAFETY: `map` maps the payload, whose length is never 0.
+    let (magic, length) = unsafe { (&*start, u64::from_le_bytes(*start.add(1))) };
+    if magic != PAYLOAD_MAGIC || length != SYSTEM.payload_size {
+        stop(format_args!(
+            "the image is not complete: what loads it must copy all of the file"
+        ));
+    }
+}
+
+/// Builds every partition, from the boot CPU.
+fn prepare(load: u64, gic: Gic) {
+    let system = &SYSTEM;
+    let Some(hypervisor) = build(load, gic, system) else {
+        stop(format_args!("the system table is inconsistent"));
+    };
+    if let Err(error) = rtds::Dedicated::<PCPUS>::of(system.partitions) {
+        stop(format_args!("the system table is inconsistent: {error}"));
+    }
+    let vcpus = storage::VCPU_STATE.init(heapless::Vec::new());
+    for partition in hypervisor.partitions {
+        for (index, config) in partition.config.vcpus.iter().enumerate() {
+            let id = VcpuId::new(index as u8);
+            let handler = guest::handle::<Board> as *const () as usize;
+            let placed = Vcpu::new(hypervisor, partition, id, handler)
+                .and_then(|vcpu| vcpus.push(vcpu).ok())
+                .and_then(|()| vcpus.last_mut())
+                .zip(storage::ASSIGNED.get(usize::from(config.pcpu.get())));
+            let Some((vcpu, assigned)) = placed else {
+                stop(format_args!("the system table is inconsistent"));
+            };
+            assigned.store(vcpu, Ordering::Release);
+        }
+    }
+}
+
+/// Puts the hypervisor together. `None` when the table contradicts itself.
+fn build(load: u64, gic: Gic, system: &'static model::system::System) -> Option<&'static Hypervisor<Board>> {
+    let pages = storage::STAGE2.take();
+    let base = Pa::new(physical(pages.as_ptr() as u64, load));
+    let mut pool = FramePool::new(pages, base).ok()?;
+    let shared = storage::SHARED.init(heapless::Vec::new());
+    for vcpu in system.partitions.iter().flat_map(|partition| partition.vcpus) {
+        let pcpu = system.pcpus.get(usize::from(vcpu.pcpu.get()))?;
+        shared.push(VcpuShared::new(pcpu.mpidr)).ok()?;
+    }
+    let mut shared: &'static [VcpuShared] = shared;
+    let mut interfaces: &'static mut [_] = storage::VIRTUAL_CPU_INTERFACES.take();
+    let mut spis: &'static mut [_] = storage::VIRTUAL_SPIS.take();
+    let partitions = storage::PARTITION_STATE.init(heapless::Vec::new());
+    for (index, config) in system.partitions.iter().enumerate() {
+        let count = config.vcpus.len();
+        let (own_shared, rest) = shared.split_at_checked(count)?;
+        shared = rest;
+        let (own_interfaces, rest) = interfaces.split_at_mut_checked(count)?;
+        interfaces = rest;
+        let (own_spis, rest) = spis.split_at_mut_checked(usize::from(config.spis))?;
+        spis = rest;
+        let geometry = Geometry {
+            version: match config.gic {
+                VirtualGic::V2 { .. } => Version::V2,
+                VirtualGic::V3 { .. } => Version::V3,
+            },
+            vcpus: config.vcpus,
+            interrupts: config.interrupts,
+            timers: [system.board.virtual_timer, system.board.physical_timer],
+            spis: config.spis,
+        };
+        let translation = match translate(config, system.ipa_bits, &mut pool) {
+            Ok(root) => root.get() | u64::from(config.vmid.get()) << 48,
+            Err(error) => stop(format_args!("partition {}: {error:?}", config.name)),
+        };
+        partitions
+            .push(Partition::new(
+                PartitionId::new(index as u8),
+                config,
+                own_shared,
+                Vgic::new(geometry, own_interfaces, own_spis),
+                translation,
+            ))
+            .ok()?;
+    }
+    storage::TERMINAL.set(terminal(system)).ok()?;
+    storage::HYPERVISOR
+        .set(Hypervisor {
+            system,
+            partitions,
+            machine: Board { gic },
+            report: TicketLock::new(Rank::Report, None),
+        })
+        .ok()?;
+    storage::HYPERVISOR.get()
+}
+
+/// A partition's stage-2 table.
+fn translate(
+    partition: &model::partition::Partition,
+    ipa_bits: u8,
+    pool: &mut FramePool,
+) -> Result<Pa, MapError> {
+    let mut table = Table::<Stage2>::new(pool, u32::from(ipa_bits))?;
+    for mapping in partition.memory {
+        table.map(mapping.ipa.get(), mapping.pa, mapping.size, mapping.kind, pool)?;
+    }
+    Ok(table.root())
+}
+
+/// The console with all its sources.
+fn terminal(system: &'static model::system::System) -> Terminal<Serial, { storage::SOURCES }> {
+    let mut names = system.partitions.iter().map(|partition| partition.name);
+    let names = core::array::from_fn(|_| names.next().unwrap_or("hv"));
+    let readers = system
+        .partitions
+        .iter()
+        .enumerate()
+        .filter(|(_, partition)| partition.console.is_some())
+        .map(|(index, _)| PartitionId::new(index as u8));
+    let port = match system.board.console.kind {
+        // SAFETY: `early` has driven it so far and does so again only when this one is not used any more.
+        ConsoleKind::Pl011 => unsafe { Pl011::new(system.board.console.base.get() as usize) },
+    };
+    // A source that says nothing for 50 ms loses its unfinished line to another.
+    let patience = El2::frequency() / 20;
+    Terminal::new(Serial(port), names, &storage::RINGS, readers, patience)
+}
+
+/// What every pCPU does for ever.
+fn run(index: usize) -> ! {
+    let gic = Gic::of_system();
+    let vtcr = match stage2_control(u32::from(SYSTEM.ipa_bits), El2::pa_range()) {
+        Ok(vtcr) => vtcr,
+        Err(error) => stop(format_args!("{error}")),
+    };
+    El2::configure(vtcr);
+    if let Err(error) = gic.init_cpu() {
+        stop(format_args!("{error}"));
+    }
+    gic.enable(SYSTEM.board.maintenance);
+    wait_for_all();
+    if index == 0 {
+        serve_console(gic);
+    }
+    let vcpu = storage::ASSIGNED
+        .get(index)
+        .map_or(core::ptr::null_mut(), |assigned| assigned.load(Ordering::Acquire));
+    // SAFETY: the boot CPU stored a pointer to a virtual CPU that lives for ever and belongs to this pCPU alone, or left it null.
+    let Some(vcpu) = (unsafe { vcpu.as_mut() }) else {
+        stop(format_args!("pCPU {index} has nothing to run"));
+    };
+    vcpu.bring_up();
+    // SAFETY: the virtual CPU is this pCPU's own; its context is its first field, and its handler takes a pointer to it.
+    unsafe { El2::first_entry(&raw mut vcpu.context, storage::stack_top(index)) }
+}
+
+/// Waits until every pCPU can be kicked, for at most five seconds.
+fn wait_for_all() {
+    let deadline = El2::now().wrapping_add(5 * El2::frequency());
+    READY.fetch_add(1, Ordering::AcqRel);
+    while READY.load(Ordering::Acquire) < PCPUS {
+        if El2::now() > deadline {
+            stop(format_args!(
+                "only {} of {PCPUS} CPUs came up within 5 seconds",
+                READY.load(Ordering::Acquire)
+            ));
+        }
+        core::hint::spin_loop();
+    }
+}
+
+/// The first pCPU takes the console's interrupt.
+fn serve_console(gic: Gic) {
+    let intid = SYSTEM.board.console.intid;
+    gic.set_trigger(intid, Trigger::Level);
+    gic.route(intid, El2::affinity());
+    gic.enable(intid);
+    if let Some(hypervisor) = storage::HYPERVISOR.get() {
+        hypervisor.serve_console();
+    }
+}

@@ -1,0 +1,102 @@
+//! Everything that is sized by the system: tables, stacks, state. Nothing else is ever allocated.
+
+use core::cell::UnsafeCell;
+use core::sync::atomic::AtomicPtr;
+
+use gic::virt::{Interrupt, VcpuState};
+use hv::arch::aarch64::boot::STACK_STRIDE;
+use hv::console::Ring;
+use hv::memory::Page;
+use hv::partition::{Partition, VcpuShared};
+use hv::sync::BootCell;
+use hv::vcpu::{Hypervisor, Vcpu};
+use static_cell::{ConstStaticCell, StaticCell};
+
+use crate::SYSTEM;
+use crate::machine::{Board, Serial};
+
+/// Partitions.
+pub const PARTITIONS: usize = SYSTEM.partitions.len();
+/// Virtual CPUs.
+pub const VCPUS: usize = SYSTEM.total_vcpus();
+/// Physical CPUs in use.
+pub const PCPUS: usize = SYSTEM.pcpus.len();
+/// Sources of text: partitions and the hypervisor.
+pub const SOURCES: usize = PARTITIONS + 1;
+
+/// Pages for the hypervisor's own map. The image, the device tree and the devices take at most three tables each; so does each mapping
+/// of a partition.
+pub const MAP_PAGES: usize = 24 + 3 * mappings();
+
+const fn mappings() -> usize {
+    let mut sum = 0;
+    let mut i = 0;
+    while i < PARTITIONS {
+        #[allow(clippy::indexing_slicing, reason = "evaluated when compiled")]
+        let partition = &SYSTEM.partitions[i];
+        sum += partition.memory.len();
+        i += 1;
+    }
+    sum
+}
+
+/// The hypervisor's own translation.
+pub static MAP: ConstStaticCell<[Page; MAP_PAGES]> =
+    ConstStaticCell::new([const { Page::zeroed() }; MAP_PAGES]);
+/// All partitions' translations.
+pub static STAGE2: ConstStaticCell<[Page; SYSTEM.stage2_pages]> =
+    ConstStaticCell::new([const { Page::zeroed() }; SYSTEM.stage2_pages]);
+/// State of virtual interrupts.
+pub static VIRTUAL_CPU_INTERFACES: ConstStaticCell<[VcpuState; VCPUS]> =
+    ConstStaticCell::new([const { VcpuState::NEW }; VCPUS]);
+/// State of virtual SPIs.
+pub static VIRTUAL_SPIS: ConstStaticCell<[Interrupt; SYSTEM.total_spis()]> =
+    ConstStaticCell::new([const { Interrupt::NEW }; SYSTEM.total_spis()]);
+/// What virtual CPUs share.
+pub static SHARED: StaticCell<heapless::Vec<VcpuShared, VCPUS>> = StaticCell::new();
+/// Partitions.
+pub static PARTITION_STATE: StaticCell<heapless::Vec<Partition, PARTITIONS>> = StaticCell::new();
+/// Virtual CPUs.
+pub static VCPU_STATE: StaticCell<heapless::Vec<Vcpu<Board>, VCPUS>> = StaticCell::new();
+/// Text on its way.
+pub static RINGS: [Ring; SOURCES] = [const { Ring::new() }; SOURCES];
+/// The console.
+pub static TERMINAL: BootCell<hv::terminal::Terminal<Serial, SOURCES>> = BootCell::new();
+/// The hypervisor.
+pub static HYPERVISOR: BootCell<Hypervisor<Board>> = BootCell::new();
+/// The virtual CPU of each pCPU, until the pCPU takes it.
+pub static ASSIGNED: [AtomicPtr<Vcpu<Board>>; PCPUS] =
+    [const { AtomicPtr::new(core::ptr::null_mut()) }; PCPUS];
+
+/// A stack, with a page below it that is not mapped.
+#[repr(C, align(16384))]
+pub struct Stack(UnsafeCell<[u8; STACK_STRIDE]>);
+
+// SAFETY: each is used by one CPU, as its stack; nothing else refers to it.
+unsafe impl Sync for Stack {}
+
+/// One stack for each pCPU, and one for the boot CPU while it boots.
+#[unsafe(link_section = ".stacks")]
+pub static STACKS: [Stack; PCPUS + 1] =
+    [const { Stack(UnsafeCell::new([0; STACK_STRIDE])) }; PCPUS + 1];
+
+/// For the assembly: a static that holds an address.
+#[repr(transparent)]
+pub struct Address(*const Stack);
+
+// SAFETY: an address is only a number here.
+unsafe impl Sync for Address {}
+
+#[unsafe(no_mangle)]
+#[allow(non_upper_case_globals, reason = "named for the assembly")]
+static bulkhead_stacks_base: Address = Address(STACKS.as_ptr());
+
+#[unsafe(no_mangle)]
+#[allow(non_upper_case_globals, reason = "named for the assembly")]
+// SAFETY: one past the last element of the array.
+static bulkhead_boot_stack_top: Address = Address(unsafe { STACKS.as_ptr().add(PCPUS + 1) });
+
+/// Top of a pCPU's stack.
+pub fn stack_top(pcpu: usize) -> u64 {
+    STACKS.as_ptr() as u64 + (pcpu as u64 + 1) * STACK_STRIDE as u64
+}

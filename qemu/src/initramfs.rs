@@ -1,0 +1,51 @@
+//! The root file system of the Linux guests: a static BusyBox and an init that starts a shell on the console.
+
+use crate::cpio::Archive;
+
+/// What init prints when the shell is about to start; the number of CPUs and ` CPUs` follow.
+pub const BANNER: &str = "bulkhead-guest: shell ready on";
+
+/// Kernel command lines stay as the system file has them, so init needs no parameter of its own.
+const INIT: &str = "#!/bin/sh
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs devtmpfs /dev
+/bin/busybox --install -s
+export HOME=/root TERM=vt100
+cd /root
+echo \"BANNER $(nproc) CPUs\"
+while :; do
+    setsid cttyhack sh
+done
+";
+
+/// Builds the initramfs around a static arm64 BusyBox.
+pub fn build(busybox: &[u8]) -> Vec<u8> {
+    let mut archive = Archive::default();
+    for directory in [
+        "bin", "sbin", "usr", "usr/bin", "usr/sbin", "dev", "proc", "sys", "tmp", "root", "etc",
+    ] {
+        archive.directory(directory);
+    }
+    // The kernel opens it for init before anything is mounted.
+    archive.character_device("dev/console", 5, 1);
+    archive.file("bin/busybox", 0o755, busybox);
+    for applet in ["sh", "mount"] {
+        archive.symlink(&format!("bin/{applet}"), "busybox");
+    }
+    archive.file("init", 0o755, INIT.replace("BANNER", BANNER).as_bytes());
+    archive.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn initramfs_holds_busybox_and_an_init_with_the_banner() {
+        let bytes = build(b"ELF of BusyBox");
+        let text = String::from_utf8_lossy(&bytes);
+        assert!(text.contains("ELF of BusyBox"));
+        assert!(text.contains("echo \"bulkhead-guest: shell ready on $(nproc) CPUs\""));
+    }
+}

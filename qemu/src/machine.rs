@@ -1,0 +1,155 @@
+//! QEMU's command line.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+/// The machine that a board describes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Machine {
+    /// `-M`, for example `virt,gic-version=3,virtualization=on`.
+    pub machine: String,
+    /// `-cpu`, for example `cortex-a57`.
+    pub cpu: String,
+    /// `-smp`.
+    pub cpus: u32,
+    /// `-m`, in the unit suffixes of QEMU, for example `2G`.
+    pub memory: String,
+}
+
+impl Machine {
+    /// Arguments that start `image` on this machine, its one serial port on standard input and output.
+    pub fn run_arguments(&self, image: &Path, icount: bool, extra: &[String]) -> Vec<OsString> {
+        let mut arguments = self.hardware(icount);
+        // `signal=off`: the byte of Ctrl-C belongs to the guest.
+        for argument in [
+            "-chardev",
+            "stdio,id=console,signal=off",
+            "-serial",
+            "chardev:console",
+            "-kernel",
+        ] {
+            arguments.push(argument.into());
+        }
+        arguments.push(image.into());
+        if icount {
+            arguments.extend(["-icount".into(), "shift=0,sleep=off".into()]);
+        }
+        arguments.extend(extra.iter().map(OsString::from));
+        arguments
+    }
+
+    /// Arguments that make QEMU write the machine's device tree to `file` and end.
+    pub fn dump_arguments(&self, file: &Path) -> Vec<OsString> {
+        let mut arguments = self.hardware(false);
+        let mut machine = OsString::from(&self.machine);
+        machine.push(",dumpdtb=");
+        // QEMU's option parser reads a doubled comma as a comma of the value.
+        machine.push(file.to_string_lossy().replace(',', ",,"));
+        arguments[1] = machine;
+        arguments
+    }
+
+    fn hardware(&self, icount: bool) -> Vec<OsString> {
+        [
+            "-M",
+            &self.machine,
+            "-cpu",
+            &cpu_option(&self.cpu, icount),
+            "-smp",
+            &self.cpus.to_string(),
+            "-m",
+            &self.memory,
+            "-nodefaults",
+            "-display",
+            "none",
+            "-monitor",
+            "none",
+        ]
+        .map(OsString::from)
+        .to_vec()
+    }
+}
+
+/// The CPU model with the options that every run wants: under `-icount` a 1 GHz counter, so that one tick is one instruction
+/// (`max` has it already), and on `max` pointer authentication by a cheap hash, since QEMU's QARMA costs more than the guest.
+fn cpu_option(cpu: &str, icount: bool) -> String {
+    let model = cpu.split(',').next().unwrap_or_default();
+    let mut option = cpu.to_owned();
+    let mut add = |name: &str, value: &str| {
+        if !cpu.contains(name) {
+            option.push_str(&format!(",{name}={value}"));
+        }
+    };
+    if model == "max" {
+        add("pauth-impdef", "on");
+    } else if icount {
+        add("cntfrq", "1000000000");
+    }
+    option
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn machine(cpu: &str) -> Machine {
+        Machine {
+            machine: "virt,gic-version=3".into(),
+            cpu: cpu.into(),
+            cpus: 4,
+            memory: "2G".into(),
+        }
+    }
+
+    fn text(arguments: Vec<OsString>) -> String {
+        arguments
+            .iter()
+            .map(|argument| argument.to_string_lossy())
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+
+    #[test]
+    fn extra_arguments_come_last_so_that_they_win() {
+        let line = text(machine("cortex-a57").run_arguments(
+            Path::new("b.img"),
+            false,
+            &["-smp".into(), "2".into()],
+        ));
+        assert!(
+            line.starts_with("-M virt,gic-version=3 -cpu cortex-a57 -smp 4 -m 2G "),
+            "{line}"
+        );
+        assert!(line.ends_with("-kernel b.img -smp 2"), "{line}");
+    }
+
+    #[test]
+    fn icount_makes_the_counter_tick_once_an_instruction() {
+        let line = text(machine("cortex-a57").run_arguments(Path::new("b.img"), true, &[]));
+        assert!(
+            line.contains("-cpu cortex-a57,cntfrq=1000000000 "),
+            "{line}"
+        );
+        assert!(line.ends_with("-icount shift=0,sleep=off"), "{line}");
+    }
+
+    #[test]
+    fn max_gets_the_cheap_pointer_authentication_once() {
+        assert_eq!(cpu_option("max", true), "max,pauth-impdef=on");
+        assert_eq!(
+            cpu_option("max,pauth-impdef=off", false),
+            "max,pauth-impdef=off"
+        );
+    }
+
+    #[test]
+    fn tree_is_dumped_from_the_same_hardware_and_commas_in_the_path_are_doubled() {
+        let line = text(machine("cortex-a53").dump_arguments(Path::new("a,b.dtb")));
+        assert!(
+            line.starts_with(
+                "-M virt,gic-version=3,dumpdtb=a,,b.dtb -cpu cortex-a53 -smp 4 -m 2G "
+            ),
+            "{line}"
+        );
+    }
+}

@@ -1,0 +1,189 @@
+//! The hypervisor's report of what each partition has done, read from its `report` lines.
+
+/// Everything one report says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// Partitions in the order of the system file.
+    pub partitions: Vec<PartitionStatistics>,
+}
+
+/// One partition in a report.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PartitionStatistics {
+    /// Name in the system file.
+    pub name: String,
+    /// `running`, `stopped`, …
+    pub state: String,
+    /// How often it has been started again.
+    pub restarts: u64,
+    /// How often it did what it may not.
+    pub faults: u64,
+    /// Exits by kind; kinds that never happened are left out.
+    pub exits: Vec<ExitStatistics>,
+}
+
+/// One kind of exit of one partition. Times are ticks of the system counter: with a 1 GHz counter under `-icount shift=0` one tick
+/// is one instruction.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ExitStatistics {
+    /// Name of the kind.
+    pub kind: String,
+    /// How often it happened.
+    pub count: u64,
+    /// Sum over all of them.
+    pub total: u64,
+    /// 999 of 1000 took no longer.
+    pub p999: u64,
+    /// The dearest.
+    pub max: u64,
+}
+
+impl Statistics {
+    /// Reads the last complete report in the hypervisor's text: the lines before the last `report end`, back to the end of the
+    /// report before it. `None` when there is no complete report or a line of it is malformed.
+    pub fn parse(text: &str) -> Option<Self> {
+        let lines: Vec<&str> = text.lines().map(str::trim).collect();
+        let end = lines.iter().rposition(|line| *line == "report end")?;
+        let start = lines[..end]
+            .iter()
+            .rposition(|line| *line == "report end")
+            .map_or(0, |before| before + 1);
+        let mut statistics = Self::default();
+        for line in &lines[start..end] {
+            if let Some(fields) = line.strip_prefix("report partition ") {
+                let fields = Fields(fields);
+                statistics.partitions.push(PartitionStatistics {
+                    name: fields.text("name")?.to_owned(),
+                    state: fields.text("state")?.to_owned(),
+                    restarts: fields.number("restarts")?,
+                    faults: fields.number("faults")?,
+                    exits: Vec::new(),
+                });
+            } else if let Some(fields) = line.strip_prefix("report exits ") {
+                let fields = Fields(fields);
+                let name = fields.text("partition")?;
+                let partition = statistics
+                    .partitions
+                    .iter_mut()
+                    .find(|partition| partition.name == name)?;
+                partition.exits.push(ExitStatistics {
+                    kind: fields.text("kind")?.to_owned(),
+                    count: fields.number("count")?,
+                    total: fields.number("total")?,
+                    p999: fields.number("p999")?,
+                    max: fields.number("max")?,
+                });
+            }
+        }
+        Some(statistics)
+    }
+
+    /// The partition with this name.
+    pub fn partition(&self, name: &str) -> Option<&PartitionStatistics> {
+        self.partitions
+            .iter()
+            .find(|partition| partition.name == name)
+    }
+}
+
+impl PartitionStatistics {
+    /// The kind of exit whose worst case cost most.
+    pub fn dearest(&self) -> Option<&ExitStatistics> {
+        self.exits.iter().max_by_key(|exit| exit.max)
+    }
+
+    /// All exits of all kinds.
+    pub fn exit_count(&self) -> u64 {
+        self.exits.iter().map(|exit| exit.count).sum()
+    }
+}
+
+/// `key=value` pairs separated by blanks.
+struct Fields<'a>(&'a str);
+
+impl<'a> Fields<'a> {
+    fn text(&self, key: &str) -> Option<&'a str> {
+        self.0
+            .split_whitespace()
+            .filter_map(|pair| pair.split_once('='))
+            .find(|(k, _)| *k == key)
+            .map(|(_, value)| value)
+    }
+
+    fn number(&self, key: &str) -> Option<u64> {
+        self.text(key)?.parse().ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REPORT: &str = "boot line\n\
+        report partition name=linux state=running restarts=1 faults=2\n\
+        report exits partition=linux kind=wfi count=3 total=900 p999=400 max=500\n\
+        report exits partition=linux kind=mmio count=10 total=9000 p999=800 max=1500\n\
+        report partition name=rt state=stopped restarts=0 faults=0\n\
+        report end\n";
+
+    #[test]
+    fn report_is_read_with_its_exits() {
+        let statistics = Statistics::parse(REPORT).expect("complete report");
+        let linux = statistics.partition("linux").expect("linux");
+        assert_eq!(
+            (linux.state.as_str(), linux.restarts, linux.faults),
+            ("running", 1, 2)
+        );
+        assert_eq!(linux.exit_count(), 13);
+        assert_eq!(
+            linux
+                .dearest()
+                .map(|exit| (exit.kind.as_str(), exit.p999, exit.max)),
+            Some(("mmio", 800, 1500))
+        );
+        assert_eq!(statistics.partition("rt").map(|rt| rt.exits.len()), Some(0));
+    }
+
+    #[test]
+    fn last_of_two_reports_counts() {
+        let twice = format!("{REPORT}{}", REPORT.replace("restarts=1", "restarts=7"));
+        let statistics = Statistics::parse(&twice).expect("complete report");
+        assert_eq!(statistics.partitions.len(), 2);
+        assert_eq!(statistics.partitions[0].restarts, 7);
+    }
+
+    #[test]
+    fn report_without_end_is_none() {
+        assert_eq!(Statistics::parse(&REPORT.replace("report end", "")), None);
+    }
+
+    #[test]
+    fn exits_of_an_unknown_partition_are_none() {
+        assert_eq!(
+            Statistics::parse(
+                "report exits partition=x kind=wfi count=1 total=1 p999=1 max=1\nreport end"
+            ),
+            None
+        );
+    }
+
+    #[test]
+    fn missing_or_negative_number_is_none() {
+        assert_eq!(
+            Statistics::parse(
+                "report partition name=a state=running restarts=-1 faults=0\nreport end"
+            ),
+            None
+        );
+        assert_eq!(
+            Statistics::parse("report partition name=a state=running faults=0\nreport end"),
+            None
+        );
+    }
+
+    #[test]
+    fn lines_between_that_are_no_report_are_ignored() {
+        let mixed = REPORT.replace("report end", "INFO something else\nreport end");
+        assert_eq!(Statistics::parse(&mixed), Statistics::parse(REPORT));
+    }
+}

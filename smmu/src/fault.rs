@@ -1,0 +1,61 @@
+//! Fault records, the same for every kind of IOMMU.
+
+use model::{Ipa, StreamId};
+
+/// An access of a device that the IOMMU refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Who made it.
+    pub stream: StreamId,
+    /// Why it was refused.
+    pub cause: Cause,
+    /// Where it went, in the addresses of the device's partition, when the hardware says so.
+    pub address: Option<Ipa>,
+    /// What it would have done, when the hardware says so.
+    pub access: Option<Access>,
+    /// What the IOMMU was looking up for it, when the hardware says so.
+    pub class: Option<Class>,
+}
+
+/// What a device tried to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Read memory.
+    Read,
+    /// Write memory.
+    Write,
+}
+
+/// What an IOMMU was looking up when it refused an access.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// The address that the device gave.
+    Input,
+    /// A descriptor of a translation table.
+    Table,
+    /// The description of the stream's first stage.
+    Context,
+}
+
+/// Why an access was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// Nothing is mapped at the address.
+    Translation,
+    /// The address, or one in a table, is wider than it may be.
+    AddressSize,
+    /// A descriptor lacks its access flag.
+    AccessFlag,
+    /// Memory is mapped there, but not for this kind of access.
+    Permission,
+    /// No stream has this number.
+    UnknownStream,
+    /// The stream is not set up, or set up to be denied.
+    Denied,
+    /// The stream's description is malformed: an error of the hypervisor or damage to its memory.
+    BadConfiguration,
+    /// Memory that the IOMMU itself reads answered with an error.
+    ExternalAbort,
+    /// Something else, in the hardware's own numbering.
+    Other(u8),
+}

@@ -1,0 +1,112 @@
+//! Several partitions at once: each lives and dies alone.
+
+use anyhow::{Context, ensure};
+use qemu::session::Session;
+use qemu::statistics::PartitionStatistics;
+
+use crate::bench::Bench;
+use crate::linux::{CLOUD, wait_for_shell};
+use crate::registry::{Need, Test};
+use crate::system_file::SystemFile;
+
+pub fn tests() -> Vec<Test> {
+    let mut tests = Vec::new();
+    for gic in ["gicv2", "gicv3"] {
+        let board = format!("qemu-virt-{gic}");
+        let system = SystemFile::new("two-linux", &board)
+            .linux("left", CLOUD, 2)
+            .linux("right", CLOUD, 1);
+        let pair = system.clone();
+        let body = move |bench: &Bench<'_>| two_linux_side_by_side(bench, &pair);
+        tests.push(
+            Test::new(format!("partitions/two-linux/{gic}"), &["linux"], body)
+                .needs(Need::Kernel(CLOUD)),
+        );
+        let body = move |bench: &Bench<'_>| reboot_restarts_only_its_own_partition(bench, &system);
+        tests.push(
+            Test::new(
+                format!("partitions/reboot/{gic}"),
+                &["linux", "restart"],
+                body,
+            )
+            .needs(Need::Kernel(CLOUD)),
+        );
+    }
+    tests
+}
+
+/// Both answer on their own console; when one powers off, the other goes on.
+fn two_linux_side_by_side(bench: &Bench<'_>, system: &SystemFile) -> anyhow::Result<()> {
+    let mut session = bench.start(system)?;
+    wait_for_shell(&mut session, "left", 2, bench)?;
+    wait_for_shell(&mut session, "right", 1, bench)?;
+    session.send("right", "echo I am $((6 * 7))\n")?;
+    session.wait_for("right", "^I am 42$", bench.left())?;
+    ensure!(
+        !session.text("left").contains("I am"),
+        "what was typed into one partition reached the other"
+    );
+
+    session.send("left", "poweroff -f\n")?;
+    wait_for_state(&mut session, "left", "stopped", bench)?;
+    session.send("right", "echo still $((6 * 7))\n")?;
+    session.wait_for("right", "^still 42$", bench.left())?;
+    ensure!(partition(&mut session, "right", bench)?.state == "running");
+    Ok(())
+}
+
+/// `reboot -f` in one partition brings its shell back and leaves the other one alone.
+fn reboot_restarts_only_its_own_partition(
+    bench: &Bench<'_>,
+    system: &SystemFile,
+) -> anyhow::Result<()> {
+    let mut session = bench.start(system)?;
+    wait_for_shell(&mut session, "left", 2, bench)?;
+    wait_for_shell(&mut session, "right", 1, bench)?;
+    session.send("right", "memory=kept\n")?;
+    session.send("left", "reboot -f\n")?;
+    wait_for_shell(&mut session, "left", 2, bench)?;
+    session.send("right", "echo memory is $memory\n")?;
+    session.wait_for("right", "^memory is kept$", bench.left())?;
+
+    let left = partition(&mut session, "left", bench)?;
+    let right = partition(&mut session, "right", bench)?;
+    ensure!(
+        (left.restarts, right.restarts) == (1, 0),
+        "restarts: left {}, right {}",
+        left.restarts,
+        right.restarts
+    );
+    Ok(())
+}
+
+fn partition(
+    session: &mut Session,
+    name: &str,
+    bench: &Bench<'_>,
+) -> anyhow::Result<PartitionStatistics> {
+    let statistics = session.statistics(bench.left())?;
+    statistics
+        .partition(name)
+        .cloned()
+        .with_context(|| format!("the report has no partition {name}"))
+}
+
+fn wait_for_state(
+    session: &mut Session,
+    name: &str,
+    state: &str,
+    bench: &Bench<'_>,
+) -> anyhow::Result<()> {
+    loop {
+        let found = partition(session, name, bench)?.state;
+        if found == state {
+            return Ok(());
+        }
+        ensure!(
+            !bench.left().is_zero(),
+            "partition {name} is {found}, not {state}"
+        );
+        std::thread::sleep(std::time::Duration::from_millis(500));
+    }
+}

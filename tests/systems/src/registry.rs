@@ -1,0 +1,125 @@
+//! What a test is, and the list of all.
+
+use std::time::Duration;
+
+use crate::bench::Bench;
+use crate::{command_line, cpu_models, demo, guests, linux, partitions, wrong_board};
+
+/// Something that must be there before a test can say anything about Bulkhead.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Need {
+    /// QEMU and Rust for the boards: images can be built and started.
+    Systems,
+    /// A Debian kernel package and BusyBox.
+    Kernel(&'static str),
+}
+
+/// The body of a test.
+type Body = Box<dyn Fn(&Bench<'_>) -> anyhow::Result<()> + Send + Sync>;
+
+/// One system test.
+pub struct Test {
+    /// Unique; parts separated by `/`.
+    pub name: String,
+    /// What else a filter may pick it by.
+    pub tags: &'static [&'static str],
+    /// What must be there; otherwise the test is skipped, loudly.
+    pub needs: Vec<Need>,
+    /// It fails when it takes longer.
+    pub limit: Duration,
+    /// What it does.
+    pub body: Body,
+}
+
+/// Every test of this crate carries it, beside its own tags.
+pub const COMMON_TAG: &str = "systems";
+
+impl Test {
+    /// A test that boots systems, with a time limit that suits a few boots on a slow machine.
+    pub fn new(
+        name: impl Into<String>,
+        tags: &'static [&'static str],
+        body: impl Fn(&Bench<'_>) -> anyhow::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            tags,
+            needs: vec![Need::Systems],
+            limit: Duration::from_secs(180),
+            body: Box::new(body),
+        }
+    }
+
+    /// Adds a need.
+    pub fn needs(mut self, need: Need) -> Self {
+        self.needs.push(need);
+        self
+    }
+
+    /// Sets the time limit.
+    pub fn limit(mut self, seconds: u64) -> Self {
+        self.limit = Duration::from_secs(seconds);
+        self
+    }
+
+    /// True when the filter is part of the name or of a tag. No filter picks everything.
+    pub fn matches(&self, filter: Option<&str>) -> bool {
+        let Some(filter) = filter else { return true };
+        self.name.contains(filter)
+            || COMMON_TAG.contains(filter)
+            || self.tags.iter().any(|tag| tag.contains(filter))
+    }
+}
+
+/// All system tests, quick ones first.
+pub fn all() -> Vec<Test> {
+    let mut tests = Vec::new();
+    tests.extend(command_line::tests());
+    tests.extend(guests::tests());
+    tests.extend(wrong_board::tests());
+    tests.extend(partitions::tests());
+    tests.extend(linux::tests());
+    tests.extend(cpu_models::tests());
+    tests.extend(demo::tests());
+    tests
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn names_are_unique_and_fit_a_folder() {
+        let tests = all();
+        let names: HashSet<&str> = tests.iter().map(|test| test.name.as_str()).collect();
+        assert_eq!(names.len(), tests.len());
+        assert!(
+            names.iter().all(|name| name
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "/-".contains(c))),
+            "{names:?}"
+        );
+    }
+
+    #[test]
+    fn filter_picks_by_part_of_name_or_tag() {
+        let test = Test::new("linux/cloud/2-vcpus", &["boot"], |_| Ok(()));
+        assert!(
+            test.matches(None)
+                && test.matches(Some("cloud"))
+                && test.matches(Some("boo"))
+                && test.matches(Some("systems"))
+        );
+        assert!(!test.matches(Some("dma")));
+    }
+
+    #[test]
+    fn linux_boots_on_every_cell_of_the_matrix() {
+        let cells = all()
+            .iter()
+            .filter(|test| test.tags.contains(&"matrix"))
+            .count();
+        assert_eq!(cells, 2 * 3 * 2 * 3);
+    }
+}

@@ -1,0 +1,105 @@
+//! Writes the TOML of a test's system, so that a matrix needs no file per cell.
+
+use std::fmt::Write;
+
+/// A system in the making. Partitions get CPUs from 0 upwards, each its own pool.
+#[derive(Clone, Debug)]
+pub struct SystemFile {
+    name: String,
+    board: String,
+    hypervisor: String,
+    partitions: String,
+    next_cpu: u32,
+}
+
+impl SystemFile {
+    /// A system without partitions on a board.
+    pub fn new(name: &str, board: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            board: board.to_owned(),
+            hypervisor: String::new(),
+            partitions: String::new(),
+            next_cpu: 0,
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What happens when every partition has stopped: `power-off`, `reset` or `halt`.
+    pub fn end(mut self, end: &str) -> Self {
+        self.hypervisor = format!("\n[hypervisor]\nend = \"{end}\"\n");
+        self
+    }
+
+    /// Adds a Linux partition with a Debian kernel and BusyBox.
+    pub fn linux(self, name: &str, kernel: &str, vcpus: u32) -> Self {
+        let image = format!(
+            "{{ kernel = \"debian:{kernel}\", initrd = \"busybox\", cmdline = \"console=ttyAMA0\" }}"
+        );
+        self.partition(name, vcpus, "256MiB", &image, "")
+    }
+
+    /// Adds a partition with a Rust guest.
+    pub fn guest(self, name: &str, guest: &str, vcpus: u32) -> Self {
+        self.partition(name, vcpus, "16MiB", &format!("\"guest:{guest}\""), "")
+    }
+
+    /// Adds a partition. `image` is the TOML value; `more` is further TOML lines of the partition.
+    pub fn partition(
+        mut self,
+        name: &str,
+        vcpus: u32,
+        memory: &str,
+        image: &str,
+        more: &str,
+    ) -> Self {
+        let cpus: Vec<String> = (self.next_cpu..self.next_cpu + vcpus)
+            .map(|cpu| cpu.to_string())
+            .collect();
+        self.next_cpu += vcpus;
+        // Writing to a String cannot fail.
+        let _ = write!(
+            self.partitions,
+            "\n[pools.{name}]\ncpus = [{}]\npolicy = \"dedicated\"\n\n[[partition]]\nname = \"{name}\"\npool = \"{name}\"\nvcpus = {vcpus}\nmemory = \"{memory}\"\nimage = {image}\nconsole = \"virtual\"\n{more}",
+            cpus.join(", ")
+        );
+        self
+    }
+
+    /// The TOML text.
+    pub fn text(&self) -> String {
+        format!(
+            "[system]\nname = \"{}\"\nboard = \"{}\"\n{}{}",
+            self.name, self.board, self.hypervisor, self.partitions
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partitions_get_cpus_one_after_the_other() {
+        let text = SystemFile::new("two", "qemu-virt-gicv3")
+            .linux("a", "linux-image-cloud-arm64", 2)
+            .guest("b", "hello", 1)
+            .text();
+        assert!(text.contains("[pools.a]\ncpus = [0, 1]\n"), "{text}");
+        assert!(text.contains("[pools.b]\ncpus = [2]\n"), "{text}");
+        assert!(text.contains("image = \"guest:hello\"\n"), "{text}");
+    }
+
+    #[test]
+    fn end_state_is_a_section_of_its_own() {
+        let text = SystemFile::new("x", "b")
+            .end("halt")
+            .guest("a", "hello", 1)
+            .text();
+        assert!(text.starts_with("[system]\nname = \"x\"\nboard = \"b\"\n\n[hypervisor]\nend = \"halt\"\n\n[pools.a]\n"), "{text}");
+    }
+}

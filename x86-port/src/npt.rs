@@ -1,0 +1,185 @@
+//! AMD's nested page tables (AMD APM volume 2, section 15.25): the long-mode page-table format, walked for guest-physical addresses.
+//!
+//! Leaves are 4 KiB and 2 MiB. Every CPU with nested paging has these; 1 GiB is an option of its own.
+
+use hv::memory::format::ADDRESS;
+use hv::memory::{Entry, Format, Level, Root};
+use model::Pa;
+use model::memory::MemoryKind;
+
+/// Format of the tables behind the VMCB's nCR3.
+pub enum Npt {}
+
+const PRESENT: u64 = 1 << 0;
+const WRITABLE: u64 = 1 << 1;
+/// The nested walk counts every access as a user's (15.25.5).
+const USER: u64 = 1 << 2;
+/// PWT and PCD: entry 3 of the host's PAT, which is "uncacheable" after reset and stays so.
+const UNCACHEABLE: u64 = 0b11 << 3;
+/// Set in advance, so that the CPU never writes to a table: it would otherwise on first access and first write.
+const ACCESSED: u64 = 1 << 5;
+const DIRTY: u64 = 1 << 6;
+/// A leaf rather than a table, above the last level; in a 4 KiB leaf the same bit selects the upper half of the PAT.
+const PAGE_SIZE: u64 = 1 << 7;
+const NO_EXECUTE: u64 = 1 << 63;
+
+/// The attribute bits of a memory kind.
+const fn attributes(kind: MemoryKind) -> u64 {
+    let bits = match kind {
+        MemoryKind::Ram => WRITABLE,
+        MemoryKind::Shared => WRITABLE | NO_EXECUTE,
+        MemoryKind::ReadOnly => NO_EXECUTE,
+        MemoryKind::Device => WRITABLE | UNCACHEABLE | NO_EXECUTE,
+    };
+    bits | PRESENT | USER | ACCESSED | DIRTY
+}
+
+/// The kind whose attribute bits these are.
+fn kind(descriptor: u64) -> Option<MemoryKind> {
+    let compared = descriptor & !(ADDRESS | PAGE_SIZE);
+    [
+        MemoryKind::Ram,
+        MemoryKind::Shared,
+        MemoryKind::ReadOnly,
+        MemoryKind::Device,
+    ]
+    .into_iter()
+    .find(|kind| attributes(*kind) == compared)
+}
+
+impl Format for Npt {
+    type Attributes = MemoryKind;
+    const LARGEST_LEAF: Level = Level::L2;
+    const OUTPUT_BITS: u32 = 48;
+
+    /// Always four levels: the depth is that of the host's own paging mode.
+    fn root(input_bits: u32) -> Option<Root> {
+        (input_bits == 48).then_some(Root {
+            level: Level::L0,
+            pages: 1,
+        })
+    }
+
+    fn leaf(level: Level, pa: Pa, kind: MemoryKind) -> u64 {
+        let size = if level == Level::L3 { 0 } else { PAGE_SIZE };
+        pa.get() & ADDRESS | attributes(kind) | size
+    }
+
+    /// Permissions of all levels are combined, so a table grants everything and its leaves decide.
+    fn table(pa: Pa) -> u64 {
+        pa.get() & ADDRESS | PRESENT | WRITABLE | USER | ACCESSED
+    }
+
+    fn decode(descriptor: u64, level: Level) -> Entry<MemoryKind> {
+        if descriptor & PRESENT == 0 {
+            return Entry::Empty;
+        }
+        let address = Pa::new(descriptor & ADDRESS);
+        match (level, descriptor & PAGE_SIZE != 0) {
+            (Level::L0 | Level::L1 | Level::L2, false) => Entry::Table(address),
+            (Level::L2, true) | (Level::L3, false) if address.is_aligned(level.size()) => {
+                kind(descriptor).map_or(Entry::Reserved, |kind| Entry::Leaf(address, kind))
+            }
+            _ => Entry::Reserved,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hv::memory::{FramePool, MapError, Page, Table};
+
+    use super::*;
+
+    const KINDS: [MemoryKind; 4] = [
+        MemoryKind::Ram,
+        MemoryKind::Shared,
+        MemoryKind::ReadOnly,
+        MemoryKind::Device,
+    ];
+    const MIB: u64 = 1 << 20;
+
+    fn table() -> (FramePool, Table<Npt>) {
+        let pages: Vec<Page> = (0..16).map(|_| Page::zeroed()).collect();
+        let mut pool =
+            FramePool::new(Box::leak(pages.into_boxed_slice()), Pa::new(0x10_0000)).unwrap();
+        let table = Table::new(&mut pool, 48).unwrap();
+        (pool, table)
+    }
+
+    #[test]
+    fn ram_page_is_writable_executable_and_the_users() {
+        assert_eq!(
+            Npt::leaf(Level::L3, Pa::new(0x1234_5000), MemoryKind::Ram),
+            0x1234_5067
+        );
+    }
+
+    #[test]
+    fn device_block_is_uncacheable_and_never_executable() {
+        let descriptor = Npt::leaf(Level::L2, Pa::new(0xfee0_0000), MemoryKind::Device);
+        assert_eq!(descriptor, 0x8000_0000_fee0_00ff);
+    }
+
+    #[test]
+    fn every_leaf_and_table_decodes_to_what_was_encoded() {
+        for kind in KINDS {
+            for level in [Level::L2, Level::L3] {
+                let pa = Pa::new(0x4000_0000);
+                assert_eq!(
+                    Npt::decode(Npt::leaf(level, pa, kind), level),
+                    Entry::Leaf(pa, kind)
+                );
+            }
+        }
+        assert_eq!(
+            Npt::decode(Npt::table(Pa::new(0x5000)), Level::L1),
+            Entry::Table(Pa::new(0x5000))
+        );
+        assert_eq!(Npt::decode(0, Level::L0), Entry::Empty);
+    }
+
+    #[test]
+    fn one_gibibyte_leaf_and_large_pages_in_the_last_level_are_reserved() {
+        assert_eq!(Npt::decode(0xe7, Level::L1), Entry::Reserved);
+        assert_eq!(Npt::decode(0xe7, Level::L3), Entry::Reserved);
+    }
+
+    #[test]
+    fn large_mapping_is_built_of_2_mib_leaves_and_walks_to_its_place() {
+        let (mut pool, mut table) = table();
+
+        table
+            .map(0, Pa::new(1 << 30), 64 * MIB, MemoryKind::Ram, &mut pool)
+            .unwrap();
+
+        let found = table.walk(63 * MIB + 5).unwrap();
+        assert_eq!(
+            (found.pa.get(), found.level),
+            ((1 << 30) + 63 * MIB + 5, Level::L2)
+        );
+        assert!(table.walk(64 * MIB).is_none());
+    }
+
+    #[test]
+    fn four_kinds_side_by_side_keep_their_kinds() {
+        let (mut pool, mut table) = table();
+        for (n, kind) in (0..).zip(KINDS) {
+            table
+                .map(n * 4096, Pa::new((7 - n) * 4096), 4096, kind, &mut pool)
+                .unwrap();
+        }
+        let found = [0, 1, 2, 3].map(|n| table.walk(n * 4096).map(|t| (t.pa.get(), t.attributes)));
+        let expected = [0, 1, 2, 3].map(|n| Some(((7 - n) * 4096, KINDS[n as usize])));
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn width_other_than_48_bits_is_refused() {
+        let (mut pool, _table) = table();
+        assert_eq!(
+            Table::<Npt>::new(&mut pool, 40).err(),
+            Some(MapError::InputBits(40))
+        );
+    }
+}

@@ -1,0 +1,286 @@
+//! From a system file to one bootable image.
+//!
+//! Everything is written into a staging folder first and moved to its place only when the whole build has worked: a build that fails
+//! leaves no partial output. The staged table keeps its time of change while its text stays the same, so cargo links again only
+//! when something has changed.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use compiler::{Compiled, QemuMachine};
+use nix::fcntl::{Flock, FlockArg};
+use qemu::debian::package::Cache;
+use qemu::machine::Machine;
+use qemu::session::Bootable;
+
+use crate::command;
+use crate::image;
+use crate::resources::{Host, write_if_changed};
+use crate::setup;
+use crate::steps::Steps;
+use crate::toolchain::HYPERVISOR_TARGET;
+use crate::workspace::Workspace;
+
+/// Package with the hypervisor's binary, and the binary's name.
+const PACKAGE: &str = "platforms";
+const BINARY: &str = "bulkhead";
+
+/// Feature of the package that asks for the binary: without it, only what can be tested on the host is built.
+const FEATURE: &str = "image";
+
+/// Cargo profile of the image.
+const PROFILE: &str = "image";
+
+/// Tells the image's build where its system's table is.
+const TABLE_VARIABLE: &str = "BULKHEAD_SYSTEM";
+
+/// Builds systems in one checkout.
+pub struct Builder {
+    workspace: Workspace,
+    output: PathBuf,
+    cache: Cache,
+    steps: Steps,
+    offline: bool,
+}
+
+/// What a build leaves.
+pub struct Built {
+    /// Folder with everything.
+    pub folder: PathBuf,
+    /// What the compiler made of the system file.
+    pub compiled: Compiled,
+}
+
+impl Builder {
+    /// A builder for this checkout.
+    ///
+    /// # Errors
+    /// The user has no cache folder.
+    pub fn new(workspace: Workspace, steps: Steps, offline: bool) -> anyhow::Result<Self> {
+        let cache = Cache::new(&Cache::default_folder()?, offline);
+        Ok(Self {
+            output: workspace.output(),
+            workspace,
+            cache,
+            steps,
+            offline,
+        })
+    }
+
+    /// This checkout.
+    pub fn workspace(&self) -> &Workspace {
+        &self.workspace
+    }
+
+    /// Guests.
+    pub fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    /// Tells the user about long work.
+    pub fn steps(&self) -> Steps {
+        self.steps
+    }
+
+    /// Where everything is written.
+    pub fn output(&self) -> &Path {
+        &self.output
+    }
+
+    /// True when nothing may be fetched.
+    pub fn offline(&self) -> bool {
+        self.offline
+    }
+
+    /// What the compiler asks for boards and images.
+    pub fn host(&self) -> Host<'_> {
+        Host {
+            workspace: &self.workspace,
+            cache: &self.cache,
+            steps: self.steps,
+            offline: self.offline,
+        }
+    }
+
+    /// Compiles a system file, without building anything.
+    ///
+    /// # Errors
+    /// Its diagnostics.
+    pub fn compile(&self, system: &Path) -> anyhow::Result<Compiled> {
+        if !system.is_file() {
+            bail!("there is no system file {}", system.display());
+        }
+        let compiled = compiler::compile(system, &self.host()).map_err(Diagnosed)?;
+        if !compiled.warnings.is_empty() {
+            eprint!("{}", compiled.warnings.render(colour()));
+        }
+        Ok(compiled)
+    }
+
+    /// Builds a system's image and everything that goes with it.
+    ///
+    /// # Errors
+    /// The system's diagnostics, a missing tool, or an image that does not fit. Nothing is left behind then.
+    pub fn build(&self, system: &Path) -> anyhow::Result<Built> {
+        let compiled = self.compile(system)?;
+        let toolchain = setup::rust(self.steps, self.offline)?;
+        let place = Path::new(&compiled.board_name).join(&compiled.system_name);
+        let folder = self.workspace.output().join(&place);
+        let staging = self.workspace.output().join("staging").join(&place);
+        let _lock = self.lock()?;
+
+        let table = staging.join("table.rs");
+        write_if_changed(&table, compiled.table.as_bytes())?;
+        let mut build = toolchain.build(HYPERVISOR_TARGET);
+        build.args([
+            "--quiet",
+            "-p",
+            PACKAGE,
+            "--features",
+            FEATURE,
+            "--bin",
+            BINARY,
+            "--profile",
+            PROFILE,
+            "--target-dir",
+        ]);
+        build
+            .arg(self.workspace.cargo_target())
+            .env(TABLE_VARIABLE, &table)
+            .current_dir(self.workspace.root());
+        if self.offline {
+            build.arg("--offline");
+        }
+        command::run(&mut build).context("the hypervisor does not build")?;
+        let linked = self
+            .workspace
+            .cargo_target()
+            .join(HYPERVISOR_TARGET)
+            .join(PROFILE)
+            .join(BINARY);
+        let elf =
+            std::fs::read(&linked).with_context(|| format!("cannot read {}", linked.display()))?;
+        let image = image::pack(&elf, &compiled.payload)?;
+        let room = self.room(&compiled)?;
+        if image.len() as u64 > room {
+            bail!(
+                "the image of {} bytes does not fit into the {room} bytes that the board keeps for it",
+                image.len()
+            );
+        }
+
+        write_if_changed(&folder.join("table.rs"), compiled.table.as_bytes())?;
+        write_if_changed(&folder.join("bulkhead.elf"), &elf)?;
+        write_if_changed(&folder.join("bulkhead.img"), &image)?;
+        for (partition, tree) in &compiled.guest_trees {
+            write_if_changed(&folder.join(format!("{partition}.dtb")), tree)?;
+        }
+        self.write_report(&folder, &compiled)?;
+        Ok(Built { folder, compiled })
+    }
+
+    /// Writes the report of a compiled system into a folder.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn write_report(&self, folder: &Path, compiled: &Compiled) -> anyhow::Result<()> {
+        let json = serde_json::to_string_pretty(&compiled.report)?;
+        write_if_changed(&folder.join("report.json"), json.as_bytes())?;
+        write_if_changed(
+            &folder.join("report.html"),
+            compiled.report.to_html().as_bytes(),
+        )
+    }
+
+    /// Bytes from where the board loads the image to the end of what the compiler keeps free for it.
+    fn room(&self, compiled: &Compiled) -> anyhow::Result<u64> {
+        let path = self
+            .workspace
+            .board(&compiled.board_name)
+            .join("board.toml");
+        let text = std::fs::read_to_string(&path)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        let board = compiler::read_board_toml(&text, &path).map_err(Diagnosed)?;
+        let kept = &compiled.report.image;
+        Ok((kept.base + kept.size).saturating_sub(board.load))
+    }
+
+    /// One image at a time: the linked file lies at the same place for all of them until it is copied.
+    fn lock(&self) -> anyhow::Result<Flock<File>> {
+        let folder = self.workspace.output();
+        std::fs::create_dir_all(&folder)
+            .with_context(|| format!("cannot create {}", folder.display()))?;
+        let path = folder.join("lock");
+        let file =
+            File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+        Flock::lock(file, FlockArg::LockExclusive)
+            .map_err(|(_, error)| error)
+            .with_context(|| format!("cannot lock {}", path.display()))
+    }
+}
+
+impl Built {
+    /// What QEMU needs.
+    ///
+    /// # Errors
+    /// The board is no QEMU machine.
+    pub fn bootable(&self) -> anyhow::Result<Bootable> {
+        let machine = self.compiled.qemu.as_ref().with_context(|| {
+            format!(
+                "QEMU has no machine for the board {}",
+                self.compiled.board_name
+            )
+        })?;
+        // CPUs above the highest used one would only wait, and each costs the emulator a thread.
+        let cpus = self
+            .compiled
+            .pcpus
+            .iter()
+            .max()
+            .map_or(1, |&highest| highest as u32 + 1);
+        Ok(Bootable {
+            image: self.folder.join("bulkhead.img"),
+            elf: Some(self.folder.join("bulkhead.elf")),
+            machine: Machine {
+                cpus,
+                ..command_line(machine)
+            },
+            partitions: self
+                .compiled
+                .partitions
+                .iter()
+                .map(|partition| partition.name.clone())
+                .collect(),
+        })
+    }
+}
+
+/// A board's machine as QEMU's options.
+pub fn command_line(machine: &QemuMachine) -> Machine {
+    Machine {
+        machine: machine.machine.clone(),
+        cpu: machine.cpu.clone(),
+        cpus: machine.cpus,
+        // QEMU's own suffix; the boards' sizes are whole MiB.
+        memory: format!("{}M", machine.memory_bytes >> 20),
+    }
+}
+
+/// Diagnostics, shown as they are.
+#[derive(Debug)]
+pub struct Diagnosed(pub compiler::Diagnostics);
+
+impl std::fmt::Display for Diagnosed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0.render(colour()).trim_end())
+    }
+}
+
+impl std::error::Error for Diagnosed {}
+
+/// True when standard error is a terminal that may show colours.
+pub fn colour() -> bool {
+    use std::io::IsTerminal;
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+}

@@ -1,0 +1,261 @@
+//! Where boards and guest images come from: the checkout, QEMU, Debian's archive, and the Rust guests.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, bail, ensure};
+use compiler::{BoardFiles, ResourceError, Resources, Source, TreeSource};
+use qemu::debian::package::Cache;
+use qemu::initramfs;
+use qemu::machine::Machine;
+use qemu::version::{PROGRAM, Version};
+
+use crate::build::command_line;
+use crate::command;
+use crate::setup;
+use crate::steps::Steps;
+use crate::toolchain::GUEST_TARGET;
+use crate::workspace::Workspace;
+
+/// The real world, as the compiler sees it. What is missing is set up when it is first asked for.
+pub struct Host<'a> {
+    /// This checkout.
+    pub workspace: &'a Workspace,
+    /// Debian's guests.
+    pub cache: &'a Cache,
+    /// Tells the user about long work.
+    pub steps: Steps,
+    /// Nothing may be fetched.
+    pub offline: bool,
+}
+
+impl Resources for Host<'_> {
+    fn board(&self, name: &str) -> Result<BoardFiles, ResourceError> {
+        let path = self.workspace.board(name).join("board.toml");
+        let is_name = !name.is_empty()
+            && name
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+            && !name.starts_with('.');
+        let board_toml = is_name
+            .then(|| std::fs::read_to_string(&path))
+            .and_then(Result::ok);
+        let Some(board_toml) = board_toml else {
+            return Err(ResourceError::NotFound {
+                looked_for: self.workspace.shown(&path).to_string(),
+            });
+        };
+        let tree = self
+            .tree(&board_toml, &path)
+            .map_err(|error| unavailable(&error, None))?;
+        Ok(BoardFiles {
+            board_toml,
+            path,
+            tree,
+        })
+    }
+
+    fn boards(&self) -> Vec<String> {
+        let folders = std::fs::read_dir(self.workspace.board(""))
+            .into_iter()
+            .flatten()
+            .flatten();
+        let mut names: Vec<String> = folders
+            .filter(|folder| folder.path().join("board.toml").is_file())
+            .filter_map(|folder| folder.file_name().into_string().ok())
+            .collect();
+        names.sort();
+        names
+    }
+
+    fn image(&self, source: &Source, system_dir: &Path) -> Result<PathBuf, ResourceError> {
+        match source {
+            Source::File(path) => {
+                let path = system_dir.join(path);
+                if path.is_file() {
+                    Ok(path)
+                } else {
+                    Err(ResourceError::NotFound {
+                        looked_for: path.display().to_string(),
+                    })
+                }
+            }
+            Source::Debian(package) => self
+                .debian(package)
+                .map_err(|error| unavailable(&error, Some("`cargo xtask setup` fetches it"))),
+            Source::Busybox => self
+                .busybox()
+                .map_err(|error| unavailable(&error, Some("`cargo xtask setup` fetches it"))),
+            Source::Guest(name) => self.guest(name),
+        }
+    }
+}
+
+impl Host<'_> {
+    /// The board's device tree: a file beside `board.toml`, or dumped from QEMU's machine and kept. A `board.toml` with faults has
+    /// none; the compiler reports the faults when it reads the same text.
+    fn tree(&self, board_toml: &str, path: &Path) -> anyhow::Result<Vec<u8>> {
+        let Ok(board) = compiler::read_board_toml(board_toml, path) else {
+            return Ok(Vec::new());
+        };
+        match (board.tree, board.qemu) {
+            (TreeSource::File(file), _) => {
+                let file = path.with_file_name(file);
+                std::fs::read(&file).with_context(|| {
+                    format!("cannot read the board's device tree {}", file.display())
+                })
+            }
+            (TreeSource::Qemu, Some(machine)) => self.dump(&command_line(&machine)),
+            (TreeSource::Qemu, None) => bail!(
+                "{} takes its device tree from QEMU but has no [qemu] section",
+                path.display()
+            ),
+        }
+    }
+
+    fn dump(&self, machine: &Machine) -> anyhow::Result<Vec<u8>> {
+        setup::qemu(self.steps, self.offline)?;
+        let version = Version::installed().with_context(|| format!("{PROGRAM} does not run"))?;
+        let mut hasher = DefaultHasher::new();
+        machine
+            .run_arguments(Path::new(""), false, &[])
+            .hash(&mut hasher);
+        let folder = self.workspace.output().join("boards");
+        let kept = folder.join(format!("{version}-{:016x}.dtb", hasher.finish()));
+        if let Ok(tree) = std::fs::read(&kept) {
+            return Ok(tree);
+        }
+        std::fs::create_dir_all(&folder)
+            .with_context(|| format!("cannot create {}", folder.display()))?;
+        let dumped = folder.join(format!("dumping-{}.dtb", std::process::id()));
+        let output = Command::new(PROGRAM)
+            .args(machine.dump_arguments(&dumped))
+            .stdin(Stdio::null())
+            .output()
+            .with_context(|| format!("cannot start {PROGRAM}"))?;
+        ensure!(
+            output.status.success() && dumped.is_file(),
+            "{PROGRAM} cannot dump the device tree of {}: {}",
+            machine.machine,
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+        std::fs::rename(&dumped, &kept)
+            .with_context(|| format!("cannot write {}", kept.display()))?;
+        std::fs::read(&kept).with_context(|| format!("cannot read {}", kept.display()))
+    }
+
+    fn debian(&self, package: &str) -> anyhow::Result<PathBuf> {
+        if self.cache.has_kernel(package) {
+            return self.cache.kernel(package);
+        }
+        self.steps
+            .doing(&format!("fetching {package} from Debian's archive"), || {
+                self.cache.kernel(package)
+            })
+    }
+
+    /// The initramfs, built anew each time: it takes less time than to find out whether it is current.
+    fn busybox(&self) -> anyhow::Result<PathBuf> {
+        let busybox = if self.cache.has_busybox() {
+            self.cache.busybox()
+        } else {
+            self.steps
+                .doing("fetching BusyBox from Debian's archive", || {
+                    self.cache.busybox()
+                })
+        }?;
+        let busybox = std::fs::read(&busybox)
+            .with_context(|| format!("cannot read {}", busybox.display()))?;
+        let path = self.workspace.output().join("initramfs.cpio");
+        write_if_changed(&path, &initramfs::build(&busybox))?;
+        Ok(path)
+    }
+
+    fn guest(&self, name: &str) -> Result<PathBuf, ResourceError> {
+        let folder = self.workspace.guests().join(name);
+        let is_name = !name.is_empty()
+            && name
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+        if !is_name || !folder.join("Cargo.toml").is_file() {
+            return Err(ResourceError::NotFound {
+                looked_for: self.workspace.shown(&folder).to_string(),
+            });
+        }
+        self.build_guest(name)
+            .map_err(|error| unavailable(&error, None))
+    }
+
+    fn build_guest(&self, name: &str) -> anyhow::Result<PathBuf> {
+        let toolchain = setup::rust(self.steps, self.offline)?;
+        let target = self.workspace.cargo_target().join("guests");
+        let mut build = toolchain.build(GUEST_TARGET);
+        build
+            .args(["--quiet", "--release", "-p", name, "--target-dir"])
+            .arg(&target)
+            .current_dir(self.workspace.guests());
+        if self.offline {
+            build.arg("--offline");
+        }
+        command::run(&mut build).with_context(|| format!("the guest {name} does not build"))?;
+        Ok(target.join(GUEST_TARGET).join("release").join(name))
+    }
+}
+
+/// Writes a file by rename, and not at all when it has this content already, so that its time of change means something.
+pub fn write_if_changed(path: &Path, content: &[u8]) -> anyhow::Result<()> {
+    if std::fs::read(path).is_ok_and(|old| old == content) {
+        return Ok(());
+    }
+    let folder = path.parent().context("a file has a folder")?;
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("cannot create {}", folder.display()))?;
+    let mut name = path.file_name().context("a file has a name")?.to_owned();
+    name.push(format!(
+        ".{}-{:?}",
+        std::process::id(),
+        std::thread::current().id()
+    ));
+    let written = path.with_file_name(name);
+    std::fs::write(&written, content)
+        .with_context(|| format!("cannot write {}", written.display()))?;
+    std::fs::rename(&written, path).with_context(|| format!("cannot write {}", path.display()))
+}
+
+fn unavailable(error: &anyhow::Error, help: Option<&str>) -> ResourceError {
+    ResourceError::Unavailable {
+        reason: format!("{error:#}"),
+        help: help.map(str::to_owned),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unchanged_content_is_not_written_again() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("new/table.rs");
+        write_if_changed(&path, b"one").expect("first");
+        let time = std::fs::metadata(&path)
+            .and_then(|meta| meta.modified())
+            .expect("time");
+        write_if_changed(&path, b"one").expect("second");
+        assert_eq!(
+            std::fs::metadata(&path)
+                .and_then(|meta| meta.modified())
+                .expect("time"),
+            time
+        );
+        write_if_changed(&path, b"two").expect("third");
+        assert_eq!(std::fs::read(&path).expect("file"), b"two");
+        assert_eq!(
+            std::fs::read_dir(folder.path().join("new"))
+                .expect("folder")
+                .count(),
+            1
+        );
+    }
+}

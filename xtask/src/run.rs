@@ -1,0 +1,91 @@
+//! `cargo xtask run`: one system in QEMU.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use qemu::live::Style;
+use qemu::outcome::{End, exit_status};
+use qemu::session::{Options, Session, line_regex};
+use qemu::terminal::{HELP, RawMode};
+
+use crate::build::Builder;
+use crate::setup;
+
+/// What the user asked for.
+pub struct Request {
+    /// The system file.
+    pub system: PathBuf,
+    /// End when this appears.
+    pub until: Option<String>,
+    /// End after this time.
+    pub timeout: Option<Duration>,
+    /// Folder for the logs.
+    pub logs: Option<PathBuf>,
+    /// Count instructions.
+    pub icount: bool,
+    /// Another CPU model.
+    pub cpu: Option<String>,
+    /// More arguments for QEMU.
+    pub extra: Vec<String>,
+}
+
+/// Builds and runs. Returns the exit status: see [`exit_status`].
+///
+/// # Errors
+/// The system does not build or QEMU cannot be started.
+pub fn run(builder: &Builder, request: &Request) -> anyhow::Result<u8> {
+    let until = request.until.as_deref().map(line_regex).transpose()?;
+    setup::qemu(builder.steps(), builder.offline())?;
+    let built = builder.build(&request.system)?;
+    let interactive = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+    let options = Options {
+        icount: request.icount,
+        cpu: request.cpu.clone(),
+        extra: request.extra.clone(),
+        logs: request.logs.clone(),
+        style: if interactive {
+            Style::Interactive
+        } else {
+            Style::for_output()
+        },
+    };
+    let mut session = Session::start(&built.bootable()?, &options)?;
+    let end = {
+        let _raw = interactive.then(|| {
+            println!("{HELP}");
+            RawMode::enter()
+        });
+        session.forward_input(interactive);
+        session.wait_until(until.as_ref(), request.timeout)?
+    };
+    let complaints = session.errors();
+    session.finish();
+    explain_end(&end, request, &complaints);
+    Ok(exit_status(&end, until.is_some()))
+}
+
+/// Says why the run ended, where that is not what the user asked for.
+fn explain_end(end: &End, request: &Request, complaints: &str) {
+    let complaints = complaints.trim();
+    if !complaints.is_empty() {
+        eprintln!("qemu: {complaints}");
+    }
+    match (end, &request.until) {
+        (End::TimedOut, Some(pattern)) => {
+            eprintln!("error: {pattern:?} did not appear within the time limit")
+        }
+        (End::TimedOut, None) => eprintln!("error: the time limit passed"),
+        (End::Exited(status), Some(pattern)) => {
+            eprintln!("error: QEMU ended ({status}) before {pattern:?} appeared")
+        }
+        (End::Exited(status), None) if !status.success() => {
+            eprintln!("error: QEMU failed ({status})")
+        }
+        (End::Stopped, Some(pattern)) => eprintln!("error: ended before {pattern:?} appeared"),
+        (End::Matched | End::Exited(_) | End::Stopped, _) => {}
+    }
+    if let Some(logs) = &request.logs {
+        eprintln!("logs: {}", logs.display());
+    }
+}

@@ -1,0 +1,89 @@
+//! Rust for the boards.
+
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::Context;
+use qemu::debian::release::Release;
+
+use super::install;
+use crate::command;
+use crate::steps::Steps;
+use crate::toolchain::{Choice, GUEST_TARGET, HYPERVISOR_TARGET, Toolchain, give_up};
+
+/// rustup retries for minutes where its server cannot be reached.
+const RUSTUP_LIMIT: Duration = Duration::from_secs(60);
+
+pub fn ensure(steps: Steps, offline: bool) -> anyhow::Result<Toolchain> {
+    let choice = Choice::from_environment()?;
+    if let Some(toolchain) = choice.ready() {
+        steps.present(&format!("Rust for the boards: {}", toolchain.describe()));
+        return Ok(toolchain);
+    }
+    if choice.allows(Toolchain::Prebuilt) && !offline {
+        let what =
+            format!("adding the Rust targets {HYPERVISOR_TARGET} and {GUEST_TARGET} by rustup");
+        let added = steps.doing(&what, || {
+            command::run_limited(
+                Command::new("rustup").args(["target", "add", HYPERVISOR_TARGET, GUEST_TARGET]),
+                RUSTUP_LIMIT,
+            )
+        });
+        match added {
+            Ok(()) if Toolchain::Prebuilt.is_ready() => return Ok(Toolchain::Prebuilt),
+            Ok(()) => {
+                steps.note("rustup added the targets to another toolchain than the one in use")
+            }
+            Err(error) => steps.note(&format!("rustup cannot: {}", first_line(&error))),
+        }
+    }
+    if choice.allows(Toolchain::Debian) && Release::of_host().is_debian() {
+        let packages = debian_packages(&Release::of_host().codename);
+        let what = format!(
+            "installing Debian's Rust ({}), which builds `core` itself",
+            packages.join(", ")
+        );
+        steps
+            .doing(&what, || install::packages(packages, offline))
+            .context("no Rust for the boards")?;
+        if Toolchain::Debian.is_ready() {
+            return Ok(Toolchain::Debian);
+        }
+    }
+    give_up(choice)
+}
+
+/// Debian 12 carries a newer Rust beside its own, for browsers; later releases have one in backports.
+fn debian_packages(codename: &str) -> &'static [&'static str] {
+    match codename {
+        "bookworm" => &[
+            "rustc-web",
+            "cargo-web",
+            "rust-web-src",
+            "rust-web-clippy",
+            "lld",
+        ],
+        _ => &["rustc", "cargo", "rust-src", "rust-clippy", "lld"],
+    }
+}
+
+fn first_line(error: &anyhow::Error) -> String {
+    let text = format!("{error:#}");
+    let mut lines = text.lines();
+    let first = lines.next().unwrap_or_default().to_owned();
+    match lines.find(|line| line.starts_with("error")) {
+        Some(reason) => format!("{first} {reason}"),
+        None => first,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debian_12_uses_the_newer_rust_beside_its_own() {
+        assert!(debian_packages("bookworm").contains(&"rustc-web"));
+        assert!(debian_packages("trixie").contains(&"rust-src"));
+    }
+}
