@@ -8,7 +8,6 @@ fn main() {
     }
     if std::env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("none") {
         println!("cargo::rustc-link-arg-bins=-T{folder}/image.ld");
-        println!("cargo::rustc-link-arg-bins=-Tdefmt.x");
         println!("cargo::rustc-link-arg-bins=--no-dynamic-linker");
         println!("cargo::rustc-link-arg-bins=-zmax-page-size=4096");
     }

@@ -202,10 +202,14 @@ impl Sink {
                     self.line = Line::Fresh { continues };
                 }
             }
-            Event::Text(bytes) if self.current != 0 => self.text(self.current, bytes),
-            Event::Text(bytes) => self.hypervisor_text(bytes),
-            Event::End if self.current != 0 => self.end(self.current),
-            Event::End => self.hypervisor_end(),
+            Event::Text(bytes) => match self.current {
+                0 => self.hypervisor_text(bytes),
+                channel => self.text(channel, bytes),
+            },
+            Event::End => match self.current {
+                0 => self.hypervisor_end(),
+                channel => self.end(channel),
+            },
         }
     }
 

@@ -2,9 +2,11 @@
 
 use std::fmt;
 
+use anyhow::Context;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use defmt_decoder::{DecodeError, Table};
+use object::{Object, ObjectSection};
 
 /// Marks a line that carries a frame.
 pub const MARK: u8 = b'~';
@@ -43,7 +45,7 @@ impl Decoder {
     /// # Errors
     /// The file is no ELF file, or was built with another version of defmt.
     pub fn from_elf(elf: &[u8]) -> anyhow::Result<Option<Self>> {
-        Ok(Table::parse(elf)?.map(|table| Self { table }))
+        Ok(Table::parse(&with_indices(elf)?)?.map(|table| Self { table }))
     }
 
     /// Decodes the text behind `~` of one line.
@@ -68,6 +70,34 @@ impl Decoder {
             Err(DecodeError::Malformed) => Err(Error::Malformed),
         }
     }
+}
+
+/// The ELF file with the symbols of its `.defmt` section as plain indices. The image links that section next to its code, because
+/// instructions that take a symbol's address reach 4 GiB; the low 16 bits are the index that a frame carries.
+fn with_indices(elf: &[u8]) -> anyhow::Result<Vec<u8>> {
+    const SYMBOL: usize = 24;
+    const SECTION_INDEX: std::ops::Range<usize> = 6..8;
+    const VALUE: std::ops::Range<usize> = 8..16;
+
+    let file = object::File::parse(elf)?;
+    let mut indexed = elf.to_vec();
+    let (Some(strings), Some((start, size))) = (
+        file.section_by_name(".defmt"),
+        file.section_by_name(".symtab")
+            .and_then(|symbols| symbols.file_range()),
+    ) else {
+        return Ok(indexed);
+    };
+    let table = usize::try_from(start)?..usize::try_from(start + size)?;
+    let symbols = indexed.get_mut(table).context("symbol table past the end of the file")?;
+    for symbol in symbols.chunks_exact_mut(SYMBOL) {
+        let section = u16::from_le_bytes(symbol[SECTION_INDEX].try_into()?);
+        if usize::from(section) == strings.index().0 {
+            let address = u64::from_le_bytes(symbol[VALUE].try_into()?);
+            symbol[VALUE].copy_from_slice(&(address & 0xffff).to_le_bytes());
+        }
+    }
+    Ok(indexed)
 }
 
 #[cfg(test)]

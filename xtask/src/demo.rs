@@ -132,6 +132,7 @@ fn drive(session: &mut Session, deadline: Instant) -> anyhow::Result<Statistics>
     for (partition, sign) in SIGNS {
         session.wait_for(partition, sign, left())?;
     }
+    session.wait_for("linux", "# $", left())?;
     session.send("linux", COMMAND)?;
     session.wait_for("linux", ANSWER, left())?;
     session.statistics(left().min(Duration::from_secs(30)))
@@ -146,12 +147,13 @@ fn table(statistics: &Statistics, unit: &str) -> String {
         "faults",
         "exits",
         "dearest exit",
+        "mean",
         "p999",
         "max",
         "exits by kind",
     ]
     .map(str::to_owned);
-    let rows: Vec<[String; 9]> = std::iter::once(heading)
+    let rows: Vec<[String; 10]> = std::iter::once(heading)
         .chain(statistics.partitions.iter().map(row))
         .collect();
     let width = |column: usize| {
@@ -160,7 +162,7 @@ fn table(statistics: &Statistics, unit: &str) -> String {
             .max()
             .unwrap_or_default()
     };
-    let widths: Vec<usize> = (0..9).map(width).collect();
+    let widths: Vec<usize> = (0..10).map(width).collect();
     let mut text = String::new();
     for row in &rows {
         let cells: Vec<String> = row
@@ -171,12 +173,12 @@ fn table(statistics: &Statistics, unit: &str) -> String {
         text.push_str(cells.join("  ").trim_end());
         text.push('\n');
     }
-    text.push_str(&format!("p999 and max are {unit} from exit to entry: 999 of 1000 exits of that kind, and the dearest one."));
+    text.push_str(&format!("mean, p999 and max are {unit} from exit to entry: of all exits of that kind, of 999 in 1000, and of the dearest one."));
     text.push_str(" QEMU may switch to another CPU in the middle of an exit; max then has that CPU's instructions too.\n");
     text
 }
 
-fn row(partition: &PartitionStatistics) -> [String; 9] {
+fn row(partition: &PartitionStatistics) -> [String; 10] {
     let mut kinds: Vec<_> = partition.exits.iter().collect();
     kinds.sort_by_key(|exit| std::cmp::Reverse(exit.count));
     let kinds: Vec<String> = kinds
@@ -193,6 +195,7 @@ fn row(partition: &PartitionStatistics) -> [String; 9] {
         partition.faults.to_string(),
         partition.exit_count().to_string(),
         dearest.map_or_else(|| "-".to_owned(), |exit| exit.kind.clone()),
+        figure(dearest.and_then(|exit| exit.total.checked_div(exit.count))),
         figure(dearest.map(|exit| exit.p999)),
         figure(dearest.map(|exit| exit.max)),
         kinds.join(", "),
@@ -251,7 +254,7 @@ mod tests {
         let exit = |kind: &str, count, p999, max| ExitStatistics {
             kind: kind.into(),
             count,
-            total: 0,
+            total: 9000,
             p999,
             max,
         };
@@ -285,7 +288,8 @@ mod tests {
         assert_eq!(
             cells,
             [
-                "linux", "running", "0", "0", "92", "mmio", "700", "900", "mmio", "90,", "wfi", "2"
+                "linux", "running", "0", "0", "92", "mmio", "100", "700", "900", "mmio", "90,",
+                "wfi", "2"
             ]
         );
     }

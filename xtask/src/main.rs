@@ -132,7 +132,11 @@ fn main() -> ExitCode {
     match dispatch(arguments) {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
-            eprintln!("error: {error:#}");
+            // Diagnostics say themselves what is an error and what a warning.
+            match error.downcast_ref::<build::Diagnosed>() {
+                Some(diagnosed) => eprintln!("{diagnosed}"),
+                None => eprintln!("error: {error:#}"),
+            }
             ExitCode::FAILURE
         }
     }

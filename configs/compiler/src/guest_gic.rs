@@ -12,6 +12,9 @@ pub(crate) const REDISTRIBUTOR_STRIDE: u64 = 0x2_0000;
 /// Every virtual distributor has at least this many SPIs.
 const FEWEST_SPIS: u32 = 64;
 
+/// The first interrupt that a virtual distributor cannot have: 960 SPIs are the last whole step of 32 below the architecture's 988.
+pub(crate) const END_INTID: u32 = IntId::FIRST_SPI + 960;
+
 /// The emulated distributor.
 pub(crate) fn distributor(board: &Board) -> Option<AddressRange> {
     match &board.gic.kind {
@@ -45,8 +48,8 @@ pub(crate) fn spis(interrupts: impl Iterator<Item = IntId>) -> u16 {
         .map(|one| one.get().saturating_sub(IntId::FIRST_SPI) + 1)
         .max()
         .unwrap_or(0);
-    // An SPI is below 1020, so the sum is at most 992; the architecture stops at 988, and 960 is the last full step.
-    needed.max(FEWEST_SPIS).next_multiple_of(32).min(960) as u16
+    // Every interrupt that a partition can have lies below `END_INTID`.
+    needed.max(FEWEST_SPIS).next_multiple_of(32) as u16
 }
 
 #[cfg(test)]

@@ -84,6 +84,16 @@ impl Resolver<'_> {
                 return None;
             }
         };
+        if file.name != *name.get_ref() {
+            let message = format!(
+                "board `{}` calls itself `{}` in board.toml",
+                name.get_ref(),
+                file.name
+            );
+            let finding = report(codes::BOARD_UNAVAILABLE, message).in_file(&files.path);
+            findings.push(finding.help("give the folder and `name` in board.toml the same name"));
+            return None;
+        }
         match Board::new(file, &files.tree) {
             Ok(board) => Some(board),
             Err(errors) => {

@@ -3,6 +3,8 @@
 mod cpu_table;
 mod mmio;
 mod sysreg;
+#[cfg(test)]
+mod tests;
 pub mod v2;
 pub mod v3;
 

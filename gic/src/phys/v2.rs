@@ -93,7 +93,7 @@ impl GicV2 {
     ///
     /// # Safety
     /// As for [`new`](Self::new).
-    const unsafe fn with_table(
+    pub(super) const unsafe fn with_table(
         distributor: usize,
         cpu: usize,
         control: usize,

@@ -98,7 +98,7 @@ impl GicV3 {
     ///
     /// # Safety
     /// As for [`new`](Self::new).
-    const unsafe fn with_table(
+    pub(super) const unsafe fn with_table(
         distributor: usize,
         regions: &'static [PhysicalRange],
         known: &'static CpuTable,
@@ -245,7 +245,7 @@ impl InterruptController for GicV3 {
         }
         gicr.write(gicr::SGI + array::ISENABLER, 0xffff);
 
-        sysreg::icc_ctlr::write(sysreg::icc_ctlr::read() & 0xff00 | EOI_MODE_SPLIT);
+        sysreg::icc_ctlr::write(EOI_MODE_SPLIT);
         sysreg::icc_pmr::write(0xff);
         sysreg::icc_bpr1::write(0);
         // A firmware that left an interrupt unfinished would keep all of ours masked.

@@ -1,9 +1,14 @@
 //! The multiplexer: picks a source at line boundaries, in turn, and writes prefixes.
 //!
+//! # When a line begins
+//! Text of the partition in focus goes out at once: a person sees what is typed. Another source begins a line only when it is *ready*:
+//! its ring holds a whole line (the hypervisor writes nothing else), or is half full, or it has been silent for `patience`. Guests that
+//! write character by character thus do not shred each other's lines.
+//!
 //! # When a line is interrupted
-//! A line stays together while its source has more of it. When its ring is empty and others wait, the line is broken if one of them has
-//! a whole line (or half a ring full) or the current source has been silent for a while; two guests that write character by character
-//! thus do not shred each other's lines. A source that sends no line feed at all loses its turn after [`TURN`] bytes.
+//! A line stays together while its source has more of it. When its ring is empty and another source is ready, the line is broken once
+//! its source's last byte is older than a sixteenth of `patience`, and in any case when the other has waited for `patience`. A source
+//! that sends no line feed at all loses its turn after [`TURN`] bytes.
 //!
 //! # What becomes of a source's bytes
 //! - Printable characters, everything from 0x80 on (UTF-8), tab, backspace, bell and escape pass. Escape sequences are the guest's
@@ -31,6 +36,10 @@ pub struct Source<'a> {
     interrupted: bool,
     /// A carriage return came after text, and nothing after it yet.
     returned: bool,
+    /// Bytes ever pushed into the ring, when last looked at.
+    pushed: u32,
+    /// When the ring last grew.
+    grew: u64,
 }
 
 impl<'a> Source<'a> {
@@ -41,6 +50,16 @@ impl<'a> Source<'a> {
             ring,
             interrupted: false,
             returned: false,
+            pushed: 0,
+            grew: 0,
+        }
+    }
+
+    /// Notes whether the ring has grown.
+    fn look(&mut self, now: u64) {
+        let pushed = self.ring.pushed();
+        if core::mem::replace(&mut self.pushed, pushed) != pushed {
+            self.grew = now;
         }
     }
 }
@@ -61,9 +80,11 @@ pub enum Rest {
     Nothing,
     /// The UART took no more, or the limit was reached.
     Blocked,
-    /// Part of a line waits for the unfinished line of another source. It goes out when that line ends, when its own is complete, or
-    /// at the first call after the other source has been silent for long enough.
-    Patient,
+    /// What is left waits for the rest of its line, or for the unfinished line of another source.
+    Patient {
+        /// When to call again at the latest.
+        until: u64,
+    },
 }
 
 /// The multiplexer of `SOURCES` sources.
@@ -75,9 +96,11 @@ pub struct Mux<'a, const SOURCES: usize> {
     turn: usize,
     /// Bytes of the open line since its prefix.
     column: usize,
-    /// When the open line last grew.
-    grew: u64,
-    /// How long a silent source keeps its line.
+    /// Since when another source has been ready while the open line was kept.
+    kept: Option<u64>,
+    /// Whose text goes out at once.
+    focus: Option<usize>,
+    /// Time in ticks; see the head of this file.
     patience: u64,
     staged: heapless::Deque<u8, STAGED>,
 }
@@ -103,22 +126,31 @@ impl From<u8> for Byte {
 }
 
 impl<'a, const SOURCES: usize> Mux<'a, SOURCES> {
-    /// Joins `sources`; one that has been silent for `patience` ticks of the caller's clock loses its unfinished line.
+    /// Joins `sources`, none of them in focus. `patience` is in ticks of the caller's clock; see the head of this file.
     pub const fn new(sources: [Source<'a>; SOURCES], patience: u64) -> Self {
         Self {
             sources,
             open: None,
             turn: 0,
             column: 0,
-            grew: 0,
+            kept: None,
+            focus: None,
             patience,
             staged: heapless::Deque::new(),
         }
     }
 
+    /// Text of this source goes out at once from now on; no source's with `None`.
+    pub fn set_focus(&mut self, source: Option<usize>) {
+        self.focus = source;
+    }
+
     /// Moves bytes to `sink` until it answers false (full: the byte was not taken), nothing is left, or `limit` bytes were looked at
     /// or moved. `now` is the time in the ticks of `patience`; it never goes backwards.
     pub fn fill(&mut self, now: u64, limit: usize, sink: &mut dyn FnMut(u8) -> bool) -> Moved {
+        for source in &mut self.sources {
+            source.look(now);
+        }
         let mut bytes = 0;
         for _ in 0..limit {
             if self.staged.is_empty()
@@ -156,48 +188,67 @@ impl<'a, const SOURCES: usize> Mux<'a, SOURCES> {
     fn stage(&mut self, now: u64) -> Result<(), Rest> {
         match self.open {
             Some(index) if self.gives_way(index, now)? => self.interrupt(index),
-            Some(index) => self.go_on(index, now),
+            Some(index) => self.go_on(index),
             None => {
-                let index = self.next_waiting().ok_or(Rest::Nothing)?;
-                self.go_on(index, now);
+                let index = self.next_ready(now).ok_or_else(|| self.wait_for_silence())?;
+                self.go_on(index);
             }
         }
         Ok(())
     }
 
     /// Whether the source of the open line must let another go first; an error when there is nothing to do for now.
-    fn gives_way(&self, index: usize, now: u64) -> Result<bool, Rest> {
-        let idle = self
-            .sources
-            .get(index)
-            .is_none_or(|source| source.ring.is_empty());
-        let mut others = self
-            .sources
-            .iter()
-            .enumerate()
-            .filter(|(other, _)| *other != index)
-            .map(|(_, source)| source.ring);
-        if !idle {
-            return Ok(self.column >= TURN && others.any(|ring| !ring.is_empty()));
-        }
-        if others.clone().all(Ring::is_empty) {
-            return Err(Rest::Nothing);
-        }
-        let silent = now.saturating_sub(self.grew) >= self.patience;
-        if silent || others.any(|ring| ring.has_line() || ring.len() >= CAPACITY / 2) {
+    fn gives_way(&mut self, index: usize, now: u64) -> Result<bool, Rest> {
+        let Some(source) = self.sources.get(index) else {
             return Ok(true);
+        };
+        let another_is_ready = (0..SOURCES).any(|other| other != index && self.is_ready(other, now));
+        let used_up = self.column >= TURN && another_is_ready;
+        if used_up || !source.ring.is_empty() {
+            return Ok(used_up);
         }
-        Err(Rest::Patient)
+        if !another_is_ready {
+            self.kept = None;
+            return Err(self.wait_for_silence());
+        }
+        let kept = *self.kept.get_or_insert(now);
+        let until = source
+            .grew
+            .saturating_add(self.patience / 16)
+            .min(kept.saturating_add(self.patience));
+        if now < until {
+            return Err(Rest::Patient { until });
+        }
+        Ok(true)
     }
 
-    /// The next source that has something to say, in turn.
-    fn next_waiting(&self) -> Option<usize> {
-        let waits = |index: &usize| {
-            self.sources
-                .get(*index)
-                .is_some_and(|source| !source.ring.is_empty())
-        };
-        (self.turn..SOURCES).chain(0..self.turn).find(waits)
+    /// True when the source may begin a line.
+    fn is_ready(&self, index: usize, now: u64) -> bool {
+        self.sources.get(index).is_some_and(|source| {
+            let ring = source.ring;
+            !ring.is_empty()
+                && (self.focus == Some(index)
+                    || ring.has_line()
+                    || ring.len() >= CAPACITY / 2
+                    || now.saturating_sub(source.grew) >= self.patience)
+        })
+    }
+
+    /// The next source that is ready, in turn.
+    fn next_ready(&self, now: u64) -> Option<usize> {
+        (self.turn..SOURCES)
+            .chain(0..self.turn)
+            .find(|index| self.is_ready(*index, now))
+    }
+
+    /// Nobody is ready: the sources that have something to say are so when they have been silent for long enough.
+    fn wait_for_silence(&self) -> Rest {
+        self.sources
+            .iter()
+            .filter(|source| !source.ring.is_empty())
+            .map(|source| source.grew.saturating_add(self.patience))
+            .min()
+            .map_or(Rest::Nothing, |until| Rest::Patient { until })
     }
 
     /// Breaks the open line.
@@ -212,11 +263,12 @@ impl<'a, const SOURCES: usize> Mux<'a, SOURCES> {
     fn end_line(&mut self, index: usize) {
         self.put(b"\r\n");
         self.open = None;
+        self.kept = None;
         self.turn = index + 1;
     }
 
     /// Takes one byte of the source `index`.
-    fn go_on(&mut self, index: usize, now: u64) {
+    fn go_on(&mut self, index: usize) {
         let Some(source) = self.sources.get_mut(index) else {
             return;
         };
@@ -242,7 +294,6 @@ impl<'a, const SOURCES: usize> Mux<'a, SOURCES> {
                 self.prefix(index);
                 self.put(&[byte]);
                 self.column += 1;
-                self.grew = now;
             }
         }
     }
@@ -280,13 +331,25 @@ impl<'a, const SOURCES: usize> Mux<'a, SOURCES> {
 mod tests {
     use super::*;
 
-    const PATIENCE: u64 = 100;
+    const PATIENCE: u64 = 160;
+    /// A line that is silent for this long may be broken.
+    const SETTLED: u64 = PATIENCE / 16;
 
+    /// Two sources, `linux` in focus.
     fn mux<'a>(linux: &'a Ring, rt: &'a Ring) -> Mux<'a, 2> {
-        Mux::new(
+        let mut mux = Mux::new(
             [Source::new("linux", linux), Source::new("rt", rt)],
             PATIENCE,
-        )
+        );
+        mux.set_focus(Some(0));
+        mux
+    }
+
+    /// Why nothing goes out at time `now`.
+    fn rest(mux: &mut Mux<'_, 2>, now: u64) -> Rest {
+        let moved = mux.fill(now, 100, &mut |_| true);
+        assert_eq!(moved.bytes, 0);
+        moved.rest
     }
 
     /// Everything that goes out at time `now`, as text.
@@ -359,15 +422,15 @@ mod tests {
     }
 
     #[test]
-    fn whole_line_of_another_breaks_a_silent_line_at_once_and_it_goes_on_with_plus() {
+    fn whole_line_of_another_breaks_a_settled_line_and_it_goes_on_with_plus() {
         let (linux, rt) = (Ring::new(), Ring::new());
         let mut mux = mux(&linux, &rt);
         linux.push_all(b"~ # ");
         let prompt = drain(&mut mux, 0);
         rt.push_all(b"tick\n");
-        let tick = drain(&mut mux, 1);
+        let tick = drain(&mut mux, SETTLED);
         linux.push_all(b"ls\n");
-        let command = drain(&mut mux, 2);
+        let command = drain(&mut mux, SETTLED + 1);
         assert_eq!(
             [prompt, tick, command],
             ["[linux] ~ # ", "\r\n[rt] tick\r\n", "[linux]+ ls\r\n"]
@@ -375,30 +438,91 @@ mod tests {
     }
 
     #[test]
-    fn part_of_a_line_waits_for_a_recent_unfinished_line() {
+    fn whole_line_waits_for_a_line_whose_last_byte_is_young() {
         let (linux, rt) = (Ring::new(), Ring::new());
         let mut mux = mux(&linux, &rt);
         linux.push(b'a');
-        drain(&mut mux, 0);
-        rt.push(b'x');
-        let moved = mux.fill(PATIENCE - 1, 100, &mut |_| true);
-        assert_eq!(
-            moved,
-            Moved {
-                bytes: 0,
-                rest: Rest::Patient
-            }
-        );
+        drain(&mut mux, 5);
+        rt.push_all(b"tick\n");
+        assert_eq!(rest(&mut mux, 6), Rest::Patient { until: 5 + SETTLED });
     }
 
     #[test]
-    fn part_of_a_line_breaks_a_line_that_is_silent_for_long() {
+    fn whole_line_waits_for_no_longer_than_patience_however_steadily_the_open_line_grows() {
         let (linux, rt) = (Ring::new(), Ring::new());
         let mut mux = mux(&linux, &rt);
+        let mut out = String::new();
         linux.push(b'a');
         drain(&mut mux, 0);
+        rt.push_all(b"tick\n");
+        for now in 1..=PATIENCE {
+            linux.push(b'.');
+            out += &drain(&mut mux, now);
+            assert!(!out.contains("tick"), "at {now}");
+        }
+        linux.push(b'.');
+        assert!(drain(&mut mux, PATIENCE + 1).contains("\r\n[rt] tick\r\n"));
+    }
+
+    #[test]
+    fn part_of_a_line_out_of_focus_waits_until_its_source_is_silent_for_patience() {
+        let (linux, rt) = (Ring::new(), Ring::new());
+        let mut mux = mux(&linux, &rt);
         rt.push(b'x');
-        assert_eq!(drain(&mut mux, PATIENCE), "\r\n[rt] x");
+        assert_eq!(rest(&mut mux, 7), Rest::Patient { until: 7 + PATIENCE });
+        rt.push(b'y');
+        assert_eq!(rest(&mut mux, 20), Rest::Patient { until: 20 + PATIENCE });
+        assert_eq!(rest(&mut mux, 19 + PATIENCE), Rest::Patient { until: 20 + PATIENCE });
+        assert_eq!(drain(&mut mux, 20 + PATIENCE), "[rt] xy");
+    }
+
+    #[test]
+    fn part_of_a_line_out_of_focus_goes_out_when_its_ring_is_half_full() {
+        let (linux, rt) = (Ring::new(), Ring::new());
+        let mut mux = mux(&linux, &rt);
+        rt.push_all(&[b'x'; CAPACITY / 2 - 1]);
+        assert!(matches!(rest(&mut mux, 0), Rest::Patient { .. }));
+        rt.push(b'x');
+        assert!(drain(&mut mux, 0).starts_with("[rt] xxx"));
+    }
+
+    #[test]
+    fn whole_line_out_of_focus_goes_out_at_once_and_the_part_behind_it_waits() {
+        let (linux, rt) = (Ring::new(), Ring::new());
+        let mut mux = mux(&linux, &rt);
+        rt.push_all(b"tick\nto");
+        assert_eq!(drain(&mut mux, 0), "[rt] tick\r\n");
+        assert_eq!(rt.len(), 2);
+    }
+
+    #[test]
+    fn part_of_a_line_in_focus_goes_out_at_once() {
+        let (linux, rt) = (Ring::new(), Ring::new());
+        let mut mux = mux(&linux, &rt);
+        linux.push(b'l');
+        assert_eq!(drain(&mut mux, 0), "[linux] l");
+    }
+
+    #[test]
+    fn focus_that_moves_takes_the_right_to_unfinished_lines_along() {
+        let (linux, rt) = (Ring::new(), Ring::new());
+        let mut mux = mux(&linux, &rt);
+        mux.set_focus(Some(1));
+        linux.push(b'l');
+        rt.push(b'r');
+        assert_eq!(drain(&mut mux, 0), "[rt] r");
+        assert_eq!(linux.len(), 1);
+    }
+
+    #[test]
+    fn echo_in_focus_breaks_a_settled_line_of_another() {
+        let (linux, rt) = (Ring::new(), Ring::new());
+        let mut mux = mux(&linux, &rt);
+        rt.push(b'x');
+        drain(&mut mux, 0);
+        assert_eq!(drain(&mut mux, PATIENCE), "[rt] x");
+        linux.push(b'l');
+        assert_eq!(drain(&mut mux, PATIENCE + 1), "\r\n[linux] l");
     }
 
     #[test]

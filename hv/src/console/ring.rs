@@ -40,6 +40,11 @@ impl Ring {
         (pushed.wrapping_sub(popped) as usize).min(CAPACITY)
     }
 
+    /// Bytes ever pushed, modulo 2^32: tells the consumer whether the source has said something since it last looked.
+    pub fn pushed(&self) -> u32 {
+        self.pushed.load(Ordering::Acquire)
+    }
+
     /// True when nothing waits.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -42,7 +42,7 @@ pub fn tests() -> Vec<Test> {
         tests.push(Test::new(
             format!("command-line/{name}"),
             &["cli"],
-            move |bench| fault_gives_one_error(bench, name, change, place),
+            move |bench| fault_gives_one_error(bench, change, place),
         ));
     }
     tests
@@ -50,6 +50,9 @@ pub fn tests() -> Vec<Test> {
 
 /// A fault: its name, what is replaced by what in a good system file, and what the error must show.
 type Fault = (&'static str, (&'static str, &'static str), &'static str);
+
+/// Name of every system with a fault: none of them is ever built.
+const FAULTY: &str = "faulty";
 
 const FAULTS: [Fault; 4] = [
     (
@@ -95,12 +98,11 @@ fn run_ends_with(bench: &Bench<'_>, arguments: &[&str], status: i32) -> anyhow::
 
 fn fault_gives_one_error(
     bench: &Bench<'_>,
-    name: &str,
     (from, to): (&str, &str),
     place: &str,
 ) -> anyhow::Result<()> {
-    // A name of its own, so that no other test's output can be mistaken for partial output of this one.
-    let text = SystemFile::new(name, "qemu-virt-gicv3")
+    // A system name that only faulty systems have, so that nothing else's output can be mistaken for partial output.
+    let text = SystemFile::new(FAULTY, "qemu-virt-gicv3")
         .guest("one", "hello", 1)
         .text();
     let system = bench.file("faulty.toml", &text.replacen(from, to, 1))?;
@@ -120,7 +122,7 @@ fn fault_gives_one_error(
         "the error does not show its place:\n{said}"
     );
     for board in ["qemu-virt-gicv3", "qemu-virt-gicv9"] {
-        let folder = bench.output().join(board).join(name);
+        let folder = bench.output().join(board).join(FAULTY);
         ensure!(!folder.exists(), "partial output in {}", folder.display());
     }
     Ok(())

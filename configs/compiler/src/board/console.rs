@@ -5,6 +5,7 @@ use model::memory::PAGE;
 use super::BoardError;
 use crate::devicetree::interrupts::{Interrupt, interrupts};
 use crate::devicetree::{NodeId, Tree, addresses::registers};
+use crate::guest_gic::END_INTID;
 use crate::range::AddressRange;
 
 /// A PL011 that is the board's console.
@@ -46,7 +47,7 @@ pub(super) fn read(tree: &Tree, gic: NodeId) -> Result<Uart, BoardError> {
     let interrupt = interrupts(tree, node, gic)?
         .first()
         .copied()
-        .filter(|one| one.intid.is_spi());
+        .filter(|one| one.intid.is_spi() && one.intid.get() < END_INTID);
     let interrupt =
         interrupt.ok_or_else(|| BoardError::Console(format!("the console {place} has no SPI")))?;
     Ok(Uart {

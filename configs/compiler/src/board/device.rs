@@ -5,6 +5,7 @@ use crate::codes::{self, Code};
 use crate::devicetree::addresses::registers;
 use crate::devicetree::interrupts::{Interrupt, interrupts};
 use crate::devicetree::{NodeId, Tree, TreeError};
+use crate::guest_gic::END_INTID;
 use crate::range::AddressRange;
 
 /// Registers larger than this are no register block; a tree that says so is wrong.
@@ -33,6 +34,8 @@ pub(crate) enum DeviceError {
     HugeRegisters(AddressRange),
     #[error("its interrupt {0} is not an SPI")]
     PrivateInterrupt(u32),
+    #[error("its interrupt {0} lies beyond the 960 SPIs of a virtual distributor")]
+    FarInterrupt(u32),
     #[error("it is the interrupt controller")]
     InterruptController,
     #[error("it is a PCI host bridge: its functions need an owner each")]
@@ -60,6 +63,7 @@ impl DeviceError {
             Self::PrivateInterrupt(_) => {
                 "leave it to the hypervisor: each CPU has its own copy of such an interrupt"
             }
+            Self::FarInterrupt(_) => "remove it: no partition can have this interrupt",
             Self::PciHost => "remove it: PCI devices cannot be passed through in this version",
             Self::Disabled(_) => "enable it in the board's device tree if the board has it",
             Self::Provider { .. } => {
@@ -147,6 +151,9 @@ impl Board {
         let interrupts = interrupts(tree, node, self.gic.node)?;
         if let Some(private) = interrupts.iter().find(|one| !one.intid.is_spi()) {
             return Err(DeviceError::PrivateInterrupt(private.intid.get()));
+        }
+        if let Some(far) = interrupts.iter().find(|one| one.intid.get() >= END_INTID) {
+            return Err(DeviceError::FarInterrupt(far.intid.get()));
         }
         Ok(Device {
             node,

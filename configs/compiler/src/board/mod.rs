@@ -132,3 +132,180 @@ impl Board {
         self.memory.banks.first().map_or(0, |bank| bank.base)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::range::AddressRange;
+    use crate::testing::{Gic as TestGic, RAM, board, board_toml, device, lab, virt};
+
+    fn errors(tree: &Tree) -> Vec<String> {
+        let file =
+            read_board_toml(&board_toml("test"), std::path::Path::new("board.toml")).unwrap();
+        let errors = Board::new(file, &tree.write()).unwrap_err();
+        errors.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn gicv3_board_gives_its_facts() {
+        let board = board(virt(TestGic::V3));
+        assert_eq!(board.ram_base(), RAM);
+        assert_eq!(board.cpus.len(), 8);
+        assert_eq!(board.gic.maintenance.get(), 25);
+        let timers = [
+            board.timers.physical,
+            board.timers.virtual_,
+            board.timers.hypervisor,
+        ];
+        assert_eq!(timers.map(|one| one.get()), [30, 27, 26]);
+        assert_eq!(
+            (
+                board.console.registers.base,
+                board.console.interrupt.intid.get()
+            ),
+            (0x900_0000, 33)
+        );
+    }
+
+    #[test]
+    fn gicv2_board_gives_its_four_frames() {
+        let board = board(virt(TestGic::V2));
+        assert!(matches!(
+            board.gic.kind,
+            GicKind::V2 {
+                distributor: 0x800_0000,
+                cpu: 0x801_0000,
+                control: 0x803_0000,
+                virtual_cpu: 0x804_0000
+            }
+        ));
+    }
+
+    #[test]
+    fn gicv2_without_virtualization_is_refused() {
+        let mut tree = virt(TestGic::V2);
+        let gic = tree.find("/intc").unwrap();
+        tree.set_cells(
+            gic,
+            "reg",
+            &[0, 0x800_0000, 0, 0x1_0000, 0, 0x801_0000, 0, 0x1_0000],
+        );
+        assert!(errors(&tree)[0].contains("GICH and GICV"));
+    }
+
+    #[test]
+    fn split_redistributors_are_all_read() {
+        let mut tree = virt(TestGic::V3);
+        let gic = tree.find("/intc").unwrap();
+        tree.set_cells(gic, "#redistributor-regions", &[2]);
+        tree.set_cells(
+            gic,
+            "reg",
+            &[
+                0, 0x800_0000, 0, 0x1_0000, 0, 0x80a_0000, 0, 0x8_0000, 1, 0, 0, 0x8_0000,
+            ],
+        );
+        let board = board(tree);
+        assert!(
+            matches!(&board.gic.kind, GicKind::V3 { redistributors, .. } if redistributors.len() == 2)
+        );
+    }
+
+    #[test]
+    fn disabled_cpu_is_not_counted() {
+        let mut tree = virt(TestGic::V3);
+        let cpu = tree.find("/cpus/cpu@3").unwrap();
+        tree.set_string(cpu, "status", "disabled");
+        let board = board(tree);
+        assert_eq!(board.cpus.len(), 7);
+        assert_eq!(board.cpus[3].mpidr.get(), 4);
+    }
+
+    #[test]
+    fn two_cpus_of_one_affinity_are_refused() {
+        let mut tree = virt(TestGic::V3);
+        let cpu = tree.find("/cpus/cpu@3").unwrap();
+        tree.set_cells(cpu, "reg", &[2]);
+        assert!(errors(&tree)[0].contains("another CPU"));
+    }
+
+    #[test]
+    fn psci_by_hvc_means_no_el2_and_is_refused() {
+        let mut tree = virt(TestGic::V3);
+        let psci = tree.find("/psci").unwrap();
+        tree.set_string(psci, "method", "hvc");
+        assert!(errors(&tree)[0].contains("SMC"));
+    }
+
+    #[test]
+    fn reserved_regions_of_both_kinds_are_kept_as_whole_pages() {
+        let mut tree = virt(TestGic::V3);
+        tree.reservations
+            .push(AddressRange::new(RAM + 0x10, 0x20).unwrap());
+        let parent = tree.add(Tree::ROOT, "reserved-memory");
+        tree.set_cells(parent, "#address-cells", &[2]);
+        tree.set_cells(parent, "#size-cells", &[2]);
+        tree.set(parent, "ranges", []);
+        let firmware = tree.add(parent, "firmware@7ed00000");
+        tree.set_cells(firmware, "reg", &[0, 0x7ed0_0000, 0, 0x4_0000]);
+        let reserved = board(tree).memory.reserved;
+        assert_eq!(
+            reserved[0],
+            (
+                AddressRange::new(RAM, 0x1000).unwrap(),
+                "/memreserve/".to_owned()
+            )
+        );
+        assert_eq!(reserved[1].1, "/reserved-memory/firmware@7ed00000");
+    }
+
+    #[test]
+    fn memory_elsewhere_leaves_no_room_for_the_image() {
+        let mut tree = virt(TestGic::V3);
+        let memory = tree.find("/memory").unwrap();
+        tree.set_cells(memory, "reg", &[0, 0x8000_0000, 0, 0x4000_0000]);
+        assert!(errors(&tree)[0].contains("load address 0x40200000"));
+    }
+
+    #[test]
+    fn timer_without_el2_interrupt_is_refused() {
+        let mut tree = virt(TestGic::V3);
+        let timer = tree.find("/timer").unwrap();
+        tree.set_cells(timer, "interrupts", &[1, 13, 4, 1, 14, 4, 1, 11, 4]);
+        assert!(errors(&tree)[0].contains("EL2 timer"));
+    }
+
+    #[test]
+    fn device_is_found_by_alias_label_and_path() {
+        let mut tree = lab();
+        let symbols = tree.add(Tree::ROOT, "__symbols__");
+        tree.set_string(symbols, "rtc0", "/pl031@9010000");
+        let board = board(tree);
+        assert!(board.device_node("serial0").is_some());
+        assert_eq!(
+            board.device_node("rtc0"),
+            board.device_node("/pl031@9010000")
+        );
+        assert_eq!(board.device_node("rtc1"), None);
+        assert_eq!(board.device_node("/"), None);
+    }
+
+    #[test]
+    fn device_with_an_interrupt_that_no_distributor_has_is_refused() {
+        let mut tree = virt(TestGic::V3);
+        let far = device(&mut tree, "far@9100000", "arm,sp805", 0x910_0000, 970);
+        let board = board(tree);
+        assert!(matches!(
+            board.device(far),
+            Err(device::DeviceError::FarInterrupt(1002))
+        ));
+    }
+
+    #[test]
+    fn console_without_page_of_its_own_is_refused() {
+        let mut tree = virt(TestGic::V3);
+        let uart = tree.find("/pl011").unwrap();
+        tree.set_cells(uart, "reg", &[0, 0x900_0100, 0, 0x100]);
+        assert!(errors(&tree)[0].contains("page-aligned"));
+    }
+}

@@ -34,7 +34,7 @@ fn route(machine: &mut Machine, intid: IntId, cpu: u64) {
             Frame::Distributor,
             0x6000 + 8 * intid.get(),
             Width::Double,
-            cpu / 4 << 8 | cpu % 4,
+            ((cpu / 4) << 8) | (cpu % 4),
         ),
     }
 }

@@ -1,0 +1,445 @@
+//! The drivers against plain memory, and system registers that are plain storage.
+
+use super::v2::GicV2;
+use super::v3::GicV3;
+use super::*;
+use crate::{Acknowledged, GicError, InterruptController, ListRegister, ListRegisters, LrState};
+use model::device::Trigger;
+use model::memory::PhysicalRange;
+use model::{IntId, Mpidr, Pa};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The stored system registers are one set for all tests.
+static SYSTEM_REGISTERS: Mutex<()> = Mutex::new(());
+
+/// Register frames in memory that is never freed. Accessed through the address only, as the drivers do.
+#[derive(Clone, Copy)]
+struct Memory(usize);
+
+impl Memory {
+    fn new(bytes: usize) -> Self {
+        Self(vec![0_u64; bytes / 8].leak().as_mut_ptr() as usize)
+    }
+
+    fn get(self, offset: usize) -> u32 {
+        // SAFETY: inside the leaked allocation, aligned, and only this test's thread uses it.
+        unsafe { ((self.0 + offset) as *const u32).read_volatile() }
+    }
+
+    fn set(self, offset: usize, value: u32) {
+        // SAFETY: as in `get`.
+        unsafe { ((self.0 + offset) as *mut u32).write_volatile(value) }
+    }
+}
+
+/// A GICv3 with 96 interrupts and redistributors for the affinities 0.0, 0.1 in one region and 1.0 in another.
+struct V3 {
+    gic: GicV3,
+    distributor: Memory,
+    redistributors: [Memory; 2],
+    _lock: MutexGuard<'static, ()>,
+}
+
+const FIRST: Mpidr = Mpidr::new(0);
+const SECOND: Mpidr = Mpidr::new(1);
+const OTHER_CLUSTER: Mpidr = Mpidr::new(0x100);
+
+fn v3() -> V3 {
+    let lock = SYSTEM_REGISTERS
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    let distributor = Memory::new(0x1_0000);
+    distributor.set(4, 2);
+    let redistributors = [Memory::new(0x4_0000), Memory::new(0x2_0000)];
+    redistributors[0].set(0x2_0008, 1 << 4);
+    redistributors[0].set(0x2_000c, 1);
+    redistributors[1].set(0x8, 1 << 4);
+    redistributors[1].set(0xc, 0x100);
+    let regions = [(0, 0x4_0000), (1, 0x2_0000)].map(|(n, size)| PhysicalRange {
+        base: Pa::new(redistributors[n].0 as u64),
+        size,
+    });
+    let (regions, table) = (
+        Vec::from(regions).leak(),
+        Box::leak(Box::new(CpuTable::new())),
+    );
+    // SAFETY: the frames are leaked memory that only the drivers and `Memory` access, on this thread.
+    let gic = unsafe { GicV3::with_table(distributor.0, regions, table) };
+    sysreg::ich_vtr::write(4 << 26 | 3);
+    run_on(FIRST);
+    V3 {
+        gic,
+        distributor,
+        redistributors,
+        _lock: lock,
+    }
+}
+
+fn run_on(cpu: Mpidr) {
+    // Bit 31 is RES1 in the register.
+    sysreg::mpidr::write(cpu.get() | 1 << 31);
+}
+
+#[test]
+fn v3_distributor_comes_up_with_all_spis_off_in_group1_and_sent_to_the_boot_cpu() {
+    let machine = v3();
+    run_on(SECOND);
+    assert_eq!(machine.gic.init_distributor(), Ok(()));
+
+    let word = |offset| machine.distributor.get(offset);
+    assert_eq!(word(0), 0x12, "ARE and EnableGrp1");
+    for clear_or_group in [0x080, 0x180, 0x280, 0x380] {
+        assert_eq!(
+            [0, 4, 8, 12].map(|n| word(clear_or_group + n)),
+            [0, u32::MAX, u32::MAX, 0],
+            "{clear_or_group:#x}"
+        );
+    }
+    assert_eq!(
+        [word(0x41c), word(0x420), word(0x45c), word(0x460)],
+        [0, 0xa0a0_a0a0, 0xa0a0_a0a0, 0]
+    );
+    assert_eq!(
+        [word(0x6100), word(0x6000 + 95 * 8), word(0x6000 + 96 * 8)],
+        [1, 1, 0]
+    );
+}
+
+#[test]
+fn v3_cpu_finds_its_redistributor_by_affinity_and_wakes_it() {
+    let machine = v3();
+    let places = [(FIRST, 0, 0), (SECOND, 0, 0x2_0000), (OTHER_CLUSTER, 1, 0)];
+    for (cpu, region, base) in places {
+        run_on(cpu);
+        let memory = machine.redistributors[region];
+        memory.set(base + 0x14, 2);
+        assert_eq!(machine.gic.init_cpu(), Ok(()), "{cpu:?}");
+        assert_eq!(memory.get(base + 0x14), 0, "{cpu:?} asleep");
+        assert_eq!(memory.get(base + 0x1_0100), 0xffff, "{cpu:?} SGIs");
+    }
+    machine.gic.enable(IntId::new(27));
+    assert_eq!(machine.redistributors[1].get(0x1_0100), 1 << 27);
+}
+
+#[test]
+fn v3_redistributors_with_virtual_lpis_are_256_kib_apart() {
+    let machine = v3();
+    let wide = Memory::new(0x8_0000);
+    wide.set(0x8, 1 << 1);
+    wide.set(0x4_000c, 1);
+    wide.set(0x4_0008, 1 << 4 | 1 << 1);
+    let region = vec![PhysicalRange {
+        base: Pa::new(wide.0 as u64),
+        size: 0x8_0000,
+    }]
+    .leak();
+    // SAFETY: as in `v3`.
+    let gic = unsafe {
+        GicV3::with_table(
+            machine.distributor.0,
+            region,
+            Box::leak(Box::new(CpuTable::new())),
+        )
+    };
+    run_on(SECOND);
+    assert_eq!(gic.init_cpu(), Ok(()));
+    assert_eq!(wide.get(0x5_0100), 0xffff);
+}
+
+#[test]
+fn v3_cpu_without_redistributor_is_an_error() {
+    let machine = v3();
+    let stranger = Mpidr::new(0x01_0000_0000);
+    run_on(stranger);
+    assert_eq!(
+        machine.gic.init_cpu(),
+        Err(GicError::RedistributorMissing(stranger))
+    );
+}
+
+#[test]
+fn v3_search_ends_at_the_region_end_even_without_last() {
+    let machine = v3();
+    machine.redistributors[0].set(0x2_0008, 0);
+    machine.redistributors[1].set(0x8, 0);
+    let stranger = Mpidr::new(7);
+    run_on(stranger);
+    assert_eq!(
+        machine.gic.init_cpu(),
+        Err(GicError::RedistributorMissing(stranger))
+    );
+}
+
+#[test]
+fn v3_redistributor_that_never_wakes_or_never_settles_is_an_error() {
+    let machine = v3();
+    machine.redistributors[0].set(0x14, 4);
+    assert_eq!(
+        machine.gic.init_cpu(),
+        Err(GicError::RedistributorAsleep(FIRST))
+    );
+    machine.redistributors[0].set(0x14, 0);
+    machine.redistributors[0].set(0, 1 << 3);
+    assert_eq!(
+        machine.gic.init_cpu(),
+        Err(GicError::RedistributorTimeout(FIRST))
+    );
+}
+
+#[test]
+fn v3_cpu_interface_splits_drop_and_deactivation() {
+    let machine = v3();
+    assert_eq!(machine.gic.init_cpu(), Ok(()));
+    assert_eq!(sysreg::icc_ctlr::read(), 2);
+    assert_eq!(
+        (
+            sysreg::icc_sre::read(),
+            sysreg::icc_pmr::read(),
+            sysreg::icc_igrpen1::read()
+        ),
+        (0xf, 0xff, 1)
+    );
+    assert_eq!(sysreg::ich_hcr::read(), 1);
+}
+
+#[test]
+fn v3_spis_are_set_in_the_distributor() {
+    let machine = v3();
+    let (gic, spi) = (machine.gic, IntId::new(50));
+    let word = |offset| machine.distributor.get(offset);
+    gic.enable(spi);
+    gic.disable(spi);
+    gic.clear_pending(spi);
+    gic.deactivate_physical(spi);
+    assert_eq!([0x104, 0x184, 0x284, 0x384].map(word), [1 << 18; 4]);
+    gic.set_trigger(spi, Trigger::Edge);
+    assert_eq!(word(0xc0c), 2 << 4);
+    gic.set_trigger(spi, Trigger::Level);
+    assert_eq!(word(0xc0c), 0);
+    gic.set_priority(spi, 0x50);
+    assert_eq!(word(0x430), 0x50 << 16);
+    gic.route(spi, Mpidr::new(0x03_0002_0100));
+    assert_eq!(
+        [word(0x6000 + 8 * 50), word(0x6004 + 8 * 50)],
+        [0x0002_0100, 3]
+    );
+}
+
+#[test]
+fn v3_acknowledge_returns_none_for_special_numbers() {
+    let machine = v3();
+    for (raw, expected) in [
+        (1019, true),
+        (1020, false),
+        (1023, false),
+        (1024, true),
+        (8192, true),
+    ] {
+        sysreg::icc_iar1::write(raw);
+        assert_eq!(machine.gic.acknowledge().is_some(), expected, "{raw}");
+    }
+}
+
+#[test]
+fn v3_kick_encodes_the_affinity() {
+    let machine = v3();
+    machine.gic.kick(Mpidr::new(0x04_0003_0225), IntId::new(7));
+    assert_eq!(
+        sysreg::icc_sgi1r::read(),
+        4 << 48 | 2 << 44 | 3 << 32 | 7 << 24 | 2 << 16 | 1 << 5
+    );
+}
+
+#[test]
+fn v3_virtual_interface_resets_to_empty_and_on() {
+    let machine = v3();
+    for index in 0..4 {
+        sysreg::ich_lr::write(index, u64::MAX);
+    }
+    for index in 0..2 {
+        sysreg::ich_ap1r::write(index, 1);
+    }
+    sysreg::ich_hcr::write(2);
+    machine.gic.reset_virtual_interface();
+    assert_eq!(
+        [0, 1, 2, 3].map(|index| machine.gic.read(index)),
+        [ListRegister::EMPTY; 4]
+    );
+    assert_eq!(sysreg::ich_hcr::read(), 1);
+    // Five preemption bits: one register exists, the second must not be touched.
+    assert_eq!(
+        [sysreg::ich_ap1r::read(0), sysreg::ich_ap1r::read(1)],
+        [0, 1]
+    );
+    assert_eq!(machine.gic.count(), 4);
+}
+
+#[test]
+fn v3_refill_request_changes_only_its_bit() {
+    let machine = v3();
+    sysreg::ich_hcr::write(1);
+    machine.gic.request_refill(true);
+    assert_eq!(sysreg::ich_hcr::read(), 3);
+    machine.gic.request_refill(false);
+    assert_eq!(sysreg::ich_hcr::read(), 1);
+}
+
+/// A GICv2 with 96 interrupts.
+struct V2 {
+    gic: GicV2,
+    distributor: Memory,
+    cpu: Memory,
+    control: Memory,
+    _lock: MutexGuard<'static, ()>,
+}
+
+fn v2() -> V2 {
+    let lock = SYSTEM_REGISTERS
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    let [distributor, cpu, control] = [0x1000, 0x2000, 0x1000].map(Memory::new);
+    distributor.set(4, 2);
+    control.set(4, 3);
+    let table = Box::leak(Box::new(CpuTable::new()));
+    // SAFETY: the frames are leaked memory that only the drivers and `Memory` access, on this thread.
+    let gic = unsafe { GicV2::with_table(distributor.0, cpu.0, control.0, table) };
+    run_on(FIRST);
+    V2 {
+        gic,
+        distributor,
+        cpu,
+        control,
+        _lock: lock,
+    }
+}
+
+#[test]
+fn v2_distributor_comes_up_with_all_spis_off_and_sent_to_the_boot_cpu() {
+    let machine = v2();
+    machine.distributor.set(0x800, 0x0404_0404);
+    assert_eq!(machine.gic.init_distributor(), Ok(()));
+    let word = |offset| machine.distributor.get(offset);
+    assert_eq!(word(0), 1);
+    for clear in [0x180, 0x280, 0x380] {
+        assert_eq!(
+            [0, 4, 8, 12].map(|n| word(clear + n)),
+            [0, u32::MAX, u32::MAX, 0],
+            "{clear:#x}"
+        );
+    }
+    assert_eq!(
+        [word(0x820), word(0x85c), word(0x860)],
+        [0x0404_0404, 0x0404_0404, 0]
+    );
+    assert_eq!([word(0x41c), word(0x420), word(0x460)], [0, 0xa0a0_a0a0, 0]);
+}
+
+#[test]
+fn v2_route_and_kick_use_the_mask_that_the_cpu_learned() {
+    let machine = v2();
+    machine.distributor.set(0x800, 0x0000_0400);
+    run_on(OTHER_CLUSTER);
+    assert_eq!(machine.gic.init_cpu(), Ok(()));
+    machine.gic.route(IntId::new(33), OTHER_CLUSTER);
+    assert_eq!(machine.distributor.get(0x820), 0x0400);
+    machine.gic.kick(OTHER_CLUSTER, IntId::new(7));
+    assert_eq!(machine.distributor.get(0xf00), 4 << 16 | 7);
+}
+
+#[test]
+fn v2_kick_and_route_to_a_cpu_that_is_not_up_do_nothing() {
+    let machine = v2();
+    machine.gic.kick(SECOND, IntId::new(7));
+    machine.gic.route(IntId::new(33), SECOND);
+    assert_eq!(
+        (
+            machine.distributor.get(0xf00),
+            machine.distributor.get(0x820)
+        ),
+        (0, 0)
+    );
+}
+
+#[test]
+fn v2_sole_cpu_without_target_registers_has_mask_one() {
+    let machine = v2();
+    assert_eq!(machine.gic.init_cpu(), Ok(()));
+    machine.gic.kick(FIRST, IntId::new(1));
+    assert_eq!(machine.distributor.get(0xf00), 1 << 16 | 1);
+}
+
+#[test]
+fn v2_cpu_interface_splits_drop_and_deactivation_and_keeps_the_sgi_source() {
+    let machine = v2();
+    assert_eq!(machine.gic.init_cpu(), Ok(()));
+    assert_eq!((machine.cpu.get(0), machine.cpu.get(4)), (1 << 9 | 1, 0xff));
+    machine.cpu.set(0xc, 3 << 10 | 5);
+    let sgi = machine.gic.acknowledge();
+    assert_eq!(
+        sgi,
+        Some(Acknowledged {
+            intid: IntId::new(5),
+            raw: 3 << 10 | 5
+        })
+    );
+    machine.gic.drop_priority(sgi.unwrap());
+    machine.gic.deactivate(sgi.unwrap());
+    assert_eq!(
+        (machine.cpu.get(0x10), machine.cpu.get(0x1000)),
+        (3 << 10 | 5, 3 << 10 | 5)
+    );
+    machine.cpu.set(0xc, 1023);
+    assert_eq!(machine.gic.acknowledge(), None);
+}
+
+#[test]
+fn v2_list_registers_are_at_their_places() {
+    let machine = v2();
+    let register = ListRegister {
+        virtual_id: IntId::new(40),
+        hardware: Some(IntId::new(40)),
+        priority: 0xa0,
+        group1: false,
+        state: LrState::Pending,
+        end_maintenance: false,
+        source: 0,
+    };
+    machine.gic.write(3, register);
+    assert_eq!(machine.control.get(0x10c), register.to_v2());
+    assert_eq!(machine.gic.read(3), register);
+    assert_eq!(
+        (machine.gic.count(), machine.gic.read(99)),
+        (4, ListRegister::EMPTY)
+    );
+    machine.control.set(0x30, 0xf);
+    machine.control.set(0x20, 0x4);
+    assert_eq!((machine.gic.empty(), machine.gic.ended()), (0xf, 4));
+    machine.gic.reset_virtual_interface();
+    assert_eq!((machine.control.get(0x10c), machine.control.get(0)), (0, 1));
+}
+
+#[test]
+fn numbers_that_no_interrupt_has_are_ignored() {
+    let (absent, machine) = (IntId::new(1020), v2());
+    machine.gic.enable(absent);
+    machine.gic.set_priority(absent, 1);
+    machine.gic.set_trigger(absent, Trigger::Edge);
+    machine.gic.route(absent, FIRST);
+    assert!(
+        (0..0x1000)
+            .step_by(4)
+            .all(|offset| offset == 4 || machine.distributor.get(offset) == 0)
+    );
+    drop(machine);
+
+    let machine = v3();
+    machine.gic.enable(absent);
+    machine.gic.set_priority(absent, 1);
+    machine.gic.set_trigger(absent, Trigger::Edge);
+    machine.gic.route(absent, FIRST);
+    assert!(
+        (0..0x1_0000)
+            .step_by(4)
+            .all(|offset| offset == 4 || machine.distributor.get(offset) == 0)
+    );
+}
