@@ -24,6 +24,8 @@ pub mod arch;
 pub mod console;
 pub mod event;
 pub mod exit;
+#[cfg(test)]
+mod fake;
 pub mod machine;
 pub mod memory;
 pub mod partition;

@@ -19,6 +19,13 @@ pub trait Cpu: 'static {
     /// Waits until an interrupt is pending for this CPU. Interrupts are masked: it is not taken. May return early.
     fn wait_for_interrupt();
 
+    /// Has the hypervisor's own timer interrupt this CPU at `at`, in ticks of the system counter; at once when that is past. Replaces an
+    /// alarm that was set before.
+    fn set_alarm(at: u64);
+
+    /// Turns the alarm off: its interrupt goes away.
+    fn clear_alarm();
+
     /// Puts the guest's system registers into their state after reset, with the identity of `vcpu`, the stage-2 translation
     /// `translation` and a virtual counter that starts at `counter_offset`.
     fn reset_guest(vcpu: &VcpuConfig, translation: u64, counter_offset: u64);

@@ -225,3 +225,6 @@ fn place(mapping: &Mapping, ipa: Ipa) -> Option<(Pa, u64)> {
     }
     Some((mapping.pa.checked_add(offset)?, mapping.size - offset))
 }
+
+#[cfg(test)]
+mod tests;

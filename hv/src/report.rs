@@ -98,3 +98,6 @@ impl Cursor {
         (line, Some(next))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,15 +1,19 @@
 //! The console of the system: one physical UART, the text of all partitions on it, and what a person types.
 //!
 //! Guests never wait for the wire. A guest's text goes into its ring; the pCPU that put it there moves what the UART takes at once, if no
-//! other pCPU is doing so; what is left goes out by the UART's transmit interrupt, on the pCPU that serves the console.
+//! other pCPU is doing so; what is left goes out by the UART's transmit interrupt, on the pCPU that serves the console. Text that waits for
+//! time to pass (see [`mux`](crate::console::mux)) is looked at again when the alarm of the pCPU rings that was told to wait.
+//!
+//! What is typed waits in one queue for each partition, so that one that does not read holds nobody up.
 
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use model::PartitionId;
 
 use crate::console::mux::Rest;
 use crate::console::{Focus, InputAction, Mux, Ring, Source};
-use crate::machine::Machine;
+use crate::machine::{Cpu, Machine};
+use crate::partition::Partition;
 use crate::report::{Cursor, Line};
 use crate::sync::{Rank, TicketLock};
 use crate::uart;
@@ -35,14 +39,17 @@ pub trait Console: Sync {
     fn say(&self, line: &[u8]) -> bool;
     /// Room in bytes for the hypervisor's own text.
     fn room(&self) -> usize;
-    /// Moves waiting text to the UART, without waiting. `now` in ticks of the system counter.
-    fn pump(&self, now: u64);
-    /// Serves the UART's interrupt: takes what was typed, moves text.
-    fn serve(&self, now: u64);
-    /// True when something typed waits for a partition.
-    fn has_input(&self) -> bool;
-    /// Offers what was typed to `take` until it answers false.
-    fn offer_input(&self, take: &mut dyn FnMut(PartitionId, u8) -> bool);
+    /// Moves waiting text to the UART, without waiting. `now` in ticks of the system counter. Returns when to call again at the latest, if
+    /// text waits for time to pass.
+    fn pump(&self, now: u64) -> Option<u64>;
+    /// Serves the UART's interrupt: takes what was typed, moves text. Returns as [`pump`](Self::pump) does.
+    fn serve(&self, now: u64) -> Option<u64>;
+    /// True when something typed waits for the partition.
+    fn has_input(&self, partition: PartitionId) -> bool;
+    /// Offers what was typed for the partition to `take`, in order, until it answers false: the byte was not taken and is offered again at
+    /// the next call. May be called on several pCPUs at once: one of them works, and looks again for the others. True when it had to look
+    /// so often that it gave up: it must be called again soon.
+    fn offer_input(&self, partition: PartitionId, take: &mut dyn FnMut(u8) -> bool) -> bool;
     /// Something was asked for since the last call.
     fn take_command(&self) -> Option<Command>;
 }
@@ -61,7 +68,9 @@ pub enum Command {
 /// Bytes moved in one go, so that nobody holds the lock for long.
 const CHUNK: usize = 64;
 /// Typed bytes that wait for a partition to read them.
-const TYPED: usize = 512;
+const TYPED: usize = 256;
+/// How often one call offers input on behalf of others that asked meanwhile, so that no guest keeps another's pCPU at it.
+const LOOKS: usize = 4;
 /// Bytes read from the UART in one interrupt: its FIFO, twice.
 const RECEIVED_AT_ONCE: usize = 32;
 
@@ -69,8 +78,17 @@ struct State<U, const SOURCES: usize> {
     mux: Mux<'static, SOURCES>,
     focus: Focus,
     port: U,
-    typed: heapless::Deque<(PartitionId, u8), TYPED>,
+    /// What was typed for each partition.
+    typed: [heapless::Deque<u8, TYPED>; SOURCES],
     command: Option<Command>,
+}
+
+/// What is known of a partition's typed bytes without a lock.
+struct Inbox {
+    /// There are some.
+    waiting: AtomicBool,
+    /// Calls to offer them since someone began to; 0 when nobody is at it.
+    asked: AtomicU32,
 }
 
 /// The console on a UART of type `U` with `SOURCES` sources: the partitions in their order, then the hypervisor.
@@ -79,7 +97,7 @@ pub struct Terminal<U, const SOURCES: usize> {
     state: TicketLock<State<U, SOURCES>>,
     /// Text was added since the state was last locked for moving it.
     dirty: AtomicBool,
-    typed: AtomicBool,
+    inboxes: [Inbox; SOURCES],
     commanded: AtomicBool,
     /// What the hypervisor says is put together by several pCPUs: one line at a time.
     saying: TicketLock<()>,
@@ -87,7 +105,7 @@ pub struct Terminal<U, const SOURCES: usize> {
 
 impl<U: SerialPort, const SOURCES: usize> Terminal<U, SOURCES> {
     /// A console on `port`. `names` are those of the partitions with `"hv"` at the end; `readers` are the partitions with a virtual
-    /// console; `patience` is the time in ticks after which a silent source loses its unfinished line.
+    /// console; `patience` is the time in ticks for which unfinished lines wait (see [`mux`](crate::console::mux)).
     pub fn new(
         port: U,
         names: [&'static str; SOURCES],
@@ -101,20 +119,24 @@ impl<U: SerialPort, const SOURCES: usize> Terminal<U, SOURCES> {
             // Not reached: there are as many names and rings as sources.
             None => Source::new("hv", &rings[index]),
         });
+        let mut state = State {
+            mux: Mux::new(sources, patience),
+            focus: Focus::new(readers),
+            port,
+            typed: [const { heapless::Deque::new() }; SOURCES],
+            command: None,
+        };
+        state.follow_focus();
         Self {
             rings,
-            state: TicketLock::new(
-                Rank::Console,
-                State {
-                    mux: Mux::new(sources, patience),
-                    focus: Focus::new(readers),
-                    port,
-                    typed: heapless::Deque::new(),
-                    command: None,
-                },
-            ),
+            state: TicketLock::new(Rank::Console, state),
             dirty: AtomicBool::new(false),
-            typed: AtomicBool::new(false),
+            inboxes: [const {
+                Inbox {
+                    waiting: AtomicBool::new(false),
+                    asked: AtomicU32::new(0),
+                }
+            }; SOURCES],
             commanded: AtomicBool::new(false),
             saying: TicketLock::new(Rank::Log, ()),
         }
@@ -123,26 +145,65 @@ impl<U: SerialPort, const SOURCES: usize> Terminal<U, SOURCES> {
     fn own_ring(&self) -> Option<&'static Ring> {
         self.rings.last()
     }
+
+    /// Offers what is there now. Called by one CPU at a time for each partition: then the oldest byte stays the oldest while it is
+    /// offered without the lock, which comes after a partition's in the order.
+    fn offer_once(&self, index: usize, inbox: &Inbox, take: &mut dyn FnMut(u8) -> bool) {
+        for _ in 0..TYPED {
+            let oldest = {
+                let state = self.state.lock();
+                let oldest = state.typed.get(index).and_then(|typed| typed.front().copied());
+                inbox.waiting.store(oldest.is_some(), Ordering::Relaxed);
+                oldest
+            };
+            let Some(byte) = oldest else {
+                return;
+            };
+            if !take(byte) {
+                return;
+            }
+            if let Some(typed) = self.state.lock().typed.get_mut(index) {
+                typed.pop_front();
+            }
+        }
+    }
 }
 
 impl<U: SerialPort, const SOURCES: usize> State<U, SOURCES> {
-    fn move_text(&mut self, now: u64) {
+    /// Moves text to the UART. Returns when to do so again at the latest, if text waits for time to pass.
+    fn move_text(&mut self, now: u64) -> Option<u64> {
         let port = &mut self.port;
         let moved = self.mux.fill(now, CHUNK, &mut |byte| port.try_write(byte));
         self.port.interrupt_on_room(moved.rest == Rest::Blocked);
+        match moved.rest {
+            Rest::Patient { until } => Some(until),
+            Rest::Nothing | Rest::Blocked => None,
+        }
     }
 
-    fn typed(&mut self, byte: u8) {
+    /// Takes one typed byte, and says for which partition one is now waiting.
+    fn typed(&mut self, byte: u8) -> Option<usize> {
         match self.focus.input(byte) {
             InputAction::ToPartition(partition, byte) => {
+                let index = usize::from(partition.get());
                 // A full queue means that the partition does not read: what is typed further is lost, as on any terminal.
-                let _ = self.typed.push_back((partition, byte));
+                let _ = self.typed.get_mut(index)?.push_back(byte);
+                return Some(index);
             }
-            InputAction::Focus(partition) => self.command = Some(Command::Focus(partition)),
+            InputAction::Focus(partition) => {
+                self.follow_focus();
+                self.command = Some(Command::Focus(partition));
+            }
             InputAction::Statistics => self.command = Some(Command::Statistics),
             InputAction::Help => self.command = Some(Command::Help),
             InputAction::None => {}
         }
+        None
+    }
+
+    fn follow_focus(&mut self) {
+        let source = self.focus.current().map(|id| usize::from(id.get()));
+        self.mux.set_focus(source);
     }
 }
 
@@ -163,56 +224,68 @@ impl<U: SerialPort, const SOURCES: usize> Console for Terminal<U, SOURCES> {
         self.own_ring().map_or(0, Ring::free)
     }
 
-    fn pump(&self, now: u64) {
+    fn pump(&self, now: u64) -> Option<u64> {
         self.dirty.store(true, Ordering::Release);
-        let Some(mut state) = self.state.try_lock() else {
-            // Whoever has it looks at `dirty` when done.
-            return;
-        };
+        // Whoever has the lock looks at `dirty` when done.
+        let mut state = self.state.try_lock()?;
         self.dirty.store(false, Ordering::Relaxed);
-        state.move_text(now);
+        let again = state.move_text(now);
         drop(state);
         if self.dirty.load(Ordering::Acquire)
             && let Some(mut state) = self.state.try_lock()
         {
             state.port.interrupt_on_room(true);
         }
+        again
     }
 
-    fn serve(&self, now: u64) {
+    fn serve(&self, now: u64) -> Option<u64> {
         let mut state = self.state.lock();
         state.port.acknowledge();
         for _ in 0..RECEIVED_AT_ONCE {
             let Some(byte) = state.port.try_read() else {
                 break;
             };
-            state.typed(byte);
-        }
-        self.dirty.store(false, Ordering::Relaxed);
-        state.move_text(now);
-        self.typed
-            .store(!state.typed.is_empty(), Ordering::Relaxed);
-        self.commanded
-            .store(state.command.is_some(), Ordering::Relaxed);
-    }
-
-    fn has_input(&self) -> bool {
-        self.typed.load(Ordering::Relaxed)
-    }
-
-    fn offer_input(&self, take: &mut dyn FnMut(PartitionId, u8) -> bool) {
-        for _ in 0..TYPED {
-            // The byte is taken out before it is offered: a partition's lock comes before this one in the order.
-            let Some((partition, byte)) = self.state.lock().typed.pop_front() else {
-                self.typed.store(false, Ordering::Relaxed);
-                return;
-            };
-            if !take(partition, byte) {
-                // There is room: nobody else takes out, and only this pCPU's interrupt puts in.
-                let _ = self.state.lock().typed.push_front((partition, byte));
-                return;
+            if let Some(inbox) = state.typed(byte).and_then(|index| self.inboxes.get(index)) {
+                inbox.waiting.store(true, Ordering::Relaxed);
             }
         }
+        self.dirty.store(false, Ordering::Relaxed);
+        let again = state.move_text(now);
+        self.commanded
+            .store(state.command.is_some(), Ordering::Relaxed);
+        again
+    }
+
+    fn has_input(&self, partition: PartitionId) -> bool {
+        self.inboxes
+            .get(usize::from(partition.get()))
+            .is_some_and(|inbox| inbox.waiting.load(Ordering::Relaxed))
+    }
+
+    fn offer_input(&self, partition: PartitionId, take: &mut dyn FnMut(u8) -> bool) -> bool {
+        let index = usize::from(partition.get());
+        let Some(inbox) = self.inboxes.get(index) else {
+            return false;
+        };
+        // The first caller works. Those who come meanwhile only leave word that there may be room, or bytes, since it looked.
+        if inbox.asked.fetch_add(1, Ordering::AcqRel) != 0 {
+            return false;
+        }
+        let mut heard = 1;
+        for _ in 0..LOOKS {
+            self.offer_once(index, inbox, take);
+            let done =
+                inbox
+                    .asked
+                    .compare_exchange(heard, 0, Ordering::AcqRel, Ordering::Acquire);
+            match done {
+                Ok(_) => return false,
+                Err(more) => heard = more,
+            }
+        }
+        inbox.asked.store(0, Ordering::Release);
+        true
     }
 
     fn take_command(&self) -> Option<Command> {
@@ -227,8 +300,7 @@ impl<M: Machine> Hypervisor<M> {
     /// Serves the interrupt of the console's UART.
     pub fn serve_console(&self) {
         let console = self.machine.console();
-        console.serve(self.now());
-        self.hand_over_input();
+        set_alarm::<M>(console.serve(self.now()));
         match console.take_command() {
             Some(Command::Statistics) => *self.report.lock() = Some(Cursor::START),
             Some(Command::Help) => {
@@ -243,20 +315,32 @@ impl<M: Machine> Hypervisor<M> {
             }
             None => {}
         }
-        self.go_on_with_report();
-        self.wake_writers();
-        console.pump(self.now());
+        self.look_after_console();
     }
 
-    /// Gives what was typed to the partition that it was typed for, as far as that has room.
-    pub fn hand_over_input(&self) {
-        self.machine.console().offer_input(&mut |id, byte| {
-            let Some(partition) = self.partitions.get(usize::from(id.get())) else {
-                return true;
-            };
-            let Some(uart) = &partition.config.console else {
-                return true;
-            };
+    /// What the console owes others, as far as it can be done now: typed bytes, lines of a report, room for text, text.
+    pub fn look_after_console(&self) {
+        for partition in self.partitions {
+            if self.machine.console().has_input(partition.id) {
+                self.hand_over_input(partition);
+            }
+        }
+        self.go_on_with_report();
+        self.wake_writers();
+        self.pump_console();
+    }
+
+    /// Moves waiting text to the UART; the alarm rings when that must be done again.
+    pub fn pump_console(&self) {
+        set_alarm::<M>(self.machine.console().pump(self.now()));
+    }
+
+    /// Gives a partition what was typed for it, as far as its UART has room.
+    pub fn hand_over_input(&self, partition: &Partition) {
+        let Some(uart) = &partition.config.console else {
+            return;
+        };
+        let more = self.machine.console().offer_input(partition.id, &mut |byte| {
             let kicked = {
                 let mut devices = partition.devices.lock();
                 match devices.uart.receive(byte) {
@@ -269,6 +353,9 @@ impl<M: Machine> Hypervisor<M> {
             self.kick(partition, kicked, crate::partition::request::INTERRUPTS);
             true
         });
+        if more {
+            set_alarm::<M>(Some(self.now()));
+        }
     }
 
     /// Tells the guests whose UART waited for room that there is some.
@@ -311,3 +398,13 @@ impl<M: Machine> Hypervisor<M> {
         }
     }
 }
+
+/// Has the alarm of this pCPU ring when the console must be looked after again, if it must.
+fn set_alarm<M: Machine>(at: Option<u64>) {
+    if let Some(at) = at {
+        M::Cpu::set_alarm(at);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -164,6 +164,9 @@ impl<M: Machine> Vcpu<M> {
 
     /// First entry of the pCPU: loads the partition if this is its first virtual CPU, and waits for its turn to start.
     pub fn bring_up(&mut self) {
+        self.machine()
+            .gic()
+            .enable(self.hypervisor.system.board.hypervisor_timer);
         if self.id.get() == 0 {
             self.restart();
         }
@@ -191,6 +194,9 @@ impl<M: Machine> Vcpu<M> {
             self.maintain_interrupts();
         } else if intid == board.console.intid {
             self.hypervisor.serve_console();
+        } else if intid == board.hypervisor_timer {
+            M::Cpu::clear_alarm();
+            self.hypervisor.look_after_console();
         } else {
             gic.disable(intid);
             self.machine().record(Event::StrayInterrupt {
@@ -347,7 +353,7 @@ impl<M: Machine> Vcpu<M> {
                 self.start(start);
                 return;
             }
-            self.machine().console().pump(M::Cpu::now());
+            self.hypervisor.pump_console();
             M::Cpu::wait_for_interrupt();
             self.interrupt();
         }
@@ -399,3 +405,6 @@ impl<M: Machine> Vcpu<M> {
         M::Cpu::take_exception(&mut self.context, entry, far);
     }
 }
+
+#[cfg(test)]
+mod tests;

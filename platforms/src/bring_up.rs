@@ -32,7 +32,8 @@ unsafe fn read(va: u64) -> Fdt<'static> {
     const MAGIC: u32 = 0xd00d_feed;
     let header = va as *const [u8; 4];
     // SAFETY: the caller's guarantee; a byte array needs no alignment.
-    let (magic, size) = unsafe { (u32::from_be_bytes(*header), u32::from_be_bytes(*header.add(1))) };
+    let (magic, size) =
+        unsafe { (u32::from_be_bytes(*header), u32::from_be_bytes(*header.add(1))) };
     if magic != MAGIC {
         stop(format_args!(
             "no device tree: x0 must point to one, as for Linux; found {magic:#010x} instead of {MAGIC:#010x}"
@@ -54,7 +55,7 @@ fn first_compatible<'a>(node: &FdtNode<'_, 'a>) -> &'a str {
 }
 
 fn compatible(tree: &Fdt<'_>) {
-    let Some(root) = tree.find_node("/") else {
+    let Some(root) = tree.all_nodes().next() else {
         stop(format_args!("the device tree has no root"));
     };
     let found = first_compatible(&root);
@@ -96,37 +97,41 @@ fn interrupt_controller(tree: &Fdt<'_>) {
     }
 }
 
+/// All nodes of a type. The crate's look-ups by path stop at the NOP words that firmware leaves where it has deleted something; a walk
+/// over all nodes does not.
+fn of_type<'b, 'a: 'b>(tree: &'b Fdt<'a>, wanted: &'static str) -> impl Iterator<Item = FdtNode<'b, 'a>> {
+    tree.all_nodes().filter(move |node| {
+        node.property("device_type")
+            .is_some_and(|found| found.as_str() == Some(wanted))
+    })
+}
+
 fn cpus(tree: &Fdt<'_>) {
-    // Read by hand: the crate's own iterator panics where /cpus is missing.
-    let Some(node) = tree.find_node("/cpus") else {
-        stop(format_args!("the device tree has no /cpus"));
-    };
     let present = |wanted: Mpidr| {
-        node.children()
-            .filter(|child| child.name.starts_with("cpu@"))
-            .filter_map(|child| child.property("reg"))
-            .any(|reg| reg.value.iter().fold(0u64, |n, byte| n << 8 | u64::from(*byte)) == wanted.get())
+        of_type(tree, "cpu")
+            .filter_map(|cpu| cpu.property("reg"))
+            .any(|reg| big_endian(reg.value) == wanted.get())
     };
     let missing = SYSTEM.pcpus.iter().filter(|pcpu| !present(pcpu.mpidr));
     if let Some(first) = missing.clone().next() {
-        let there = node.children().filter(|child| child.name.starts_with("cpu@")).count();
         stop(format_args!(
-            "this system uses {} CPUs and {} of them are missing, first the one with affinity {:#x}; this board has {there}",
+            "this system uses {} CPUs and {} of them are missing, first the one with affinity {:#x}; this board has {}",
             SYSTEM.pcpus.len(),
             missing.count(),
-            first.mpidr.get()
+            first.mpidr.get(),
+            of_type(tree, "cpu").count()
         ));
     }
 }
 
+fn big_endian(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0, |n, byte| n << 8 | u64::from(*byte))
+}
+
 fn memory(tree: &Fdt<'_>, image: PhysicalRange) {
-    let Some(root) = tree.find_node("/") else {
-        return;
-    };
     let there = |wanted: &PhysicalRange| {
-        root.children()
-            .filter(|child| child.name.starts_with("memory@") || child.name == "memory")
-            .filter_map(|child| child.reg())
+        of_type(tree, "memory")
+            .filter_map(|node| node.reg())
             .flatten()
             .any(|region| {
                 PhysicalRange {

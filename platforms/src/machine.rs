@@ -2,16 +2,17 @@
 
 use core::fmt::Write;
 
-use hv::arch::aarch64::{cache, el2::El2, firmware};
+use hv::arch::aarch64::{cache, copy, el2::El2, firmware};
 use hv::event::Event;
 use hv::machine::{Cpu, Machine};
 use hv::terminal::{Console, SerialPort};
 use model::Pa;
 use model::system::EndState;
+use model::board::ConsoleKind;
 use platforms::console::pl011::{Interrupts, Pl011};
 
 use crate::interrupts::Gic;
-use crate::{early, log, map, storage};
+use crate::{SYSTEM, early, log, map, storage};
 
 /// The board that the image runs on.
 pub struct Board {
@@ -31,19 +32,13 @@ impl Machine for Board {
     fn load(&self, offset: u64, to: Pa, size: u64) {
         // SAFETY: the compiler placed every segment inside the payload and inside a RAM mapping of its partition; `map` maps both, the
         // first only for reading, and they do not overlap. Nothing of the partition runs while it is loaded.
-        unsafe {
-            core::ptr::copy_nonoverlapping(
-                (map::payload() + offset) as *const u8,
-                to.get() as *mut u8,
-                size as usize,
-            );
-        }
+        unsafe { copy::copy(map::payload() + offset, to.get(), size) };
         cache::clean(to.get(), size);
     }
 
     fn zero(&self, to: Pa, size: u64) {
         // SAFETY: as in `load`.
-        unsafe { core::ptr::write_bytes(to.get() as *mut u8, 0, size as usize) };
+        unsafe { copy::zero(to.get(), size) };
         cache::clean(to.get(), size);
     }
 
@@ -66,17 +61,22 @@ impl Machine for Board {
 
     fn end(&self, state: EndState) -> ! {
         drain();
+        let say = |text| {
+            if !console_is_a_partitions() {
+                early::line(format_args!("all partitions have stopped: {text}"));
+            }
+        };
         match state {
             EndState::PowerOff => {
-                early::line(format_args!("all partitions have stopped: power off"));
+                say("power off");
                 firmware::system_off()
             }
             EndState::Reset => {
-                early::line(format_args!("all partitions have stopped: reset"));
+                say("reset");
                 firmware::system_reset()
             }
             EndState::Halt => {
-                early::line(format_args!("all partitions have stopped: halted"));
+                say("halted");
                 El2::halt()
             }
         }
@@ -97,20 +97,49 @@ fn drain() {
         }
         core::hint::spin_loop();
     }
-    // An unfinished line is somebody else's.
-    let _ = early::Early::new().write_str("\n");
+    if !console_is_a_partitions() {
+        // An unfinished line is somebody else's.
+        let _ = early::Early::new().write_str("\n");
+    }
 }
 
-/// The board's UART as the console uses it.
-pub struct Serial(pub Pl011<'static>);
+/// The board's UART as the console uses it; none when the system gives it to a partition: then nobody hears what is said after boot.
+pub struct Serial(Option<Pl011<'static>>);
+
+impl Serial {
+    /// The system's UART, unless a partition owns it.
+    pub fn of_system() -> Self {
+        if console_is_a_partitions() {
+            return Self(None);
+        }
+        match SYSTEM.board.console.kind {
+            // SAFETY: the device tree says that a PL011 is there and `map` maps it. `early` has driven it so far, and does so again only when
+            // this one is not used any more.
+            ConsoleKind::Pl011 => {
+                Self(Some(unsafe { Pl011::new(SYSTEM.board.console.base.get() as usize) }))
+            }
+        }
+    }
+}
+
+/// True when a partition has the console's registers.
+pub fn console_is_a_partitions() -> bool {
+    let console = SYSTEM.board.console.base;
+    SYSTEM
+        .partitions
+        .iter()
+        .flat_map(|partition| partition.memory)
+        .filter_map(|mapping| Some((console.offset_from(mapping.pa)?, mapping.size)))
+        .any(|(offset, size)| offset < size)
+}
 
 impl SerialPort for Serial {
     fn try_write(&mut self, byte: u8) -> bool {
-        self.0.try_write(byte)
+        self.0.as_mut().is_none_or(|uart| uart.try_write(byte))
     }
 
     fn try_read(&mut self) -> Option<u8> {
-        self.0.try_read()
+        self.0.as_mut()?.try_read()
     }
 
     fn interrupt_on_room(&mut self, on: bool) {
@@ -119,10 +148,14 @@ impl SerialPort for Serial {
         } else {
             Interrupts::RECEIVE
         };
-        self.0.enable(wanted);
+        if let Some(uart) = &mut self.0 {
+            uart.enable(wanted);
+        }
     }
 
     fn acknowledge(&mut self) {
-        self.0.clear(Interrupts::all());
+        if let Some(uart) = &mut self.0 {
+            uart.clear(Interrupts::all());
+        }
     }
 }

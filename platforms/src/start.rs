@@ -14,15 +14,13 @@ use hv::partition::{Partition, VcpuShared};
 use hv::sync::{Rank, TicketLock};
 use hv::terminal::Terminal;
 use hv::vcpu::{Hypervisor, Vcpu};
-use model::board::ConsoleKind;
 use model::device::{Trigger, VirtualGic};
 use model::memory::PhysicalRange;
 use model::{Pa, PartitionId, VcpuId};
-use platforms::console::pl011::Pl011;
 
 use crate::early::{self, stop};
 use crate::interrupts::Gic;
-use crate::machine::{Board, Serial};
+use crate::machine::{Board, Serial, console_is_a_partitions};
 use crate::storage::{self, PCPUS};
 use crate::{SYSTEM, bring_up, map};
 
@@ -207,13 +205,9 @@ fn terminal(system: &'static model::system::System) -> Terminal<Serial, { storag
         .enumerate()
         .filter(|(_, partition)| partition.console.is_some())
         .map(|(index, _)| PartitionId::new(index as u8));
-    let port = match system.board.console.kind {
-        // SAFETY: `early` has driven it so far and does so again only when this one is not used any more.
-        ConsoleKind::Pl011 => unsafe { Pl011::new(system.board.console.base.get() as usize) },
-    };
     // A source that says nothing for 50 ms loses its unfinished line to another.
     let patience = El2::frequency() / 20;
-    Terminal::new(Serial(port), names, &storage::RINGS, readers, patience)
+    Terminal::new(Serial::of_system(), names, &storage::RINGS, readers, patience)
 }
 
 /// What every pCPU does for ever.
@@ -261,6 +255,9 @@ fn wait_for_all() {
 
 /// The first pCPU takes the console's interrupt.
 fn serve_console(gic: Gic) {
+    if console_is_a_partitions() {
+        return;
+    }
     let intid = SYSTEM.board.console.intid;
     gic.set_trigger(intid, Trigger::Level);
     gic.route(intid, El2::affinity());

@@ -43,9 +43,16 @@ const fn mappings() -> usize {
 /// The hypervisor's own translation.
 pub static MAP: ConstStaticCell<[Page; MAP_PAGES]> =
     ConstStaticCell::new([const { Page::zeroed() }; MAP_PAGES]);
+/// Pages for all partitions' translations. Address spaces of 40 to 42 bits begin with several tables in a row, aligned to their total
+/// size: what comes before the first such address may be lost.
+const STAGE2_PAGES: usize = SYSTEM.stage2_pages
+    + match SYSTEM.ipa_bits {
+        bits @ 40..=42 => (1 << (bits - 39)) - 1,
+        _ => 0,
+    };
 /// All partitions' translations.
-pub static STAGE2: ConstStaticCell<[Page; SYSTEM.stage2_pages]> =
-    ConstStaticCell::new([const { Page::zeroed() }; SYSTEM.stage2_pages]);
+pub static STAGE2: ConstStaticCell<[Page; STAGE2_PAGES]> =
+    ConstStaticCell::new([const { Page::zeroed() }; STAGE2_PAGES]);
 /// State of virtual interrupts.
 pub static VIRTUAL_CPU_INTERFACES: ConstStaticCell<[VcpuState; VCPUS]> =
     ConstStaticCell::new([const { VcpuState::NEW }; VCPUS]);

@@ -186,13 +186,15 @@ impl<'a, const SOURCES: usize> Mux<'a, SOURCES> {
 
     /// Stages what comes next on the wire: one step, which may be nothing at all when it only dropped a byte.
     fn stage(&mut self, now: u64) -> Result<(), Rest> {
-        match self.open {
-            Some(index) if self.gives_way(index, now)? => self.interrupt(index),
-            Some(index) => self.go_on(index),
-            None => {
-                let index = self.next_ready(now).ok_or_else(|| self.wait_for_silence())?;
-                self.go_on(index);
-            }
+        let Some(index) = self.open else {
+            let index = self.next_ready(now).ok_or_else(|| self.wait_for_silence())?;
+            self.go_on(index);
+            return Ok(());
+        };
+        if self.gives_way(index, now)? {
+            self.interrupt(index);
+        } else {
+            self.go_on(index);
         }
         Ok(())
     }

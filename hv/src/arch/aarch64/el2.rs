@@ -87,7 +87,7 @@ impl El2 {
         write_register!("cptr_el2", COPROCESSOR_TRAPS);
         write_register!("hstr_el2", 0);
         write_register!("cnthctl_el2", TIMERS_FREE);
-        // The EL2 timer is the scheduler's; nothing has armed it.
+        // The EL2 timer is the alarm; nothing has set it.
         write_register!("cnthp_ctl_el2", 0);
         // The PMU and the debug registers are the guest's: HPMN is the number of counters, nothing is trapped. The profiling, trace
         // and branch buffers stay EL2's and trapped (E2PB = E2TB = 0).
@@ -156,6 +156,18 @@ impl Cpu for El2 {
     fn wait_for_interrupt() {
         asm::barrier::dsb(asm::barrier::SY);
         asm::wfi();
+    }
+
+    fn set_alarm(at: u64) {
+        write_register!("cnthp_cval_el2", at);
+        // CNTHP_CTL_EL2: ENABLE, not masked.
+        write_register!("cnthp_ctl_el2", 1);
+    }
+
+    fn clear_alarm() {
+        write_register!("cnthp_ctl_el2", 0);
+        // The line is down before the interrupt is deactivated.
+        asm::barrier::isb(asm::barrier::SY);
     }
 
     fn reset_guest(vcpu: &VcpuConfig, translation: u64, counter_offset: u64) {

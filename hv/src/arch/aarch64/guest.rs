@@ -322,11 +322,11 @@ fn uart_access<M: Machine>(vcpu: &mut Vcpu<M>, access: MmioAccess, offset: u64) 
     if let Some(value) = loaded {
         vcpu.context
             .set_register(access.register, access.loaded(value));
-        if machine.console().has_input() {
-            vcpu.hypervisor.hand_over_input();
+        if machine.console().has_input(vcpu.partition.id) {
+            vcpu.hypervisor.hand_over_input(vcpu.partition);
         }
     } else {
-        machine.console().pump(M::Cpu::now());
+        vcpu.hypervisor.pump_console();
     }
     vcpu.kick_others(kicked);
 }
@@ -344,3 +344,5 @@ impl Transmit for Output {
     }
 }
 
+#[cfg(test)]
+mod tests;

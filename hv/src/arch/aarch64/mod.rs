@@ -13,6 +13,8 @@ pub mod boot;
 #[cfg(target_os = "none")]
 pub mod cache;
 #[cfg(target_os = "none")]
+pub mod copy;
+#[cfg(target_os = "none")]
 pub mod el2;
 #[cfg(target_os = "none")]
 pub mod firmware;

@@ -1,0 +1,739 @@
+//! A machine for tests: three pCPUs, a GIC and a UART that do what a script says and take down what is done to them.
+//!
+//! The traits [`Cpu`] and [`InterruptController`] name no machine, so its state is the test's thread's. [`World::new`] begins anew.
+//! Only one pCPU runs at a time: [`Guest`] switches to its own while it runs an exit.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind, panic_any, resume_unwind};
+
+use gic::virt::{Geometry, Interrupt, VcpuState, Version, Vgic};
+use gic::{
+    Acknowledged, GicError, InterruptController, ListRegister, ListRegisters, LrState,
+};
+use model::board::{Board, Console as BoardConsole, ConsoleKind, PhysicalGic};
+use model::device::{PassedInterrupt, Trigger, VirtualGic, VirtualUart, Width};
+use model::memory::{Mapping, MemoryKind, PhysicalRange};
+use model::partition::{FaultPolicy, Partition as Config, Segment, Vcpu as VcpuConfig};
+use model::system::{EndState, Pcpu, System};
+use model::{IntId, Ipa, Mpidr, Pa, PartitionId, PcpuId, VcpuId, Vmid};
+
+use crate::arch::aarch64::context::Context;
+use crate::arch::aarch64::decode::Syndrome;
+use crate::arch::aarch64::inject::{Entry, GuestState};
+use crate::arch::aarch64::sysreg::Identification;
+use crate::arch::aarch64::{guest, vector};
+use crate::console::Ring;
+use crate::event::Event;
+use crate::machine::{Cpu, Machine};
+use crate::partition::{Partition, VcpuShared};
+use crate::sync::{Rank, TicketLock};
+use crate::terminal::{Console, SerialPort, Terminal};
+use crate::vcpu::{Hypervisor, Vcpu};
+
+/// The partition with two virtual CPUs, a GICv3 and a virtual UART.
+pub const LINUX: usize = 0;
+/// The partition with one virtual CPU, a GICv2 and a virtual UART.
+pub const RT: usize = 1;
+/// Base of both partitions' RAM, 1 MiB in two pieces of physical memory.
+pub const RAM: u64 = 0x4000_0000;
+pub const ENTRY: u64 = RAM + 0x8_0000;
+pub const DEVICE_TREE: u64 = RAM + 0x1000;
+/// Base of both partitions' UART.
+pub const UART: u64 = 0x0900_0000;
+pub const UART_SPI: u32 = 33;
+pub const DISTRIBUTOR: u64 = 0x0800_0000;
+pub const REDISTRIBUTORS: u64 = 0x080a_0000;
+/// Nothing is there.
+pub const NOWHERE: u64 = 0x0a00_0000;
+/// An edge-triggered SPI that `LINUX` owns.
+pub const OWNED_SPI: u32 = 48;
+pub const CONSOLE_SPI: u32 = 40;
+pub const MAINTENANCE: u32 = 25;
+pub const HYPERVISOR_TIMER: u32 = 26;
+pub const VIRTUAL_TIMER: u32 = 27;
+/// Affinities of the pCPUs; those of the virtual CPUs count from 0.
+pub const PCPUS: [u64; 3] = [0x100, 0x101, 0x102];
+/// Time in ticks for which unfinished lines wait.
+pub const PATIENCE: u64 = 1600;
+
+/// What was done to the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Done {
+    Kick(u64),
+    Enable(u32),
+    Disable(u32),
+    DropPriority(u32),
+    Deactivate(u32),
+    DeactivatePhysical(u32),
+    Route(u32, u64),
+    ResetVirtualInterface,
+    ResetGuest { mpidr: u64, counter_offset: u64 },
+    StopTimers,
+    Exception { esr: u64, elr: u64, far: Option<u64> },
+    SystemError,
+    FirmwareCall(u64),
+    Alarm(u64),
+    ClearAlarm,
+    Load { offset: u64, to: u64, size: u64 },
+    Zero { to: u64, size: u64 },
+    Publish,
+    Record(Event),
+}
+
+/// What became of an exit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The guest goes on.
+    Resumed,
+    /// The pCPU waits for an interrupt, and nothing is scripted to happen.
+    Waiting,
+    /// The system has ended.
+    Ended(EndState),
+}
+
+struct State {
+    now: u64,
+    /// The pCPU that runs.
+    pcpu: usize,
+    syndrome: Syndrome,
+    script: VecDeque<Box<dyn FnOnce()>>,
+    done: Vec<Done>,
+    pending: [VecDeque<u32>; 3],
+    list_registers: [[ListRegister; 4]; 3],
+    /// What went over the wire, and how much more the UART takes.
+    wire: Vec<u8>,
+    room: usize,
+    typed: VecDeque<u8>,
+}
+
+thread_local! {
+    static STATE: RefCell<State> = RefCell::new(State::new());
+}
+
+impl State {
+    fn new() -> Self {
+        Self {
+            now: 1000,
+            pcpu: 0,
+            syndrome: Syndrome {
+                esr: 0,
+                far: 0,
+                hpfar: 0,
+            },
+            script: VecDeque::new(),
+            done: Vec::new(),
+            pending: Default::default(),
+            list_registers: [[ListRegister::EMPTY; 4]; 3],
+            wire: Vec::new(),
+            room: usize::MAX,
+            typed: VecDeque::new(),
+        }
+    }
+
+    fn bits(&self, holds: impl Fn(&ListRegister) -> bool) -> u64 {
+        self.list_registers[self.pcpu]
+            .iter()
+            .enumerate()
+            .map(|(n, register)| u64::from(holds(register)) << n)
+            .sum()
+    }
+}
+
+fn state<R>(f: impl FnOnce(&mut State) -> R) -> R {
+    STATE.with(|state| f(&mut state.borrow_mut()))
+}
+
+fn done(what: Done) {
+    state(|state| state.done.push(what));
+}
+
+/// What was done since the last call.
+pub fn take_done() -> Vec<Done> {
+    state(|state| core::mem::take(&mut state.done))
+}
+
+/// What was recorded since the last [`take_done`].
+pub fn events() -> Vec<Event> {
+    state(|state| {
+        let events = state.done.iter().filter_map(|done| match done {
+            Done::Record(event) => Some(*event),
+            _ => None,
+        });
+        events.collect()
+    })
+}
+
+/// Has `event` happen when a pCPU next waits for an interrupt.
+pub fn script(event: impl FnOnce() + 'static) {
+    state(|state| state.script.push_back(Box::new(event)));
+}
+
+/// An interrupt for a pCPU to acknowledge.
+pub fn pend(pcpu: usize, intid: u32) {
+    state(|state| state.pending[pcpu].push_back(intid));
+}
+
+pub fn advance(ticks: u64) {
+    state(|state| state.now += ticks);
+}
+
+/// The list registers of a pCPU that are in use.
+pub fn list_registers(pcpu: usize) -> Vec<ListRegister> {
+    state(|state| {
+        let used = state.list_registers[pcpu]
+            .iter()
+            .filter(|register| register.state != LrState::Empty);
+        used.copied().collect()
+    })
+}
+
+/// The guest on a pCPU changes its list registers by using its CPU interface.
+pub fn use_interface(pcpu: usize, f: impl FnOnce(&mut [ListRegister; 4])) {
+    state(|state| f(&mut state.list_registers[pcpu]));
+}
+
+/// What went over the wire since the last call.
+pub fn take_wire() -> String {
+    String::from_utf8(state(|state| core::mem::take(&mut state.wire))).unwrap()
+}
+
+/// Bytes that the UART takes from now on.
+pub fn set_room(room: usize) {
+    state(|state| state.room = room);
+}
+
+/// A person types.
+pub fn type_in(text: &[u8]) {
+    state(|state| state.typed.extend(text));
+}
+
+/// The pCPU waits and nothing is scripted.
+struct Waits;
+/// The system has ended.
+struct Ends(EndState);
+
+/// Runs `f` on a pCPU until it returns, waits with nothing scripted, or ends the system.
+pub fn run_on(pcpu: usize, f: impl FnOnce()) -> Outcome {
+    let before = state(|state| core::mem::replace(&mut state.pcpu, pcpu));
+    let result = catch_unwind(AssertUnwindSafe(f));
+    state(|state| state.pcpu = before);
+    match result {
+        Ok(()) => Outcome::Resumed,
+        Err(payload) => outcome(payload),
+    }
+}
+
+fn outcome(payload: Box<dyn Any + Send>) -> Outcome {
+    if payload.is::<Waits>() {
+        return Outcome::Waiting;
+    }
+    match payload.downcast::<Ends>() {
+        Ok(ends) => Outcome::Ended(ends.0),
+        Err(payload) => resume_unwind(payload),
+    }
+}
+
+/// Any pCPU, while it runs.
+pub struct FakeCpu;
+
+impl Cpu for FakeCpu {
+    fn now() -> u64 {
+        state(|state| state.now)
+    }
+    fn wait_for_interrupt() {
+        match state(|state| state.script.pop_front()) {
+            Some(event) => event(),
+            None => panic_any(Waits),
+        }
+    }
+    fn set_alarm(at: u64) {
+        done(Done::Alarm(at));
+    }
+    fn clear_alarm() {
+        done(Done::ClearAlarm);
+    }
+    fn reset_guest(vcpu: &VcpuConfig, _translation: u64, counter_offset: u64) {
+        done(Done::ResetGuest {
+            mpidr: vcpu.mpidr.get(),
+            counter_offset,
+        });
+    }
+    fn stop_guest_timers() {
+        done(Done::StopTimers);
+    }
+    fn guest_state(context: &Context) -> GuestState {
+        GuestState {
+            pc: context.pc,
+            pstate: context.pstate,
+            vectors: RAM,
+            control: 0,
+        }
+    }
+    fn take_exception(context: &mut Context, entry: Entry, far: Option<u64>) {
+        context.pc = entry.pc;
+        context.pstate = entry.pstate;
+        done(Done::Exception {
+            esr: entry.esr,
+            elr: entry.elr,
+            far,
+        });
+    }
+    fn raise_system_error() {
+        done(Done::SystemError);
+    }
+    /// A CPU that has everything.
+    fn identification(_register: Identification) -> u64 {
+        u64::MAX
+    }
+    fn syndrome() -> Syndrome {
+        state(|state| state.syndrome)
+    }
+    fn firmware_call(registers: &mut [u64; 31]) {
+        done(Done::FirmwareCall(registers[0]));
+        registers[0] = 0xf1;
+    }
+}
+
+/// The interrupt controller.
+#[derive(Clone, Copy)]
+pub struct FakeGic;
+
+impl ListRegisters for FakeGic {
+    fn count(&self) -> usize {
+        4
+    }
+    fn empty(&self) -> u64 {
+        state(|state| {
+            state.bits(|register| register.state == LrState::Empty && !register.end_maintenance)
+        })
+    }
+    fn read(&self, index: usize) -> ListRegister {
+        state(|state| state.list_registers[state.pcpu][index])
+    }
+    fn write(&self, index: usize, register: ListRegister) {
+        state(|state| state.list_registers[state.pcpu][index] = register);
+    }
+    fn ended(&self) -> u64 {
+        state(|state| {
+            state.bits(|register| register.state == LrState::Empty && register.end_maintenance)
+        })
+    }
+    fn request_refill(&self, _on: bool) {}
+}
+
+impl InterruptController for FakeGic {
+    fn init_distributor(&self) -> Result<(), GicError> {
+        Ok(())
+    }
+    fn init_cpu(&self) -> Result<(), GicError> {
+        Ok(())
+    }
+    fn acknowledge(&self) -> Option<Acknowledged> {
+        let raw = state(|state| state.pending[state.pcpu].pop_front())?;
+        let intid = IntId::new(raw);
+        Some(Acknowledged { intid, raw })
+    }
+    fn drop_priority(&self, interrupt: Acknowledged) {
+        done(Done::DropPriority(interrupt.raw));
+    }
+    fn deactivate(&self, interrupt: Acknowledged) {
+        done(Done::Deactivate(interrupt.raw));
+    }
+    fn deactivate_physical(&self, intid: IntId) {
+        done(Done::DeactivatePhysical(intid.get()));
+    }
+    fn enable(&self, intid: IntId) {
+        done(Done::Enable(intid.get()));
+    }
+    fn disable(&self, intid: IntId) {
+        done(Done::Disable(intid.get()));
+    }
+    fn set_trigger(&self, _intid: IntId, _trigger: Trigger) {}
+    fn set_priority(&self, _intid: IntId, _priority: u8) {}
+    fn route(&self, intid: IntId, cpu: Mpidr) {
+        done(Done::Route(intid.get(), cpu.get()));
+    }
+    fn clear_pending(&self, _intid: IntId) {}
+    /// The SGI comes to the pCPU when it next acknowledges an interrupt.
+    fn kick(&self, cpu: Mpidr, sgi: IntId) {
+        done(Done::Kick(cpu.get()));
+        let pcpu = PCPUS.iter().position(|affinity| *affinity == cpu.get());
+        pend(pcpu.expect("a pCPU of this machine"), sgi.get());
+    }
+    fn reset_virtual_interface(&self) {
+        state(|state| state.list_registers[state.pcpu] = [ListRegister::EMPTY; 4]);
+        done(Done::ResetVirtualInterface);
+    }
+}
+
+/// The UART.
+pub struct FakePort;
+
+impl SerialPort for FakePort {
+    fn try_write(&mut self, byte: u8) -> bool {
+        state(|state| {
+            let fits = state.room > 0;
+            if fits {
+                state.room -= 1;
+                state.wire.push(byte);
+            }
+            fits
+        })
+    }
+    fn try_read(&mut self) -> Option<u8> {
+        state(|state| state.typed.pop_front())
+    }
+    fn interrupt_on_room(&mut self, _on: bool) {}
+    fn acknowledge(&mut self) {}
+}
+
+/// The machine.
+pub struct FakeMachine {
+    terminal: Terminal<FakePort, 3>,
+}
+
+impl Machine for FakeMachine {
+    type Cpu = FakeCpu;
+    type Gic = FakeGic;
+
+    fn gic(&self) -> FakeGic {
+        FakeGic
+    }
+    fn load(&self, offset: u64, to: Pa, size: u64) {
+        done(Done::Load {
+            offset,
+            to: to.get(),
+            size,
+        });
+    }
+    fn zero(&self, to: Pa, size: u64) {
+        done(Done::Zero { to: to.get(), size });
+    }
+    fn publish_code(&self) {
+        done(Done::Publish);
+    }
+    fn console(&self) -> &dyn Console {
+        &self.terminal
+    }
+    fn record(&self, event: Event) {
+        done(Done::Record(event));
+    }
+    fn end(&self, state: EndState) -> ! {
+        panic_any(Ends(state))
+    }
+}
+
+fn leak<T>(value: T) -> &'static mut T {
+    Box::leak(Box::new(value))
+}
+
+/// A virtual CPU on a pCPU, neither of which has anything to do with the next one's affinity.
+const fn vcpu_on(pcpu: u8, mpidr: u64) -> VcpuConfig {
+    VcpuConfig {
+        pcpu: PcpuId::new(pcpu),
+        mpidr: Mpidr::new(mpidr),
+    }
+}
+
+const fn ram(ipa: u64, pa: u64) -> Mapping {
+    Mapping {
+        ipa: Ipa::new(ipa),
+        pa: Pa::new(pa),
+        size: 0x8_0000,
+        kind: MemoryKind::Ram,
+    }
+}
+
+/// `LINUX` as every test finds it unless it says otherwise.
+fn linux() -> Config {
+    Config {
+        name: "linux",
+        vmid: Vmid::new(1),
+        vcpus: leak([vcpu_on(0, 0), vcpu_on(1, 1)]),
+        memory: leak([ram(RAM, 0x8000_0000), ram(RAM + 0x8_0000, 0xc000_0000)]),
+        // Across the edge between the two pieces of memory.
+        segments: leak([Segment {
+            ipa: Ipa::new(ENTRY - 0x1000),
+            offset: 0x5000,
+            size: 0x3000,
+            zeros: 0x800,
+        }]),
+        entry: Ipa::new(ENTRY),
+        device_tree: Ipa::new(DEVICE_TREE),
+        interrupts: leak([PassedInterrupt {
+            intid: IntId::new(OWNED_SPI),
+            trigger: Trigger::Edge,
+        }]),
+        gic: VirtualGic::V3 {
+            distributor: Ipa::new(DISTRIBUTOR),
+            redistributors: Ipa::new(REDISTRIBUTORS),
+            stride: 0x2_0000,
+        },
+        spis: 32,
+        console: Some(VirtualUart {
+            base: Ipa::new(UART),
+            intid: IntId::new(UART_SPI),
+        }),
+        on_fault: FaultPolicy::Inject,
+        firmware_calls: false,
+    }
+}
+
+fn rt() -> Config {
+    Config {
+        name: "rt",
+        vmid: Vmid::new(2),
+        vcpus: leak([vcpu_on(2, 0)]),
+        interrupts: &[],
+        gic: VirtualGic::V2 {
+            distributor: Ipa::new(DISTRIBUTOR),
+        },
+        segments: &[],
+        ..linux()
+    }
+}
+
+fn board() -> Board {
+    Board {
+        name: "fake",
+        compatible: "fake",
+        load: Pa::new(0),
+        image: PhysicalRange {
+            base: Pa::new(0),
+            size: 0x1000,
+        },
+        console: BoardConsole {
+            kind: ConsoleKind::Pl011,
+            base: Pa::new(0x0900_0000),
+            intid: IntId::new(CONSOLE_SPI),
+        },
+        gic: PhysicalGic::V3 {
+            distributor: Pa::new(0x0800_0000),
+            redistributors: &[],
+        },
+        maintenance: IntId::new(MAINTENANCE),
+        virtual_timer: IntId::new(VIRTUAL_TIMER),
+        physical_timer: IntId::new(30),
+        hypervisor_timer: IntId::new(HYPERVISOR_TIMER),
+    }
+}
+
+fn partition(index: usize, config: &'static Config) -> Partition {
+    let shared = config
+        .vcpus
+        .iter()
+        .map(|vcpu| VcpuShared::new(Mpidr::new(PCPUS[usize::from(vcpu.pcpu.get())])));
+    let geometry = Geometry {
+        version: match config.gic {
+            VirtualGic::V2 { .. } => Version::V2,
+            VirtualGic::V3 { .. } => Version::V3,
+        },
+        vcpus: config.vcpus,
+        interrupts: config.interrupts,
+        timers: [IntId::new(VIRTUAL_TIMER), IntId::new(30)],
+        spis: config.spis,
+    };
+    let vgic = Vgic::new(
+        geometry,
+        Vec::leak(vec![VcpuState::NEW; config.vcpus.len()]),
+        Vec::leak(vec![Interrupt::NEW; usize::from(config.spis)]),
+    );
+    Partition::new(
+        PartitionId::new(index as u8),
+        config,
+        Vec::leak(shared.collect()),
+        vgic,
+        0,
+    )
+}
+
+/// A system of `LINUX` and `RT` on a fresh machine.
+#[derive(Clone, Copy)]
+pub struct World {
+    pub hypervisor: &'static Hypervisor<FakeMachine>,
+}
+
+impl World {
+    /// With both partitions as they are.
+    pub fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    /// With `LINUX` changed.
+    pub fn with(change: impl FnOnce(&mut Config)) -> Self {
+        state(|state| *state = State::new());
+        let mut linux = linux();
+        change(&mut linux);
+        let configs: &'static [Config] = leak([linux, rt()]);
+        let partitions = configs
+            .iter()
+            .enumerate()
+            .map(|(index, config)| partition(index, config));
+        let system = System {
+            name: "fake",
+            board: board(),
+            pcpus: leak(PCPUS.map(|affinity| Pcpu {
+                mpidr: Mpidr::new(affinity),
+            })),
+            pools: &[],
+            partitions: configs,
+            ipa_bits: 36,
+            stage2_pages: 0,
+            payload_size: 0,
+            end: EndState::Halt,
+        };
+        let rings = leak([const { Ring::new() }; 3]);
+        let readers = [PartitionId::new(0), PartitionId::new(1)].into_iter();
+        let terminal = Terminal::new(FakePort, ["linux", "rt", "hv"], rings, readers, PATIENCE);
+        let hypervisor = leak(Hypervisor {
+            system: leak(system),
+            partitions: Vec::leak(partitions.collect()),
+            machine: FakeMachine { terminal },
+            report: TicketLock::new(Rank::Report, None),
+        });
+        Self { hypervisor }
+    }
+
+    pub fn partition(&self, index: usize) -> &'static Partition {
+        &self.hypervisor.partitions[index]
+    }
+
+    /// A virtual CPU that was never run.
+    pub fn guest(&self, partition: usize, vcpu: u8) -> Guest {
+        let partition = self.partition(partition);
+        let handler = guest::handle::<FakeMachine> as *const () as usize;
+        let vcpu = Vcpu::new(self.hypervisor, partition, VcpuId::new(vcpu), handler);
+        let vcpu = leak(vcpu.expect("a virtual CPU of the partition"));
+        let pcpu = partition.config.vcpus[usize::from(vcpu.id.get())].pcpu;
+        Guest {
+            vcpu,
+            pcpu: usize::from(pcpu.get()),
+        }
+    }
+
+    /// The first virtual CPU of a partition, started. What was done so far is forgotten.
+    pub fn started(&self, partition: usize) -> Guest {
+        let mut guest = self.guest(partition, 0);
+        assert_eq!(guest.bring_up(), Outcome::Resumed);
+        take_done();
+        guest
+    }
+
+    /// Both virtual CPUs of `LINUX`, started. What was done so far is forgotten.
+    pub fn both(&self) -> (Guest, Guest) {
+        let mut first = self.started(LINUX);
+        let mut second = self.guest(LINUX, 1);
+        assert_eq!(first.hvc([CPU_ON, 1, ENTRY, 0]), Outcome::Resumed);
+        assert_eq!(second.bring_up(), Outcome::Resumed);
+        // The kick that turned it on.
+        assert_eq!(second.pending_interrupt(), Outcome::Resumed);
+        take_done();
+        (first, second)
+    }
+}
+
+/// PSCI CPU_ON, 64-bit.
+pub const CPU_ON: u64 = 0xc400_0003;
+pub const CPU_OFF: u64 = 0x8400_0002;
+pub const SYSTEM_OFF: u64 = 0x8400_0008;
+pub const SYSTEM_RESET: u64 = 0x8400_0009;
+
+/// A virtual CPU and what its guest can do.
+pub struct Guest {
+    pub vcpu: &'static mut Vcpu<FakeMachine>,
+    pub pcpu: usize,
+}
+
+impl Guest {
+    pub fn bring_up(&mut self) -> Outcome {
+        run_on(self.pcpu, || self.vcpu.bring_up())
+    }
+
+    /// An exit for `reason`, with a syndrome.
+    pub fn exit(&mut self, reason: u64, syndrome: Syndrome) -> Outcome {
+        state(|state| state.syndrome = syndrome);
+        self.vcpu.context.entered = FakeCpu::now();
+        run_on(self.pcpu, || guest::handle(self.vcpu, reason))
+    }
+
+    fn synchronous(&mut self, class: u64, iss: u64, ipa: u64) -> Outcome {
+        let syndrome = Syndrome {
+            esr: class << 26 | 1 << 25 | iss,
+            far: 0xffff_8000_0000_0000 | ipa & 0xfff,
+            hpfar: ipa >> 12 << 4,
+        };
+        self.exit(vector::SYNCHRONOUS, syndrome)
+    }
+
+    /// HVC with x0 to x3. The hardware has already gone on behind the instruction.
+    pub fn hvc(&mut self, arguments: [u64; 4]) -> Outcome {
+        self.vcpu.context.x[..4].copy_from_slice(&arguments);
+        self.vcpu.context.pc += 4;
+        self.synchronous(0x16, 0, 0)
+    }
+
+    /// SMC with x0 to x3.
+    pub fn smc(&mut self, arguments: [u64; 4]) -> Outcome {
+        self.vcpu.context.x[..4].copy_from_slice(&arguments);
+        self.synchronous(0x17, 0, 0)
+    }
+
+    /// A store of `value` from x5.
+    pub fn store(&mut self, ipa: u64, width: Width, value: u64) -> Outcome {
+        self.vcpu.context.x[5] = value;
+        self.synchronous(0x24, access(width, 5) | 1 << 6, ipa)
+    }
+
+    /// A load into x5, and what is there then.
+    pub fn load(&mut self, ipa: u64, width: Width) -> u64 {
+        self.vcpu.context.x[5] = u64::MAX;
+        assert_eq!(self.access(ipa, access(width, 5)), Outcome::Resumed);
+        self.vcpu.context.x[5]
+    }
+
+    /// A data access with an instruction syndrome.
+    pub fn access(&mut self, ipa: u64, iss: u64) -> Outcome {
+        self.synchronous(0x24, iss, ipa)
+    }
+
+    /// A jump.
+    pub fn fetch(&mut self, ipa: u64, iss: u64) -> Outcome {
+        self.synchronous(0x20, iss, ipa)
+    }
+
+    /// MRS or MSR of the register (Op0, Op1, CRn, CRm, Op2) with x5.
+    pub fn system_register(&mut self, register: [u64; 5], write: bool) -> Outcome {
+        let [op0, op1, crn, crm, op2] = register;
+        let iss = op0 << 20 | op2 << 17 | op1 << 14 | crn << 10 | 5 << 5 | crm << 1;
+        self.synchronous(0x18, iss | u64::from(!write), 0)
+    }
+
+    /// A physical interrupt of this pCPU.
+    pub fn interrupt(&mut self, intid: u32) -> Outcome {
+        pend(self.pcpu, intid);
+        self.pending_interrupt()
+    }
+
+    /// The oldest interrupt that waits for this pCPU, such as a kick.
+    pub fn pending_interrupt(&mut self) -> Outcome {
+        let syndrome = FakeCpu::syndrome();
+        self.exit(vector::INTERRUPT, syndrome)
+    }
+
+    /// Result of the last call.
+    pub fn x0(&self) -> i64 {
+        self.vcpu.context.x[0].cast_signed()
+    }
+
+    pub fn pc(&self) -> u64 {
+        self.vcpu.context.pc
+    }
+}
+
+/// Instruction syndrome of a translation fault at level 3 by a load of `width` into `register`.
+pub const fn access(width: Width, register: u64) -> u64 {
+    let size = width.bytes().trailing_zeros() as u64;
+    1 << 24 | size << 22 | register << 16 | 0x07
+}
