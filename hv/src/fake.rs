@@ -9,9 +9,7 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any, resume_unwind};
 
 use gic::virt::{Geometry, Interrupt, VcpuState, Version, Vgic};
-use gic::{
-    Acknowledged, GicError, InterruptController, ListRegister, ListRegisters, LrState,
-};
+use gic::{Acknowledged, GicError, InterruptController, ListRegister, ListRegisters, LrState};
 use model::board::{Board, Console as BoardConsole, ConsoleKind, PhysicalGic};
 use model::device::{PassedInterrupt, Trigger, VirtualGic, VirtualUart, Width};
 use model::memory::{Mapping, MemoryKind, PhysicalRange};
@@ -69,15 +67,29 @@ pub enum Done {
     DeactivatePhysical(u32),
     Route(u32, u64),
     ResetVirtualInterface,
-    ResetGuest { mpidr: u64, counter_offset: u64 },
+    ResetGuest {
+        mpidr: u64,
+        counter_offset: u64,
+    },
     StopTimers,
-    Exception { esr: u64, elr: u64, far: Option<u64> },
+    Exception {
+        esr: u64,
+        elr: u64,
+        far: Option<u64>,
+    },
     SystemError,
     FirmwareCall(u64),
     Alarm(u64),
     ClearAlarm,
-    Load { offset: u64, to: u64, size: u64 },
-    Zero { to: u64, size: u64 },
+    Load {
+        offset: u64,
+        to: u64,
+        size: u64,
+    },
+    Zero {
+        to: u64,
+        size: u64,
+    },
     Publish,
     Record(Event),
 }
@@ -655,7 +667,7 @@ impl Guest {
     pub fn exit(&mut self, reason: u64, syndrome: Syndrome) -> Outcome {
         state(|state| state.syndrome = syndrome);
         self.vcpu.context.entered = FakeCpu::now();
-        run_on(self.pcpu, || guest::handle(self.vcpu, reason))
+        run_on(self.pcpu, || guest::exit(self.vcpu, reason))
     }
 
     fn synchronous(&mut self, class: u64, iss: u64, ipa: u64) -> Outcome {

@@ -1,9 +1,9 @@
 //! What the core needs from the machine below it: two small traits, implemented by the architecture and by a platform, and by fakes in tests.
 
 use gic::InterruptController;
+use model::Pa;
 use model::partition::Vcpu as VcpuConfig;
 use model::system::EndState;
-use model::Pa;
 
 use crate::arch::aarch64::context::Context;
 use crate::arch::aarch64::inject::{Entry, GuestState};

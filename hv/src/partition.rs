@@ -90,6 +90,7 @@ pub struct Partition {
     /// Its UART waits for room in the console's ring.
     pub waits_for_room: AtomicBool,
     faults: AtomicU64,
+    loads: AtomicU64,
     counter_offset: AtomicU64,
 }
 
@@ -117,6 +118,7 @@ impl Partition {
             translation,
             waits_for_room: AtomicBool::new(false),
             faults: AtomicU64::new(0),
+            loads: AtomicU64::new(0),
             counter_offset: AtomicU64::new(0),
         }
     }
@@ -165,6 +167,11 @@ impl Partition {
         )
     }
 
+    /// How often its image was put into place: a virtual CPU that last ran before the newest time has state from then.
+    pub fn loads(&self) -> u64 {
+        self.loads.load(Ordering::Relaxed)
+    }
+
     /// Where the virtual counter of all its virtual CPUs starts.
     pub fn counter_offset(&self) -> u64 {
         self.counter_offset.load(Ordering::Relaxed)
@@ -179,6 +186,7 @@ impl Partition {
             devices.uart = Pl011::new();
         }
         self.waits_for_room.store(false, Ordering::Relaxed);
+        self.loads.fetch_add(1, Ordering::Relaxed);
         for segment in self.config.segments {
             let end = segment.ipa.get().wrapping_add(segment.size);
             self.each_piece(segment.ipa, segment.size, |done, pa, size| {
@@ -188,8 +196,7 @@ impl Partition {
                 machine.zero(pa, size);
             });
         }
-        self.counter_offset
-            .store(M::Cpu::now(), Ordering::Relaxed);
+        self.counter_offset.store(M::Cpu::now(), Ordering::Relaxed);
         Start {
             entry: self.config.entry.get(),
             context: self.config.device_tree.get(),

@@ -114,11 +114,6 @@ impl Power {
         self.lifecycle
     }
 
-    /// True while its virtual CPUs are being parked.
-    pub fn is_stopping(&self) -> bool {
-        matches!(self.lifecycle, Lifecycle::Stopping(_))
-    }
-
     /// How often it was started again.
     pub fn restarts(&self) -> u64 {
         self.restarts
@@ -136,7 +131,12 @@ impl Power {
     }
 
     /// PSCI CPU_ON. Returns whose physical CPU is to be told.
-    pub fn cpu_on(&mut self, target: u64, start: Start, entry_ok: bool) -> Result<VcpuId, CpuOnError> {
+    pub fn cpu_on(
+        &mut self,
+        target: u64,
+        start: Start,
+        entry_ok: bool,
+    ) -> Result<VcpuId, CpuOnError> {
         if self.lifecycle != Lifecycle::Running {
             return Err(CpuOnError::Stopping);
         }

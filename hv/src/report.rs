@@ -83,10 +83,11 @@ impl Cursor {
         let cost = partition.cost(*kind);
         if cost.count > 0 {
             line.put(format_args!(
-                "report exits partition={name} kind={} count={} total={} p999={} max={}\n",
+                "report exits partition={name} kind={} count={} total={} p50={} p999={} max={}\n",
                 kind.name(),
                 cost.count,
                 cost.total,
+                cost.p50,
                 cost.p999,
                 cost.max,
             ));

@@ -152,7 +152,10 @@ impl<U: SerialPort, const SOURCES: usize> Terminal<U, SOURCES> {
         for _ in 0..TYPED {
             let oldest = {
                 let state = self.state.lock();
-                let oldest = state.typed.get(index).and_then(|typed| typed.front().copied());
+                let oldest = state
+                    .typed
+                    .get(index)
+                    .and_then(|typed| typed.front().copied());
                 inbox.waiting.store(oldest.is_some(), Ordering::Relaxed);
                 oldest
             };
@@ -275,10 +278,9 @@ impl<U: SerialPort, const SOURCES: usize> Console for Terminal<U, SOURCES> {
         let mut heard = 1;
         for _ in 0..LOOKS {
             self.offer_once(index, inbox, take);
-            let done =
-                inbox
-                    .asked
-                    .compare_exchange(heard, 0, Ordering::AcqRel, Ordering::Acquire);
+            let done = inbox
+                .asked
+                .compare_exchange(heard, 0, Ordering::AcqRel, Ordering::Acquire);
             match done {
                 Ok(_) => return false,
                 Err(more) => heard = more,
@@ -304,7 +306,9 @@ impl<M: Machine> Hypervisor<M> {
         match console.take_command() {
             Some(Command::Statistics) => *self.report.lock() = Some(Cursor::START),
             Some(Command::Help) => {
-                console.say(b"Ctrl-] then: n next partition, 1 to 9 that partition, s statistics, ? this\n");
+                console.say(
+                    b"Ctrl-] then: n next partition, 1 to 9 that partition, s statistics, ? this\n",
+                );
             }
             Some(Command::Focus(partition)) => {
                 let mut line = Line::new();
@@ -340,19 +344,20 @@ impl<M: Machine> Hypervisor<M> {
         let Some(uart) = &partition.config.console else {
             return;
         };
-        let more = self.machine.console().offer_input(partition.id, &mut |byte| {
-            let kicked = {
-                let mut devices = partition.devices.lock();
-                match devices.uart.receive(byte) {
-                    None => return false,
-                    Some(line) => devices
-                        .gic
-                        .set_line(uart.intid, line == uart::Line::High),
-                }
-            };
-            self.kick(partition, kicked, crate::partition::request::INTERRUPTS);
-            true
-        });
+        let more = self
+            .machine
+            .console()
+            .offer_input(partition.id, &mut |byte| {
+                let kicked = {
+                    let mut devices = partition.devices.lock();
+                    match devices.uart.receive(byte) {
+                        None => return false,
+                        Some(line) => devices.gic.set_line(uart.intid, line == uart::Line::High),
+                    }
+                };
+                self.kick(partition, kicked, crate::partition::request::INTERRUPTS);
+                true
+            });
         if more {
             set_alarm::<M>(Some(self.now()));
         }

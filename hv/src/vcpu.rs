@@ -128,6 +128,8 @@ pub struct Vcpu<M: Machine> {
     pub hypervisor: &'static Hypervisor<M>,
     shared: &'static VcpuShared,
     on: bool,
+    /// [`Partition::loads`] at the last start.
+    loads: u64,
 }
 
 impl<M: Machine> Vcpu<M> {
@@ -145,6 +147,7 @@ impl<M: Machine> Vcpu<M> {
             hypervisor,
             shared: partition.vcpus.get(usize::from(id.get()))?,
             on: false,
+            loads: 0,
         })
     }
 
@@ -182,7 +185,9 @@ impl<M: Machine> Vcpu<M> {
         let intid = acknowledged.intid;
         gic.drop_priority(acknowledged);
         let board = &self.hypervisor.system.board;
-        if intid == board.virtual_timer || intid == board.physical_timer || self.partition.owns(intid)
+        if intid == board.virtual_timer
+            || intid == board.physical_timer
+            || self.partition.owns(intid)
         {
             // Stays active: the guest's own end of interrupt deactivates it.
             self.deliver(intid);
@@ -199,9 +204,8 @@ impl<M: Machine> Vcpu<M> {
             self.hypervisor.look_after_console();
         } else {
             gic.disable(intid);
-            self.machine().record(Event::StrayInterrupt {
-                intid: intid.get(),
-            });
+            self.machine()
+                .record(Event::StrayInterrupt { intid: intid.get() });
         }
         gic.deactivate(acknowledged);
     }
@@ -300,11 +304,6 @@ impl<M: Machine> Vcpu<M> {
         }
         gic.reset_virtual_interface();
         self.on = false;
-        // A partition that starts again finds its timers' interrupts as after reset; one CPU that is only turned off keeps what it set.
-        let physical = self.physical();
-        if self.partition.power.lock().is_stopping() {
-            self.partition.devices.lock().gic.reset_timers(self.id, &physical);
-        }
         let then = self.partition.power.lock().parked(self.id);
         match then {
             None => {}
@@ -363,6 +362,18 @@ impl<M: Machine> Vcpu<M> {
     fn start(&mut self, start: Start) {
         let index = usize::from(self.id.get());
         self.machine().gic().reset_virtual_interface();
+        let loads = self.partition.loads();
+        if self.loads != loads {
+            // The first start since the image was put into place: the timers' interrupts are as after reset. A CPU that was only turned
+            // off finds what it had set.
+            self.loads = loads;
+            let physical = self.physical();
+            self.partition
+                .devices
+                .lock()
+                .gic
+                .reset_timers(self.id, &physical);
+        }
         if let Some(config) = self.partition.config.vcpus.get(index) {
             M::Cpu::reset_guest(
                 config,

@@ -6,7 +6,7 @@ use gic::InterruptController;
 use gic::virt::{Geometry, Version, Vgic};
 use hv::arch::aarch64::boot::{physical, secondary_entry, enter_real_map};
 use hv::arch::aarch64::el2::El2;
-use hv::arch::aarch64::{firmware, guest};
+use hv::arch::aarch64::{cache, firmware, guest};
 use hv::machine::Cpu;
 use hv::memory::stage2::{Stage2, stage2_control};
 use hv::memory::{FramePool, MapError, Table};
@@ -122,6 +122,7 @@ fn prepare(load: u64, gic: Gic) {
             assigned.store(vcpu, Ordering::Release);
         }
     }
+    cache::publish_tables();
 }
 
 /// Puts the hypervisor together. `None` when the table contradicts itself.

@@ -89,7 +89,9 @@ fn with_indices(elf: &[u8]) -> anyhow::Result<Vec<u8>> {
         return Ok(indexed);
     };
     let table = usize::try_from(start)?..usize::try_from(start + size)?;
-    let symbols = indexed.get_mut(table).context("symbol table past the end of the file")?;
+    let symbols = indexed
+        .get_mut(table)
+        .context("symbol table past the end of the file")?;
     for symbol in symbols.chunks_exact_mut(SYMBOL) {
         let section = u16::from_le_bytes(symbol[SECTION_INDEX].try_into()?);
         if usize::from(section) == strings.index().0 {

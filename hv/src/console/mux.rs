@@ -187,7 +187,9 @@ impl<'a, const SOURCES: usize> Mux<'a, SOURCES> {
     /// Stages what comes next on the wire: one step, which may be nothing at all when it only dropped a byte.
     fn stage(&mut self, now: u64) -> Result<(), Rest> {
         let Some(index) = self.open else {
-            let index = self.next_ready(now).ok_or_else(|| self.wait_for_silence())?;
+            let index = self
+                .next_ready(now)
+                .ok_or_else(|| self.wait_for_silence())?;
             self.go_on(index);
             return Ok(());
         };
@@ -204,7 +206,8 @@ impl<'a, const SOURCES: usize> Mux<'a, SOURCES> {
         let Some(source) = self.sources.get(index) else {
             return Ok(true);
         };
-        let another_is_ready = (0..SOURCES).any(|other| other != index && self.is_ready(other, now));
+        let another_is_ready =
+            (0..SOURCES).any(|other| other != index && self.is_ready(other, now));
         let used_up = self.column >= TURN && another_is_ready;
         if used_up || !source.ring.is_empty() {
             return Ok(used_up);
@@ -471,10 +474,25 @@ mod tests {
         let (linux, rt) = (Ring::new(), Ring::new());
         let mut mux = mux(&linux, &rt);
         rt.push(b'x');
-        assert_eq!(rest(&mut mux, 7), Rest::Patient { until: 7 + PATIENCE });
+        assert_eq!(
+            rest(&mut mux, 7),
+            Rest::Patient {
+                until: 7 + PATIENCE
+            }
+        );
         rt.push(b'y');
-        assert_eq!(rest(&mut mux, 20), Rest::Patient { until: 20 + PATIENCE });
-        assert_eq!(rest(&mut mux, 19 + PATIENCE), Rest::Patient { until: 20 + PATIENCE });
+        assert_eq!(
+            rest(&mut mux, 20),
+            Rest::Patient {
+                until: 20 + PATIENCE
+            }
+        );
+        assert_eq!(
+            rest(&mut mux, 19 + PATIENCE),
+            Rest::Patient {
+                until: 20 + PATIENCE
+            }
+        );
         assert_eq!(drain(&mut mux, 20 + PATIENCE), "[rt] xy");
     }
 

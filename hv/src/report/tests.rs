@@ -1,0 +1,95 @@
+//! A report line by line, and on a console that is nearly full.
+
+use super::*;
+use crate::console::Ring;
+use crate::fake::{LINUX, RT, World, set_room, take_wire, type_in};
+use crate::machine::Machine;
+
+/// All lines, joined.
+fn report(world: World) -> String {
+    let mut text = String::new();
+    let mut next = Some(Cursor::START);
+    while let Some(cursor) = next {
+        let (line, after) = cursor.line(world.hypervisor.partitions);
+        text += core::str::from_utf8(line.bytes()).unwrap();
+        next = after;
+    }
+    text
+}
+
+#[test]
+fn partitions_that_never_ran_have_one_line_each() {
+    assert_eq!(
+        report(World::new()),
+        "report partition name=linux state=loading restarts=0 faults=0\n\
+         report partition name=rt state=loading restarts=0 faults=0\n\
+         report end\n"
+    );
+}
+
+#[test]
+fn kinds_that_occurred_have_a_line_behind_their_partition() {
+    let world = World::new();
+    let rt = world.partition(RT);
+    rt.vcpus[0].count(ExitKind::Mmio, 30);
+    rt.vcpus[0].count(ExitKind::Mmio, 10);
+    world.partition(LINUX).count_fault();
+    assert_eq!(
+        report(world),
+        "report partition name=linux state=loading restarts=0 faults=1\n\
+         report partition name=rt state=loading restarts=0 faults=0\n\
+         report exits partition=rt kind=mmio count=2 total=40 p50=11 p999=30 max=30\n\
+         report end\n"
+    );
+}
+
+#[test]
+fn longest_line_that_can_occur_fits() {
+    let world = World::with(|linux| linux.name = "fifteen-letters");
+    let partition = world.partition(LINUX);
+    partition.vcpus[0].count(ExitKind::SystemRegister, u64::MAX);
+    let longest = report(world).lines().map(str::len).max().unwrap();
+    // Counts have up to 20 digits rather than the one that this one has.
+    assert!(longest + 19 < Line::LONGEST, "{longest}");
+}
+
+#[test]
+fn line_that_is_too_long_is_cut_off() {
+    let mut line = Line::new();
+    line.put(format_args!("{}", "x".repeat(Line::LONGEST)));
+    line.put(format_args!("y"));
+    assert_eq!(line.bytes(), [b'x'; Line::LONGEST]);
+}
+
+#[test]
+fn report_on_a_nearly_full_console_goes_on_whenever_there_is_room_and_loses_no_line() {
+    // Arrange: hardly room for the first lines.
+    let world = World::new();
+    for kind in ExitKind::ALL {
+        world.partition(LINUX).vcpus[0].count(kind, 5);
+    }
+    let expected = report(world);
+    let console = world.hypervisor.machine.console();
+    set_room(0);
+    let filler = format!("{}\n", "x".repeat(99));
+    while console.room() > Line::LONGEST + 100 {
+        assert!(console.say(filler.as_bytes()));
+    }
+    // Act: a person asks, and the wire takes a little at a time.
+    type_in(b"\x1ds");
+    let mut out = String::new();
+    for _ in 0..500 {
+        set_room(20);
+        world.hypervisor.serve_console();
+        out += &take_wire();
+    }
+    // Assert.
+    let lines: String = out
+        .split("\r\n")
+        .filter_map(|line| line.strip_prefix("[hv] "))
+        .filter(|line| line.starts_with("report"))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    assert_eq!(lines, expected);
+    assert_eq!(console.room(), Ring::new().free());
+}

@@ -79,6 +79,19 @@ bulkhead_primary:
     add     x2, x2, #1
     cmp     x2, #{image_blocks}
     b.lo    1b
+    // The loader may have left lines of these pages in a cache; the tables were written behind it.
+    dsb     sy
+    mrs     x3, ctr_el0
+    ubfx    x3, x3, #16, #4
+    mov     x4, #4
+    lsl     x3, x4, x3
+    mov     x1, x10
+    add     x2, x10, #0x4000
+4:  dc      ivac, x1
+    add     x1, x1, x3
+    cmp     x1, x2
+    b.lo    4b
+    dsb     sy
     mov     x0, x10
     mov     x1, #{sctlr_provisional_low}
     movk    x1, #{sctlr_provisional_high}, lsl #16

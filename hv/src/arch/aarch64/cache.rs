@@ -22,11 +22,22 @@ pub fn clean(va: u64, size: u64) {
     barrier::dsb(barrier::SY);
 }
 
+/// Translation tables that were written are seen by every CPU's table walks from here on.
+pub fn publish_tables() {
+    barrier::dsb(barrier::ISHST);
+    barrier::isb(barrier::SY);
+}
+
 /// Forgets all instructions that any CPU has fetched: code was written.
 pub fn forget_instructions() {
     // SAFETY: invalidating instruction caches changes no data.
     unsafe {
-        core::arch::asm!("ic ialluis", "dsb ish", "isb", options(nostack, preserves_flags));
+        core::arch::asm!(
+            "ic ialluis",
+            "dsb ish",
+            "isb",
+            options(nostack, preserves_flags)
+        );
     }
 }
 

@@ -44,8 +44,12 @@ impl Syndrome {
     pub fn exit(&self) -> Exit {
         match self.class() {
             class::WAIT => Exit::Wait,
-            class::HVC64 => Exit::Hypercall,
-            class::SMC64 => Exit::FirmwareCall,
+            class::HVC64 => Exit::Hypercall {
+                immediate: self.esr as u16,
+            },
+            class::SMC64 => Exit::FirmwareCall {
+                immediate: self.esr as u16,
+            },
             class::SYSTEM_REGISTER => Exit::SystemRegister(transfer(self.esr)),
             class::INSTRUCTION_ABORT => Exit::InstructionAbort {
                 ipa: self.ipa(),
@@ -133,8 +137,11 @@ mod tests {
 
     #[test]
     fn hvc_and_smc_are_told_apart() {
-        assert_eq!(syndrome(0x16, 0).exit(), Exit::Hypercall);
-        assert_eq!(syndrome(0x17, 0).exit(), Exit::FirmwareCall);
+        assert_eq!(syndrome(0x16, 0).exit(), Exit::Hypercall { immediate: 0 });
+        assert_eq!(
+            syndrome(0x17, 7).exit(),
+            Exit::FirmwareCall { immediate: 7 }
+        );
     }
 
     #[test]
@@ -225,7 +232,9 @@ mod tests {
 
     #[test]
     fn every_other_class_is_undefined_to_the_guest() {
-        for class in [0x00, 0x03, 0x07, 0x09, 0x0c, 0x12, 0x13, 0x19, 0x1d, 0x2c, 0x3c] {
+        for class in [
+            0x00, 0x03, 0x07, 0x09, 0x0c, 0x12, 0x13, 0x19, 0x1d, 0x2c, 0x3c,
+        ] {
             assert_eq!(syndrome(class, 0x1ff_ffff).exit(), Exit::Undefined);
         }
     }

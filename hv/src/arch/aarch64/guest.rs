@@ -9,7 +9,6 @@ use super::inject::Exception;
 use super::psci::{self, Call, status};
 use super::sysreg::{self, Answer, Identification, PFR0_GIC_SYSTEM_REGISTERS, pa_range};
 use super::vector;
-use gic::ListRegisters;
 use crate::event::FaultKind;
 use crate::exit::{AbortCause, Exit, ExitKind, MmioAccess, RegisterTransfer};
 use crate::machine::{Cpu, Machine};
@@ -18,6 +17,7 @@ use crate::power::{Start, Then};
 use crate::uart::{Line, Transmit};
 use crate::vcpu::Vcpu;
 use core::sync::atomic::Ordering;
+use gic::ListRegisters;
 
 /// Size of a virtual UART's register page.
 const UART_PAGE: u64 = 0x1000;
@@ -30,6 +30,12 @@ const GICV3_REDISTRIBUTOR: u64 = 0x2_0000;
 
 /// Called by the vectors on every exit, with the stack of the pCPU empty.
 pub extern "C" fn handle<M: Machine>(vcpu: &mut Vcpu<M>, reason: u64) {
+    exit(vcpu, reason);
+}
+
+/// The whole of an exit. Apart from [`handle`] since a test may unwind out of it, which the ABI of the vectors forbids.
+#[inline]
+pub(crate) fn exit<M: Machine>(vcpu: &mut Vcpu<M>, reason: u64) {
     let kind = match reason {
         vector::INTERRUPT => {
             vcpu.interrupt();
@@ -47,14 +53,14 @@ pub extern "C" fn handle<M: Machine>(vcpu: &mut Vcpu<M>, reason: u64) {
 /// A synchronous exception of the guest.
 fn synchronous<M: Machine>(vcpu: &mut Vcpu<M>, syndrome: &Syndrome) -> ExitKind {
     match syndrome.exit() {
-        Exit::Hypercall => {
-            call(vcpu);
+        Exit::Hypercall { immediate } => {
+            call(vcpu, immediate);
             ExitKind::Hypercall
         }
-        Exit::FirmwareCall => {
+        Exit::FirmwareCall { immediate } => {
             // Unlike HVC, a trapped SMC returns to itself (Arm ARM D1.3.1).
             vcpu.context.skip_instruction(true);
-            call(vcpu);
+            call(vcpu, immediate);
             ExitKind::FirmwareCall
         }
         Exit::SystemRegister(transfer) => {
@@ -109,8 +115,12 @@ fn abort<M: Machine>(vcpu: &mut Vcpu<M>, ipa: Ipa, write: bool, cause: AbortCaus
     vcpu.fault(kind, ipa.get(), Some(exception));
 }
 
-/// A call to PSCI, SMCCC or the firmware, by HVC or SMC alike.
-fn call<M: Machine>(vcpu: &mut Vcpu<M>) {
+/// A call to PSCI, SMCCC or the firmware, by HVC or SMC alike. Only number 0 in the instruction is defined (DEN 0028, 2.9).
+fn call<M: Machine>(vcpu: &mut Vcpu<M>, immediate: u16) {
+    if immediate != 0 {
+        vcpu.context.set_register(0, status::NOT_SUPPORTED as u64);
+        return;
+    }
     let [x0, x1, x2, x3, ..] = vcpu.context.x;
     let result = match psci::decode(x0, x1, x2, x3) {
         Call::Answer(value) => value,
@@ -156,17 +166,10 @@ fn call<M: Machine>(vcpu: &mut Vcpu<M>) {
 /// PSCI CPU_ON.
 fn cpu_on<M: Machine>(vcpu: &mut Vcpu<M>, target: u64, start: Start) -> i64 {
     let entry_ok = vcpu.partition.is_entry(start.entry);
-    let result = vcpu
-        .partition
-        .power
-        .lock()
-        .cpu_on(target, start, entry_ok);
+    let result = vcpu.partition.power.lock().cpu_on(target, start, entry_ok);
     if let Ok(started) = result {
-        vcpu.hypervisor.kick(
-            vcpu.partition,
-            VcpuSet::only(started),
-            request::POWER,
-        );
+        vcpu.hypervisor
+            .kick(vcpu.partition, VcpuSet::only(started), request::POWER);
     }
     psci::cpu_on_status(result.map(|_: VcpuId| ()))
 }

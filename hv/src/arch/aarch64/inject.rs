@@ -81,9 +81,8 @@ pub const fn take(guest: GuestState, exception: Exception) -> Entry {
     } else {
         0x600
     };
-    let mut new = (guest.pstate & (pstate::NZCV | pstate::DIT | pstate::PAN))
-        | pstate::DAIF
-        | pstate::EL1H;
+    let mut new =
+        (guest.pstate & (pstate::NZCV | pstate::DIT | pstate::PAN)) | pstate::DAIF | pstate::EL1H;
     if guest.control & SPAN == 0 {
         new |= pstate::PAN;
     }
@@ -173,14 +172,23 @@ mod tests {
 
     #[test]
     fn pan_is_set_unless_span_says_otherwise() {
-        let guest = GuestState { control: 0, ..GUEST };
-        assert_eq!(take(guest, Exception::Undefined).pstate & (1 << 22), 1 << 22);
+        let guest = GuestState {
+            control: 0,
+            ..GUEST
+        };
+        assert_eq!(
+            take(guest, Exception::Undefined).pstate & (1 << 22),
+            1 << 22
+        );
         assert_eq!(take(GUEST, Exception::Undefined).pstate & (1 << 22), 0);
     }
 
     #[test]
     fn kernel_on_its_user_stack_uses_the_first_vector() {
-        let guest = GuestState { pstate: 0x4, ..GUEST };
+        let guest = GuestState {
+            pstate: 0x4,
+            ..GUEST
+        };
         assert_eq!(take(guest, Exception::Undefined).pc, GUEST.vectors);
     }
 }

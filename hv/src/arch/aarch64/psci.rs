@@ -179,7 +179,10 @@ mod tests {
     #[test]
     fn upper_half_of_the_function_identifier_is_ignored() {
         // SMCCC: the identifier is W0.
-        assert_eq!(decode(0xdead_beef_8400_0000, 0, 0, 0), Call::Answer(0x1_0001));
+        assert_eq!(
+            decode(0xdead_beef_8400_0000, 0, 0, 0),
+            Call::Answer(0x1_0001)
+        );
     }
 
     #[test]

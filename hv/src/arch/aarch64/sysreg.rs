@@ -198,8 +198,14 @@ mod tests {
     #[test]
     fn sgi_registers_send_when_written_and_are_undefined_when_read() {
         for op2 in [5, 6, 7] {
-            assert!(matches!(answer(register(3, 0, 12, 11, op2), true), Answer::SendSgi(_)));
-            assert_eq!(answer(register(3, 0, 12, 11, op2), false), Answer::Undefined);
+            assert!(matches!(
+                answer(register(3, 0, 12, 11, op2), true),
+                Answer::SendSgi(_)
+            ));
+            assert_eq!(
+                answer(register(3, 0, 12, 11, op2), false),
+                Answer::Undefined
+            );
         }
     }
 
