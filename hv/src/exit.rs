@@ -174,6 +174,10 @@ pub struct Cost {
 
 impl Cost {
     /// Nothing counted yet.
+    #[allow(
+        clippy::declare_interior_mutable_const,
+        reason = "a value to start from, copied wherever it is named"
+    )]
     pub const NEW: Self = Self {
         count: AtomicU64::new(0),
         total: AtomicU64::new(0),

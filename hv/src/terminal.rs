@@ -113,12 +113,11 @@ impl<U: SerialPort, const SOURCES: usize> Terminal<U, SOURCES> {
         readers: impl Iterator<Item = PartitionId>,
         patience: u64,
     ) -> Self {
-        let mut named = names.iter().zip(rings.iter());
-        let sources = core::array::from_fn(|index| match named.next() {
-            Some((name, ring)) => Source::new(name, ring),
-            // Not reached: there are as many names and rings as sources.
-            None => Source::new("hv", &rings[index]),
-        });
+        let mut names = names.into_iter();
+        // As many names as rings: the default is never used.
+        let sources = rings
+            .each_ref()
+            .map(|ring| Source::new(names.next().unwrap_or("hv"), ring));
         let mut state = State {
             mux: Mux::new(sources, patience),
             focus: Focus::new(readers),
@@ -234,10 +233,9 @@ impl<U: SerialPort, const SOURCES: usize> Console for Terminal<U, SOURCES> {
         self.dirty.store(false, Ordering::Relaxed);
         let again = state.move_text(now);
         drop(state);
-        if self.dirty.load(Ordering::Acquire)
-            && let Some(mut state) = self.state.try_lock()
-        {
-            state.port.interrupt_on_room(true);
+        if self.dirty.load(Ordering::Acquire) {
+            // Text came in between, from a pCPU that did not get the lock. The UART may have nothing to interrupt for: soon, then.
+            return Some(now);
         }
         again
     }

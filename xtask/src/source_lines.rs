@@ -36,6 +36,20 @@ pub fn count(source: &str) -> Count {
     }
 }
 
+/// The modules in files of their own that a source declares for tests only.
+pub fn test_modules(source: &str) -> Vec<&str> {
+    source
+        .split("#[cfg(test)]")
+        .skip(1)
+        .filter_map(|item| {
+            let item = item.trim_start().trim_start_matches("pub ");
+            let name = item.strip_prefix("mod ")?;
+            let end = name.find(|c: char| !c.is_alphanumeric() && c != '_')?;
+            name[end..].starts_with(';').then_some(&name[..end])
+        })
+        .collect()
+}
+
 /// The source with comments replaced by blanks and the insides of literals by `x`, line by line as before.
 fn blank_comments_and_strings(source: &str) -> String {
     let mut out = String::with_capacity(source.len());
@@ -172,6 +186,12 @@ mod tests {
     fn blank_lines_comments_and_documentation_do_not_count() {
         let source = "//! crate\n\n/* two\nlines /* nested */ */\nfn a() {} // behind code\n    /// doc\nfn b() {}\n";
         assert_eq!(count(source).lines, 2);
+    }
+
+    #[test]
+    fn modules_for_tests_in_files_of_their_own_are_named() {
+        let source = "mod a;\n#[cfg(test)]\nmod tests;\n#[cfg(test)]\nmod inline { }\n#[cfg(test)]\nuse x;\n";
+        assert_eq!(test_modules(source), ["tests"]);
     }
 
     #[test]

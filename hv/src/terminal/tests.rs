@@ -238,7 +238,7 @@ fn offers_that_never_cease_are_given_up_after_a_few_looks_and_reported() {
 
 #[test]
 fn bytes_handed_over_by_two_cpus_at_once_all_arrive_in_order() {
-    const BYTES: usize = 4000;
+    const BYTES: usize = 600;
     let terminal = terminal();
     // A FIFO of 16 entries, and what the guest has read.
     let fifo = Mutex::new(VecDeque::new());

@@ -54,13 +54,13 @@ pub(crate) fn exit<M: Machine>(vcpu: &mut Vcpu<M>, reason: u64) {
 fn synchronous<M: Machine>(vcpu: &mut Vcpu<M>, syndrome: &Syndrome) -> ExitKind {
     match syndrome.exit() {
         Exit::Hypercall { immediate } => {
-            call(vcpu, immediate);
+            call(vcpu, immediate, false);
             ExitKind::Hypercall
         }
         Exit::FirmwareCall { immediate } => {
             // Unlike HVC, a trapped SMC returns to itself (Arm ARM D1.3.1).
             vcpu.context.skip_instruction(true);
-            call(vcpu, immediate);
+            call(vcpu, immediate, vcpu.partition.config.firmware_calls);
             ExitKind::FirmwareCall
         }
         Exit::SystemRegister(transfer) => {
@@ -116,7 +116,8 @@ fn abort<M: Machine>(vcpu: &mut Vcpu<M>, ipa: Ipa, write: bool, cause: AbortCaus
 }
 
 /// A call to PSCI, SMCCC or the firmware, by HVC or SMC alike. Only number 0 in the instruction is defined (DEN 0028, 2.9).
-fn call<M: Machine>(vcpu: &mut Vcpu<M>, immediate: u16) {
+/// What Bulkhead does not implement goes to the firmware when `forward` says so.
+fn call<M: Machine>(vcpu: &mut Vcpu<M>, immediate: u16, forward: bool) {
     if immediate != 0 {
         vcpu.context.set_register(0, status::NOT_SUPPORTED as u64);
         return;
@@ -153,7 +154,7 @@ fn call<M: Machine>(vcpu: &mut Vcpu<M>, immediate: u16) {
             .affinity_info(target, level)
             .map_or(status::INVALID_PARAMETERS, |affinity| affinity as i64),
         Call::Unknown => {
-            if vcpu.partition.config.firmware_calls && !psci::is_power(x0) {
+            if forward && !psci::is_power(x0) {
                 M::Cpu::firmware_call(&mut vcpu.context.x);
                 return;
             }

@@ -54,6 +54,7 @@ pub enum Identification {
 }
 
 /// A mask of 4-bit fields, named by their lowest bits.
+#[allow(clippy::indexing_slicing, reason = "evaluated when compiled")]
 const fn fields(lowest: &[u32]) -> u64 {
     let mut mask = 0;
     let mut i = 0;

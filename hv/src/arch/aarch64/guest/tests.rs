@@ -113,6 +113,14 @@ fn unknown_firmware_call_of_a_partition_with_the_right_reaches_the_firmware_and_
 }
 
 #[test]
+fn unknown_hypercall_never_reaches_the_firmware_even_with_the_right() {
+    let mut guest = World::with(|linux| linux.firmware_calls = true).started(LINUX);
+    guest.hvc([0xc200_0001, 0, 0, 0]);
+    assert_eq!(guest.x0(), status::NOT_SUPPORTED);
+    assert_eq!(take_done(), []);
+}
+
+#[test]
 fn power_functions_never_reach_the_firmware_even_with_the_right() {
     let mut guest = World::with(|linux| linux.firmware_calls = true).started(LINUX);
     // MIGRATE, SYSTEM_SUSPEND, MEM_PROTECT, the last of the range; with a dirty upper half, too.
