@@ -128,21 +128,24 @@ pub enum ExitKind {
     SystemRegister,
     /// Emulated device registers.
     Mmio,
-    /// Accesses and jumps to what the partition does not own, and undefined instructions.
+    /// Accesses and jumps to what the partition does not own.
     Fault,
+    /// Instructions that the guest's CPU does not have.
+    Undefined,
     /// Trapped waits.
     Wait,
 }
 
 impl ExitKind {
     /// All kinds, in the order in which reports show them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Interrupt,
         Self::Hypercall,
         Self::FirmwareCall,
         Self::SystemRegister,
         Self::Mmio,
         Self::Fault,
+        Self::Undefined,
         Self::Wait,
     ];
 
@@ -155,6 +158,7 @@ impl ExitKind {
             Self::SystemRegister => "sysreg",
             Self::Mmio => "mmio",
             Self::Fault => "fault",
+            Self::Undefined => "undefined",
             Self::Wait => "wait",
         }
     }

@@ -63,7 +63,7 @@ impl Machine for Board {
         drain();
         let say = |text| {
             if !console_is_a_partitions() {
-                early::line(format_args!("all partitions have stopped: {text}"));
+                early::line(format_args!("end of the system: {text}"));
             }
         };
         match state {

@@ -33,9 +33,9 @@ static READY: AtomicUsize = AtomicUsize::new(0);
 /// Called by the first instructions on the boot CPU, on the provisional map, with the physical addresses of the device tree and of the image.
 #[unsafe(no_mangle)]
 extern "C" fn bulkhead_boot(tree: u64, load: u64) -> ! {
-    // Nothing can be said before the UART is mapped: a map that cannot be built waits for a debugger, with the error in x0's frame.
-    let Ok(root) = map::build(load, tree) else {
-        El2::halt();
+    let root = match map::build(load, tree) {
+        Ok(root) => root,
+        Err(error) => stop(format_args!("the hypervisor's own map cannot be built: {error}")),
     };
     // SAFETY: `build` maps the image where it is linked and the trampoline at its physical address.
     unsafe { enter_real_map(root.get(), load) };

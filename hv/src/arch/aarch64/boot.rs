@@ -24,6 +24,9 @@ const SYSTEM_CONTROL_RES1: u64 = 0x30c5_0830;
 /// A block of normal memory in the provisional map: AF, inner shareable, AP[1], AttrIndx 1.
 const PROVISIONAL_BLOCK: u64 = 1 << 10 | 3 << 8 | 1 << 6 | 1 << 2 | 1;
 
+/// A block of Device memory in the provisional map: AF, AP[1], AttrIndx 0.
+const PROVISIONAL_DEVICE_BLOCK: u64 = 1 << 10 | 1 << 6 | 1;
+
 global_asm!(
     r#"
     .section .text.head, "ax"
@@ -53,7 +56,7 @@ bulkhead_primary:
     msr     hcr_el2, x1
     isb
 
-    // Provisional map. Level 0: the image's address and the loader's. The four tables are zero in the image.
+    // Provisional map. Level 0: the image's address and the loader's. The five tables are zero in the image.
     adrp    x10, bulkhead_provisional   // level 0
     add     x10, x10, :lo12:bulkhead_provisional
     add     x11, x10, #0x1000           // level 1, identity
@@ -79,6 +82,26 @@ bulkhead_primary:
     add     x2, x2, #1
     cmp     x2, #{image_blocks}
     b.lo    1b
+    // The UART's gigabyte as Device memory (AttrIndx 0), so that whatever goes wrong next can be told.
+    adrp    x2, bulkhead_early_uart
+    ldr     x2, [x2, :lo12:bulkhead_early_uart]
+    ubfx    x4, x2, #39, #9
+    ubfx    x5, x28, #39, #9
+    mov     x6, x11
+    cmp     x4, x5
+    b.eq    5f
+    add     x6, x10, #0x4000
+    orr     x1, x6, #3
+    str     x1, [x10, x4, lsl #3]
+5:  ubfx    x4, x2, #30, #9
+    ldr     x1, [x6, x4, lsl #3]
+    cbnz    x1, 6f
+    and     x1, x2, #~0x3fffffff
+    mov     x3, #{device_block}
+    movk    x3, #0x40, lsl #48          // XN: no fetch ahead into registers
+    orr     x1, x1, x3
+    str     x1, [x6, x4, lsl #3]
+6:
     // The loader may have left lines of these pages in a cache; the tables were written behind it.
     dsb     sy
     mrs     x3, ctr_el0
@@ -86,7 +109,7 @@ bulkhead_primary:
     mov     x4, #4
     lsl     x3, x4, x3
     mov     x1, x10
-    add     x2, x10, #0x4000
+    add     x2, x10, #0x5000
 4:  dc      ivac, x1
     add     x1, x1, x3
     cmp     x1, x2
@@ -196,9 +219,10 @@ bulkhead_secondary:
     .section .bss.provisional, "aw", @nobits
     .balign 4096
 bulkhead_provisional:
-    .skip   4 * 4096
+    .skip   5 * 4096
 "#,
     block = const PROVISIONAL_BLOCK,
+    device_block = const PROVISIONAL_DEVICE_BLOCK,
     image_blocks = const PROVISIONAL_BLOCKS,
     mair = const MAIR,
     tcr_low = const stage1_control(0) & 0xffff,

@@ -96,7 +96,7 @@ fn synchronous<M: Machine>(vcpu: &mut Vcpu<M>, syndrome: &Syndrome) -> ExitKind 
         }
         Exit::Undefined | Exit::Interrupt | Exit::SystemError => {
             vcpu.inject(Exception::Undefined, false);
-            ExitKind::Fault
+            ExitKind::Undefined
         }
     }
 }

@@ -3,8 +3,8 @@
 mod v2;
 mod v3;
 
-pub use v2::GicV2;
-pub use v3::{GicV3, REDISTRIBUTOR_STRIDE};
+pub use v2::{GICD_SGIR, GicV2};
+pub use v3::{GicV3, REDISTRIBUTOR_STRIDE, SGI_FRAME};
 
 use crate::{Board, Region};
 

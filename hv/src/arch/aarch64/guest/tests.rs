@@ -607,6 +607,13 @@ fn every_exit_is_counted_by_its_kind() {
     guest.load(FR, Width::Word);
     guest.access(NOWHERE, access(Width::Word, 5));
     guest.interrupt(0);
+    // An SVE instruction.
+    let undefined = Syndrome {
+        esr: 0x19 << 26 | 1 << 25,
+        far: 0,
+        hpfar: 0,
+    };
+    guest.exit(vector::SYNCHRONOUS, undefined);
     crate::fake::script(|| advance(70));
     // WFI.
     let wait = Syndrome {
@@ -616,7 +623,7 @@ fn every_exit_is_counted_by_its_kind() {
     };
     guest.exit(vector::SYNCHRONOUS, wait);
     let counts = ExitKind::ALL.map(|kind| count(&guest, kind));
-    assert_eq!(counts, [1, 1, 2, 1, 1, 1, 1]);
+    assert_eq!(counts, [1, 1, 2, 1, 1, 1, 1, 1]);
     assert_eq!(guest.vcpu.partition.cost(ExitKind::Wait).total, 70);
 }
 

@@ -3,7 +3,8 @@
 use super::{PRIORITY, offset};
 use crate::{Region, mmio};
 
-const GICD_SGIR: u64 = 0xf00;
+/// Offset of GICD_SGIR in the distributor.
+pub const GICD_SGIR: u64 = 0xf00;
 const GICC_CTLR: u64 = 0x00;
 const GICC_PMR: u64 = 0x04;
 const GICC_IAR: u64 = 0x0c;
@@ -83,10 +84,15 @@ impl GicV2 {
         );
     }
 
+    /// What to write to GICD_SGIR to send the SGI `intid` to the CPU interfaces of the mask `targets`.
+    pub fn sgi_value(targets: u32, intid: u32) -> u32 {
+        (targets & 0xff) << 16 | intid & 0xf
+    }
+
     pub(super) fn send(&self, targets: u32, intid: u32) {
         // SAFETY: DSB makes what the sender wrote visible to who takes the interrupt.
         unsafe { core::arch::asm!("dsb ishst", options(nostack)) };
-        self.write(GICD_SGIR, targets << 16 | intid & 0xf);
+        self.write(GICD_SGIR, Self::sgi_value(targets, intid));
     }
 
     pub(super) fn acknowledge(&self) -> u32 {

@@ -15,7 +15,8 @@ const GICR_WAKER_CHILDREN_ASLEEP: u32 = 1 << 2;
 
 /// One CPU's redistributor: the RD frame and the SGI frame, 64 KiB each.
 pub const REDISTRIBUTOR_STRIDE: u64 = 0x2_0000;
-const SGI_FRAME: u64 = 0x1_0000;
+/// Offset of the SGI frame in a redistributor.
+pub const SGI_FRAME: u64 = 0x1_0000;
 /// No device needs longer to take a register write.
 const WRITE_TIMEOUT_US: u64 = 100_000;
 
@@ -129,15 +130,19 @@ impl GicV3 {
         }
     }
 
-    pub(super) fn send(affinity: u64, intid: u32) {
-        let value = (affinity & 0xff_0000_0000) << 16
+    /// What to write to ICC_SGI1R_EL1 to send the SGI `intid` to the CPU with this affinity.
+    pub fn sgi_value(affinity: u64, intid: u32) -> u64 {
+        (affinity & 0xff_0000_0000) << 16
             | (affinity & 0xff_0000) << 16
             | u64::from(intid & 0xf) << 24
             | (affinity & 0xff00) << 8
-            | 1 << (affinity & 0xf);
+            | 1 << (affinity & 0xf)
+    }
+
+    pub(super) fn send(affinity: u64, intid: u32) {
         // SAFETY: DSB makes what the sender wrote visible to who takes the interrupt.
         unsafe { core::arch::asm!("dsb ishst", options(nostack)) };
-        write_register!("icc_sgi1r_el1", value);
+        write_register!("icc_sgi1r_el1", Self::sgi_value(affinity, intid));
     }
 
     pub(super) fn acknowledge() -> u32 {
