@@ -32,15 +32,21 @@ unsafe fn read(va: u64) -> Fdt<'static> {
     const MAGIC: u32 = 0xd00d_feed;
     let header = va as *const [u8; 4];
     // SAFETY: the caller's guarantee; a byte array needs no alignment.
-    let (magic, size) =
-        unsafe { (u32::from_be_bytes(*header), u32::from_be_bytes(*header.add(1))) };
+    let (magic, size) = unsafe {
+        (
+            u32::from_be_bytes(*header),
+            u32::from_be_bytes(*header.add(1)),
+        )
+    };
     if magic != MAGIC {
         stop(format_args!(
             "no device tree: x0 must point to one, as for Linux; found {magic:#010x} instead of {MAGIC:#010x}"
         ));
     }
     if size > LONGEST {
-        stop(format_args!("the device tree claims {size} bytes; at most {LONGEST} are allowed"));
+        stop(format_args!(
+            "the device tree claims {size} bytes; at most {LONGEST} are allowed"
+        ));
     }
     // SAFETY: the whole claimed size is mapped, by the caller's guarantee.
     let bytes = unsafe { core::slice::from_raw_parts(va as *const u8, size as usize) };
@@ -99,7 +105,10 @@ fn interrupt_controller(tree: &Fdt<'_>) {
 
 /// All nodes of a type. The crate's look-ups by path stop at the NOP words that firmware leaves where it has deleted something; a walk
 /// over all nodes does not.
-fn of_type<'b, 'a: 'b>(tree: &'b Fdt<'a>, wanted: &'static str) -> impl Iterator<Item = FdtNode<'b, 'a>> {
+fn of_type<'b, 'a: 'b>(
+    tree: &'b Fdt<'a>,
+    wanted: &'static str,
+) -> impl Iterator<Item = FdtNode<'b, 'a>> {
     tree.all_nodes().filter(move |node| {
         node.property("device_type")
             .is_some_and(|found| found.as_str() == Some(wanted))
@@ -149,7 +158,11 @@ fn memory(tree: &Fdt<'_>, image: PhysicalRange) {
         ));
     }
     for partition in SYSTEM.partitions {
-        for mapping in partition.memory.iter().filter(|m| m.kind == MemoryKind::Ram) {
+        for mapping in partition
+            .memory
+            .iter()
+            .filter(|m| m.kind == MemoryKind::Ram)
+        {
             let range = PhysicalRange {
                 base: mapping.pa,
                 size: mapping.size,

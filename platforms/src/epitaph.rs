@@ -26,7 +26,10 @@ fn begin() {
     }
     early::line(format_args!(""));
     early::line(format_args!("*** Bulkhead has failed; this is a defect"));
-    early::line(format_args!("*** system: {} on {}", SYSTEM.name, SYSTEM.board.name));
+    early::line(format_args!(
+        "*** system: {} on {}",
+        SYSTEM.name, SYSTEM.board.name
+    ));
     early::line(format_args!("*** cpu: {:?}", El2::affinity()));
 }
 
@@ -34,7 +37,12 @@ fn begin() {
 fn panic(info: &PanicInfo<'_>) -> ! {
     begin();
     match info.location() {
-        Some(at) => early::line(format_args!("*** panic: {} at {}:{}", info.message(), at.file(), at.line())),
+        Some(at) => early::line(format_args!(
+            "*** panic: {} at {}:{}",
+            info.message(),
+            at.file(),
+            at.line()
+        )),
         None => early::line(format_args!("*** panic: {}", info.message())),
     }
     end()
@@ -44,6 +52,8 @@ fn panic(info: &PanicInfo<'_>) -> ! {
 #[unsafe(no_mangle)]
 extern "C" fn bulkhead_defect_report(sp: u64, esr: u64, elr: u64, far: u64, lr: u64) -> ! {
     begin();
-    early::line(format_args!("*** exception: esr={esr:#x} elr={elr:#x} far={far:#x} lr={lr:#x} sp={sp:#x}"));
+    early::line(format_args!(
+        "*** exception: esr={esr:#x} elr={elr:#x} far={far:#x} lr={lr:#x} sp={sp:#x}"
+    ));
     end()
 }

@@ -79,10 +79,9 @@ fn say(frame: &[u8]) {
     let mut line = heapless::Vec::<u8, { LONGEST / 3 * 4 + 8 }>::new();
     let _ = line.push(b'~');
     for three in frame.chunks(3) {
-        let bits = three
-            .iter()
-            .enumerate()
-            .fold(0u32, |bits, (i, byte)| bits | u32::from(*byte) << (16 - 8 * i));
+        let bits = three.iter().enumerate().fold(0u32, |bits, (i, byte)| {
+            bits | u32::from(*byte) << (16 - 8 * i)
+        });
         for digit in 0..=three.len() {
             let index = (bits >> (18 - 6 * digit)) & 63;
             if let Some(digit) = DIGITS.get(index as usize) {
@@ -113,7 +112,11 @@ pub fn event(event: Event) {
         Event::Started {
             partition,
             restarts,
-        } => defmt::info!("{=str}: started again, {=u64} restarts", name(partition), restarts),
+        } => defmt::info!(
+            "{=str}: started again, {=u64} restarts",
+            name(partition),
+            restarts
+        ),
         Event::Stopped { partition } => defmt::info!("{=str}: stopped", name(partition)),
         Event::StrayInterrupt { intid } => {
             defmt::warn!("interrupt {=u32} belongs to nobody: disabled", intid);

@@ -7,8 +7,8 @@ use hv::event::Event;
 use hv::machine::{Cpu, Machine};
 use hv::terminal::{Console, SerialPort};
 use model::Pa;
-use model::system::EndState;
 use model::board::ConsoleKind;
+use model::system::EndState;
 use platforms::console::pl011::{Interrupts, Pl011};
 
 use crate::interrupts::Gic;
@@ -115,9 +115,9 @@ impl Serial {
         match SYSTEM.board.console.kind {
             // SAFETY: the device tree says that a PL011 is there and `map` maps it. `early` has driven it so far, and does so again only when
             // this one is not used any more.
-            ConsoleKind::Pl011 => {
-                Self(Some(unsafe { Pl011::new(SYSTEM.board.console.base.get() as usize) }))
-            }
+            ConsoleKind::Pl011 => Self(Some(unsafe {
+                Pl011::new(SYSTEM.board.console.base.get() as usize)
+            })),
         }
     }
 }

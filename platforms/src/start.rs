@@ -4,7 +4,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use gic::InterruptController;
 use gic::virt::{Geometry, Version, Vgic};
-use hv::arch::aarch64::boot::{physical, secondary_entry, enter_real_map};
+use hv::arch::aarch64::boot::{enter_real_map, physical, secondary_entry};
 use hv::arch::aarch64::el2::El2;
 use hv::arch::aarch64::{cache, firmware, guest};
 use hv::machine::Cpu;
@@ -35,7 +35,9 @@ static READY: AtomicUsize = AtomicUsize::new(0);
 extern "C" fn bulkhead_boot(tree: u64, load: u64) -> ! {
     let root = match map::build(load, tree) {
         Ok(root) => root,
-        Err(error) => stop(format_args!("the hypervisor's own map cannot be built: {error}")),
+        Err(error) => stop(format_args!(
+            "the hypervisor's own map cannot be built: {error}"
+        )),
     };
     // SAFETY: `build` maps the image where it is linked and the trampoline at its physical address.
     unsafe { enter_real_map(root.get(), load) };
@@ -66,7 +68,9 @@ extern "C" fn bulkhead_boot(tree: u64, load: u64) -> ! {
     for (index, pcpu) in SYSTEM.pcpus.iter().enumerate() {
         if pcpu.mpidr == own {
             own_index = Some(index);
-        } else if let Err(status) = firmware::cpu_on(pcpu.mpidr, secondary_entry(load), index as u64) {
+        } else if let Err(status) =
+            firmware::cpu_on(pcpu.mpidr, secondary_entry(load), index as u64)
+        {
             stop(format_args!(
                 "firmware does not start the CPU with affinity {:#x}: PSCI CPU_ON returns {status}",
                 pcpu.mpidr.get()
@@ -126,12 +130,20 @@ fn prepare(load: u64, gic: Gic) {
 }
 
 /// Puts the hypervisor together. `None` when the table contradicts itself.
-fn build(load: u64, gic: Gic, system: &'static model::system::System) -> Option<&'static Hypervisor<Board>> {
+fn build(
+    load: u64,
+    gic: Gic,
+    system: &'static model::system::System,
+) -> Option<&'static Hypervisor<Board>> {
     let pages = storage::STAGE2.take();
     let base = Pa::new(physical(pages.as_ptr() as u64, load));
     let mut pool = FramePool::new(pages, base).ok()?;
     let shared = storage::SHARED.init(heapless::Vec::new());
-    for vcpu in system.partitions.iter().flat_map(|partition| partition.vcpus) {
+    for vcpu in system
+        .partitions
+        .iter()
+        .flat_map(|partition| partition.vcpus)
+    {
         let pcpu = system.pcpus.get(usize::from(vcpu.pcpu.get()))?;
         shared.push(VcpuShared::new(pcpu.mpidr)).ok()?;
     }
@@ -191,7 +203,13 @@ fn translate(
 ) -> Result<Pa, MapError> {
     let mut table = Table::<Stage2>::new(pool, u32::from(ipa_bits))?;
     for mapping in partition.memory {
-        table.map(mapping.ipa.get(), mapping.pa, mapping.size, mapping.kind, pool)?;
+        table.map(
+            mapping.ipa.get(),
+            mapping.pa,
+            mapping.size,
+            mapping.kind,
+            pool,
+        )?;
     }
     Ok(table.root())
 }
@@ -208,7 +226,13 @@ fn terminal(system: &'static model::system::System) -> Terminal<Serial, { storag
         .map(|(index, _)| PartitionId::new(index as u8));
     // A source that says nothing for 50 ms loses its unfinished line to another.
     let patience = El2::frequency() / 20;
-    Terminal::new(Serial::of_system(), names, &storage::RINGS, readers, patience)
+    Terminal::new(
+        Serial::of_system(),
+        names,
+        &storage::RINGS,
+        readers,
+        patience,
+    )
 }
 
 /// What every pCPU does for ever.
@@ -229,7 +253,9 @@ fn run(index: usize) -> ! {
     }
     let vcpu = storage::ASSIGNED
         .get(index)
-        .map_or(core::ptr::null_mut(), |assigned| assigned.load(Ordering::Acquire));
+        .map_or(core::ptr::null_mut(), |assigned| {
+            assigned.load(Ordering::Acquire)
+        });
     // SAFETY: the boot CPU stored a pointer to a virtual CPU that lives for ever and belongs to this pCPU alone, or left it null.
     let Some(vcpu) = (unsafe { vcpu.as_mut() }) else {
         stop(format_args!("pCPU {index} has nothing to run"));

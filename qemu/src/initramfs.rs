@@ -5,12 +5,14 @@ use crate::cpio::Archive;
 /// What init prints when the shell is about to start; the number of CPUs and ` CPUs` follow.
 pub const BANNER: &str = "bulkhead-guest: shell ready on";
 
-/// Kernel command lines stay as the system file has them, so init needs no parameter of its own.
+/// Kernel command lines stay as the system file has them, so init needs no parameter of its own. The serial port gets a window size
+/// because the shell otherwise asks the terminal for it and takes what is typed meanwhile for the answer.
 const INIT: &str = "#!/bin/sh
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev
 /bin/busybox --install -s
+stty rows 24 cols 80
 export HOME=/root TERM=vt100
 cd /root
 echo \"BANNER $(nproc) CPUs\"

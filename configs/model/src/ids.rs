@@ -157,7 +157,15 @@ mod tests {
         // Bit 31 is RES1, bit 24 MT: neither names a CPU.
         let id = Mpidr::from_register(0x0000_0007_8102_0305);
         assert_eq!(id.get(), 0x07_0002_0305);
-        assert_eq!([id.affinity(3), id.affinity(2), id.affinity(1), id.affinity(0)], [7, 2, 3, 5]);
+        assert_eq!(
+            [
+                id.affinity(3),
+                id.affinity(2),
+                id.affinity(1),
+                id.affinity(0)
+            ],
+            [7, 2, 3, 5]
+        );
     }
 
     #[test]

@@ -17,12 +17,14 @@ pub struct PhysicalRange {
 impl PhysicalRange {
     /// True when the two ranges share a byte.
     pub const fn overlaps(&self, other: &Self) -> bool {
-        self.base.get() < other.base.get() + other.size && other.base.get() < self.base.get() + self.size
+        self.base.get() < other.base.get() + other.size
+            && other.base.get() < self.base.get() + self.size
     }
 
     /// True when `inner` lies wholly in this range.
     pub const fn contains(&self, inner: &Self) -> bool {
-        inner.base.get() >= self.base.get() && inner.base.get() + inner.size <= self.base.get() + self.size
+        inner.base.get() >= self.base.get()
+            && inner.base.get() + inner.size <= self.base.get() + self.size
     }
 }
 
