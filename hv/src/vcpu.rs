@@ -240,7 +240,14 @@ impl<M: Machine> Vcpu<M> {
     }
 
     /// Kicks virtual CPUs of the own partition; for this one the list registers are refreshed at the end of the exit.
+    #[inline]
     pub fn kick_others(&self, set: VcpuSet) {
+        if !set.is_empty() {
+            self.kick_these(set);
+        }
+    }
+
+    fn kick_these(&self, set: VcpuSet) {
         if set.contains(self.id) {
             self.shared.request(request::INTERRUPTS);
         }

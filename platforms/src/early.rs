@@ -19,10 +19,11 @@ impl Early {
     /// The board's UART.
     pub fn new() -> Self {
         match SYSTEM.board.console.kind {
-            // SAFETY: the board's device tree says that a PL011 is there, and `map` maps it at its physical address. Whoever else drives
-            // it has not begun, or is not coming back.
             ConsoleKind::Pl011 => {
-                Self(unsafe { Pl011::new(SYSTEM.board.console.base.get() as usize) })
+                let base = SYSTEM.board.console.base.get() as usize;
+                // SAFETY: the board's device tree says that a PL011 is there, and `map` maps it at its physical address. Whoever else
+                // drives it has not begun, or is not coming back.
+                Self(unsafe { Pl011::new(base) })
             }
         }
     }

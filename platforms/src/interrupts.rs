@@ -1,4 +1,4 @@
-//! The board's interrupt controller: GICv2 or GICv3, both in every image; the system says which.
+//! The board's interrupt controller: GICv2 or GICv3. The system table is a constant and says which; the driver of the other folds away.
 
 use gic::phys::v2::GicV2;
 use gic::phys::v3::GicV3;
@@ -9,37 +9,39 @@ use model::{IntId, Mpidr};
 
 use crate::SYSTEM;
 
-/// Either of them.
+/// The one that the system was built for; `bring_up` has compared it with the board's device tree.
 #[derive(Clone, Copy)]
-pub enum Gic {
-    /// GICv2.
+pub struct Gic;
+
+/// Either of the drivers.
+enum Driver {
     V2(GicV2),
-    /// GICv3 or GICv4.
     V3(GicV3),
 }
 
 impl Gic {
-    /// The one that the system was built for; `bring_up` has compared it with the board's device tree.
-    pub fn of_system() -> Self {
+    #[inline(always)]
+    fn driver(self) -> Driver {
         match SYSTEM.board.gic {
-            // SAFETY: the addresses are those of the device tree, and `map` maps them where they are, for ever.
             PhysicalGic::V2 {
                 distributor,
                 cpu,
                 control,
                 ..
-            } => Self::V2(unsafe {
-                GicV2::new(
-                    distributor.get() as usize,
-                    cpu.get() as usize,
-                    control.get() as usize,
-                )
-            }),
-            // SAFETY: as above.
+            } => {
+                let [distributor, cpu, control] =
+                    [distributor, cpu, control].map(|frame| frame.get() as usize);
+                // SAFETY: the addresses are those of the device tree, and `map` maps them where they are, for ever.
+                Driver::V2(unsafe { GicV2::new(distributor, cpu, control) })
+            }
             PhysicalGic::V3 {
                 distributor,
                 redistributors,
-            } => Self::V3(unsafe { GicV3::new(distributor.get() as usize, redistributors) }),
+            } => {
+                let distributor = distributor.get() as usize;
+                // SAFETY: as above.
+                Driver::V3(unsafe { GicV3::new(distributor, redistributors) })
+            }
         }
     }
 }
@@ -47,9 +49,9 @@ impl Gic {
 /// Calls the same method of whichever it is.
 macro_rules! both {
     ($self:ident, $gic:ident => $call:expr) => {
-        match $self {
-            Gic::V2($gic) => $call,
-            Gic::V3($gic) => $call,
+        match $self.driver() {
+            Driver::V2($gic) => $call,
+            Driver::V3($gic) => $call,
         }
     };
 }

@@ -57,7 +57,7 @@ extern "C" fn bulkhead_boot(tree: u64, load: u64) -> ! {
     // SAFETY: `build` maps 4 MiB around the device tree for reading, and partitions are not loaded yet.
     unsafe { bring_up::compare(map::device_tree(tree), image) };
     check_payload();
-    let gic = Gic::of_system();
+    let gic = Gic;
     if let Err(error) = gic.init_distributor() {
         stop(format_args!("{error}"));
     }
@@ -237,7 +237,7 @@ fn terminal(system: &'static model::system::System) -> Terminal<Serial, { storag
 
 /// What every pCPU does for ever.
 fn run(index: usize) -> ! {
-    let gic = Gic::of_system();
+    let gic = Gic;
     let vtcr = match stage2_control(u32::from(SYSTEM.ipa_bits), El2::pa_range()) {
         Ok(vtcr) => vtcr,
         Err(error) => stop(format_args!("{error}")),

@@ -174,9 +174,11 @@ impl Vgic {
             room = all;
         }
 
-        let chosen = self.choose(caller.cpu, room.count_ones() as usize);
-        for intid in chosen.iter() {
-            kicks |= self.load(intid, &mut room, caller);
+        if self.waiting_len(caller.cpu) != 0 {
+            let chosen = self.choose(caller.cpu, room.count_ones() as usize);
+            for intid in chosen.iter() {
+                kicks |= self.load(intid, &mut room, caller);
+            }
         }
         if let Some(state) = self.vcpus.get_mut(usize::from(caller.cpu.get())) {
             state.changed = false;
@@ -200,12 +202,15 @@ impl Vgic {
         let Some(state) = self.vcpus.get(usize::from(caller.cpu.get())) else {
             return true;
         };
-        let (used, held) = (state.used, state.held);
-        for (slot, intid) in held
-            .into_iter()
-            .enumerate()
-            .filter(|(slot, _)| used >> slot & 1 != 0)
-        {
+        for slot in Bits(u64::from(state.used)) {
+            let slot = slot as usize;
+            let Some(&intid) = self
+                .vcpus
+                .get(usize::from(caller.cpu.get()))
+                .and_then(|state| state.held.get(slot))
+            else {
+                continue;
+            };
             if self
                 .interrupt(intid, caller.cpu)
                 .is_none_or(|interrupt| interrupt.waits_at != caller.cpu.get())

@@ -13,9 +13,10 @@ impl VcpuSet {
 
     /// Just `cpu`; nobody when its number is 64 or more.
     pub const fn only(cpu: VcpuId) -> Self {
-        match 1_u64.checked_shl(cpu.get() as u32) {
-            Some(bit) => Self(bit),
-            None => Self(0),
+        if cpu.get() < 64 {
+            Self(1 << cpu.get())
+        } else {
+            Self(0)
         }
     }
 

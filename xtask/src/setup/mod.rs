@@ -59,11 +59,44 @@ pub fn guests(steps: Steps, cache: &Cache, kernels: &[&str]) -> anyhow::Result<(
 /// The verb: all of it.
 ///
 /// # Errors
-/// Those of the steps; each is tried, the first error is returned.
+/// Those of the steps. Each step is tried, and every error is told, so that one look shows all that is left to do by hand.
 pub fn run(steps: Steps, offline: bool) -> anyhow::Result<()> {
     let cache = Cache::new(&Cache::default_folder()?, offline);
-    let toolchain = rust(steps, offline).map(drop);
-    let emulator = qemu(steps, offline);
-    let kernels = guests(steps, &cache, &TEST_KERNELS);
-    toolchain.and(emulator).and(kernels)
+    all([
+        rust(steps, offline).map(drop),
+        qemu(steps, offline),
+        guests(steps, &cache, &TEST_KERNELS),
+    ])
+}
+
+/// Succeeds when every step has; otherwise one error with the messages of all that failed.
+fn all<const N: usize>(results: [anyhow::Result<()>; N]) -> anyhow::Result<()> {
+    let failed: Vec<String> = results
+        .into_iter()
+        .filter_map(Result::err)
+        .map(|error| format!("{error:#}"))
+        .collect();
+    anyhow::ensure!(failed.is_empty(), "{}", failed.join("\nerror: "));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_failed_step_is_told() {
+        let error = all([
+            Err(anyhow::anyhow!("reason").context("no Rust")),
+            Ok(()),
+            Err(anyhow::anyhow!("no QEMU")),
+        ])
+        .expect_err("two steps failed");
+        assert_eq!(error.to_string(), "no Rust: reason\nerror: no QEMU");
+    }
+
+    #[test]
+    fn steps_without_errors_succeed() {
+        assert!(all([Ok(()), Ok(())]).is_ok());
+    }
 }
