@@ -4,10 +4,8 @@
 //! says which ones must be kicked, each parks itself through [`Power::parked`], and the last one learns what is to be done.
 
 use heapless::Vec;
+use model::partition::MOST_VCPUS;
 use model::{Mpidr, VcpuId};
-
-/// Most virtual CPUs in one partition. A GICv2 addresses 8; larger partitions are the interrupt controller issue's.
-pub const MOST_VCPUS: usize = 8;
 
 /// What a stop leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

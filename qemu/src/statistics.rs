@@ -32,6 +32,8 @@ pub struct ExitStatistics {
     pub count: u64,
     /// Sum over all of them.
     pub total: u64,
+    /// Half of them took no longer.
+    pub p50: u64,
     /// 999 of 1000 took no longer.
     pub p999: u64,
     /// The dearest.
@@ -70,6 +72,7 @@ impl Statistics {
                     kind: fields.text("kind")?.to_owned(),
                     count: fields.number("count")?,
                     total: fields.number("total")?,
+                    p50: fields.number("p50")?,
                     p999: fields.number("p999")?,
                     max: fields.number("max")?,
                 });
@@ -87,9 +90,9 @@ impl Statistics {
 }
 
 impl PartitionStatistics {
-    /// The kind of exit whose worst case cost most.
+    /// The kind of exit that usually costs most. Not the one with the highest maximum: on QEMU that tells when it switched CPUs.
     pub fn dearest(&self) -> Option<&ExitStatistics> {
-        self.exits.iter().max_by_key(|exit| exit.max)
+        self.exits.iter().max_by_key(|exit| exit.p50)
     }
 
     /// All exits of all kinds.
@@ -121,8 +124,8 @@ mod tests {
 
     const REPORT: &str = "boot line\n\
         report partition name=linux state=running restarts=1 faults=2\n\
-        report exits partition=linux kind=wfi count=3 total=900 p999=400 max=500\n\
-        report exits partition=linux kind=mmio count=10 total=9000 p999=800 max=1500\n\
+        report exits partition=linux kind=wfi count=3 total=900 p50=300 p999=400 max=500\n\
+        report exits partition=linux kind=mmio count=10 total=9000 p50=700 p999=800 max=1500\n\
         report partition name=rt state=stopped restarts=0 faults=0\n\
         report end\n";
 
@@ -161,7 +164,7 @@ mod tests {
     fn exits_of_an_unknown_partition_are_none() {
         assert_eq!(
             Statistics::parse(
-                "report exits partition=x kind=wfi count=1 total=1 p999=1 max=1\nreport end"
+                "report exits partition=x kind=wfi count=1 total=1 p50=1 p999=1 max=1\nreport end"
             ),
             None
         );

@@ -147,7 +147,7 @@ fn table(statistics: &Statistics, unit: &str) -> String {
         "faults",
         "exits",
         "dearest exit",
-        "mean",
+        "p50",
         "p999",
         "max",
         "exits by kind",
@@ -173,8 +173,8 @@ fn table(statistics: &Statistics, unit: &str) -> String {
         text.push_str(cells.join("  ").trim_end());
         text.push('\n');
     }
-    text.push_str(&format!("mean, p999 and max are {unit} from exit to entry: of all exits of that kind, of 999 in 1000, and of the dearest one."));
-    text.push_str(" QEMU may switch to another CPU in the middle of an exit; max then has that CPU's instructions too.\n");
+    text.push_str(&format!("The dearest exit is the kind whose usual cost is highest; p50, p999 and max are {unit} from exit to entry: at most, for half of that kind, for 999 in 1000, and for all."));
+    text.push_str(" QEMU may switch to another CPU in the middle of an exit; p999 and max then have that CPU's instructions too.\n");
     text
 }
 
@@ -195,7 +195,7 @@ fn row(partition: &PartitionStatistics) -> [String; 10] {
         partition.faults.to_string(),
         partition.exit_count().to_string(),
         dearest.map_or_else(|| "-".to_owned(), |exit| exit.kind.clone()),
-        figure(dearest.and_then(|exit| exit.total.checked_div(exit.count))),
+        figure(dearest.map(|exit| exit.p50)),
         figure(dearest.map(|exit| exit.p999)),
         figure(dearest.map(|exit| exit.max)),
         kinds.join(", "),
@@ -255,6 +255,7 @@ mod tests {
             kind: kind.into(),
             count,
             total: 9000,
+            p50: 100,
             p999,
             max,
         };

@@ -92,9 +92,11 @@ impl Toolchain {
                     >= Some(OLDEST);
                 let sources =
                     command::output(rustc().args(["--print", "sysroot"])).is_ok_and(|root| {
-                        Path::new(root.trim())
-                            .join("lib/rustlib/src/rust/library/core")
-                            .is_dir()
+                        // Two files far apart: a package whose unpacking was cut off has one of them at most.
+                        let library = Path::new(root.trim()).join("lib/rustlib/src/rust/library");
+                        ["Cargo.lock", "core/src/lib.rs"]
+                            .iter()
+                            .all(|file| library.join(file).is_file())
                     });
                 new && sources
                     && Path::new(DEBIAN_CARGO).exists()

@@ -49,7 +49,7 @@ codes! {
     UNKNOWN_VALUE = "BH0107", "value is none of the known ones",
         "The field takes one of a few words. The nearest is offered.";
     OUT_OF_RANGE = "BH0108", "number out of range",
-        "The number is negative or larger than anything the field could mean.";
+        "The number is negative, larger than anything the field could mean, or zero where zero means nothing.";
 
     BAD_NAME = "BH0201", "bad name",
         "Names of systems, pools and partitions are 1 to 15 characters of a-z, 0-9 and `-`: they prefix console lines and name files. A partition cannot be named `hv`: that is the hypervisor's own prefix.";
@@ -81,6 +81,8 @@ codes! {
         "A system without partitions would have nothing to run.";
     IDLE_CPU = "BH0215", "CPU of a pool stays idle",
         "A dedicated pool has more CPUs than its partitions have virtual CPUs. The rest stays parked.";
+    PARTITION_TOO_WIDE = "BH0216", "too many virtual CPUs in one partition",
+        "The virtual interrupt controller addresses 8 CPUs, as many as a GICv2 has target bits. More virtual CPUs than that go to several partitions.";
 
     UNKNOWN_BOARD = "BH0301", "unknown board",
         "A board is a folder of `platforms/boards` with a `board.toml`. The nearest known name is offered.";
@@ -107,7 +109,7 @@ codes! {
     IMAGE_UNAVAILABLE = "BH0501", "image cannot be had",
         "The file is missing or unreadable, or the package or guest that should yield it could not be had. Paths are relative to the system file.";
     UNKNOWN_IMAGE = "BH0502", "image not recognised",
-        "A guest is an arm64 Linux Image (uncompressed, with its 64-byte header), a 64-bit Arm ELF, or any file together with an entry address.";
+        "A guest is an arm64 Linux Image (uncompressed, with its 64-byte header), a 64-bit Arm ELF, or any other file together with an entry address.";
     IMAGE_DOES_NOT_FIT = "BH0503", "image does not fit the memory",
         "The image with the space that it claims for itself is larger than the partition's memory.";
     LAYOUT_DOES_NOT_FIT = "BH0504", "kernel, initrd and device tree do not fit the memory",
@@ -120,8 +122,10 @@ codes! {
         "The entry address must lie in what is loaded.";
     BROKEN_IMAGE = "BH0508", "broken image",
         "The file begins like an image of a known format but breaks its rules, or is empty or cut off.";
-    ENTRY_FOR_WHOLE_IMAGE = "BH0509", "kernel of the wrong format",
+    KERNEL_FORMAT = "BH0509", "kernel of the wrong format",
         "`kernel = …` takes an uncompressed arm64 Linux Image. An ELF file is given as `image = \"path\"`.";
+    ENTRY_FOR_WHOLE_IMAGE = "BH0510", "entry or load address for a file that has its own",
+        "An ELF file and an arm64 Image say themselves where they go and where they start; `entry` and `load` are for raw files. Taken as raw bytes, the file's header would be run as code.";
 
     UNKNOWN_DEVICE = "BH0601", "unknown device",
         "A device is named by its label, its alias, or its full path in the board's device tree.";

@@ -9,6 +9,7 @@ use crate::range::AddressRange;
 pub(crate) const CPU_INTERFACE_SIZE: u64 = 0x2000;
 /// Two frames of 64 KiB for each CPU (Arm IHI 0069H, section 12.10).
 pub(crate) const REDISTRIBUTOR_STRIDE: u64 = 0x2_0000;
+
 /// Every virtual distributor has at least this many SPIs.
 const FEWEST_SPIS: u32 = 64;
 

@@ -203,7 +203,12 @@ impl Resolver<'_> {
         let bytes = self.file(partition, main, findings)?;
         let image = match raw {
             RawImage::Kernel { .. } => image::kernel(&bytes),
-            RawImage::File { entry: None, .. } => image::recognise(&bytes),
+            RawImage::File {
+                entry: None,
+                load: None,
+                ..
+            } => image::recognise(&bytes),
+            RawImage::File { entry: None, .. } => Err(image::load_without_entry(&bytes)),
             RawImage::File {
                 entry: Some(entry),
                 load,
@@ -227,7 +232,7 @@ impl Resolver<'_> {
                     Diagnostic::error(error.code(), message)
                         .at(self.source, main.span())
                         .found(main.get_ref())
-                        .help(error.help()),
+                        .help(error.help(main.get_ref())),
                 );
                 None
             }

@@ -72,10 +72,7 @@ pub(crate) fn virt(gic: Gic) -> Tree {
     tree.set_cells(cpus, "#address-cells", &[1]);
     tree.set_cells(cpus, "#size-cells", &[0]);
     for number in 0..8 {
-        let cpu = tree.add(cpus, format!("cpu@{number}"));
-        tree.set_string(cpu, "device_type", "cpu");
-        tree.set_string(cpu, "compatible", "arm,cortex-a57");
-        tree.set_cells(cpu, "reg", &[number]);
+        add_cpu(&mut tree, cpus, number);
     }
 
     let timer = tree.add(root, "timer");
@@ -100,9 +97,13 @@ pub(crate) fn virt(gic: Gic) -> Tree {
     tree
 }
 
-/// `virt` with devices that are awkward to give away.
+/// `virt` with 12 CPUs and with devices that are awkward to give away.
 pub(crate) fn lab() -> Tree {
     let mut tree = virt(Gic::V3);
+    let cpus = tree.find("/cpus").unwrap();
+    for number in 8..12 {
+        add_cpu(&mut tree, cpus, number);
+    }
     device(&mut tree, "serial@9100000", "arm,pl011", 0x910_0000, 10);
     device(&mut tree, "serial@9100800", "arm,pl011", 0x910_0800, 11);
     device(&mut tree, "watchdog@9110000", "arm,sp805", 0x911_0000, 10);
@@ -143,6 +144,13 @@ pub(crate) fn device(tree: &mut Tree, name: &str, compatible: &str, base: u32, s
     tree.set_cells(node, "reg", &[0, base, 0, 0x800]);
     tree.set_cells(node, "interrupts", &[0, spi, 4]);
     node
+}
+
+fn add_cpu(tree: &mut Tree, cpus: NodeId, number: u32) {
+    let cpu = tree.add(cpus, format!("cpu@{number}"));
+    tree.set_string(cpu, "device_type", "cpu");
+    tree.set_string(cpu, "compatible", "arm,cortex-a57");
+    tree.set_cells(cpu, "reg", &[number]);
 }
 
 fn clocked(tree: &mut Tree, node: NodeId) {

@@ -4,6 +4,9 @@ use crate::device::{PassedInterrupt, VirtualGic, VirtualUart};
 use crate::ids::{Ipa, Mpidr, PcpuId, Vmid};
 use crate::memory::Mapping;
 
+/// Most virtual CPUs in one partition: as many as a GICv2 addresses (IHI 0048B 1.3.1).
+pub const MOST_VCPUS: usize = 8;
+
 /// An isolated guest and everything that it owns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Partition {

@@ -8,7 +8,7 @@ use toml::Spanned;
 use crate::codes;
 use crate::diagnostics::{Diagnostic, Diagnostics, SourceText};
 use crate::raw::reader::{TableReader, parse};
-use crate::raw::values::{address, boolean, count, size, string};
+use crate::raw::values::{address, boolean, positive, size, string};
 
 /// The QEMU machine that stands for a board.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -151,13 +151,13 @@ fn read_tree(
 fn read_qemu(mut reader: TableReader<'_>, findings: &mut Diagnostics) -> Option<QemuMachine> {
     let machine = reader.required("machine", "\"virt\"", string, findings);
     let cpu = reader.required("cpu", "\"cortex-a57\"", string, findings);
-    let cpus = reader.required("cpus", "4", count, findings);
+    let cpus = reader.required("cpus", "4", positive, findings);
     let memory = reader.required("memory", "\"2GiB\"", size, findings);
     reader.finish(findings);
     Some(QemuMachine {
         machine: machine?.into_inner(),
         cpu: cpu?.into_inner(),
-        cpus: cpus?.into_inner().max(1),
+        cpus: cpus?.into_inner(),
         memory_bytes: memory?.into_inner(),
     })
 }
@@ -189,6 +189,14 @@ mod tests {
             findings.iter().map(|one| one.code).collect::<Vec<_>>(),
             [codes::BAD_LOAD]
         );
+    }
+
+    #[test]
+    fn machine_without_cpus_is_refused() {
+        let text = GOOD.replace("cpus = 4", "cpus = 0");
+        let findings = read_board_toml(&text, Path::new("board.toml")).unwrap_err();
+        let codes: Vec<_> = findings.iter().map(|one| one.code).collect();
+        assert_eq!(codes, [codes::OUT_OF_RANGE]);
     }
 
     #[test]

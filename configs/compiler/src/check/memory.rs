@@ -1,14 +1,14 @@
 //! A partition's memory is whole pages and leaves the registers that it sees alone.
 
 use model::memory::PAGE;
+use toml::Spanned;
 
-use super::Context;
-use crate::board::{Board, GicKind};
+use super::{Context, virtual_gic};
+use crate::board::Board;
 use crate::codes;
 use crate::diagnostics::{Diagnostic, Diagnostics};
-use crate::guest_gic;
 use crate::range::{AddressRange, align_down, human_size};
-use crate::raw::RawPartition;
+use crate::raw::{RawConsole, RawPartition};
 use crate::resolve::Resolved;
 use crate::stage2::address_bits;
 
@@ -49,17 +49,20 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Diagnostics) {
             );
             continue;
         };
-        for (range, what) in seen_registers(board, partition, resolved) {
-            if memory.overlaps(range) {
-                let message = format!("the memory of {} would cover {what}", partition.title());
-                let finding = report(codes::MEMORY_COVERS_DEVICE, message)
-                    .found(format!("memory {memory}, {what} {range}"))
-                    .help(format!(
-                        "its memory begins at the board's RAM base; at most {} fit",
-                        human_size(range.base.saturating_sub(memory.base))
-                    ));
-                findings.push(finding);
-            }
+        // The lowest that is covered limits the size; the others would only repeat it.
+        let covered = seen_registers(board, partition, resolved)
+            .into_iter()
+            .filter(|(range, _)| memory.overlaps(*range))
+            .min_by_key(|(range, _)| range.base);
+        if let Some((range, what)) = covered {
+            let message = format!("the memory of {} would cover {what}", partition.title());
+            let finding = report(codes::MEMORY_COVERS_DEVICE, message)
+                .found(format!("memory {memory}, {what} {range}"))
+                .help(format!(
+                    "its memory begins at the board's RAM base; at most {} fit",
+                    human_size(range.base.saturating_sub(memory.base))
+                ));
+            findings.push(finding);
         }
     }
 }
@@ -70,23 +73,13 @@ fn seen_registers(
     partition: &RawPartition,
     resolved: &Resolved,
 ) -> Vec<(AddressRange, String)> {
-    let vcpus = partition
-        .vcpus
-        .as_ref()
-        .map_or(1, |vcpus| u64::from(*vcpus.get_ref()));
-    let mut seen: Vec<(AddressRange, String)> = Vec::new();
-    if let Some(range) = guest_gic::distributor(board) {
-        seen.push((range, "the GIC distributor".to_owned()));
+    let mut seen: Vec<(AddressRange, String)> = virtual_gic(board, partition)
+        .map(|(range, what)| (range, what.to_owned()))
+        .collect();
+    let console = partition.console.as_ref().map(Spanned::get_ref);
+    if let Some(RawConsole::Virtual) = console {
+        seen.push((board.console.registers, "the virtual console".to_owned()));
     }
-    let (second, name) = match &board.gic.kind {
-        GicKind::V2 { .. } => (guest_gic::cpu_interface(board), "the GIC CPU interface"),
-        GicKind::V3 { .. } => (
-            guest_gic::redistributors(board, vcpus),
-            "the GIC redistributors",
-        ),
-    };
-    seen.extend(second.map(|range| (range, name.to_owned())));
-    seen.push((board.console.registers, "the console".to_owned()));
     for (_, device) in &resolved.devices {
         seen.extend(
             device

@@ -15,6 +15,8 @@ mod vcpus;
 
 use crate::board::Board;
 use crate::diagnostics::{Diagnostics, SourceText};
+use crate::guest_gic;
+use crate::nearest::nearest;
 use crate::range::AddressRange;
 use crate::raw::{RawPartition, RawSystem};
 use crate::resolve::Resolved;
@@ -35,10 +37,48 @@ impl Context<'_> {
         self.system.partitions.iter().zip(self.resolved)
     }
 
+    /// For each partition whose pool does not exist, the pool that it seems to mean.
+    fn misspelt_pools(&self) -> Vec<&str> {
+        let pools: Vec<&str> = self
+            .system
+            .pools
+            .iter()
+            .map(|pool| pool.name.get_ref().as_str())
+            .collect();
+        let named = self.system.partitions.iter();
+        let unknown = named
+            .filter_map(|partition| Some(partition.pool.as_ref()?.get_ref().as_str()))
+            .filter(|name| !pools.contains(name));
+        unknown
+            .filter_map(|name| nearest(name, pools.iter().copied()))
+            .collect()
+    }
+
     /// The memory that a partition of `size` bytes sees.
     fn memory(&self, size: u64) -> Option<AddressRange> {
         AddressRange::new(self.board?.ram_base(), size)
     }
+}
+
+/// Where a partition sees the frames of its interrupt controller, and what they are.
+fn virtual_gic(
+    board: &Board,
+    partition: &RawPartition,
+) -> impl Iterator<Item = (AddressRange, &'static str)> {
+    let vcpus = partition.vcpus.as_ref().map_or(1, |vcpus| *vcpus.get_ref());
+    // More are refused; their frames would only repeat that.
+    let vcpus = u64::from(vcpus.min(model::partition::MOST_VCPUS as u32));
+    let frames = [
+        (guest_gic::distributor(board), "the GIC distributor"),
+        (guest_gic::cpu_interface(board), "the GIC CPU interface"),
+        (
+            guest_gic::redistributors(board, vcpus),
+            "the GIC redistributor region",
+        ),
+    ];
+    frames
+        .into_iter()
+        .filter_map(|(range, what)| Some((range?, what)))
 }
 
 const RULES: &[fn(&Context<'_>, &mut Diagnostics)] = &[

@@ -2,7 +2,7 @@
 
 use model::memory::PAGE;
 
-use super::Context;
+use super::{Context, virtual_gic};
 use crate::board::Board;
 use crate::codes;
 use crate::diagnostics::{Diagnostic, Diagnostics};
@@ -16,13 +16,16 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Diagnostics) {
     let kept = hypervisor_pages(board, console_given);
     let mut taken: Vec<(AddressRange, usize, &str)> = Vec::new();
     for (index, (partition, resolved)) in context.partitions().enumerate() {
+        // A virtual GIC may be larger than the board's: a redistributor for each virtual CPU, in one piece.
+        let gic: Vec<_> = virtual_gic(board, partition).collect();
+        let kept = || kept.iter().chain(&gic);
         for (span, device) in &resolved.devices {
             let pages = device
                 .registers
                 .iter()
                 .filter_map(|range| range.outward(PAGE));
             for page in pages {
-                if let Some((_, what)) = kept.iter().find(|(range, _)| range.overlaps(page)) {
+                if let Some((_, what)) = kept().find(|(range, _)| range.overlaps(page)) {
                     let message = format!(
                         "{} cannot be given to {}: {what} is there",
                         device.path,

@@ -35,6 +35,7 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Diagnostics) {
         });
         findings.push(finding);
     }
+    let misspelt = context.misspelt_pools();
     for pool in &system.pools {
         let name = pool.name.get_ref();
         if let Some(cpus) = pool.cpus.as_ref().filter(|cpus| cpus.get_ref().is_empty()) {
@@ -54,7 +55,9 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Diagnostics) {
                 .filter_map(|one| one.pool.as_ref())
                 .any(|pool| pool.get_ref() == name)
         };
-        if !used(name) && !system.partitions.is_empty() {
+        // A misspelt pool is reported at its partition; the pool that was meant is not unused.
+        let used = used(name) || misspelt.contains(&name.as_str());
+        if !used && !system.partitions.is_empty() {
             findings.push(
                 Diagnostic::warning(
                     codes::UNUSED_POOL,

@@ -3,6 +3,7 @@
 use super::Context;
 use crate::codes;
 use crate::diagnostics::{Diagnostic, Diagnostics};
+use model::partition::MOST_VCPUS;
 
 pub(super) fn check(context: &Context<'_>, findings: &mut Diagnostics) {
     let partitions = &context.system.partitions;
@@ -22,6 +23,26 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Diagnostics) {
             );
         }
     }
+    for partition in partitions {
+        let Some(vcpus) = partition
+            .vcpus
+            .as_ref()
+            .filter(|vcpus| *vcpus.get_ref() as usize > MOST_VCPUS)
+        else {
+            continue;
+        };
+        let message = format!("{} has too many virtual CPUs", partition.title());
+        findings.push(
+            Diagnostic::error(codes::PARTITION_TOO_WIDE, message)
+                .at(context.source, vcpus.span())
+                .found(vcpus.get_ref().to_string())
+                .expected(format!(
+                    "at most {MOST_VCPUS}: the virtual interrupt controller addresses no more"
+                ))
+                .help("split it into several partitions"),
+        );
+    }
+    let misspelt = context.misspelt_pools();
     for pool in &context.system.pools {
         let Some(cpus) = pool.cpus.as_ref().filter(|cpus| !cpus.get_ref().is_empty()) else {
             continue;
@@ -29,7 +50,8 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Diagnostics) {
         let (name, has) = (pool.name.get_ref(), cpus.get_ref().len() as u64);
         let mut wanted = 0u64;
         let mut users = 0;
-        let mut known = true;
+        // A partition that misspells the pool is reported; how many CPUs it leaves idle is not known.
+        let mut known = !misspelt.contains(&name.as_str());
         for partition in partitions
             .iter()
             .filter(|one| one.pool.as_ref().is_some_and(|pool| pool.get_ref() == name))

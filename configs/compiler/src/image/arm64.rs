@@ -8,9 +8,14 @@ const MAGIC: &[u8; 4] = b"ARM\x64";
 /// What to assume when `image_size` is 0 (kernels before 3.17).
 const OLD_TEXT_OFFSET: u64 = 0x8_0000;
 
+/// True when the file says that it is an arm64 Image.
+pub(super) fn has_header(bytes: &[u8]) -> bool {
+    bytes.get(56..60) == Some(MAGIC)
+}
+
 /// `None` when the file has no such header.
 pub(super) fn read(bytes: &[u8]) -> Result<Option<Kernel>, ImageError> {
-    if bytes.get(56..60) != Some(MAGIC) {
+    if !has_header(bytes) {
         return Ok(None);
     }
     if bytes.len() < HEADER {

@@ -52,6 +52,8 @@ pub(crate) enum ImageError {
     Compressed(&'static str),
     #[error("an ELF file is no Linux Image")]
     ElfAsKernel,
+    #[error("this is {0}, which says itself where it goes and where it starts")]
+    NotRaw(&'static str),
     #[error("the ELF file is for {0}")]
     Machine(String),
     #[error("the ELF file is broken: {0}")]
@@ -64,22 +66,25 @@ impl ImageError {
     pub fn code(&self) -> Code {
         match self {
             Self::Unknown | Self::Compressed(_) => codes::UNKNOWN_IMAGE,
-            Self::ElfAsKernel => codes::ENTRY_FOR_WHOLE_IMAGE,
+            Self::ElfAsKernel => codes::KERNEL_FORMAT,
+            Self::NotRaw(_) => codes::ENTRY_FOR_WHOLE_IMAGE,
             Self::Machine(_) => codes::WRONG_MACHINE,
             Self::Empty | Self::Elf(_) | Self::Header(_) => codes::BROKEN_IMAGE,
         }
     }
 
-    pub fn help(&self) -> &'static str {
-        match self {
+    /// What to do about the file that the system file calls `source`.
+    pub fn help(&self, source: &str) -> String {
+        let help = match self {
             Self::Empty | Self::Elf(_) | Self::Header(_) => "build or fetch the file again",
             Self::Unknown => "for a raw binary write `image = { file = \"…\", entry = \"0x…\" }`",
             Self::Compressed(_) => {
                 "decompress it first: the guest's memory is filled with the file as it is"
             }
-            Self::ElfAsKernel => "write `image = \"path\"` for an ELF file",
+            Self::ElfAsKernel | Self::NotRaw(_) => return format!("write `image = \"{source}\"`"),
             Self::Machine(_) => "build it for aarch64, little-endian, 64 bits",
-        }
+        };
+        help.to_owned()
     }
 }
 
@@ -90,12 +95,22 @@ const COMPRESSED: &[(&[u8], &str)] = &[
     (&[0xfd, b'7', b'z', b'X', b'Z'], "xz"),
 ];
 
+const ELF_MAGIC: &[u8] = b"\x7fELF";
+
+/// What a file says it is. `None` when it says nothing, as raw bytes do.
+fn format(bytes: &[u8]) -> Option<&'static str> {
+    if bytes.starts_with(ELF_MAGIC) {
+        return Some("an ELF file");
+    }
+    arm64::has_header(bytes).then_some("an arm64 Image")
+}
+
 /// Understands a file that says itself what it is.
 pub(crate) fn recognise(bytes: &[u8]) -> Result<Image, ImageError> {
     if bytes.is_empty() {
         return Err(ImageError::Empty);
     }
-    if bytes.starts_with(b"\x7fELF") {
+    if bytes.starts_with(ELF_MAGIC) {
         return elf::read(bytes).map(Image::Program);
     }
     if let Some(kernel) = arm64::read(bytes)? {
@@ -110,6 +125,11 @@ pub(crate) fn recognise(bytes: &[u8]) -> Result<Image, ImageError> {
     }
 }
 
+/// Understands a file that has a `load` address but no `entry`: whatever it is, something is wrong.
+pub(crate) fn load_without_entry(bytes: &[u8]) -> ImageError {
+    format(bytes).map_or(ImageError::Unknown, ImageError::NotRaw)
+}
+
 /// Understands a Linux kernel.
 pub(crate) fn kernel(bytes: &[u8]) -> Result<Image, ImageError> {
     match recognise(bytes)? {
@@ -118,10 +138,13 @@ pub(crate) fn kernel(bytes: &[u8]) -> Result<Image, ImageError> {
     }
 }
 
-/// Takes a file as it is: one piece at `load`.
+/// Takes a file as it is: one piece at `load`. A file that says itself where it goes is refused, even a broken one.
 pub(crate) fn raw(bytes: &[u8], load: u64, entry: u64) -> Result<Image, ImageError> {
     if bytes.is_empty() {
         return Err(ImageError::Empty);
+    }
+    if let Some(format) = format(bytes) {
+        return Err(ImageError::NotRaw(format));
     }
     let piece = Piece {
         address: load,
@@ -146,5 +169,13 @@ mod tests {
         );
         assert_eq!(recognise(b"#!/bin/sh").unwrap_err(), ImageError::Unknown);
         assert_eq!(recognise(b"").unwrap_err(), ImageError::Empty);
+    }
+
+    #[test]
+    fn broken_elf_file_is_refused_as_raw_bytes_too() {
+        assert_eq!(
+            raw(b"\x7fELF, cut off", 0, 0).unwrap_err(),
+            ImageError::NotRaw("an ELF file")
+        );
     }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod reader;
 pub(crate) mod size;
+mod syntax;
 pub(crate) mod system;
 pub(crate) mod values;
 

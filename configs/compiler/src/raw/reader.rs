@@ -5,6 +5,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::syntax;
 use crate::codes;
 use crate::diagnostics::{Diagnostic, Diagnostics, SourceText};
 use crate::nearest::suggestion;
@@ -164,10 +165,21 @@ pub(crate) fn parse<'a>(
     findings: &mut Diagnostics,
 ) -> Spanned<DeTable<'a>> {
     let (table, errors) = DeTable::parse_recoverable(source.text());
+    let mut repeated_until = 0;
     for error in errors {
         let span = error.span().unwrap_or(0..0);
+        let message = error.message().replace('\n', ", ");
+        if span.start < repeated_until {
+            continue;
+        }
+        if let Some(end) = syntax::repeated_table_end(source.text(), span.start, &message) {
+            repeated_until = end;
+        }
+        let help = syntax::help(source.text(), span.clone(), &message);
         findings.push(
-            Diagnostic::error(codes::SYNTAX, error.message().replace('\n', ", ")).at(source, span),
+            Diagnostic::error(codes::SYNTAX, message)
+                .at(source, span)
+                .help(help),
         );
     }
     table

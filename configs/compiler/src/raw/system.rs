@@ -373,14 +373,15 @@ fn read_image(
     let has = |key: &str| table.keys().any(|name| name.get_ref() == key);
     let image = if has("file") {
         let file = reader.optional("file", string, findings);
-        let entry = reader.required("entry", "\"0x…\"", address, findings);
+        let entry = reader.optional("entry", address, findings);
         let load = reader.optional("load", address, findings);
-        // Without its entry a raw file would be taken for a file that says itself what it is.
-        file.zip(entry).map(|(file, entry)| RawImage::File {
-            file,
-            entry: Some(entry),
-            load,
-        })
+        // A field that is wrong or misspelt is reported; without it the file would be taken for another kind.
+        let lost = has("entry") != entry.is_some() || has("load") != load.is_some();
+        let strange = table
+            .keys()
+            .any(|key| !["file", "entry", "load"].contains(&key.get_ref().as_ref()));
+        file.filter(|_| !lost && !strange)
+            .map(|file| RawImage::File { file, entry, load })
     } else {
         let kernel = reader.required("kernel", "\"…\"", string, findings);
         let initrd = reader.optional("initrd", string, findings);

@@ -48,6 +48,23 @@ pub(crate) fn count(
     })
 }
 
+/// A count of at least 1.
+pub(crate) fn positive(
+    source: &SourceText,
+    key: &str,
+    value: &Value<'_>,
+) -> Result<u32, Box<Diagnostic>> {
+    match count(source, key, value)? {
+        0 => Err(
+            Diagnostic::error(codes::OUT_OF_RANGE, format!("`{key}` is zero"))
+                .at(source, value.span())
+                .expected("at least 1")
+                .into(),
+        ),
+        number => Ok(number),
+    }
+}
+
 /// An array of which each element is read by `read`.
 pub(crate) fn array<T>(
     source: &SourceText,

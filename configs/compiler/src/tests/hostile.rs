@@ -26,7 +26,7 @@ fn partition_256_is_one_too_many() {
 #[test]
 fn several_faults_are_reported_in_one_run_from_top_to_bottom() {
     let text = "[system]\nname = \"Bad Name\"\nboard = \"labb\"\n[pools.p]\ncpus = []\npolicy = \"rtds\"\n\
-        [[partition]]\nname = \"a\"\npool = \"q\"\nmemory = \"0MiB\"\nimage = \"nowhere\"\ncolor = 1\n";
+        [[partition]]\nname = \"a\"\npool = \"other\"\nmemory = \"0MiB\"\nimage = \"nowhere\"\ncolor = 1\n";
     let findings = compile_text(text).unwrap_err();
     let lines: Vec<usize> = findings
         .iter()

@@ -1,8 +1,10 @@
 //! The whole pipeline on whole files.
 
+mod address_space;
 mod demo;
 mod faults;
 mod hostile;
+mod images;
 mod trees;
 
 use std::path::PathBuf;
