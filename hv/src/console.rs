@@ -15,6 +15,7 @@
 
 pub mod focus;
 pub mod mux;
+pub mod port;
 pub mod ring;
 
 pub use focus::{Focus, InputAction};

@@ -8,8 +8,8 @@ use model::system::EndState;
 use crate::arch::aarch64::context::Context;
 use crate::arch::aarch64::inject::{Entry, GuestState};
 use crate::arch::aarch64::sysreg::Identification;
+use crate::console::port::Console;
 use crate::event::Event;
-use crate::terminal::Console;
 
 /// The CPU that runs this code. Nothing here names another CPU, so there is no value: only functions.
 pub trait Cpu: 'static {

@@ -3,7 +3,7 @@
 use core::fmt::{self, Write};
 
 use crate::SYSTEM;
-use hv::arch::aarch64::el2::El2;
+use hv::arch::aarch64::firmware;
 use model::board::ConsoleKind;
 use platforms::console::pl011::Pl011;
 
@@ -58,5 +58,5 @@ pub fn line(arguments: fmt::Arguments<'_>) {
 /// The image cannot run here: says why in one line, and waits for ever.
 pub fn stop(arguments: fmt::Arguments<'_>) -> ! {
     line(format_args!("stop: {arguments}"));
-    El2::halt()
+    firmware::halt()
 }

@@ -16,13 +16,13 @@ fn end() -> ! {
     match SYSTEM.end {
         EndState::PowerOff => firmware::system_off(),
         EndState::Reset => firmware::system_reset(),
-        EndState::Halt => El2::halt(),
+        EndState::Halt => firmware::halt(),
     }
 }
 
 fn begin() {
     if TOLD.swap(true, Ordering::AcqRel) {
-        El2::halt();
+        firmware::halt();
     }
     early::line(format_args!(""));
     early::line(format_args!("*** Bulkhead has failed; this is a defect"));

@@ -77,7 +77,7 @@ impl Machine for Board {
             }
             EndState::Halt => {
                 say("halted");
-                El2::halt()
+                firmware::halt()
             }
         }
     }

@@ -110,13 +110,6 @@ impl El2 {
         read_register!("cntfrq_el0")
     }
 
-    /// Waits for ever.
-    pub fn halt() -> ! {
-        loop {
-            asm::wfi();
-        }
-    }
-
     /// Enters a guest for the first time on this pCPU.
     ///
     /// # Safety

@@ -36,22 +36,29 @@ pub fn cpu_on(cpu: Mpidr, entry: u64, context: u64) -> Result<(), i64> {
     }
 }
 
+/// Waits for ever.
+pub fn halt() -> ! {
+    loop {
+        aarch64_cpu::asm::wfi();
+    }
+}
+
 /// Turns the calling CPU off; waits for ever where firmware does not.
 pub fn cpu_off() -> ! {
     let _ = call(CPU_OFF, 0, 0, 0);
-    super::el2::El2::halt()
+    halt()
 }
 
 /// Turns the machine off; waits for ever where firmware does not.
 pub fn system_off() -> ! {
     let _ = call(SYSTEM_OFF, 0, 0, 0);
-    super::el2::El2::halt()
+    halt()
 }
 
 /// Resets the machine; waits for ever where firmware does not.
 pub fn system_reset() -> ! {
     let _ = call(SYSTEM_RESET, 0, 0, 0);
-    super::el2::El2::halt()
+    halt()
 }
 
 /// Passes a guest's call on: x0 to x7 go in, x0 to x3 come out (SMCCC 1.1); the rest is the guest's and stays.
