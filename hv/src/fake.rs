@@ -615,8 +615,8 @@ impl World {
     /// A virtual CPU that was never run.
     pub fn guest(&self, partition: usize, vcpu: u8) -> Guest {
         let partition = self.partition(partition);
-        let handler = guest::handle::<FakeMachine> as *const () as usize;
-        let vcpu = Vcpu::new(self.hypervisor, partition, VcpuId::new(vcpu), handler);
+        let handlers = guest::handlers::<FakeMachine>();
+        let vcpu = Vcpu::new(self.hypervisor, partition, VcpuId::new(vcpu), handlers);
         let vcpu = leak(vcpu.expect("a virtual CPU of the partition"));
         let pcpu = partition.config.vcpus[usize::from(vcpu.id.get())].pcpu;
         Guest {
@@ -664,7 +664,7 @@ impl Guest {
     }
 
     /// An exit for `reason`, with a syndrome.
-    pub fn exit(&mut self, reason: u64, syndrome: Syndrome) -> Outcome {
+    pub fn exit(&mut self, reason: usize, syndrome: Syndrome) -> Outcome {
         state(|state| state.syndrome = syndrome);
         self.vcpu.context.entered = FakeCpu::now();
         run_on(self.pcpu, || guest::exit(self.vcpu, reason))

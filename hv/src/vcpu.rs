@@ -3,8 +3,8 @@
 //! Every function here runs on the one pCPU that runs the virtual CPU; other pCPUs reach it through
 //! [`VcpuShared`](crate::partition::VcpuShared) and a kick.
 
-use gic::InterruptController;
 use gic::virt::{Caller, Hardware, VcpuSet};
+use gic::{Acknowledged, InterruptController};
 use model::device::Trigger;
 use model::partition::FaultPolicy;
 use model::system::System;
@@ -12,6 +12,7 @@ use model::{IntId, VcpuId};
 
 use crate::arch::aarch64::context::Context;
 use crate::arch::aarch64::inject::{self, Exception};
+use crate::arch::aarch64::vector;
 use crate::event::{Event, FaultKind};
 use crate::exit::ExitKind;
 use crate::machine::{Cpu, Machine};
@@ -138,10 +139,10 @@ impl<M: Machine> Vcpu<M> {
         hypervisor: &'static Hypervisor<M>,
         partition: &'static Partition,
         id: VcpuId,
-        handler: usize,
+        handlers: [usize; vector::REASONS],
     ) -> Option<Self> {
         Some(Self {
-            context: Context::new(handler),
+            context: Context::new(handlers),
             id,
             partition,
             hypervisor,
@@ -191,8 +192,17 @@ impl<M: Machine> Vcpu<M> {
         {
             // Stays active: the guest's own end of interrupt deactivates it.
             self.deliver(intid);
-            return;
+        } else {
+            self.own_interrupt(acknowledged);
         }
+    }
+
+    /// An interrupt that is the hypervisor's own, or nobody's.
+    #[inline(never)]
+    fn own_interrupt(&mut self, acknowledged: Acknowledged) {
+        let gic = self.machine().gic();
+        let board = &self.hypervisor.system.board;
+        let intid = acknowledged.intid;
         if intid.is_sgi() {
             // A kick. What it is about stands in the requests.
         } else if intid == board.maintenance {
@@ -247,6 +257,7 @@ impl<M: Machine> Vcpu<M> {
         }
     }
 
+    #[inline(never)]
     fn kick_these(&self, set: VcpuSet) {
         if set.contains(self.id) {
             self.shared.request(request::INTERRUPTS);
@@ -277,6 +288,7 @@ impl<M: Machine> Vcpu<M> {
             .count(kind, M::Cpu::now().wrapping_sub(self.context.entered));
     }
 
+    #[cold]
     fn serve_requests(&mut self) {
         let requests = self.shared.take_requests();
         if requests & request::POWER != 0 && self.partition.power.lock().must_park(self.id) {
@@ -395,6 +407,7 @@ impl<M: Machine> Vcpu<M> {
     }
 
     /// The guest touched what it does not own: counted, told, and answered as its partition's policy says.
+    #[cold]
     pub fn fault(&mut self, kind: FaultKind, address: u64, exception: Option<Exception>) {
         let count = self.partition.count_fault();
         self.machine().record(Event::Fault {

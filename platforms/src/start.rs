@@ -115,8 +115,8 @@ fn prepare(load: u64, gic: Gic) {
     for partition in hypervisor.partitions {
         for (index, config) in partition.config.vcpus.iter().enumerate() {
             let id = VcpuId::new(index as u8);
-            let handler = guest::handle::<Board> as *const () as usize;
-            let placed = Vcpu::new(hypervisor, partition, id, handler)
+            let handlers = guest::handlers::<Board>();
+            let placed = Vcpu::new(hypervisor, partition, id, handlers)
                 .and_then(|vcpu| vcpus.push(vcpu).ok())
                 .and_then(|()| vcpus.last_mut())
                 .zip(storage::ASSIGNED.get(usize::from(config.pcpu.get())));
@@ -261,7 +261,7 @@ fn run(index: usize) -> ! {
         stop(format_args!("pCPU {index} has nothing to run"));
     };
     vcpu.bring_up();
-    // SAFETY: the virtual CPU is this pCPU's own; its context is its first field, and its handler takes a pointer to it.
+    // SAFETY: the virtual CPU is this pCPU's own; its context is its first field, and its handlers take a pointer to it.
     unsafe { El2::first_entry(&raw mut vcpu.context, storage::stack_top(index)) }
 }
 

@@ -18,6 +18,15 @@ impl Vgic {
         if self.deliver_straight(intid, caller).is_some() {
             return VcpuSet::EMPTY;
         }
+        self.deliver_by_the_state(intid, caller)
+    }
+
+    #[inline(never)]
+    fn deliver_by_the_state<L: ListRegisters, H: Hardware>(
+        &mut self,
+        intid: IntId,
+        caller: Caller<'_, L, H>,
+    ) -> VcpuSet {
         let kicks = self.raise(intid, caller.cpu);
         kicks.without(caller.cpu) | self.flush(caller)
     }

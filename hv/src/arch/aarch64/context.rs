@@ -2,6 +2,8 @@
 
 use core::mem::offset_of;
 
+use super::vector;
+
 /// General registers and return state of one virtual CPU. Everything else of the guest stays in the hardware while its pCPU is its own.
 #[repr(C, align(64))]
 #[derive(Debug)]
@@ -14,28 +16,28 @@ pub struct Context {
     pub pstate: u64,
     /// `CNTPCT_EL0` right after the exit.
     pub entered: u64,
-    /// The function that `vectors` calls on every exit.
-    pub handler: usize,
+    /// The functions that `vectors` calls, by the reason of the exit.
+    pub handlers: [usize; vector::REASONS],
 }
 
 // The offsets stand as numbers in the assembly.
 const _: () = assert!(offset_of!(Context, pc) == 248);
 const _: () = assert!(offset_of!(Context, pstate) == 256);
 const _: () = assert!(offset_of!(Context, entered) == 264);
-const _: () = assert!(offset_of!(Context, handler) == 272);
+const _: () = assert!(offset_of!(Context, handlers) == 272);
 
 /// EL1 with its own stack pointer, all of DAIF masked: the state in which PSCI starts a CPU (DEN 0022D, 6.4).
 pub const PSTATE_EL1H_MASKED: u64 = 0x3c5;
 
 impl Context {
     /// All zero, never run.
-    pub const fn new(handler: usize) -> Self {
+    pub const fn new(handlers: [usize; vector::REASONS]) -> Self {
         Self {
             x: [0; 31],
             pc: 0,
             pstate: PSTATE_EL1H_MASKED,
             entered: 0,
-            handler,
+            handlers,
         }
     }
 
@@ -71,7 +73,7 @@ mod tests {
 
     #[test]
     fn register_31_reads_zero_and_swallows_writes() {
-        let mut context = Context::new(0);
+        let mut context = Context::new([0; vector::REASONS]);
         context.set_register(31, 5);
         assert_eq!(context.register(31), 0);
         assert_eq!(context.x, [0; 31]);
@@ -79,7 +81,7 @@ mod tests {
 
     #[test]
     fn started_cpu_finds_its_context_in_x0_and_nothing_else() {
-        let mut context = Context::new(0);
+        let mut context = Context::new([0; vector::REASONS]);
         context.x = [9; 31];
         context.start(0x4000_0000, 42);
         assert_eq!(context.x[0], 42);

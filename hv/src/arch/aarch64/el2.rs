@@ -113,7 +113,7 @@ impl El2 {
     /// Enters a guest for the first time on this pCPU.
     ///
     /// # Safety
-    /// `context` is the start of a virtual CPU that only this pCPU uses from now on, and whose handler takes a pointer to it; `stack` is
+    /// `context` is the start of a virtual CPU that only this pCPU uses from now on, and whose handlers take a pointer to it; `stack` is
     /// the top of this pCPU's stack, 16-byte aligned. What is on the stack is lost.
     pub unsafe fn first_entry(context: *mut Context, stack: u64) -> ! {
         // SAFETY: the caller's guarantees are the ones that the vectors need.

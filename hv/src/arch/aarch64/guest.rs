@@ -1,4 +1,6 @@
 //! The handler of exits: reads what a guest did, answers it, and returns to the guest.
+//!
+//! The vectors call one function for each reason: an interrupt, the commonest, does not pay for the registers that the others need saved.
 
 use gic::virt::{Access, Frame, VcpuSet};
 use model::device::VirtualGic;
@@ -28,14 +30,30 @@ const GICV3_DISTRIBUTOR: u64 = 0x1_0000;
 /// Size of a GICv3 redistributor: RD_base and SGI_base.
 const GICV3_REDISTRIBUTOR: u64 = 0x2_0000;
 
-/// Called by the vectors on every exit, with the stack of the pCPU empty.
-pub extern "C" fn handle<M: Machine>(vcpu: &mut Vcpu<M>, reason: u64) {
-    exit(vcpu, reason);
+/// The functions that the vectors call, by reason (see [`vector`]), with the stack of the pCPU empty.
+pub fn handlers<M: Machine>() -> [usize; vector::REASONS] {
+    [
+        synchronous_entry::<M> as *const () as usize,
+        interrupt_entry::<M> as *const () as usize,
+        system_error_entry::<M> as *const () as usize,
+    ]
 }
 
-/// The whole of an exit. Apart from [`handle`] since a test may unwind out of it, which the ABI of the vectors forbids.
-#[inline]
-pub(crate) fn exit<M: Machine>(vcpu: &mut Vcpu<M>, reason: u64) {
+extern "C" fn synchronous_entry<M: Machine>(vcpu: &mut Vcpu<M>) {
+    exit(vcpu, vector::SYNCHRONOUS);
+}
+
+extern "C" fn interrupt_entry<M: Machine>(vcpu: &mut Vcpu<M>) {
+    exit(vcpu, vector::INTERRUPT);
+}
+
+extern "C" fn system_error_entry<M: Machine>(vcpu: &mut Vcpu<M>) {
+    exit(vcpu, vector::SYSTEM_ERROR);
+}
+
+/// The whole of an exit. Apart from the entries since a test may unwind out of it, which the ABI of the vectors forbids.
+#[inline(always)]
+pub(crate) fn exit<M: Machine>(vcpu: &mut Vcpu<M>, reason: usize) {
     let kind = match reason {
         vector::INTERRUPT => {
             vcpu.interrupt();

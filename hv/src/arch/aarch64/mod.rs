@@ -26,9 +26,11 @@ pub mod vectors;
 /// Why the vectors call the handler.
 pub mod vector {
     /// Synchronous exception.
-    pub const SYNCHRONOUS: u64 = 0;
+    pub const SYNCHRONOUS: usize = 0;
     /// IRQ, and FIQ, which carries nothing of its own here: all interrupts are in group 1.
-    pub const INTERRUPT: u64 = 1;
+    pub const INTERRUPT: usize = 1;
     /// SError.
-    pub const SYSTEM_ERROR: u64 = 2;
+    pub const SYSTEM_ERROR: usize = 2;
+    /// How many there are.
+    pub const REASONS: usize = 3;
 }

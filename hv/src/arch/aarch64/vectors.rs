@@ -57,7 +57,8 @@ bulkhead_exit:
     mrs     x4, elr_el2
     mrs     x5, spsr_el2
     mrs     x6, cntpct_el0
-    ldr     x7, [x0, #272]
+    add     x7, x0, x1, lsl #3
+    ldr     x7, [x7, #272]
     ldp     x2, x3, [sp], #16
     stp     x2, x3, [x0]
     stp     x4, x5, [x0, #248]
