@@ -80,7 +80,7 @@ fn reboot_restarts_only_its_own_partition(
     Ok(())
 }
 
-fn partition(
+pub(crate) fn partition(
     session: &mut Session,
     name: &str,
     bench: &Bench<'_>,
