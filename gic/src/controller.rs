@@ -95,4 +95,14 @@ pub trait InterruptController: ListRegisters + Copy {
 
     /// Empties the calling CPU's virtual interface: what a virtual CPU finds when it starts.
     fn reset_virtual_interface(&self);
+
+    /// True for a controller that does not look at a level-sensitive line again when a guest's end of interrupt deactivates the physical
+    /// interrupt: QEMU's model of the GICv2. A timer that fires again before its handler ends would be lost, and its guest sleep for
+    /// ever, so a guest's WFI must be trapped there, and [`look_again`](Self::look_again) called before the CPU waits.
+    fn overlooks_levels(&self) -> bool {
+        false
+    }
+
+    /// Makes such a controller look at all lines again.
+    fn look_again(&self) {}
 }

@@ -126,6 +126,12 @@ impl InterruptController for Gic {
     fn kick(&self, cpu: Mpidr, sgi: IntId) {
         both!(self, gic => gic.kick(cpu, sgi));
     }
+    fn overlooks_levels(&self) -> bool {
+        both!(self, gic => gic.overlooks_levels())
+    }
+    fn look_again(&self) {
+        both!(self, gic => gic.look_again());
+    }
     fn reset_virtual_interface(&self) {
         both!(self, gic => gic.reset_virtual_interface());
     }

@@ -246,6 +246,9 @@ fn run(index: usize) -> ! {
     if let Err(error) = gic.init_cpu() {
         stop(format_args!("{error}"));
     }
+    if gic.overlooks_levels() {
+        El2::trap_waits();
+    }
     gic.enable(SYSTEM.board.maintenance);
     wait_for_all();
     if index == 0 {

@@ -34,6 +34,12 @@ mod gicd {
 mod gicc {
     pub(super) const CTLR: usize = 0x00;
     pub(super) const PMR: usize = 0x04;
+    /// Lets every priority through.
+    pub(super) const PMR_OPEN: u32 = 0xff;
+    /// GICC_IIDR (IHI 0048B 4.4.15).
+    pub(super) const IIDR: usize = 0xfc;
+    /// QEMU's model: Arm as implementer, product 0. A GIC-400 has product 2.
+    pub(super) const IIDR_QEMU: u32 = 0x0002_043b;
     pub(super) const BPR: usize = 0x08;
     pub(super) const IAR: usize = 0x0c;
     pub(super) const EOIR: usize = 0x10;
@@ -180,7 +186,7 @@ impl InterruptController for GicV2 {
 
         // A firmware that left an interrupt unfinished would keep all of ours masked.
         self.cpu.write(gicc::APR0, 0);
-        self.cpu.write(gicc::PMR, 0xff);
+        self.cpu.write(gicc::PMR, gicc::PMR_OPEN);
         self.cpu.write(gicc::BPR, 0);
         self.cpu
             .write(gicc::CTLR, gicc::ENABLE | gicc::EOI_MODE_SPLIT);
@@ -252,6 +258,14 @@ impl InterruptController for GicV2 {
             self.distributor
                 .write(gicd::SGIR, (mask as u32 & 0xff) << 16 | sgi.get() & 0xf);
         }
+    }
+
+    fn overlooks_levels(&self) -> bool {
+        self.cpu.read(gicc::IIDR) == gicc::IIDR_QEMU
+    }
+
+    fn look_again(&self) {
+        self.cpu.write(gicc::PMR, gicc::PMR_OPEN);
     }
 
     fn reset_virtual_interface(&self) {

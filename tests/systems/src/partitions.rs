@@ -1,7 +1,8 @@
 //! Several partitions at once: each lives and dies alone.
 
 use anyhow::{Context, ensure};
-use qemu::session::Session;
+use qemu::outcome::End;
+use qemu::session::{Session, line_regex};
 use qemu::statistics::PartitionStatistics;
 
 use crate::bench::Bench;
@@ -31,8 +32,40 @@ pub fn tests() -> Vec<Test> {
             )
             .needs(Need::Kernel(CLOUD)),
         );
+        let system = SystemFile::new("uart-passed", &board).partition_with_console(
+            "linux",
+            &format!("{{ kernel = \"debian:{CLOUD}\", initrd = \"busybox\", cmdline = \"console=ttyAMA0\" }}"),
+            "{ device = \"/pl011@9000000\" }",
+        );
+        let body = move |bench: &Bench<'_>| passed_uart_works_both_ways(bench, &system);
+        tests.push(
+            Test::new(
+                format!("partitions/uart-passed/{gic}"),
+                &["linux", "device"],
+                body,
+            )
+            .needs(Need::Kernel(CLOUD)),
+        );
     }
     tests
+}
+
+/// The board's UART belongs to the partition, registers and interrupt: what is typed comes by the physical interrupt through a linked list
+/// register, and text has no prefix.
+fn passed_uart_works_both_ways(bench: &Bench<'_>, system: &SystemFile) -> anyhow::Result<()> {
+    let mut session = bench.start(system)?;
+    let banner = format!("{} 1 CPUs$", qemu::initramfs::BANNER);
+    let question = "echo I am $((6 * 7))\n";
+    for (pattern, answer) in [(banner.as_str(), ""), ("# $", question), ("^I am 42$", "")] {
+        let pattern = line_regex(pattern)?;
+        let end = session.wait_until(Some(&pattern), Some(bench.left()))?;
+        ensure!(end == End::Matched, "{pattern} did not appear: {end:?}");
+        session.send_raw(answer.as_bytes())?;
+    }
+    session.send_raw(b"poweroff -f\n")?;
+    let status = session.wait_for_exit(bench.left())?;
+    ensure!(status.success(), "QEMU ended with {status}");
+    Ok(())
 }
 
 /// Both answer on their own console; when one powers off, the other goes on.

@@ -70,6 +70,15 @@ impl SystemFile {
         self
     }
 
+    /// Adds a partition of 256 MiB with one virtual CPU and a console other than the virtual one. `image` and `console` are TOML values.
+    pub fn partition_with_console(self, name: &str, image: &str, console: &str) -> Self {
+        let mut system = self.partition(name, 1, "256MiB", image, "");
+        system.partitions = system
+            .partitions
+            .replace("console = \"virtual\"", &format!("console = {console}"));
+        system
+    }
+
     /// The TOML text.
     pub fn text(&self) -> String {
         format!(

@@ -1,5 +1,7 @@
 //! The CPU as it is: EL2 controls for guests, their EL1 registers, timers, waiting.
 
+use core::sync::atomic::{AtomicBool, Ordering};
+
 use aarch64_cpu::asm;
 
 use super::context::Context;
@@ -29,6 +31,8 @@ mod hcr {
     /// Barriers and broadcast maintenance reach at least the inner shareable domain.
     pub const FB: u64 = 1 << 9;
     pub const BSU_INNER: u64 = 1 << 10;
+    /// WFI is trapped.
+    pub const TWI: u64 = 1 << 13;
     /// Identification registers of group 3, SMC, implementation-defined registers, ACTLR and set/way operations are trapped.
     pub const TID3: u64 = 1 << 18;
     pub const TSC: u64 = 1 << 19;
@@ -75,14 +79,31 @@ const TIMERS_FREE: u64 = 0b11;
 /// `SCTLR_EL1` after reset: RES1 bits, MMU and caches off, little endian.
 const SYSTEM_CONTROL_RESET: u64 = 0x30d0_0800;
 
+/// A guest's WFI is trapped; only where the interrupt controller asks for it.
+static WAITS_ARE_TRAPPED: AtomicBool = AtomicBool::new(false);
+
+/// `HCR_EL2` while a guest runs.
+fn guest_traps() -> u64 {
+    if WAITS_ARE_TRAPPED.load(Ordering::Relaxed) {
+        hcr::GUEST | hcr::TWI
+    } else {
+        hcr::GUEST
+    }
+}
+
 impl El2 {
+    /// From now on a guest's WFI is trapped (see [`overlooks_levels`](gic::InterruptController::overlooks_levels)).
+    pub fn trap_waits() {
+        WAITS_ARE_TRAPPED.store(true, Ordering::Relaxed);
+    }
+
     /// Sets the calling pCPU's EL2 up for guests, whoever they are. `vtcr` comes from [`stage2_control`](crate::memory::stage2::stage2_control).
     pub fn configure(vtcr: u64) {
         unsafe extern "C" {
             static bulkhead_vectors: u8;
         }
         write_register!("vbar_el2", (&raw const bulkhead_vectors) as u64);
-        write_register!("hcr_el2", hcr::GUEST);
+        write_register!("hcr_el2", guest_traps());
         write_register!("vtcr_el2", vtcr);
         write_register!("cptr_el2", COPROCESSOR_TRAPS);
         write_register!("hstr_el2", 0);
@@ -169,7 +190,7 @@ impl Cpu for El2 {
         write_register!("vpidr_el2", read_register!("midr_el1"));
         write_register!("vttbr_el2", translation);
         write_register!("cntvoff_el2", counter_offset);
-        write_register!("hcr_el2", hcr::GUEST);
+        write_register!("hcr_el2", guest_traps());
 
         write_register!("sctlr_el1", SYSTEM_CONTROL_RESET);
         write_register!("tcr_el1", 0);
@@ -236,7 +257,7 @@ impl Cpu for El2 {
     }
 
     fn raise_system_error() {
-        write_register!("hcr_el2", hcr::GUEST | hcr::VSE);
+        write_register!("hcr_el2", guest_traps() | hcr::VSE);
     }
 
     fn identification(register: Identification) -> u64 {

@@ -19,7 +19,7 @@ use crate::power::{Start, Then};
 use crate::uart::{Line, Transmit};
 use crate::vcpu::Vcpu;
 use core::sync::atomic::Ordering;
-use gic::ListRegisters;
+use gic::{InterruptController, ListRegisters};
 
 /// Size of a virtual UART's register page.
 const UART_PAGE: u64 = 0x1000;
@@ -109,7 +109,7 @@ fn synchronous<M: Machine>(vcpu: &mut Vcpu<M>, syndrome: &Syndrome) -> ExitKind 
         }
         Exit::Wait => {
             vcpu.context.skip_instruction(true);
-            M::Cpu::wait_for_interrupt();
+            suspend(vcpu);
             ExitKind::Wait
         }
         Exit::Undefined | Exit::Interrupt | Exit::SystemError => {
@@ -193,11 +193,12 @@ fn cpu_on<M: Machine>(vcpu: &mut Vcpu<M>, target: u64, start: Start) -> i64 {
     psci::cpu_on_status(result.map(|_: VcpuId| ()))
 }
 
-/// PSCI CPU_SUSPEND as standby: until an interrupt is pending, physical or virtual. The CPU waits at EL2 only when nothing is in its
+/// A trapped WFI, and PSCI CPU_SUSPEND as standby: until an interrupt is pending, physical or virtual. The CPU waits at EL2 only when nothing is in its
 /// list registers, since a virtual interrupt does not end that wait.
 fn suspend<M: Machine>(vcpu: &mut Vcpu<M>) {
     let gic = vcpu.machine().gic();
     let all = (1u64 << gic.count()) - 1;
+    gic.look_again();
     if gic.empty() & all == all {
         M::Cpu::wait_for_interrupt();
     }
