@@ -220,7 +220,7 @@ fn system_register<M: Machine>(vcpu: &mut Vcpu<M>, transfer: RegisterTransfer) {
             None
         }
         Answer::Identification(masked) => {
-            let mut value = M::Cpu::identification(masked.register) & masked.keep | masked.set;
+            let mut value = M::Cpu::identification(masked.register) & masked.keep;
             match masked.register {
                 Identification::Pfr0 if gic_is_v3 => value |= PFR0_GIC_SYSTEM_REGISTERS,
                 Identification::Mmfr0 => {
@@ -232,7 +232,6 @@ fn system_register<M: Machine>(vcpu: &mut Vcpu<M>, transfer: RegisterTransfer) {
             Some(value)
         }
         Answer::Zero => Some(0),
-        Answer::Constant(value) => Some(value),
         Answer::SendSgi(_) | Answer::Undefined => {
             vcpu.inject(Exception::Undefined, false);
             return;

@@ -19,8 +19,6 @@ pub enum Answer {
     Identification(Masked),
     /// Reads as zero, writes are ignored.
     Zero,
-    /// Reads give this value, writes are ignored.
-    Constant(u64),
     /// Undefined instruction.
     Undefined,
 }
@@ -32,8 +30,6 @@ pub struct Masked {
     pub register: Identification,
     /// Bits that are shown as the CPU has them; the others are zero.
     pub keep: u64,
-    /// Bits that are then set.
-    pub set: u64,
 }
 
 /// Identification registers whose real value matters.
@@ -152,11 +148,7 @@ const fn identification(encoding: u16) -> Answer {
         (1..=3, _) => (Identification::Aarch32(crm, op2), !0),
         _ => return Answer::Zero,
     };
-    Answer::Identification(Masked {
-        register,
-        keep,
-        set: 0,
-    })
+    Answer::Identification(Masked { register, keep })
 }
 
 #[cfg(test)]
