@@ -8,7 +8,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use compiler::{Compiled, QemuMachine};
+use compiler::{Compiled, Proof, QemuMachine, Report};
 use nix::fcntl::{Flock, FlockArg};
 use qemu::debian::package::Cache;
 use qemu::machine::Machine;
@@ -103,19 +103,40 @@ impl Builder {
         }
     }
 
+    /// Proves a system file.
+    ///
+    /// # Errors
+    /// Its diagnostics.
+    pub fn prove(&self, system: &Path) -> anyhow::Result<Proof> {
+        self.ask(system, compiler::prove, |proof| &proof.warnings)
+    }
+
     /// Compiles a system file, without building anything.
     ///
     /// # Errors
     /// Its diagnostics.
     pub fn compile(&self, system: &Path) -> anyhow::Result<Compiled> {
+        self.ask(system, compiler::compile, |compiled| {
+            &compiled.proof.warnings
+        })
+    }
+
+    /// Asks the compiler, and shows its warnings.
+    fn ask<T>(
+        &self,
+        system: &Path,
+        question: impl FnOnce(&Path, &dyn compiler::Resources) -> Result<T, compiler::Diagnostics>,
+        warnings: impl FnOnce(&T) -> &compiler::Diagnostics,
+    ) -> anyhow::Result<T> {
         if !system.is_file() {
             bail!("there is no system file {}", system.display());
         }
-        let compiled = compiler::compile(system, &self.host()).map_err(Diagnosed)?;
-        if !compiled.warnings.is_empty() {
-            eprint!("{}", compiled.warnings.render(colour()));
+        let answer = question(system, &self.host()).map_err(Diagnosed)?;
+        let warnings = warnings(&answer);
+        if !warnings.is_empty() {
+            eprint!("{}", warnings.render(colour()));
         }
-        Ok(compiled)
+        Ok(answer)
     }
 
     /// Builds a system's image and everything that goes with it.
@@ -125,7 +146,7 @@ impl Builder {
     pub fn build(&self, system: &Path) -> anyhow::Result<Built> {
         let compiled = self.compile(system)?;
         let toolchain = setup::rust(self.steps, self.offline)?;
-        let place = Path::new(&compiled.board_name).join(&compiled.system_name);
+        let place = Path::new(&compiled.proof.board_name).join(&compiled.proof.system_name);
         let folder = self.workspace.output().join(&place);
         let staging = self.workspace.output().join("staging").join(&place);
         let _lock = self.lock()?;
@@ -173,36 +194,33 @@ impl Builder {
         write_if_changed(&folder.join("table.rs"), compiled.table.as_bytes())?;
         write_if_changed(&folder.join("bulkhead.elf"), &elf)?;
         write_if_changed(&folder.join("bulkhead.img"), &image)?;
-        for (partition, tree) in &compiled.guest_trees {
+        for (partition, tree) in &compiled.proof.guest_trees {
             write_if_changed(&folder.join(format!("{partition}.dtb")), tree)?;
         }
-        self.write_report(&folder, &compiled)?;
+        self.write_report(&folder, &compiled.proof.report)?;
         Ok(Built { folder, compiled })
     }
 
-    /// Writes the report of a compiled system into a folder.
+    /// Writes a report into a folder.
     ///
     /// # Errors
     /// The folder cannot be written.
-    pub fn write_report(&self, folder: &Path, compiled: &Compiled) -> anyhow::Result<()> {
-        let json = serde_json::to_string_pretty(&compiled.report)?;
+    pub fn write_report(&self, folder: &Path, report: &Report) -> anyhow::Result<()> {
+        let json = serde_json::to_string_pretty(report)?;
         write_if_changed(&folder.join("report.json"), json.as_bytes())?;
-        write_if_changed(
-            &folder.join("report.html"),
-            compiled.report.to_html().as_bytes(),
-        )
+        write_if_changed(&folder.join("report.html"), report.to_html().as_bytes())
     }
 
     /// Bytes from where the board loads the image to the end of what the compiler keeps free for it.
     fn room(&self, compiled: &Compiled) -> anyhow::Result<u64> {
         let path = self
             .workspace
-            .board(&compiled.board_name)
+            .board(&compiled.proof.board_name)
             .join("board.toml");
         let text = std::fs::read_to_string(&path)
             .with_context(|| format!("cannot read {}", path.display()))?;
         let board = compiler::read_board_toml(&text, &path).map_err(Diagnosed)?;
-        let kept = &compiled.report.image;
+        let kept = &compiled.proof.report.image;
         Ok((kept.base + kept.size).saturating_sub(board.load))
     }
 
@@ -229,7 +247,7 @@ impl Built {
         let machine = self.compiled.qemu.as_ref().with_context(|| {
             format!(
                 "QEMU has no machine for the board {}",
-                self.compiled.board_name
+                self.compiled.proof.board_name
             )
         })?;
         // CPUs above the highest used one would only wait, and each costs the emulator a thread.

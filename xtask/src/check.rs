@@ -14,13 +14,13 @@ pub fn check(builder: &Builder, system: &Path, json: bool) -> anyhow::Result<u8>
     if !system.is_file() {
         bail!("there is no system file {}", system.display());
     }
-    match compiler::check(system, &builder.host()) {
-        Ok(checked) => {
+    match compiler::prove(system, &builder.host()) {
+        Ok(proof) => {
             if json {
-                println!("{}", serde_json::to_string_pretty(checked.report())?);
+                println!("{}", serde_json::to_string_pretty(&proof.report)?);
             } else {
-                eprint!("{}", checked.warnings().render(crate::build::colour()));
-                print!("{checked}");
+                eprint!("{}", proof.warnings.render(crate::build::colour()));
+                print!("{}", proof.summary());
             }
             Ok(0)
         }
@@ -55,17 +55,17 @@ pub fn build(builder: &Builder, system: &Path) -> anyhow::Result<u8> {
 /// # Errors
 /// The system's diagnostics.
 pub fn report(builder: &Builder, system: &Path, json: bool) -> anyhow::Result<u8> {
-    let compiled = builder.compile(system)?;
+    let proof = builder.prove(system)?;
     if json {
-        println!("{}", serde_json::to_string_pretty(&compiled.report)?);
+        println!("{}", serde_json::to_string_pretty(&proof.report)?);
         return Ok(0);
     }
     let folder = builder
         .workspace()
         .output()
-        .join(&compiled.board_name)
-        .join(&compiled.system_name);
-    builder.write_report(&folder, &compiled)?;
+        .join(&proof.board_name)
+        .join(&proof.system_name);
+    builder.write_report(&folder, &proof.report)?;
     println!("{}", builder.workspace().shown(&folder.join("report.html")));
     Ok(0)
 }

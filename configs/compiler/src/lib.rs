@@ -56,29 +56,43 @@ use plan::{Plan, plan};
 use resolve::Resolver;
 use system::{Console, System};
 
-/// A compiled system: all that the image, the runner and the reader need.
+/// What is known of a system before anything is built: who owns what, and why that is right.
 #[derive(Clone, Debug)]
-pub struct Compiled {
+pub struct Proof {
     /// The system's name.
     pub system_name: String,
     /// The board's name.
     pub board_name: String,
-    /// Rust source with `pub const SYSTEM: model::system::System`.
-    pub table: String,
-    /// The blob that is packed behind the image.
-    pub payload: Vec<u8>,
     /// For each partition its name and its device tree in the flattened format.
     pub guest_trees: Vec<(String, Vec<u8>)>,
     /// Who owns what.
     pub report: Report,
+    /// Findings that do not make the system wrong. What the image cannot do yet (`BH07xx`) is among them.
+    pub warnings: Diagnostics,
+}
+
+impl Proof {
+    /// The proof on one screen.
+    pub fn summary(&self) -> Summary {
+        Summary::new(self.report.clone())
+    }
+}
+
+/// A compiled system: its proof, and all that the image and the runner need.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    /// What was proved of it.
+    pub proof: Proof,
+    /// Rust source with `pub const SYSTEM: model::system::System`.
+    pub table: String,
+    /// The blob that is packed behind the image.
+    pub payload: Vec<u8>,
     /// Board indices of the physical CPUs that the system uses, ascending.
     pub pcpus: Vec<usize>,
     /// What a runner must know of the partitions.
     pub partitions: Vec<PartitionInfo>,
     /// The QEMU machine that is this board, if there is one.
     pub qemu: Option<QemuMachine>,
-    /// Findings that did not stop the build.
-    pub warnings: Diagnostics,
 }
 
 /// What a runner must know of a partition.
@@ -94,10 +108,20 @@ pub struct PartitionInfo {
     pub console: bool,
 }
 
-/// Compiles a system file.
+/// Proves a system: applies every rule, images included, and says who owns what. What the image of this version cannot do is a
+/// warning: the answer holds for a system that only a later version can run.
 ///
 /// # Errors
 /// Everything that is wrong with the system file, its board and its images, all at once. Warnings are among them then.
+pub fn prove(system_file: &Path, resources: &dyn Resources) -> Result<Proof, Diagnostics> {
+    let (plan, warnings) = prepare(system_file, resources)?;
+    Ok(proof(&plan, warnings))
+}
+
+/// Compiles a system file: proves it, and makes what an image is linked with.
+///
+/// # Errors
+/// The same as [`prove`], and everything that the image of this version cannot do.
 pub fn compile(system_file: &Path, resources: &dyn Resources) -> Result<Compiled, Diagnostics> {
     let (plan, warnings) = prepare(system_file, resources)?;
     let system = &plan.system;
@@ -107,30 +131,28 @@ pub fn compile(system_file: &Path, resources: &dyn Resources) -> Result<Compiled
         memory_bytes: partition.memory.size,
         console: partition.console == Console::Virtual,
     });
-    let trees = system.partitions.iter().zip(&plan.partitions);
     Ok(Compiled {
-        system_name: system.name.clone(),
-        board_name: system.board.name.clone(),
         table: emit::table(&plan),
         payload: plan.payload.build(),
-        guest_trees: trees
-            .map(|(partition, planned)| (partition.name.clone(), planned.tree.to_vec()))
-            .collect(),
-        report: emit::report(&plan, &warnings),
         pcpus: system.cpus(),
         partitions: info.collect(),
         qemu: system.board.qemu.clone(),
-        warnings,
+        proof: proof(&plan, warnings),
     })
 }
 
-/// Applies every check of [`compile`], images included, and builds nothing.
-///
-/// # Errors
-/// The same as [`compile`].
-pub fn check(system_file: &Path, resources: &dyn Resources) -> Result<Summary, Diagnostics> {
-    let (plan, warnings) = prepare(system_file, resources)?;
-    Ok(Summary::new(emit::report(&plan, &warnings)))
+fn proof(plan: &Plan, warnings: Diagnostics) -> Proof {
+    let system = &plan.system;
+    let trees = system.partitions.iter().zip(&plan.partitions);
+    Proof {
+        system_name: system.name.clone(),
+        board_name: system.board.name.clone(),
+        guest_trees: trees
+            .map(|(partition, planned)| (partition.name.clone(), planned.tree.to_vec()))
+            .collect(),
+        report: emit::report(plan, &warnings),
+        warnings,
+    }
 }
 
 /// Everything up to the point where bytes are written. The findings that come with a plan are warnings.

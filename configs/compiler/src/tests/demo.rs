@@ -129,15 +129,15 @@ fn vcpus_take_cpus_in_order_and_show_the_first_cpus_of_the_board() {
 fn same_input_gives_the_same_bytes() {
     let (one, two) = (demo("gicv3"), demo("gicv3"));
     assert_eq!(one.payload, two.payload);
-    assert_eq!(one.guest_trees, two.guest_trees);
-    assert_eq!(one.report.to_html(), two.report.to_html());
+    assert_eq!(one.proof.guest_trees, two.proof.guest_trees);
+    assert_eq!(one.proof.report.to_html(), two.proof.report.to_html());
 }
 
 #[test]
 fn payload_holds_each_partitions_tree_where_its_table_says() {
     let compiled = demo("gicv3");
-    let segments = &compiled.report.partitions[0].segments;
-    let tree = &compiled.guest_trees[0].1;
+    let segments = &compiled.proof.report.partitions[0].segments;
+    let tree = &compiled.proof.guest_trees[0].1;
     assert_eq!(
         segments.last().map(|segment| segment.size),
         Some(tree.len() as u64)
@@ -170,7 +170,7 @@ fn runner_learns_cpus_consoles_and_machine() {
 
 #[test]
 fn report_is_json_and_html_with_every_partition() {
-    let report = demo("gicv3").report;
+    let report = demo("gicv3").proof.report;
     let json = serde_json::to_value(&report).unwrap();
     assert_eq!(json["partitions"][2]["name"], "vandal");
     let html = report.to_html();
@@ -189,7 +189,7 @@ fn every_shipped_system_passes_every_rule() {
     for file in boards.flat_map(|board| std::fs::read_dir(board).unwrap()) {
         let path = file.unwrap().path();
         let findings = compile(&path, &resources)
-            .map_or_else(|findings| findings, |compiled| compiled.warnings);
+            .map_or_else(|findings| findings, |compiled| compiled.proof.warnings);
         let others = findings
             .iter()
             .filter(|one| !one.code.as_str().starts_with("BH05"));

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::repository;
 use crate::testing::FakeResources;
-use crate::{check, codes, compile};
+use crate::{Diagnostics, codes, compile, prove};
 
 /// Codes that no file of the corpus can show, each with the reason.
 const NOT_IN_CORPUS: &[(&str, &str)] = &[
@@ -31,14 +31,17 @@ fn corpus() -> Vec<PathBuf> {
     files
 }
 
+/// Errors or warnings of a file.
+fn all_findings(path: &Path, resources: &FakeResources) -> Diagnostics {
+    prove(path, resources).map_or_else(|findings| findings, |proof| proof.warnings)
+}
+
 /// What a file gives, without the folder that it lies in.
 fn findings(path: &Path, resources: &FakeResources) -> String {
     let folder = format!("{}/", path.parent().unwrap().display());
-    let text = match compile(path, resources) {
-        Ok(compiled) => compiled.warnings.to_string(),
-        Err(findings) => findings.to_string(),
-    };
-    text.replace(&folder, "")
+    all_findings(path, resources)
+        .to_string()
+        .replace(&folder, "")
 }
 
 #[test]
@@ -66,10 +69,7 @@ fn each_fault_gives_exactly_its_expected_text() {
 fn each_fault_gives_one_finding_with_a_place_and_a_fix() {
     let resources = FakeResources::new();
     for path in corpus() {
-        let all = match compile(&path, &resources) {
-            Ok(compiled) => compiled.warnings,
-            Err(findings) => findings,
-        };
+        let all = all_findings(&path, &resources);
         let name = path.file_stem().unwrap().to_string_lossy();
         // A tree that lacks everything is one fault with several findings.
         if name != "device-tree-lacks-everything" {
@@ -85,13 +85,18 @@ fn each_fault_gives_one_finding_with_a_place_and_a_fix() {
     }
 }
 
+/// What the image cannot do is a warning to the one and an error to the other.
 #[test]
-fn check_and_compile_agree_on_each_fault() {
+fn prove_and_compile_find_the_same_in_each_fault() {
     let resources = FakeResources::new();
+    let codes = |findings: Diagnostics| -> Vec<codes::Code> {
+        findings.iter().map(|one| one.code).collect()
+    };
     for path in corpus() {
-        let compiled = compile(&path, &resources).map(|compiled| compiled.warnings);
-        let checked = check(&path, &resources).map(|summary| summary.warnings().clone());
-        assert_eq!(compiled, checked, "{}", path.display());
+        let compiled = compile(&path, &resources)
+            .map_or_else(|findings| findings, |compiled| compiled.proof.warnings);
+        let proved = all_findings(&path, &resources);
+        assert_eq!(codes(compiled), codes(proved), "{}", path.display());
     }
 }
 
@@ -103,8 +108,7 @@ fn every_code_is_shown_by_the_corpus() {
         .map(|(code, _)| (*code).to_owned())
         .collect();
     for path in corpus() {
-        let all = compile(&path, &resources)
-            .map_or_else(|findings| findings, |compiled| compiled.warnings);
+        let all = all_findings(&path, &resources);
         shown.extend(all.iter().map(|one| one.code.to_string()));
     }
     let missing: Vec<&str> = codes::codes()

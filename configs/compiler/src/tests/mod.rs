@@ -7,10 +7,10 @@ mod hostile;
 mod images;
 mod trees;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::testing::{FakeResources, unique_path};
-use crate::{Compiled, Diagnostics, compile};
+use crate::{Compiled, Diagnostics, Proof, compile, prove};
 
 /// The root of the repository.
 fn repository() -> PathBuf {
@@ -24,9 +24,24 @@ fn compile_text(text: &str) -> Result<Compiled, Diagnostics> {
 
 /// The same with resources of one's own.
 fn compile_with(text: &str, resources: &FakeResources) -> Result<Compiled, Diagnostics> {
+    with_file(text, |path| compile(path, resources))
+}
+
+/// Proves a text as a system file of its own.
+fn prove_text(text: &str) -> Result<Proof, Diagnostics> {
+    prove_with(text, &FakeResources::new())
+}
+
+/// The same with resources of one's own.
+fn prove_with(text: &str, resources: &FakeResources) -> Result<Proof, Diagnostics> {
+    with_file(text, |path| prove(path, resources))
+}
+
+/// Writes a text to a file of its own for as long as `f` runs.
+fn with_file<T>(text: &str, f: impl FnOnce(&Path) -> T) -> T {
     let path = unique_path("system.toml");
     std::fs::write(&path, text).unwrap();
-    let result = compile(&path, resources);
+    let result = f(&path);
     std::fs::remove_file(&path).unwrap();
     result
 }

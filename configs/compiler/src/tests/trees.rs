@@ -1,15 +1,15 @@
 //! Guest device trees: exactly what the partition owns.
 
-use super::compile_text;
+use super::prove_text;
 use crate::devicetree::Tree;
 
 const HEAD: &str = "[system]\nname = \"t\"\nboard = \"lab\"\n[pools.p]\ncpus = [0, 1]\npolicy = \"dedicated\"\n\
     [[partition]]\nname = \"a\"\npool = \"p\"\nvcpus = 2\nmemory = \"64MiB\"\n";
 
 fn tree(rest: &str) -> Tree {
-    let compiled =
-        compile_text(&format!("{HEAD}{rest}")).unwrap_or_else(|findings| panic!("{findings}"));
-    Tree::read(&compiled.guest_trees[0].1).unwrap()
+    let proof =
+        prove_text(&format!("{HEAD}{rest}")).unwrap_or_else(|findings| panic!("{findings}"));
+    Tree::read(&proof.guest_trees[0].1).unwrap()
 }
 
 #[test]
@@ -77,15 +77,15 @@ fn virtual_console_is_at_the_boards_place_with_a_clock() {
 
 #[test]
 fn passed_device_comes_with_registers_interrupt_and_clock() {
-    let compiled = compile_text(&format!(
+    let proof = prove_text(&format!(
         "{HEAD}image = \"program.elf\"\ndevices = [\"/pl031@9010000\"]\n"
     ))
     .unwrap();
-    let tree = Tree::read(&compiled.guest_trees[0].1).unwrap();
+    let tree = Tree::read(&proof.guest_trees[0].1).unwrap();
     let rtc = tree.find("/pl031@9010000").unwrap();
     assert_eq!(tree.cells(rtc, "interrupts").unwrap(), Some(vec![0, 2, 4]));
     assert!(tree.find("/apb-pclk").is_some());
-    let partition = &compiled.report.partitions[0];
+    let partition = &proof.report.partitions[0];
     assert_eq!(partition.interrupts[0].intid, 34);
     assert!(
         partition
@@ -98,33 +98,33 @@ fn passed_device_comes_with_registers_interrupt_and_clock() {
 
 #[test]
 fn physical_console_is_passed_through_whole() {
-    let compiled = compile_text(&format!(
+    let proof = prove_text(&format!(
         "{HEAD}image = \"program.elf\"\nconsole = {{ device = \"serial0\" }}\n"
     ))
     .unwrap();
-    let tree = Tree::read(&compiled.guest_trees[0].1).unwrap();
+    let tree = Tree::read(&proof.guest_trees[0].1).unwrap();
     assert_eq!(
         tree.string(tree.find("/chosen").unwrap(), "stdout-path"),
         Some("/pl011@9000000")
     );
-    assert_eq!(compiled.report.console, "a");
-    assert_eq!(compiled.report.partitions[0].interrupts[0].intid, 33);
-    assert!(!compiled.partitions[0].console);
+    assert_eq!(proof.report.console, "a");
+    assert_eq!(proof.report.partitions[0].interrupts[0].intid, 33);
+    assert_eq!(proof.report.partitions[0].console, "device");
 }
 
 #[test]
 fn trusted_dma_device_is_passed_and_marked() {
     let rest = "image = \"program.elf\"\ndevices = [\"/ethernet@9120000\"]\ndma = \"trusted\"\n";
-    let compiled = compile_text(&format!("{HEAD}{rest}")).unwrap();
-    assert!(compiled.report.partitions[0].devices[0].dma_unconfined);
-    assert!(compiled.report.to_html().contains("class=\"danger\""));
+    let proof = prove_text(&format!("{HEAD}{rest}")).unwrap();
+    assert!(proof.report.partitions[0].devices[0].dma_unconfined);
+    assert!(proof.report.to_html().contains("class=\"danger\""));
 }
 
 #[test]
 fn command_line_that_fills_the_tree_is_refused() {
     let cmdline = "x".repeat(70_000);
     let rest = format!("image = {{ kernel = \"Image\", cmdline = \"{cmdline}\" }}\n");
-    let findings = compile_text(&format!("{HEAD}{rest}")).unwrap_err();
+    let findings = prove_text(&format!("{HEAD}{rest}")).unwrap_err();
     assert_eq!(
         findings
             .iter()
