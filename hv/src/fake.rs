@@ -591,6 +591,7 @@ impl World {
             })),
             pools: &[],
             partitions: configs,
+            channels: &[],
             ipa_bits: 36,
             stage2_pages: 0,
             payload_size: 0,

@@ -21,6 +21,7 @@
 )]
 
 pub mod arch;
+pub mod channel;
 pub mod console;
 pub mod event;
 pub mod exit;

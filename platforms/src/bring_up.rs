@@ -157,32 +157,32 @@ fn memory(tree: &Fdt<'_>, image: PhysicalRange) {
             image.base.get() + image.size
         ));
     }
+    let check = |range: PhysicalRange, kind: &str, name: &str| {
+        let (base, end) = (range.base.get(), range.base.get() + range.size);
+        if !there(&range) {
+            stop(format_args!(
+                "too little memory: {kind} {name} needs {base:#x} to {end:#x}, which the device tree does not list"
+            ));
+        }
+        if range.overlaps(&image) {
+            stop(format_args!(
+                "the image lies at {:#x}, in the memory of {kind} {name}; it was built to be loaded at {:#x}",
+                image.base.get(),
+                SYSTEM.board.load.get()
+            ));
+        }
+    };
     for partition in SYSTEM.partitions {
-        for mapping in partition
-            .memory
-            .iter()
-            .filter(|m| m.kind == MemoryKind::Ram)
-        {
+        let ram = partition.memory.iter();
+        for mapping in ram.filter(|mapping| mapping.kind == MemoryKind::Ram) {
             let range = PhysicalRange {
                 base: mapping.pa,
                 size: mapping.size,
             };
-            if !there(&range) {
-                stop(format_args!(
-                    "too little memory: partition {} needs {:#x} to {:#x}, which the device tree does not list",
-                    partition.name,
-                    range.base.get(),
-                    range.base.get() + range.size
-                ));
-            }
-            if range.overlaps(&image) {
-                stop(format_args!(
-                    "the image lies at {:#x}, in the memory of partition {}; it was built to be loaded at {:#x}",
-                    image.base.get(),
-                    partition.name,
-                    SYSTEM.board.load.get()
-                ));
-            }
+            check(range, "partition", partition.name);
         }
+    }
+    for channel in SYSTEM.channels {
+        check(channel.memory, "channel", channel.name);
     }
 }

@@ -37,7 +37,7 @@ impl Machine for Board {
     }
 
     fn zero(&self, to: Pa, size: u64) {
-        // SAFETY: as in `load`.
+        // SAFETY: as in `load`; or the range is a channel's, which `map` maps and which is zeroed before any partition runs.
         unsafe { copy::zero(to.get(), size) };
         cache::clean(to.get(), size);
     }

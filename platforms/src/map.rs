@@ -97,6 +97,11 @@ pub fn build(load: u64, tree: u64) -> Result<Pa, MapError> {
             }
         }
     }
+    // Channels are cleared once, before anything runs.
+    for channel in SYSTEM.channels {
+        let base = channel.memory.base.get();
+        map(base, base, channel.memory.size, OwnMemory::Data)?;
+    }
     // Partitions' memory: their images are put there, at each start.
     for partition in SYSTEM.partitions {
         for mapping in partition.memory {

@@ -126,6 +126,7 @@ fn prepare(load: u64, gic: Gic) {
             assigned.store(vcpu, Ordering::Release);
         }
     }
+    hv::channel::clear(system.channels, &hypervisor.machine);
     cache::publish_tables();
 }
 

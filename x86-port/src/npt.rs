@@ -30,6 +30,7 @@ const fn attributes(kind: MemoryKind) -> u64 {
         MemoryKind::Shared => WRITABLE | NO_EXECUTE,
         MemoryKind::ReadOnly => NO_EXECUTE,
         MemoryKind::Device => WRITABLE | UNCACHEABLE | NO_EXECUTE,
+        MemoryKind::DeviceReadOnly => UNCACHEABLE | NO_EXECUTE,
     };
     bits | PRESENT | USER | ACCESSED | DIRTY
 }
@@ -42,6 +43,7 @@ fn kind(descriptor: u64) -> Option<MemoryKind> {
         MemoryKind::Shared,
         MemoryKind::ReadOnly,
         MemoryKind::Device,
+        MemoryKind::DeviceReadOnly,
     ]
     .into_iter()
     .find(|kind| attributes(*kind) == compared)
@@ -91,11 +93,12 @@ mod tests {
 
     use super::*;
 
-    const KINDS: [MemoryKind; 4] = [
+    const KINDS: [MemoryKind; 5] = [
         MemoryKind::Ram,
         MemoryKind::Shared,
         MemoryKind::ReadOnly,
         MemoryKind::Device,
+        MemoryKind::DeviceReadOnly,
     ];
     const MIB: u64 = 1 << 20;
 

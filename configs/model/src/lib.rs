@@ -11,6 +11,7 @@
 #![no_std]
 
 pub mod board;
+pub mod channel;
 pub mod device;
 pub mod ids;
 pub mod memory;

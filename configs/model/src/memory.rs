@@ -39,6 +39,8 @@ pub enum MemoryKind {
     ReadOnly,
     /// Device-nGnRE registers, never executable.
     Device,
+    /// Device-nGnRE registers that the guest may only read (fuses, a chip's identity).
+    DeviceReadOnly,
 }
 
 /// One piece of a partition's stage-2 translation. All three numbers are multiples of [`PAGE`].

@@ -1,6 +1,7 @@
 //! One system: everything an image is linked with.
 
 use crate::board::Board;
+use crate::channel::Channel;
 use crate::ids::{Mpidr, PcpuId};
 use crate::partition::Partition;
 
@@ -17,6 +18,8 @@ pub struct System {
     pub pools: &'static [Pool],
     /// Partitions, in the order of the system file.
     pub partitions: &'static [Partition],
+    /// Memory that partitions share.
+    pub channels: &'static [Channel],
     /// Width of every partition's address space in bits: 32 to 48.
     pub ipa_bits: u8,
     /// Pages of 4 KiB that all stage-2 tables together need, roots included.

@@ -19,7 +19,7 @@ impl Access {
         match kind {
             MemoryKind::Ram | MemoryKind::Shared => true,
             MemoryKind::ReadOnly => matches!(self, Self::Read),
-            MemoryKind::Device => false,
+            MemoryKind::Device | MemoryKind::DeviceReadOnly => false,
         }
     }
 }

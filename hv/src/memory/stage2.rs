@@ -38,6 +38,7 @@ const fn attributes(kind: MemoryKind) -> u64 {
         MemoryKind::Shared => NORMAL_WRITE_BACK | INNER_SHAREABLE | READ_WRITE | EXECUTE_NEVER,
         MemoryKind::ReadOnly => NORMAL_WRITE_BACK | INNER_SHAREABLE | READ | EXECUTE_NEVER,
         MemoryKind::Device => DEVICE_NGNRE | READ_WRITE | EXECUTE_NEVER,
+        MemoryKind::DeviceReadOnly => DEVICE_NGNRE | READ | EXECUTE_NEVER,
     };
     bits | ACCESSED
 }
@@ -50,6 +51,7 @@ fn kind(descriptor: u64) -> Option<MemoryKind> {
         MemoryKind::Shared,
         MemoryKind::ReadOnly,
         MemoryKind::Device,
+        MemoryKind::DeviceReadOnly,
     ]
     .into_iter()
     .find(|kind| attributes(*kind) == descriptor & compared)
@@ -184,11 +186,12 @@ pub fn stage2_control(ipa_bits: u32, pa_range: u64) -> Result<u64, ControlError>
 mod tests {
     use super::*;
 
-    const KINDS: [MemoryKind; 4] = [
+    const KINDS: [MemoryKind; 5] = [
         MemoryKind::Ram,
         MemoryKind::Shared,
         MemoryKind::ReadOnly,
         MemoryKind::Device,
+        MemoryKind::DeviceReadOnly,
     ];
 
     #[test]
@@ -213,6 +216,12 @@ mod tests {
             Stage2::leaf(Level::L3, Pa::new(0x1000), MemoryKind::Shared),
             0x0040_0000_0000_17ff
         );
+    }
+
+    #[test]
+    fn read_only_device_page_cannot_be_written() {
+        let descriptor = Stage2::leaf(Level::L3, Pa::new(0x0a00_0000), MemoryKind::DeviceReadOnly);
+        assert_eq!(descriptor, 0x0040_0000_0a00_0447);
     }
 
     #[test]

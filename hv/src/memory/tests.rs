@@ -351,6 +351,7 @@ fn expected_bits(kind: MemoryKind) -> u64 {
         MemoryKind::Shared => 0x0040_0000_0000_03fc,
         MemoryKind::ReadOnly => 0x0040_0000_0000_037c,
         MemoryKind::Device => 0x0040_0000_0000_00c4,
+        MemoryKind::DeviceReadOnly => 0x0040_0000_0000_0044,
     }
 }
 

@@ -223,7 +223,7 @@ fn partition(
         });
     let mappings = planned.mappings.iter().map(|mapping| MappingEntry {
         kind: match mapping.kind {
-            MemoryKind::Device => "registers",
+            MemoryKind::Device | MemoryKind::DeviceReadOnly => "registers",
             MemoryKind::Ram | MemoryKind::Shared | MemoryKind::ReadOnly => "memory",
         }
         .to_owned(),

@@ -66,6 +66,7 @@ pub(crate) fn table(plan: &Plan) -> String {
         out.close("},");
     }
     out.close("],");
+    out.field("channels", "&[]");
     out.field("ipa_bits", &plan.ipa_bits.to_string());
     out.field("stage2_pages", &plan.stage2_pages.to_string());
     out.field("payload_size", &format!("{:#x}", plan.payload.size()));
@@ -184,6 +185,7 @@ fn mapping(mapping: &Mapping) -> String {
         MemoryKind::Shared => "Shared",
         MemoryKind::ReadOnly => "ReadOnly",
         MemoryKind::Device => "Device",
+        MemoryKind::DeviceReadOnly => "DeviceReadOnly",
     };
     format!(
         "model::memory::Mapping {{ ipa: {}, pa: {}, size: {:#x}, kind: model::memory::MemoryKind::{kind} }}",

@@ -101,6 +101,7 @@ pub const SYSTEM: model::system::System = model::system::System {
             firmware_calls: false,
         },
     ],
+    channels: &[],
     ipa_bits: 32,
     stage2_pages: 6,
     payload_size: 0x7000,
