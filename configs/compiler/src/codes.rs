@@ -50,6 +50,12 @@ codes! {
         "The field takes one of a few words. The nearest is offered.";
     OUT_OF_RANGE = "BH0108", "number out of range",
         "The number is negative, larger than anything the field could mean, or zero where zero means nothing.";
+    BAD_TIME = "BH0109", "not a time",
+        "A time is a number with a unit in one string (\"200us\", \"1.5ms\", \"2s\"); the units are ns, us, ms, s, min and h. A bare number is refused, because nobody can see its unit. Time is counted in whole nanoseconds.";
+    BAD_FREQUENCY = "BH0110", "not a frequency",
+        "A frequency is a number with a unit in one string (\"100MHz\", \"32768Hz\", \"66.66MHz\"); the units are Hz, kHz, MHz and GHz. It is counted in whole hertz and is never zero.";
+    NOT_YET = "BH0199", "field has no effect yet",
+        "The field is known and its form is checked, but no later step of this version acts on it. It is refused rather than ignored.";
 
     BAD_NAME = "BH0201", "bad name",
         "Names of systems, pools and partitions are 1 to 15 characters of a-z, 0-9 and `-`: they prefix console lines and name files. A partition cannot be named `hv`: that is the hypervisor's own prefix.";

@@ -240,6 +240,11 @@ impl Diagnostics {
         self.0.iter().any(|one| one.severity == Severity::Error)
     }
 
+    /// How many findings there are.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// True when there is nothing to say.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -138,7 +138,8 @@ impl Resolver<'_> {
             _ => None,
         };
         let mut devices: Vec<(Range<usize>, Device)> = Vec::new();
-        for name in console.into_iter().chain(&partition.devices) {
+        let listed = partition.devices.iter().map(|device| &device.name);
+        for name in console.into_iter().chain(listed) {
             match self.device(name, board) {
                 // `console = { device = … }` may repeat what `devices` says.
                 Ok(device)

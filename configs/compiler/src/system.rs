@@ -7,7 +7,7 @@ use toml::Spanned;
 use crate::board::{Board, Device};
 use crate::layout::{Layout, lay_out};
 use crate::range::AddressRange;
-use crate::raw::{RawConsole, RawPartition, RawSystem};
+use crate::raw::{FirmwareCalls, RawConsole, RawPartition, RawSystem};
 use crate::resolve::{LoadedImage, Resolved};
 
 /// A checked system.
@@ -90,7 +90,11 @@ impl System {
         }
         Some(Self {
             name: raw.name.as_ref()?.get_ref().clone(),
-            end: raw.end,
+            end: raw
+                .hypervisor
+                .end
+                .as_ref()
+                .map_or(EndState::PowerOff, |end| *end.get_ref()),
             board,
             pools,
             partitions,
@@ -115,13 +119,13 @@ fn partition(
     board: &Board,
     free: &mut [(&str, Vec<usize>)],
 ) -> Option<Partition> {
-    let pool = raw.pool.as_ref()?.get_ref();
+    let pool = raw.vcpus.first()?.pool.as_ref()?.get_ref();
     let cpus = &mut free.iter_mut().find(|(name, _)| name == pool)?.1;
-    let wanted = *raw.vcpus.as_ref()?.get_ref() as usize;
+    let wanted = raw.vcpus.len();
     if wanted > cpus.len() {
         return None;
     }
-    let size = raw.memory.as_ref()?;
+    let size = &raw.memory.first()?.size;
     let memory = AddressRange::new(board.ram_base(), *size.get_ref())?;
     let image = resolved.image?;
     let layout = lay_out(&image.image, image.initrd.as_ref(), memory).ok()?;
@@ -145,7 +149,7 @@ fn partition(
             .map(|(_, device)| device)
             .collect(),
         dma_trusted: raw.dma_trusted,
-        on_fault: raw.on_fault,
-        firmware_calls: raw.firmware_calls,
+        on_fault: raw.fault_policy(),
+        firmware_calls: raw.firmware_calls() == FirmwareCalls::All,
     })
 }

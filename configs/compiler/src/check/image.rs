@@ -6,12 +6,12 @@ use crate::layout::lay_out;
 
 pub(super) fn check(context: &Context<'_>, findings: &mut Diagnostics) {
     for (partition, resolved) in context.partitions() {
-        let (Some(image), Some(raw), Some(size)) =
-            (&resolved.image, &partition.image, &partition.memory)
+        let (Some(image), Some(raw), Some(region)) =
+            (&resolved.image, &partition.image, partition.memory.first())
         else {
             continue;
         };
-        let Some(memory) = context.memory(*size.get_ref()) else {
+        let Some(memory) = context.memory(*region.size.get_ref()) else {
             continue;
         };
         if let Err(error) = lay_out(&image.image, image.initrd.as_ref(), memory) {

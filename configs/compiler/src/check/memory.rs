@@ -14,7 +14,7 @@ use crate::stage2::address_bits;
 
 pub(super) fn check(context: &Context<'_>, findings: &mut Diagnostics) {
     for (partition, resolved) in context.partitions() {
-        let Some(size) = &partition.memory else {
+        let Some(size) = partition.memory.first().map(|region| &region.size) else {
             continue;
         };
         let bytes = *size.get_ref();

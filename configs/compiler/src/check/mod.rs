@@ -1,5 +1,6 @@
 //! The rules of a system: one file each. A rule reads what is known and reports; it changes nothing and stops no other rule.
 
+mod carried;
 mod console;
 mod cpus;
 mod devices;
@@ -47,7 +48,8 @@ impl Context<'_> {
             .collect();
         let named = self.system.partitions.iter();
         let unknown = named
-            .filter_map(|partition| Some(partition.pool.as_ref()?.get_ref().as_str()))
+            .flat_map(RawPartition::pools)
+            .map(|pool| pool.get_ref().as_str())
             .filter(|name| !pools.contains(name));
         unknown
             .filter_map(|name| nearest(name, pools.iter().copied()))
@@ -65,9 +67,7 @@ fn virtual_gic(
     board: &Board,
     partition: &RawPartition,
 ) -> impl Iterator<Item = (AddressRange, &'static str)> {
-    let vcpus = partition.vcpus.as_ref().map_or(1, |vcpus| *vcpus.get_ref());
-    // More are refused; their frames would only repeat that.
-    let vcpus = u64::from(vcpus.min(model::partition::MOST_VCPUS as u32));
+    let vcpus = partition.vcpus.len().max(1) as u64;
     let frames = [
         (guest_gic::distributor(board), "the GIC distributor"),
         (guest_gic::cpu_interface(board), "the GIC CPU interface"),
@@ -82,6 +82,7 @@ fn virtual_gic(
 }
 
 const RULES: &[fn(&Context<'_>, &mut Diagnostics)] = &[
+    carried::check,
     names::check,
     partitions::check,
     pools::check,

@@ -1,9 +1,12 @@
 //! Pools exist where they are named, have CPUs, and are used.
 
+use toml::Spanned;
+
 use super::Context;
 use crate::codes;
 use crate::diagnostics::{Diagnostic, Diagnostics};
 use crate::nearest::suggestion;
+use crate::raw::{PoolPolicy, RawPartition};
 
 pub(super) fn check(context: &Context<'_>, findings: &mut Diagnostics) {
     let system = context.system;
@@ -12,14 +15,11 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Diagnostics) {
         .iter()
         .map(|pool| pool.name.get_ref().as_str())
         .collect();
-    for partition in &system.partitions {
-        let Some(pool) = partition
-            .pool
-            .as_ref()
-            .filter(|pool| !names.contains(&pool.get_ref().as_str()))
-        else {
-            continue;
-        };
+    let named = system.partitions.iter().flat_map(|partition| {
+        let pools = partition.pools().into_iter();
+        pools.map(move |pool| (partition, pool))
+    });
+    for (partition, pool) in named.filter(|(_, pool)| !names.contains(&pool.get_ref().as_str())) {
         let message = format!(
             "{} runs in pool `{}`, which does not exist",
             partition.title(),
@@ -38,6 +38,14 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Diagnostics) {
     let misspelt = context.misspelt_pools();
     for pool in &system.pools {
         let name = pool.name.get_ref();
+        if let Some((policy, word)) = pool.policy.as_ref().and_then(not_available) {
+            let message = format!("policy \"{word}\" is not available in this version");
+            findings.push(
+                Diagnostic::error(codes::POLICY_NOT_AVAILABLE, message)
+                    .at(context.source, policy.span())
+                    .help("use `policy = \"dedicated\"`: each virtual CPU owns a physical CPU"),
+            );
+        }
         if let Some(cpus) = pool.cpus.as_ref().filter(|cpus| cpus.get_ref().is_empty()) {
             findings.push(
                 Diagnostic::error(
@@ -52,7 +60,7 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Diagnostics) {
             system
                 .partitions
                 .iter()
-                .filter_map(|one| one.pool.as_ref())
+                .flat_map(RawPartition::pools)
                 .any(|pool| pool.get_ref() == name)
         };
         // A misspelt pool is reported at its partition; the pool that was meant is not unused.
@@ -67,5 +75,14 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Diagnostics) {
                 .help("remove it, or let a partition name it; its CPUs stay parked"),
             );
         }
+    }
+}
+
+/// A policy that no image can run yet, with its word.
+fn not_available(policy: &Spanned<PoolPolicy>) -> Option<(&Spanned<PoolPolicy>, &'static str)> {
+    match policy.get_ref() {
+        PoolPolicy::Dedicated => None,
+        PoolPolicy::Rtds => Some((policy, "rtds")),
+        PoolPolicy::Cyclic => Some((policy, "cyclic")),
     }
 }

@@ -10,9 +10,11 @@ use crate::codes;
 use crate::diagnostics::{Diagnostic, Diagnostics, SourceText};
 use crate::nearest::suggestion;
 
+/// A TOML value with its place.
+pub(crate) type Value<'a> = Spanned<DeValue<'a>>;
+
 /// Turns a TOML value into a Rust one, or says what is wrong with it. The text is the field's name.
-pub(crate) type Read<T> =
-    fn(&SourceText, &str, &Spanned<DeValue<'_>>) -> Result<T, Box<Diagnostic>>;
+pub(crate) type Read<T> = fn(&SourceText, &str, &Value<'_>) -> Result<T, Box<Diagnostic>>;
 
 /// A TOML table that is being read.
 pub(crate) struct TableReader<'a> {
@@ -47,7 +49,7 @@ impl<'a> TableReader<'a> {
     }
 
     /// The value of a field as it stands.
-    pub fn value(&mut self, key: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {
+    pub fn value(&mut self, key: &'static str) -> Option<&'a Value<'a>> {
         self.asked.push(key);
         let table = self.table;
         table
@@ -83,14 +85,19 @@ impl<'a> TableReader<'a> {
     ) -> Option<Spanned<T>> {
         if !self.table.iter().any(|(name, _)| name.get_ref() == key) {
             self.asked.push(key);
-            // A near miss is reported as an unknown field, which names this one: one fault, one finding.
-            let misspelt = |name: &str| crate::nearest::nearest(name, [key]).is_some();
-            if !self.table.keys().any(|name| misspelt(name.get_ref())) {
-                findings.push(self.missing(key, example));
-            }
+            self.report_missing(key, example, findings);
             return None;
         }
         self.optional(key, read, findings)
+    }
+
+    /// Reports that a field is missing.
+    pub fn report_missing(&self, key: &str, example: &str, findings: &mut Diagnostics) {
+        // A near miss is reported as an unknown field, which names this one: one fault, one finding.
+        let misspelt = |name: &str| crate::nearest::nearest(name, [key]).is_some();
+        if !self.table.keys().any(|name| misspelt(name.get_ref())) {
+            findings.push(self.missing(key, example));
+        }
     }
 
     /// The finding that a field is missing.
@@ -145,7 +152,7 @@ impl<'a> TableReader<'a> {
 pub(crate) fn wrong_type(
     source: &SourceText,
     key: &str,
-    value: &Spanned<DeValue<'_>>,
+    value: &Value<'_>,
     expected: &str,
 ) -> Diagnostic {
     let article = match value.get_ref() {
@@ -157,6 +164,43 @@ pub(crate) fn wrong_type(
         .at(source, value.span())
         .found(format!("{article} {kind}"))
         .expected(expected)
+}
+
+/// The table that a value must be.
+pub(crate) fn table_of<'a>(
+    source: &SourceText,
+    key: &str,
+    value: &'a Value<'a>,
+    expected: &str,
+    findings: &mut Diagnostics,
+) -> Option<&'a DeTable<'a>> {
+    match value.get_ref() {
+        DeValue::Table(table) => Some(table),
+        _ => {
+            findings.push(wrong_type(source, key, value, expected));
+            None
+        }
+    }
+}
+
+/// Reads each element of an array. `None` when it is no array, or when `read` refused an element; every wrong one is reported.
+pub(crate) fn each<'a, T>(
+    source: &SourceText,
+    key: &str,
+    value: &'a Value<'a>,
+    expected: &str,
+    findings: &mut Diagnostics,
+    mut read: impl FnMut(&'a Value<'a>, &mut Diagnostics) -> Option<T>,
+) -> Option<Vec<T>> {
+    let Some(elements) = value.get_ref().as_array() else {
+        findings.push(wrong_type(source, key, value, expected));
+        return None;
+    };
+    let results: Vec<Option<T>> = elements
+        .iter()
+        .map(|element| read(element, findings))
+        .collect();
+    results.into_iter().collect()
 }
 
 /// Parses a TOML text. Syntax errors are reported; what could be read is returned all the same.

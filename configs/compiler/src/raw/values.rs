@@ -3,13 +3,12 @@
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::reader::wrong_type;
+use super::quantity::{QuantityError, parse_duration, parse_frequency};
+use super::reader::{Read, Value, wrong_type};
 use super::size::{SizeError, parse_address, parse_size};
 use crate::codes;
 use crate::diagnostics::{Diagnostic, SourceText};
 use crate::nearest::suggestion;
-
-type Value<'a> = Spanned<DeValue<'a>>;
 
 pub(crate) fn string(
     source: &SourceText,
@@ -71,7 +70,7 @@ pub(crate) fn array<T>(
     key: &str,
     value: &Value<'_>,
     expected: &str,
-    read: super::reader::Read<T>,
+    read: Read<T>,
 ) -> Result<Vec<Spanned<T>>, Box<Diagnostic>> {
     let Some(elements) = value.get_ref().as_array() else {
         return Err(wrong_type(source, key, value, expected).into());
@@ -156,6 +155,95 @@ pub(crate) fn address(
             .expected(EXPECTED)
             .into()
     })
+}
+
+/// A length of time in nanoseconds; it may be 0.
+pub(crate) fn duration(
+    source: &SourceText,
+    key: &str,
+    value: &Value<'_>,
+) -> Result<u64, Box<Diagnostic>> {
+    let kind = Quantity {
+        code: codes::BAD_TIME,
+        expected: "a time with its unit in a string: \"200us\", \"1ms\", \"2s\"",
+        what: "a time",
+        units: "the units are ns, us, ms, s, min and h",
+        usual_unit: "ms",
+        parse: parse_duration,
+    };
+    quantity(source, key, value, &kind)
+}
+
+/// A frequency in hertz, never 0.
+pub(crate) fn frequency(
+    source: &SourceText,
+    key: &str,
+    value: &Value<'_>,
+) -> Result<u64, Box<Diagnostic>> {
+    let kind = Quantity {
+        code: codes::BAD_FREQUENCY,
+        expected: "a frequency with its unit in a string: \"100MHz\", \"32768Hz\"",
+        what: "a frequency",
+        units: "the units are Hz, kHz, MHz and GHz",
+        usual_unit: "MHz",
+        parse: parse_frequency,
+    };
+    match quantity(source, key, value, &kind)? {
+        0 => Err(
+            Diagnostic::error(codes::BAD_FREQUENCY, format!("`{key}` holds a zero"))
+                .at(source, value.span())
+                .help("write the frequency at which the clock really runs")
+                .into(),
+        ),
+        hertz => Ok(hertz),
+    }
+}
+
+/// How quantities of one kind are read and spoken of.
+struct Quantity {
+    code: codes::Code,
+    expected: &'static str,
+    what: &'static str,
+    units: &'static str,
+    usual_unit: &'static str,
+    parse: fn(&str) -> Result<u64, QuantityError>,
+}
+
+fn quantity(
+    source: &SourceText,
+    key: &str,
+    value: &Value<'_>,
+    kind: &Quantity,
+) -> Result<u64, Box<Diagnostic>> {
+    let bad = |message: &str, found: &str| {
+        Diagnostic::error(kind.code, format!("`{key}` {message}"))
+            .at(source, value.span())
+            .found(found)
+            .expected(kind.expected)
+    };
+    let number = match value.get_ref() {
+        DeValue::Integer(integer) => Some(integer.as_str()),
+        DeValue::Float(float) => Some(float.as_str()),
+        _ => None,
+    };
+    if let Some(number) = number {
+        let unit = kind.usual_unit;
+        let help = format!("write \"{number}{unit}\" if {unit} is meant");
+        return Err(bad("has no unit", number).help(help).into());
+    }
+    let Some(text) = value.get_ref().as_str() else {
+        return Err(wrong_type(source, key, value, kind.expected).into());
+    };
+    let quoted = format!("\"{text}\"");
+    let finding = match (kind.parse)(text) {
+        Ok(number) => return Ok(number),
+        Err(QuantityError::NotAQuantity) => bad(&format!("is not {}", kind.what), &quoted),
+        Err(QuantityError::NoUnit) => bad("has no unit", &quoted),
+        Err(QuantityError::UnknownUnit) => bad("has an unknown unit", &quoted).help(kind.units),
+        Err(QuantityError::TooLarge) => bad("does not fit 64 bits", &quoted),
+        Err(QuantityError::TooFine) => bad("is finer than the smallest unit", &quoted),
+    };
+    Err(finding.into())
 }
 
 /// One of a few words, each with its meaning.

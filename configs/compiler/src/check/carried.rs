@@ -1,0 +1,194 @@
+//! Fields that are read but that no later step acts upon yet: refused, so that nothing is silently ignored.
+//!
+//! Whoever makes a field work takes its line out.
+
+use std::ops::Range;
+
+use toml::Spanned;
+
+use super::Context;
+use crate::codes;
+use crate::diagnostics::{Diagnostic, Diagnostics};
+use crate::raw::quantity::human_time;
+use crate::raw::{
+    FirmwareCalls, RawChannel, RawDevice, RawEnd, RawHypervisor, RawHypervisorConsole, RawMemory,
+    RawOnFault, RawPartition, RawStart, RawSystem, RawVcpu,
+};
+
+/// Fields that are used, each with its place.
+type Used = Vec<(Range<usize>, String)>;
+
+pub(super) fn check(context: &Context<'_>, findings: &mut Diagnostics) {
+    let mut used = Used::new();
+    system(context.system, &mut used);
+    for one in &context.system.partitions {
+        partition(one, &mut used);
+    }
+    for one in &context.system.channels {
+        channel(one, &mut used);
+    }
+    // What a partition says for all its virtual CPUs is one place.
+    used.sort_by_key(|(span, _)| span.start);
+    used.dedup();
+    for (span, what) in used {
+        findings.push(
+            Diagnostic::error(codes::NOT_YET, format!("{what} has no effect yet"))
+                .at(context.source, span)
+                .help("leave it out in this version"),
+        );
+    }
+}
+
+fn add<T>(used: &mut Used, field: &Option<Spanned<T>>, what: &'static str) {
+    used.extend(
+        field
+            .as_ref()
+            .map(|value| (value.span(), format!("`{what}`"))),
+    );
+}
+
+fn add_all<T>(used: &mut Used, field: &[Spanned<T>], what: &'static str) {
+    used.extend(
+        field
+            .iter()
+            .map(|value| (value.span(), format!("`{what}`"))),
+    );
+}
+
+fn system(system: &RawSystem, used: &mut Used) {
+    add(used, &system.description, "description");
+    add_all(used, &system.overlays, "overlays");
+    let RawHypervisor {
+        console,
+        log,
+        trace,
+        end: _,
+    } = &system.hypervisor;
+    if let Some(console) = console {
+        let what = match console.get_ref() {
+            RawHypervisorConsole::None => "`console`".to_owned(),
+            RawHypervisorConsole::Device(name) => format!("console `{name}`"),
+        };
+        used.push((console.span(), what));
+    }
+    add(used, log, "log");
+    add(used, trace, "trace");
+    for pool in &system.pools {
+        add(used, &pool.major_frame, "major_frame");
+    }
+}
+
+fn partition(partition: &RawPartition, used: &mut Used) {
+    for vcpu in &partition.vcpus {
+        self::vcpu(vcpu, used);
+    }
+    let pools = partition.pools();
+    let second = pools
+        .iter()
+        .find(|pool| pool.get_ref() != pools[0].get_ref());
+    used.extend(second.map(|pool| (pool.span(), "a second pool".to_owned())));
+    for (index, region) in partition.memory.iter().enumerate() {
+        let RawMemory {
+            span,
+            size: _,
+            at,
+            address,
+            align,
+            identity,
+        } = region;
+        add(used, at, "at");
+        add(used, address, "address");
+        add(used, align, "align");
+        if *identity || index > 0 {
+            used.push((span.clone(), "`memory` in this form".to_owned()));
+        }
+    }
+    add(used, &partition.overlay, "overlay");
+    for device in &partition.devices {
+        let RawDevice {
+            name: _,
+            clocks,
+            without,
+            read_only,
+        } = device;
+        add(used, clocks, "clocks");
+        add_all(used, without, "without");
+        add(used, read_only, "access");
+    }
+    for interrupt in &partition.interrupts {
+        let what = format!("SPI {} ({:?})", interrupt.spi.get_ref(), interrupt.trigger);
+        used.push((interrupt.span.clone(), what));
+    }
+    add(used, &partition.psci, "psci");
+    if partition.firmware_calls() == FirmwareCalls::Mediated {
+        add(used, &partition.firmware_calls, "firmware_calls");
+    }
+    if let Some(RawOnFault {
+        policy: _,
+        limit,
+        back_off,
+    }) = partition.on_fault.as_ref().map(Spanned::get_ref)
+    {
+        add(used, limit, "limit");
+        add(used, back_off, "back_off");
+    }
+    add(used, &partition.watchdog, "watchdog");
+    if let Some(RawStart {
+        span,
+        after,
+        delay,
+        automatic,
+    }) = &partition.start
+    {
+        add_all(used, after, "after");
+        add(used, delay, "delay");
+        if !automatic {
+            used.push((span.clone(), "`automatic`".to_owned()));
+        }
+    }
+}
+
+fn vcpu(vcpu: &RawVcpu, used: &mut Used) {
+    let RawVcpu {
+        span: _,
+        pool: _,
+        affinity,
+        period,
+        budget,
+        extra_time,
+        priority,
+        windows,
+    } = vcpu;
+    add(used, affinity, "affinity");
+    add(used, period, "period");
+    add(used, budget, "budget");
+    add(used, extra_time, "extra_time");
+    add(used, priority, "priority");
+    for window in windows.iter().flat_map(Spanned::get_ref) {
+        let [start, length] =
+            [&window.start, &window.length].map(|time| human_time(*time.get_ref()));
+        used.push((
+            window.span.clone(),
+            format!("the window of {length} at {start}"),
+        ));
+    }
+}
+
+fn channel(channel: &RawChannel, used: &mut Used) {
+    used.push((channel.span.clone(), channel.title()));
+    add(used, &channel.size, "size");
+    add(used, &channel.address, "address");
+    for end in channel.ends() {
+        let RawEnd {
+            span,
+            partition,
+            access,
+            at,
+            doorbell,
+        } = end;
+        let bell = if *doorbell { " with a doorbell" } else { "" };
+        let what = format!("the {access:?} end of `{}`{bell}", partition.get_ref());
+        used.push((span.clone(), what));
+        add(used, at, "at");
+    }
+}

@@ -1,0 +1,149 @@
+//! `[[channel]]`: memory that partitions share.
+
+use std::ops::Range;
+
+use toml::Spanned;
+
+use super::reader::{TableReader, Value, each, table_of};
+use super::values::{address, boolean, one_of, size, string};
+use crate::diagnostics::{Diagnostic, Diagnostics, SourceText};
+
+/// A channel as it stands.
+#[derive(Debug)]
+pub(crate) struct RawChannel {
+    /// Its table's header.
+    pub span: Range<usize>,
+    pub name: Option<Spanned<String>>,
+    /// Bytes, not 0.
+    pub size: Option<Spanned<u64>>,
+    /// Where it lies.
+    pub address: Option<Spanned<u64>>,
+    /// `None` when the list is missing or an end is wrong.
+    pub ends: Option<Spanned<Vec<RawEnd>>>,
+}
+
+impl RawChannel {
+    /// How messages call it.
+    pub fn title(&self) -> String {
+        title(self.name.as_ref())
+    }
+
+    /// Its ends; none when they are not known.
+    pub fn ends(&self) -> &[RawEnd] {
+        self.ends.as_ref().map_or(&[], |ends| ends.get_ref())
+    }
+}
+
+fn title(name: Option<&Spanned<String>>) -> String {
+    name.map_or("channel".to_owned(), |name| {
+        format!("channel `{}`", name.get_ref())
+    })
+}
+
+/// A partition's end of a channel.
+#[derive(Debug)]
+pub(crate) struct RawEnd {
+    pub span: Range<usize>,
+    pub partition: Spanned<String>,
+    pub access: Access,
+    /// Where the partition sees it.
+    pub at: Option<Spanned<u64>>,
+    /// True when it can be notified.
+    pub doorbell: bool,
+}
+
+/// What one end may do with the memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Access {
+    #[default]
+    ReadWrite,
+    ReadOnly,
+}
+
+pub(super) fn read_channels(
+    source: &SourceText,
+    value: &Value<'_>,
+    findings: &mut Diagnostics,
+) -> Vec<RawChannel> {
+    let expected = "an array of tables `[[channel]]`";
+    let channels = each(
+        source,
+        "channel",
+        value,
+        expected,
+        findings,
+        |element, findings| Some(read_channel(source, element, findings)),
+    );
+    channels.into_iter().flatten().flatten().collect()
+}
+
+fn read_channel(
+    source: &SourceText,
+    value: &Value<'_>,
+    findings: &mut Diagnostics,
+) -> Option<RawChannel> {
+    let table = table_of(source, "channel", value, "a table `[[channel]]`", findings)?;
+    let mut reader = TableReader::new(source, "channel", table, value.span());
+    let name = reader.required("name", "\"…\"", string, findings);
+    reader.call(title(name.as_ref()));
+    let size = reader.required("size", "\"64KiB\"", size, findings);
+    let address = reader.optional("address", address, findings);
+    let ends = match reader.value("ends") {
+        Some(value) => {
+            read_ends(source, value, findings).map(|ends| Spanned::new(value.span(), ends))
+        }
+        None => {
+            let example = "[{ partition = \"…\" }, { partition = \"…\" }]";
+            reader.report_missing("ends", example, findings);
+            None
+        }
+    };
+    reader.finish(findings);
+    Some(RawChannel {
+        span: value.span(),
+        name,
+        size,
+        address,
+        ends,
+    })
+}
+
+fn read_ends(
+    source: &SourceText,
+    value: &Value<'_>,
+    findings: &mut Diagnostics,
+) -> Option<Vec<RawEnd>> {
+    const EXPECTED: &str =
+        "an array of tables, like [{ partition = \"a\" }, { partition = \"b\" }]";
+    each(
+        source,
+        "ends",
+        value,
+        EXPECTED,
+        findings,
+        |element, findings| {
+            let table = table_of(source, "ends", element, "a table `{ … }`", findings)?;
+            let mut reader = TableReader::new(source, "an end", table, element.span());
+            let partition = reader.required("partition", "\"…\"", string, findings);
+            let access = reader.optional("access", access, findings);
+            let at = reader.optional("at", address, findings);
+            let doorbell = reader.optional("doorbell", boolean, findings);
+            reader.finish(findings);
+            Some(RawEnd {
+                span: element.span(),
+                partition: partition?,
+                access: access.map_or(Access::default(), Spanned::into_inner),
+                at,
+                doorbell: doorbell.is_some_and(Spanned::into_inner),
+            })
+        },
+    )
+}
+
+fn access(source: &SourceText, key: &str, value: &Value<'_>) -> Result<Access, Box<Diagnostic>> {
+    let words = [
+        ("read-write", Access::ReadWrite),
+        ("read-only", Access::ReadOnly),
+    ];
+    one_of(source, key, value, &words)
+}

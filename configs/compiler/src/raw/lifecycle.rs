@@ -1,0 +1,94 @@
+//! When a partition starts, and what happens when it fails.
+
+use std::ops::Range;
+
+use model::partition::FaultPolicy;
+use toml::Spanned;
+use toml::de::DeValue;
+
+use super::reader::{TableReader, Value};
+use super::values::{boolean, count, duration, one_of, strings};
+use crate::diagnostics::{Diagnostic, Diagnostics, SourceText};
+
+/// The answer to a partition's faults.
+#[derive(Debug)]
+pub(crate) struct RawOnFault {
+    pub policy: FaultPolicy,
+    /// How many restarts are tried.
+    pub limit: Option<Spanned<u32>>,
+    /// Nanoseconds before a restart.
+    pub back_off: Option<Spanned<u64>>,
+}
+
+/// When a partition starts.
+#[derive(Debug)]
+pub(crate) struct RawStart {
+    pub span: Range<usize>,
+    /// Partitions that start before it.
+    pub after: Vec<Spanned<String>>,
+    /// Nanoseconds that it starts later.
+    pub delay: Option<Spanned<u64>>,
+    /// False when it waits until it is asked for.
+    pub automatic: bool,
+}
+
+pub(super) fn read_on_fault(
+    source: &SourceText,
+    value: &Value<'_>,
+    findings: &mut Diagnostics,
+) -> Option<RawOnFault> {
+    let DeValue::Table(table) = value.get_ref() else {
+        return match fault_policy(source, "on_fault", value) {
+            Ok(policy) => Some(RawOnFault {
+                policy,
+                limit: None,
+                back_off: None,
+            }),
+            Err(finding) => {
+                findings.push(*finding);
+                None
+            }
+        };
+    };
+    let mut reader = TableReader::new(source, "`on_fault`", table, value.span());
+    let policy = reader.required("policy", "\"restart\"", fault_policy, findings);
+    let limit = reader.optional("limit", count, findings);
+    let back_off = reader.optional("back_off", duration, findings);
+    reader.finish(findings);
+    Some(RawOnFault {
+        policy: policy?.into_inner(),
+        limit,
+        back_off,
+    })
+}
+
+fn fault_policy(
+    source: &SourceText,
+    key: &str,
+    value: &Value<'_>,
+) -> Result<FaultPolicy, Box<Diagnostic>> {
+    let words = [
+        ("inject", FaultPolicy::Inject),
+        ("stop", FaultPolicy::Stop),
+        ("restart", FaultPolicy::Restart),
+        ("stop-system", FaultPolicy::StopSystem),
+    ];
+    one_of(source, key, value, &words)
+}
+
+pub(super) fn read_start(
+    mut reader: TableReader<'_>,
+    span: Range<usize>,
+    findings: &mut Diagnostics,
+) -> RawStart {
+    let after = reader.optional("after", strings, findings);
+    let delay = reader.optional("delay", duration, findings);
+    let automatic = reader.optional("automatic", boolean, findings);
+    reader.finish(findings);
+    RawStart {
+        span,
+        after: after.map_or(Vec::new(), Spanned::into_inner),
+        delay,
+        automatic: automatic.is_none_or(Spanned::into_inner),
+    }
+}

@@ -1,0 +1,87 @@
+//! `[pools.<name>]`: physical CPUs with one scheduling policy.
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::reader::{TableReader, Value, wrong_type};
+use super::values::{counts, duration};
+use crate::codes;
+use crate::diagnostics::{Diagnostic, Diagnostics, SourceText};
+use crate::nearest::nearest;
+
+/// A pool as it stands.
+#[derive(Debug)]
+pub(crate) struct RawPool {
+    pub name: Spanned<String>,
+    pub policy: Option<Spanned<PoolPolicy>>,
+    pub cpus: Option<Spanned<Vec<Spanned<u32>>>>,
+    /// Nanoseconds after which the windows of a cyclic pool come again.
+    pub major_frame: Option<Spanned<u64>>,
+}
+
+/// How the CPUs of a pool are shared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PoolPolicy {
+    /// Each virtual CPU owns a physical one.
+    Dedicated,
+    /// Each virtual CPU gets its budget in each of its periods.
+    Rtds,
+    /// Each virtual CPU runs in windows of a frame that repeats.
+    Cyclic,
+}
+
+impl PoolPolicy {
+    const WORDS: [(&str, Self); 3] = [
+        ("dedicated", Self::Dedicated),
+        ("rtds", Self::Rtds),
+        ("cyclic", Self::Cyclic),
+    ];
+}
+
+pub(super) fn read_pools(
+    source: &SourceText,
+    table: &DeTable<'_>,
+    findings: &mut Diagnostics,
+) -> Vec<RawPool> {
+    let mut pools = Vec::new();
+    for (name, value) in table {
+        let DeValue::Table(fields) = value.get_ref() else {
+            let expected = format!("a table `[pools.{}]`", name.get_ref());
+            findings.push(wrong_type(source, name.get_ref(), value, &expected));
+            continue;
+        };
+        let what = format!("pool `{}`", name.get_ref());
+        let mut reader = TableReader::new(source, what, fields, value.span());
+        pools.push(RawPool {
+            name: Spanned::new(name.span(), name.get_ref().to_string()),
+            cpus: reader.required("cpus", "[0]", counts, findings),
+            policy: reader.required("policy", "\"dedicated\"", policy, findings),
+            major_frame: reader.optional("major_frame", duration, findings),
+        });
+        reader.finish(findings);
+    }
+    pools.sort_by_key(|pool| pool.name.span().start);
+    pools
+}
+
+fn policy(
+    source: &SourceText,
+    key: &str,
+    value: &Value<'_>,
+) -> Result<PoolPolicy, Box<Diagnostic>> {
+    const EXPECTED: &str = "\"dedicated\", \"rtds\" or \"cyclic\"";
+    let Some(text) = value.get_ref().as_str() else {
+        return Err(wrong_type(source, key, value, EXPECTED).into());
+    };
+    if let Some((_, policy)) = PoolPolicy::WORDS.iter().find(|(word, _)| *word == text) {
+        return Ok(*policy);
+    }
+    let message = format!("there is no policy \"{text}\"");
+    let mut finding = Diagnostic::error(codes::UNKNOWN_POLICY, message)
+        .at(source, value.span())
+        .expected(EXPECTED);
+    if let Some(near) = nearest(text, PoolPolicy::WORDS.map(|(word, _)| word)) {
+        finding = finding.help(format!("did you mean `{near}`?"));
+    }
+    Err(finding.into())
+}
