@@ -14,6 +14,7 @@
 //!
 //! Limits: the policy `dedicated`; PL011 consoles; devices that need no clock, reset or power provider beyond fixed clocks.
 
+mod audit;
 mod board;
 mod check;
 mod codes;
@@ -41,6 +42,7 @@ mod tests;
 
 use std::path::Path;
 
+pub use audit::audit;
 pub use board::{BoardToml, QemuMachine, TreeSource, read_board_toml};
 pub use codes::{Code, codes, explain};
 pub use diagnostics::{Diagnostic, Diagnostics, Location, Severity, SourceText};

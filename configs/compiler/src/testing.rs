@@ -1,5 +1,10 @@
 //! Boards, images and resources for tests, built in memory.
 
+pub(crate) mod allocation;
+pub(crate) mod mutate;
+pub(crate) mod random;
+pub(crate) mod watchdog;
+
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -10,6 +10,16 @@ use crate::guest_gic;
 use crate::range::AddressRange;
 use crate::system::{Console, Partition};
 
+/// All that the binding knows (Linux, arm/psci.yaml). Anything else that a board's node says is about the board.
+const PSCI_PROPERTIES: [&str; 6] = [
+    "compatible",
+    "method",
+    "cpu_suspend",
+    "cpu_off",
+    "cpu_on",
+    "migrate",
+];
+
 /// Makes the device tree of a partition.
 pub(crate) fn guest_tree(board: &Board, partition: &Partition) -> Tree {
     let mut tree = Tree::new();
@@ -37,7 +47,7 @@ pub(crate) fn guest_tree(board: &Board, partition: &Partition) -> Tree {
     memory(&mut tree, partition);
     cpus(&mut tree, board, partition.cpus.len());
     let psci = tree.add(root, board.tree.name(board.psci));
-    copy_all(&mut tree, psci, board, board.psci);
+    copy(&mut tree, psci, board, board.psci, &PSCI_PROPERTIES);
     interrupt_controller(&mut tree, board, partition.cpus.len() as u64, gic_phandle);
     timer(&mut tree, board);
 
@@ -87,15 +97,6 @@ fn copy(tree: &mut Tree, to: NodeId, board: &Board, from: NodeId, names: &[&str]
         .filter(|one| names.contains(&one.name.as_str()))
     {
         tree.set(to, &property.name, property.value.clone());
-    }
-}
-
-/// Copies every property of a board node but its phandle.
-fn copy_all(tree: &mut Tree, to: NodeId, board: &Board, from: NodeId) {
-    for property in board.tree.properties(from) {
-        if !matches!(property.name.as_str(), "phandle" | "linux,phandle" | "name") {
-            tree.set(to, &property.name, property.value.clone());
-        }
     }
 }
 

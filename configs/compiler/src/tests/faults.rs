@@ -2,9 +2,9 @@
 //! `*.expected` beside it. `UPDATE=1` in the environment writes those texts anew; read the difference before you keep it.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::repository;
+use super::corpus;
 use crate::testing::FakeResources;
 use crate::{Diagnostics, codes, compile, prove};
 
@@ -18,18 +18,6 @@ const NOT_IN_CORPUS: &[(&str, &str)] = &[
         "needs a command line of 64 KiB; a unit test has it",
     ),
 ];
-
-fn corpus() -> Vec<PathBuf> {
-    let folder = repository().join("tests/faults");
-    let entries = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
-    let mut files: Vec<PathBuf> = entries
-        .filter(|path| path.extension().is_some_and(|kind| kind == "toml"))
-        .collect();
-    files.sort();
-    files
-}
 
 /// Errors or warnings of a file.
 fn all_findings(path: &Path, resources: &FakeResources) -> Diagnostics {
@@ -48,7 +36,7 @@ fn findings(path: &Path, resources: &FakeResources) -> String {
 fn each_fault_gives_exactly_its_expected_text() {
     let resources = FakeResources::new();
     let mut wrong = Vec::new();
-    for path in corpus() {
+    for path in corpus("tests/faults") {
         let found = findings(&path, &resources);
         let expected_path = path.with_extension("expected");
         if std::env::var_os("UPDATE").is_some() {
@@ -68,7 +56,7 @@ fn each_fault_gives_exactly_its_expected_text() {
 #[test]
 fn each_fault_gives_one_finding_with_a_place_and_a_fix() {
     let resources = FakeResources::new();
-    for path in corpus() {
+    for path in corpus("tests/faults") {
         let all = all_findings(&path, &resources);
         let name = path.file_stem().unwrap().to_string_lossy();
         // A tree that lacks everything is one fault with several findings.
@@ -92,7 +80,7 @@ fn prove_and_compile_find_the_same_in_each_fault() {
     let codes = |findings: Diagnostics| -> Vec<codes::Code> {
         findings.iter().map(|one| one.code).collect()
     };
-    for path in corpus() {
+    for path in corpus("tests/faults") {
         let compiled = compile(&path, &resources)
             .map_or_else(|findings| findings, |compiled| compiled.proof.warnings);
         let proved = all_findings(&path, &resources);
@@ -107,7 +95,7 @@ fn every_code_is_shown_by_the_corpus() {
         .iter()
         .map(|(code, _)| (*code).to_owned())
         .collect();
-    for path in corpus() {
+    for path in corpus("tests/faults") {
         let all = all_findings(&path, &resources);
         shown.extend(all.iter().map(|one| one.code.to_string()));
     }

@@ -5,6 +5,7 @@ mod demo;
 mod faults;
 mod hostile;
 mod images;
+mod smoke;
 mod trees;
 
 use std::path::{Path, PathBuf};
@@ -17,8 +18,21 @@ fn repository() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
+/// The system files of a folder of the repository, by name.
+fn corpus(folder: &str) -> Vec<PathBuf> {
+    let folder = repository().join(folder);
+    let entries =
+        std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let entries = entries.map(|entry| entry.unwrap().path());
+    let mut files: Vec<PathBuf> = entries
+        .filter(|path| path.extension().is_some_and(|kind| kind == "toml"))
+        .collect();
+    files.sort();
+    files
+}
+
 /// Compiles a text as a system file of its own.
-fn compile_text(text: &str) -> Result<Compiled, Diagnostics> {
+pub(crate) fn compile_text(text: &str) -> Result<Compiled, Diagnostics> {
     compile_with(text, &FakeResources::new())
 }
 
