@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use compiler::{Compiled, Proof, QemuMachine, Report};
 use nix::fcntl::{Flock, FlockArg};
-use qemu::debian::package::Cache;
+use qemu::debian::cache::Cache;
 use qemu::machine::Machine;
 use qemu::session::Bootable;
 

@@ -7,6 +7,7 @@ mod build;
 mod check;
 mod command;
 mod demo;
+mod device_tree;
 mod image;
 mod resources;
 mod run;
@@ -40,7 +41,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Install and fetch what is missing: Rust for the boards, QEMU, guest kernels.
+    /// Install and fetch what is missing: Rust for the boards, QEMU, guest kernels, device trees of boards.
     Setup,
     /// Check a system file and print diagnostics, or a summary when it is right.
     Check {

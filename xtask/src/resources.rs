@@ -6,13 +6,15 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail, ensure};
 use compiler::{BoardFiles, ResourceError, Resources, Source, TreeSource};
-use qemu::debian::package::Cache;
+use qemu::debian::cache::Cache;
+use qemu::debian::part::{self, BUSYBOX, Part};
 use qemu::initramfs;
 use qemu::machine::Machine;
 use qemu::version::{PROGRAM, Version};
 
 use crate::build::command_line;
 use crate::command;
+use crate::device_tree;
 use crate::setup;
 use crate::steps::Steps;
 use crate::toolchain::GUEST_TARGET;
@@ -81,8 +83,7 @@ impl Resources for Host<'_> {
                     })
                 }
             }
-            Source::Debian(package) => self
-                .debian(package)
+            Source::Debian(package) => setup::part(self.steps, self.cache, package, Part::Kernel)
                 .map_err(|error| unavailable(&error, Some("`cargo xtask setup` fetches it"))),
             Source::Busybox => self
                 .busybox()
@@ -90,22 +91,29 @@ impl Resources for Host<'_> {
             Source::Guest(name) => self.guest(name),
         }
     }
+
+    fn overlay(&self, path: &Path, system_dir: &Path) -> Result<Vec<u8>, ResourceError> {
+        let path = system_dir.join(path);
+        if !path.is_file() {
+            return Err(ResourceError::NotFound {
+                looked_for: path.display().to_string(),
+            });
+        }
+        self.tree_file(&path)
+            .map_err(|error| unavailable(&error, None))
+    }
 }
 
 impl Host<'_> {
-    /// The board's device tree: a file beside `board.toml`, or dumped from QEMU's machine and kept. A `board.toml` with faults has
-    /// none; the compiler reports the faults when it reads the same text.
+    /// The board's device tree. A `board.toml` with faults has none; the compiler reports the faults when it reads the same text.
     fn tree(&self, board_toml: &str, path: &Path) -> anyhow::Result<Vec<u8>> {
         let Ok(board) = compiler::read_board_toml(board_toml, path) else {
             return Ok(Vec::new());
         };
         match (board.tree, board.qemu) {
-            (TreeSource::File(file), _) => {
-                let file = path.with_file_name(file);
-                std::fs::read(&file).with_context(|| {
-                    format!("cannot read the board's device tree {}", file.display())
-                })
-            }
+            (TreeSource::File(file), _) => self.tree_file(&path.with_file_name(file)),
+            (TreeSource::Package { package, path }, _) => self.packaged(&package, &path),
+            (TreeSource::Source { package, path }, _) => self.compiled(&package, &path),
             (TreeSource::Qemu, Some(machine)) => self.dump(&command_line(&machine)),
             (TreeSource::Qemu, None) => bail!(
                 "{} takes its device tree from QEMU but has no [qemu] section",
@@ -114,6 +122,45 @@ impl Host<'_> {
         }
     }
 
+    /// A device tree or overlay in a file of the user's, compiled where it is source.
+    fn tree_file(&self, path: &Path) -> anyhow::Result<Vec<u8>> {
+        if device_tree::is_source(path) {
+            setup::device_trees(self.steps, self.offline)?;
+            return device_tree::compile(path, &[]);
+        }
+        std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+    }
+
+    /// A device tree of a Debian kernel package.
+    fn packaged(&self, package: &str, path: &Path) -> anyhow::Result<Vec<u8>> {
+        let file = setup::part(self.steps, self.cache, package, Part::DeviceTrees)?.join(path);
+        std::fs::read(&file).with_context(|| format!("{package} has no {}", path.display()))
+    }
+
+    /// A device tree compiled from Debian's kernel sources, and kept: it changes only with the sources.
+    fn compiled(&self, package: &str, path: &Path) -> anyhow::Result<Vec<u8>> {
+        let kept = self
+            .cache
+            .beside(package, "compiled")
+            .join(path.with_extension("dtb"));
+        if let Ok(tree) = std::fs::read(&kept) {
+            return Ok(tree);
+        }
+        setup::device_trees(self.steps, self.offline)?;
+        let sources = setup::part(self.steps, self.cache, package, Part::DeviceTreeSources)?;
+        let source = sources.join(part::DEVICE_TREES).join(path);
+        ensure!(
+            source.is_file(),
+            "{package} has no {}/{}",
+            part::DEVICE_TREES,
+            path.display()
+        );
+        let tree = device_tree::compile(&source, &[&sources.join(part::BINDINGS)])?;
+        write_if_changed(&kept, &tree)?;
+        Ok(tree)
+    }
+
+    /// The device tree that QEMU generates for a machine, dumped and kept.
     fn dump(&self, machine: &Machine) -> anyhow::Result<Vec<u8>> {
         setup::qemu(self.steps, self.offline)?;
         let version = Version::installed().with_context(|| format!("{PROGRAM} does not run"))?;
@@ -145,26 +192,9 @@ impl Host<'_> {
         std::fs::read(&kept).with_context(|| format!("cannot read {}", kept.display()))
     }
 
-    fn debian(&self, package: &str) -> anyhow::Result<PathBuf> {
-        if self.cache.has_kernel(package) {
-            return self.cache.kernel(package);
-        }
-        self.steps
-            .doing(&format!("fetching {package} from Debian's archive"), || {
-                self.cache.kernel(package)
-            })
-    }
-
     /// The initramfs, built anew each time: it takes less time than to find out whether it is current.
     fn busybox(&self) -> anyhow::Result<PathBuf> {
-        let busybox = if self.cache.has_busybox() {
-            self.cache.busybox()
-        } else {
-            self.steps
-                .doing("fetching BusyBox from Debian's archive", || {
-                    self.cache.busybox()
-                })
-        }?;
+        let busybox = setup::part(self.steps, self.cache, BUSYBOX, Part::BusyBox)?;
         let busybox = std::fs::read(&busybox)
             .with_context(|| format!("cannot read {}", busybox.display()))?;
         let path = self.workspace.output().join("initramfs.cpio");

@@ -19,6 +19,13 @@ pub trait Resources {
     /// # Errors
     /// [`ResourceError::NotFound`] when there is no such file, package or guest; [`ResourceError::Unavailable`] when it cannot be fetched or built.
     fn image(&self, source: &Source, system_dir: &Path) -> Result<PathBuf, ResourceError>;
+
+    /// The bytes of a device-tree overlay that a system file names, in the flattened format: what ends in `.dtso` or `.dts` is compiled
+    /// first. A relative path starts at `system_dir`.
+    ///
+    /// # Errors
+    /// [`ResourceError::NotFound`] when there is no such file; [`ResourceError::Unavailable`] when it cannot be read or compiled.
+    fn overlay(&self, path: &Path, system_dir: &Path) -> Result<Vec<u8>, ResourceError>;
 }
 
 /// What is known about a board.

@@ -353,4 +353,13 @@ impl Resources for FakeResources {
             Err(ResourceError::NotFound { looked_for: name })
         }
     }
+
+    fn overlay(&self, path: &Path, system_dir: &Path) -> Result<Vec<u8>, ResourceError> {
+        let not_found = || ResourceError::NotFound {
+            looked_for: path.display().to_string(),
+        };
+        std::fs::read(self.folder.join(path))
+            .or_else(|_| std::fs::read(system_dir.join(path)))
+            .map_err(|_| not_found())
+    }
 }

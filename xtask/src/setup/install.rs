@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::{Context, bail};
 use nix::unistd::Uid;
 use qemu::debian::apt::Apt;
-use qemu::debian::package::Cache;
+use qemu::debian::cache::Cache;
 
 use crate::command;
 

@@ -1,16 +1,26 @@
 //! `cargo xtask setup`: everything that the other verbs need. Every step looks first and does nothing when nothing is missing.
 
 mod install;
+mod programs;
 mod qemu;
 mod rust;
 
-use ::qemu::debian::package::Cache;
+use std::path::PathBuf;
+
+use ::qemu::debian::cache::Cache;
+use ::qemu::debian::part::{BUSYBOX, Part};
 
 use crate::steps::Steps;
 use crate::toolchain::Toolchain;
 
 /// The kernels that the system tests boot.
 pub const TEST_KERNELS: [&str; 2] = ["linux-image-cloud-arm64", "linux-image-rt-arm64"];
+
+/// The kernel package whose compiled device trees the boards of this checkout use.
+pub const BOARD_TREES: &str = "linux-image-arm64";
+
+/// The kernel source package whose device trees the boards of this checkout use.
+pub const BOARD_SOURCES: &str = "linux-source-6.12";
 
 /// Makes sure that images can be built.
 ///
@@ -28,32 +38,53 @@ pub fn qemu(steps: Steps, offline: bool) -> anyhow::Result<()> {
     qemu::ensure(steps, offline)
 }
 
+/// Makes sure that device trees can be compiled.
+///
+/// # Errors
+/// A program cannot be installed; the message says what to do by hand.
+pub fn device_trees(steps: Steps, offline: bool) -> anyhow::Result<()> {
+    programs::ensure(steps, offline)
+}
+
+/// Makes sure that a part of a Debian package is in the cache, and says where.
+///
+/// # Errors
+/// It cannot be fetched.
+pub fn part(steps: Steps, cache: &Cache, package: &str, part: Part) -> anyhow::Result<PathBuf> {
+    let what = describe(package, part);
+    if cache.has(package, part) {
+        steps.present(&format!("{what} (cached)"));
+        return cache.get(package, part);
+    }
+    steps.doing(
+        &format!(
+            "fetching {what} from Debian's archive into {}",
+            cache.folder().display()
+        ),
+        || cache.get(package, part),
+    )
+}
+
+fn describe(package: &str, part: Part) -> String {
+    match part {
+        Part::Kernel => format!("guest kernel {package}"),
+        Part::BusyBox => "BusyBox for the guests' root file system".to_owned(),
+        Part::DeviceTrees => format!("device trees of boards in {package} (about 90 MB)"),
+        Part::DeviceTreeSources => {
+            format!("sources of device trees of boards in {package} (about 150 MB)")
+        }
+    }
+}
+
 /// Makes sure that these kernels and BusyBox are in the cache.
 ///
 /// # Errors
 /// One cannot be fetched.
 pub fn guests(steps: Steps, cache: &Cache, kernels: &[&str]) -> anyhow::Result<()> {
     for &kernel in kernels {
-        if cache.has_kernel(kernel) {
-            steps.present(&format!("guest kernel {kernel} (cached)"));
-        } else {
-            steps.doing(
-                &format!(
-                    "fetching guest kernel {kernel} from Debian's archive into {}",
-                    cache.folder().display()
-                ),
-                || cache.kernel(kernel),
-            )?;
-        }
+        part(steps, cache, kernel, Part::Kernel)?;
     }
-    if cache.has_busybox() {
-        steps.present("BusyBox for the guests' root file system (cached)");
-    } else {
-        steps.doing("fetching BusyBox for the guests' root file system", || {
-            cache.busybox()
-        })?;
-    }
-    Ok(())
+    part(steps, cache, BUSYBOX, Part::BusyBox).map(drop)
 }
 
 /// The verb: all of it.
@@ -66,6 +97,9 @@ pub fn run(steps: Steps, offline: bool) -> anyhow::Result<()> {
         rust(steps, offline).map(drop),
         qemu(steps, offline),
         guests(steps, &cache, &TEST_KERNELS),
+        device_trees(steps, offline),
+        part(steps, &cache, BOARD_TREES, Part::DeviceTrees).map(drop),
+        part(steps, &cache, BOARD_SOURCES, Part::DeviceTreeSources).map(drop),
     ])
 }
 

@@ -1,7 +1,7 @@
 //! `board.toml`: what a device tree cannot say about a board.
 
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use toml::Spanned;
 
@@ -28,8 +28,22 @@ pub struct QemuMachine {
 pub enum TreeSource {
     /// QEMU generates it; it is dumped from the board's machine.
     Qemu,
-    /// A file in the flattened format, relative to `board.toml`.
+    /// A file in the flattened format or, with the ending `.dts`, in source, relative to `board.toml`.
     File(PathBuf),
+    /// A compiled device tree in a Debian kernel package.
+    Package {
+        /// For example `linux-image-arm64`.
+        package: String,
+        /// Path in the package's folder of device trees, for example `xilinx/zynqmp-zcu102-rev1.0.dtb`.
+        path: PathBuf,
+    },
+    /// The source of a device tree in a Debian kernel source package.
+    Source {
+        /// For example `linux-source-6.12`.
+        package: String,
+        /// Path below `arch/arm64/boot/dts`, for example `renesas/r8a77951-salvator-xs.dts`.
+        path: PathBuf,
+    },
 }
 
 /// A `board.toml`, read and checked by itself.
@@ -127,13 +141,40 @@ fn read_tree(
     findings: &mut Diagnostics,
 ) -> Option<TreeSource> {
     let qemu = reader.optional("qemu", boolean, findings);
-    let file = reader.optional("file", string, findings);
+    let mut text = |name| reader.optional(name, string, findings);
+    let (file, package, kernel_source, path) =
+        (text("file"), text("package"), text("source"), text("path"));
     reader.finish(findings);
-    match (qemu.map(Spanned::into_inner), file) {
-        (Some(true), None) => Some(TreeSource::Qemu),
-        (None | Some(false), Some(file)) => {
-            Some(TreeSource::File(PathBuf::from(file.into_inner())))
-        }
+    if let Some(path) = &path
+        && !is_inside(Path::new(path.get_ref()))
+    {
+        findings.push(
+            Diagnostic::error(codes::UNKNOWN_VALUE, "`path` leads out of the package")
+                .at(source, path.span())
+                .found(path.get_ref())
+                .expected("a vendor's folder and a file, like `xilinx/zynqmp-zcu102-rev1.0.dtb`"),
+        );
+        return None;
+    }
+    let text = |value: Option<Spanned<String>>| value.map(Spanned::into_inner);
+    let from_qemu = qemu.is_some_and(Spanned::into_inner);
+    match (
+        from_qemu,
+        text(file),
+        text(package),
+        text(kernel_source),
+        text(path),
+    ) {
+        (true, None, None, None, None) => Some(TreeSource::Qemu),
+        (false, Some(file), None, None, None) => Some(TreeSource::File(file.into())),
+        (false, None, Some(package), None, Some(path)) => Some(TreeSource::Package {
+            package,
+            path: path.into(),
+        }),
+        (false, None, None, Some(package), Some(path)) => Some(TreeSource::Source {
+            package,
+            path: path.into(),
+        }),
         _ => {
             findings.push(
                 Diagnostic::error(
@@ -141,11 +182,21 @@ fn read_tree(
                     "`[tree]` does not say where the tree comes from",
                 )
                 .at(source, span)
-                .help("write either `qemu = true` or `file = \"board.dtb\"`"),
+                .help(
+                    "write one of `qemu = true`, `file = \"board.dtb\"`, `package` with `path`, and `source` with `path`",
+                ),
             );
             None
         }
     }
+}
+
+/// True for a path that stays below the folder that it is added to.
+fn is_inside(path: &Path) -> bool {
+    path.file_name().is_some()
+        && path
+            .components()
+            .all(|part| matches!(part, Component::Normal(_)))
 }
 
 fn read_qemu(mut reader: TableReader<'_>, findings: &mut Diagnostics) -> Option<QemuMachine> {
@@ -204,5 +255,63 @@ mod tests {
         let text = GOOD.split("[qemu]").next().unwrap();
         let findings = read_board_toml(text, Path::new("board.toml")).unwrap_err();
         assert!(findings.to_string().contains("no `[qemu]` table"));
+    }
+
+    fn tree_of(tree: &str) -> Result<TreeSource, Diagnostics> {
+        let text = GOOD.replace("qemu = true", tree);
+        read_board_toml(&text, Path::new("board.toml")).map(|board| board.tree)
+    }
+
+    #[test]
+    fn tree_in_a_kernel_package_is_named_by_package_and_path() {
+        let tree = tree_of("package = \"linux-image-arm64\"\npath = \"xilinx/a.dtb\"").unwrap();
+        assert_eq!(
+            tree,
+            TreeSource::Package {
+                package: "linux-image-arm64".to_owned(),
+                path: "xilinx/a.dtb".into()
+            }
+        );
+    }
+
+    #[test]
+    fn tree_in_kernel_sources_is_named_by_package_and_path() {
+        let tree = tree_of("source = \"linux-source-6.12\"\npath = \"renesas/a.dts\"").unwrap();
+        assert_eq!(
+            tree,
+            TreeSource::Source {
+                package: "linux-source-6.12".to_owned(),
+                path: "renesas/a.dts".into()
+            }
+        );
+    }
+
+    #[test]
+    fn tree_of_no_two_or_half_a_source_is_refused() {
+        for tree in [
+            "",
+            "qemu = false",
+            "qemu = true\nfile = \"a.dtb\"",
+            "package = \"p\"",
+            "package = \"p\"\nsource = \"s\"\npath = \"a.dtb\"",
+            "path = \"a.dtb\"",
+        ] {
+            let findings = tree_of(tree).unwrap_err();
+            assert!(
+                findings.to_string().contains("where the tree comes from"),
+                "{tree}: {findings}"
+            );
+        }
+    }
+
+    #[test]
+    fn path_that_leaves_the_package_is_refused() {
+        for path in ["../a.dtb", "/etc/passwd", "", "a/../../b.dtb"] {
+            let findings = tree_of(&format!("package = \"p1\"\npath = \"{path}\"")).unwrap_err();
+            assert!(
+                findings.to_string().contains("leads out"),
+                "{path}: {findings}"
+            );
+        }
     }
 }

@@ -1,0 +1,235 @@
+//! The parts of packages that are worth keeping, and how to get at them.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, bail, ensure};
+
+/// The package with the static BusyBox.
+pub const BUSYBOX: &str = "busybox-static";
+
+/// A part of a package.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The Image of a kernel package: a file.
+    Kernel,
+    /// The static BusyBox: a file.
+    BusyBox,
+    /// The compiled device trees of a kernel package: a folder with one folder a vendor.
+    DeviceTrees,
+    /// The sources of arm64 device trees in a kernel source package: a folder with [`DEVICE_TREES`] and [`BINDINGS`].
+    DeviceTreeSources,
+}
+
+/// Where a kernel keeps its arm64 device trees, one folder a vendor.
+pub const DEVICE_TREES: &str = "arch/arm64/boot/dts";
+
+/// Where a kernel keeps what device trees include as `<dt-bindings/…>`.
+pub const BINDINGS: &str = "include";
+
+/// What is taken from a kernel's sources. `dt-bindings/input/linux-event-codes.h` is a link to the last.
+const SOURCES: [&str; 3] = [
+    "*/arch/arm64/boot/dts/*",
+    "*/include/dt-bindings/*",
+    "*/include/uapi/linux/input-event-codes.h",
+];
+
+impl Part {
+    /// What it is called in the cache.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Kernel => "Image",
+            Self::BusyBox => "busybox",
+            Self::DeviceTrees => "device-trees",
+            Self::DeviceTreeSources => "device-tree-sources",
+        }
+    }
+
+    /// Where it lies in the package, for people.
+    pub(super) fn found_at(self) -> &'static str {
+        match self {
+            Self::Kernel => "boot/vmlinuz-…",
+            Self::BusyBox => "bin/busybox",
+            Self::DeviceTrees => "usr/lib/linux-image-…",
+            Self::DeviceTreeSources => {
+                "arch/arm64/boot/dts, include/dt-bindings and include/uapi/linux/input-event-codes.h (from usr/src/linux-source-….tar.xz)"
+            }
+        }
+    }
+
+    /// Unpacks it from a `.deb` file somewhere into a folder, and says where it is.
+    pub(super) fn unpack(self, archive: &Path, work: &Path) -> anyhow::Result<PathBuf> {
+        let root = work.join("root");
+        std::fs::create_dir_all(&root)
+            .with_context(|| format!("cannot create {}", root.display()))?;
+        match self {
+            // Since the merge of /bin into /usr/bin a file may be in either.
+            Self::Kernel => unpack_all(archive, &root)
+                .and_then(|()| first(&root, &["boot", "usr/boot"], "vmlinuz-")),
+            Self::BusyBox => unpack_all(archive, &root)
+                .and_then(|()| first(&root, &["bin", "usr/bin"], "busybox")),
+            Self::DeviceTrees => {
+                let mut tar = extract(&root);
+                tar.arg("./usr/lib/linux-image-*.dtb");
+                pipeline(&mut [files(archive), tar])?;
+                first(&root, &["usr/lib"], "linux-image-")
+            }
+            Self::DeviceTreeSources => {
+                let mut sources = Command::new("tar");
+                sources.args([
+                    "--extract",
+                    "--to-stdout",
+                    "--wildcards",
+                    "./usr/src/linux-source-*.tar.xz",
+                ]);
+                let mut unpacked = Command::new("xz");
+                unpacked.args(["--decompress", "--stdout", "--threads=0"]);
+                let mut tar = extract(&root);
+                tar.arg("--strip-components=1").args(SOURCES);
+                pipeline(&mut [files(archive), sources, unpacked, tar])?;
+                Ok(root)
+            }
+        }
+    }
+}
+
+fn unpack_all(archive: &Path, root: &Path) -> anyhow::Result<()> {
+    pipeline(&mut [files(archive), extract(root)])
+}
+
+/// Writes the package's files as a tar archive.
+fn files(archive: &Path) -> Command {
+    let mut command = Command::new("dpkg-deb");
+    command.arg("--fsys-tarfile").arg(archive);
+    command
+}
+
+/// Extracts files whose names match the patterns that follow.
+fn extract(root: &Path) -> Command {
+    let mut command = Command::new("tar");
+    command
+        .args([
+            "--extract",
+            "--wildcards",
+            "--no-same-owner",
+            "--no-same-permissions",
+            "--directory",
+        ])
+        .arg(root);
+    command
+}
+
+/// Runs programs, each reading what the one before writes. No file of the size of a kernel's sources is ever on the disk.
+fn pipeline(commands: &mut [Command]) -> anyhow::Result<()> {
+    let mut running: Vec<(String, Child)> = Vec::new();
+    let last = commands.len().saturating_sub(1);
+    for (index, command) in commands.iter_mut().enumerate() {
+        let input = running
+            .last_mut()
+            .and_then(|(_, child)| child.stdout.take())
+            .map_or_else(Stdio::null, Stdio::from);
+        let name = command.get_program().to_string_lossy().into_owned();
+        let output = if index == last {
+            Stdio::null()
+        } else {
+            Stdio::piped()
+        };
+        // A program that cannot be started closes the pipe of the one before, which then ends by itself.
+        let child = command
+            .env("LC_ALL", "C")
+            .stdin(input)
+            .stdout(output)
+            .spawn();
+        match child {
+            Ok(child) => running.push((name, child)),
+            Err(error) => {
+                finish(running).err();
+                return Err(error).with_context(|| format!("cannot start {name}"));
+            }
+        }
+    }
+    finish(running)
+}
+
+/// Waits for all of them; the first that fails is the error.
+fn finish(running: Vec<(String, Child)>) -> anyhow::Result<()> {
+    let ended = running
+        .into_iter()
+        .map(|(name, mut child)| {
+            let status = child
+                .wait()
+                .with_context(|| format!("cannot wait for {name}"))?;
+            ensure!(
+                status.success(),
+                "{name} cannot unpack the package ({status})"
+            );
+            Ok(())
+        })
+        .collect::<Vec<_>>();
+    ended.into_iter().collect()
+}
+
+/// The first entry of the folders whose name starts with `prefix`.
+fn first(root: &Path, folders: &[&str], prefix: &str) -> anyhow::Result<PathBuf> {
+    for folder in folders {
+        let mut entries: Vec<PathBuf> = std::fs::read_dir(root.join(folder))
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.path())
+            .collect();
+        entries.sort();
+        let found = entries.into_iter().find(|path| {
+            path.file_name()
+                .is_some_and(|name| name.as_bytes().starts_with(prefix.as_bytes()))
+        });
+        if let Some(found) = found {
+            return Ok(found);
+        }
+    }
+    bail!("the package holds no {prefix}…")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn first_entry_with_the_prefix_is_found_in_either_folder() {
+        let root = tempfile::tempdir().expect("folder");
+        std::fs::create_dir_all(root.path().join("usr/bin")).expect("folder");
+        std::fs::write(root.path().join("usr/bin/busybox"), b"x").expect("file");
+        let found = first(root.path(), &["bin", "usr/bin"], "busybox").expect("found");
+        assert!(found.ends_with("usr/bin/busybox"));
+        let error = first(root.path(), &["boot"], "vmlinuz-").expect_err("not there");
+        assert!(error.to_string().contains("vmlinuz-"));
+    }
+
+    #[test]
+    fn pipeline_passes_what_one_program_writes_to_the_next() {
+        let mut one = Command::new("echo");
+        one.arg("text");
+        let mut two = Command::new("grep");
+        two.args(["-q", "text"]);
+        assert!(pipeline(&mut [one, two]).is_ok());
+    }
+
+    #[test]
+    fn pipeline_fails_when_any_of_its_programs_does() {
+        let error = pipeline(&mut [Command::new("false"), Command::new("true")]);
+        assert!(
+            error
+                .expect_err("false fails")
+                .to_string()
+                .contains("false")
+        );
+        let error = pipeline(&mut [Command::new("true"), Command::new("no-such-program")]);
+        assert!(
+            error
+                .expect_err("not started")
+                .to_string()
+                .contains("no-such-program")
+        );
+    }
+}

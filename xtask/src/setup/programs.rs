@@ -1,0 +1,110 @@
+//! Programs that make device trees out of a kernel's sources.
+
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, bail};
+
+use super::install;
+use crate::steps::Steps;
+
+/// A program, and the packages that have it.
+struct Program {
+    name: &'static str,
+    debian: &'static str,
+    elsewhere: &'static str,
+}
+
+const DEVICE_TREES: [Program; 3] = [
+    Program {
+        name: "dtc",
+        debian: "device-tree-compiler",
+        elsewhere: "`dtc` (Fedora, Arch, Homebrew)",
+    },
+    Program {
+        name: "cpp",
+        debian: "cpp",
+        elsewhere: "`cpp` (Fedora), `gcc` (Arch, Homebrew)",
+    },
+    Program {
+        name: "xz",
+        debian: "xz-utils",
+        elsewhere: "`xz` (Fedora, Arch, Homebrew)",
+    },
+];
+
+/// Makes sure that sources of device trees can be unpacked, preprocessed and compiled.
+pub fn ensure(steps: Steps, offline: bool) -> anyhow::Result<()> {
+    let missing: Vec<&Program> = DEVICE_TREES.iter().filter(|one| !one.runs()).collect();
+    if missing.is_empty() {
+        steps.present("device-tree compiler and C preprocessor (dtc, cpp, xz)");
+        return Ok(());
+    }
+    let names: Vec<&str> = missing.iter().map(|one| one.name).collect();
+    let packages: Vec<&str> = missing.iter().map(|one| one.debian).collect();
+    steps
+        .doing(
+            &format!(
+                "there is no {}: installing {}",
+                names.join(", "),
+                packages.join(", ")
+            ),
+            || install::packages(&packages, offline),
+        )
+        .with_context(|| by_hand(&missing))?;
+    match missing.iter().find(|one| !one.runs()) {
+        Some(still) => bail!(
+            "{} was installed but no `{}` is on the PATH",
+            still.debian,
+            still.name
+        ),
+        None => Ok(()),
+    }
+}
+
+impl Program {
+    fn runs(&self) -> bool {
+        Command::new(self.name)
+            .arg("--version")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success())
+    }
+}
+
+fn by_hand(missing: &[&Program]) -> String {
+    let hints: Vec<String> = missing
+        .iter()
+        .map(|one| format!("`{}` (Debian, Ubuntu), {}", one.debian, one.elsewhere))
+        .collect();
+    format!(
+        "device trees are compiled by dtc and cpp. Install {}",
+        hints.join("; ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hint_names_the_package_of_each_missing_program() {
+        let hint = by_hand(&[&DEVICE_TREES[0], &DEVICE_TREES[2]]);
+        assert!(
+            hint.contains("`device-tree-compiler` (Debian, Ubuntu)") && hint.contains("`xz-utils`"),
+            "{hint}"
+        );
+        assert!(!hint.contains("`cpp`"), "{hint}");
+    }
+
+    #[test]
+    fn program_that_is_not_there_does_not_run() {
+        let absent = Program {
+            name: "no-such-program-of-bulkhead",
+            debian: "",
+            elsewhere: "",
+        };
+        assert!(!absent.runs());
+    }
+}
