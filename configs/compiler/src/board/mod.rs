@@ -5,6 +5,11 @@ mod cpus;
 mod device;
 mod file;
 mod gic;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the ownership proof reads it next")
+)]
+mod iommu;
 mod memory;
 mod timer;
 
@@ -12,6 +17,7 @@ pub(crate) use console::Uart;
 pub(crate) use cpus::Cpu;
 pub(crate) use device::{Device, clocks};
 pub(crate) use gic::{Gic, GicKind};
+pub(crate) use iommu::Iommu;
 pub(crate) use memory::Memory;
 pub(crate) use timer::Timers;
 
@@ -73,6 +79,8 @@ pub(crate) struct Board {
     pub gic: Gic,
     pub timers: Timers,
     pub console: Uart,
+    /// In the order of their nodes, disabled ones included.
+    pub iommus: Vec<Iommu>,
     pub qemu: Option<QemuMachine>,
     pub tree: Tree,
 }
@@ -100,8 +108,9 @@ impl Board {
         let node = gic.as_ref().map(|gic| gic.node);
         let timers = node.and_then(|gic| timer::read(&tree, gic).map_err(&mut note).ok());
         let console = node.and_then(|gic| console::read(&tree, gic).map_err(&mut note).ok());
+        let iommus = node.and_then(|gic| iommu::read(&tree, gic).map_err(&mut note).ok());
 
-        match (compatible, memory, cpus, psci, gic, timers, console) {
+        match (compatible, memory, cpus, psci, gic, timers, console, iommus) {
             (
                 Some(compatible),
                 Some(memory),
@@ -110,6 +119,7 @@ impl Board {
                 Some(gic),
                 Some(timers),
                 Some(console),
+                Some(iommus),
             ) => Ok(Self {
                 name: file.name,
                 compatible,
@@ -120,6 +130,7 @@ impl Board {
                 gic,
                 timers,
                 console,
+                iommus,
                 qemu: file.qemu,
                 tree,
             }),

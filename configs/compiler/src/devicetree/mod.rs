@@ -2,7 +2,20 @@
 
 pub(crate) mod addresses;
 pub(crate) mod interrupts;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the ownership proof reads it next")
+)]
+pub(crate) mod msi;
+mod nexus;
 mod reader;
+mod requesters;
+pub(crate) mod specifiers;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the ownership proof reads it next")
+)]
+pub(crate) mod streams;
 mod tree;
 mod writer;
 
@@ -19,6 +32,6 @@ pub(crate) enum TreeError {
     Property {
         node: String,
         property: String,
-        what: &'static str,
+        what: String,
     },
 }

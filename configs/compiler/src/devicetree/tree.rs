@@ -1,7 +1,12 @@
 //! A device tree in memory.
 
+use std::collections::BTreeMap;
+
 use super::TreeError;
 use crate::range::AddressRange;
+
+/// The properties that give a node its phandle; the second is what trees before version 0.2 of the specification have.
+const PHANDLES: [&str; 2] = ["phandle", "linux,phandle"];
 
 /// A node of one [`Tree`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,6 +31,8 @@ struct Node {
 #[derive(Clone, Debug)]
 pub(crate) struct Tree {
     nodes: Vec<Node>,
+    /// Who has which phandle; the first of several.
+    phandles: BTreeMap<u32, NodeId>,
     pub reservations: Vec<AddressRange>,
 }
 
@@ -42,6 +49,7 @@ impl Tree {
         };
         Self {
             nodes: vec![root],
+            phandles: BTreeMap::new(),
             reservations: Vec::new(),
         }
     }
@@ -62,6 +70,9 @@ impl Tree {
     /// Sets a property to raw bytes.
     pub fn set(&mut self, node: NodeId, name: &str, value: impl Into<Vec<u8>>) {
         let value = value.into();
+        if PHANDLES.contains(&name) {
+            self.set_phandle(node, &value);
+        }
         let properties = &mut self.nodes[node.0].properties;
         match properties.iter_mut().find(|property| property.name == name) {
             Some(property) => property.value = value,
@@ -69,6 +80,17 @@ impl Tree {
                 name: name.to_owned(),
                 value,
             }),
+        }
+    }
+
+    fn set_phandle(&mut self, node: NodeId, value: &[u8]) {
+        if let Some(old) = self.phandle(node)
+            && self.phandles.get(&old) == Some(&node)
+        {
+            self.phandles.remove(&old);
+        }
+        if let Ok(new) = value.try_into().map(u32::from_be_bytes) {
+            self.phandles.entry(new).or_insert(node);
         }
     }
 
@@ -217,21 +239,21 @@ impl Tree {
 
     /// The node with that phandle.
     pub fn by_phandle(&self, phandle: u32) -> Option<NodeId> {
-        self.nodes()
-            .find(|node| self.phandle(*node) == Some(phandle))
+        self.phandles.get(&phandle).copied()
     }
 
     /// A node's phandle, if it has one.
     pub fn phandle(&self, node: NodeId) -> Option<u32> {
-        self.cell(node, "phandle").ok().flatten()
+        let of = |name: &&str| self.cell(node, name).ok().flatten();
+        PHANDLES.iter().find_map(of)
     }
 
     /// The finding that a property of a node is wrong.
-    pub fn error(&self, node: NodeId, property: &str, what: &'static str) -> TreeError {
+    pub fn error(&self, node: NodeId, property: &str, what: impl Into<String>) -> TreeError {
         TreeError::Property {
             node: self.path(node),
             property: property.to_owned(),
-            what,
+            what: what.into(),
         }
     }
 }

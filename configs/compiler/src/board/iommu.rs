@@ -1,0 +1,137 @@
+//! The board's IOMMUs.
+
+use super::{Board, BoardError};
+use crate::devicetree::addresses::registers;
+use crate::devicetree::interrupts::{Interrupt, interrupts};
+use crate::devicetree::streams::{IommuKind, Stream, streams};
+use crate::devicetree::{NodeId, Tree, TreeError};
+use crate::range::AddressRange;
+
+/// An IOMMU of the board.
+#[derive(Clone, Debug)]
+pub(crate) struct Iommu {
+    pub node: NodeId,
+    pub path: String,
+    pub kind: IommuKind,
+    /// False when its `status` says that it is not usable: DMA passes it as if it were not there.
+    pub enabled: bool,
+    pub registers: Vec<AddressRange>,
+    pub interrupts: Vec<Interrupt>,
+    /// What its interrupts are for, where the tree names them ("eventq", "gerror", …); as many as `interrupts`, or none.
+    pub interrupt_names: Vec<String>,
+    /// An IPMMU cache's main IPMMU, which walks the tables and raises the interrupts for it.
+    pub main: Option<NodeId>,
+}
+
+/// Reads every node that takes streams.
+pub(super) fn read(tree: &Tree, gic: NodeId) -> Result<Vec<Iommu>, BoardError> {
+    let nodes = tree.nodes().filter(|node| tree.has(*node, "#iommu-cells"));
+    nodes.map(|node| Ok(iommu(tree, node, gic)?)).collect()
+}
+
+fn iommu(tree: &Tree, node: NodeId, gic: NodeId) -> Result<Iommu, TreeError> {
+    let enabled = tree.is_enabled(node);
+    let mut registers = registers(tree, node);
+    let mut interrupts = interrupts(tree, node, gic);
+    if !enabled {
+        // What nobody uses need not be right.
+        registers = registers.or(Ok(Vec::new()));
+        interrupts = interrupts.or(Ok(Vec::new()));
+    }
+    let interrupts = interrupts?;
+    let mut names = tree.strings(node, "interrupt-names");
+    if names.len() != interrupts.len() {
+        names.clear();
+    }
+    Ok(Iommu {
+        node,
+        path: tree.path(node),
+        kind: IommuKind::of(tree, node),
+        enabled,
+        registers: registers?,
+        interrupt_names: names.into_iter().map(str::to_owned).collect(),
+        interrupts,
+        // `<&main>` or, in older trees, `<&main bit>`.
+        main: tree
+            .cells(node, "renesas,ipmmu-main")?
+            .and_then(|cells| tree.by_phandle(*cells.first()?)),
+    })
+}
+
+impl Board {
+    /// The IOMMU at a node.
+    pub fn iommu(&self, node: NodeId) -> Option<&Iommu> {
+        self.iommus.iter().find(|iommu| iommu.node == node)
+    }
+
+    /// The streams of a device that an IOMMU can confine: those of enabled IOMMUs.
+    ///
+    /// # Errors
+    /// A malformed specifier or map.
+    pub fn streams(&self, node: NodeId) -> Result<Vec<Stream>, TreeError> {
+        let enabled = |stream: &Stream| self.iommu(stream.iommu).is_some_and(|iommu| iommu.enabled);
+        Ok(streams(&self.tree, node)?
+            .into_iter()
+            .filter(enabled)
+            .collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Gic, board, device, virt};
+
+    /// `virt` with an SMMUv3 and a device behind it.
+    fn with_smmu() -> (Tree, NodeId, NodeId) {
+        let mut tree = virt(Gic::V3);
+        let smmu = device(&mut tree, "smmuv3@9050000", "arm,smmu-v3", 0x905_0000, 74);
+        tree.set_cells(smmu, "phandle", &[0x9100]);
+        tree.set_cells(smmu, "#iommu-cells", &[1]);
+        tree.set_cells(smmu, "interrupts", &[0, 74, 1, 0, 77, 1]);
+        tree.set(smmu, "interrupt-names", *b"eventq\0gerror\0");
+        let dma = device(&mut tree, "dma@9200000", "vendor,dma", 0x920_0000, 20);
+        tree.set_cells(dma, "iommus", &[0x9100, 5]);
+        (tree, smmu, dma)
+    }
+
+    #[test]
+    fn smmu_comes_with_registers_and_named_interrupts() {
+        let (tree, smmu, _) = with_smmu();
+        let board = board(tree);
+        let found = board.iommu(smmu).unwrap();
+        assert_eq!((found.kind, found.enabled), (IommuKind::SmmuV3, true));
+        assert_eq!(found.path, "/smmuv3@9050000");
+        assert_eq!(found.registers[0].base, 0x905_0000);
+        assert_eq!(found.interrupts[1].intid.get(), 109);
+        assert_eq!(found.interrupt_names, ["eventq", "gerror"]);
+    }
+
+    #[test]
+    fn disabled_iommu_is_listed_and_confines_nothing() {
+        // ZCU102's tree has its SMMU so.
+        let (mut tree, smmu, dma) = with_smmu();
+        assert_eq!(board(tree.clone()).streams(dma).unwrap().len(), 1);
+        tree.set_string(smmu, "status", "disabled");
+        let board = board(tree);
+        assert!(!board.iommu(smmu).unwrap().enabled);
+        assert_eq!(board.streams(dma).unwrap(), []);
+    }
+
+    #[test]
+    fn cache_of_an_ipmmu_names_its_main_one() {
+        let (mut tree, main, _) = with_smmu();
+        tree.set_string(main, "compatible", "renesas,ipmmu-r8a7795");
+        let cache = device(
+            &mut tree,
+            "iommu@e7740000",
+            "renesas,ipmmu-r8a7795",
+            0xe774_0000,
+            0,
+        );
+        tree.set_cells(cache, "#iommu-cells", &[1]);
+        tree.set_cells(cache, "renesas,ipmmu-main", &[0x9100, 0]);
+        let board = board(tree);
+        assert_eq!(board.iommu(cache).unwrap().main, Some(main));
+    }
+}
