@@ -5,6 +5,7 @@ mod demo;
 mod faults;
 mod hostile;
 mod images;
+mod one_field;
 mod smoke;
 mod trees;
 
