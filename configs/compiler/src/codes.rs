@@ -77,10 +77,8 @@ codes! {
         "In a dedicated pool every virtual CPU owns a physical CPU: the virtual CPUs of all its partitions together cannot exceed its CPUs.";
     NO_VCPUS = "BH0210", "no virtual CPU",
         "A partition needs at least one virtual CPU to run.";
-    POLICY_NOT_AVAILABLE = "BH0211", "policy not available yet",
-        "The policies `rtds` and `cyclic` are designed but not built yet. Only `dedicated` pools can be used in this version.";
     UNKNOWN_POLICY = "BH0212", "unknown policy",
-        "The only scheduling policy of this version is `dedicated`: one virtual CPU owns one physical CPU.";
+        "The scheduling policies are `dedicated` (one virtual CPU owns one physical CPU), `rtds` (a budget in each period) and `cyclic` (windows of a frame that repeats).";
     TOO_MANY_PARTITIONS = "BH0213", "too many partitions",
         "Each partition needs a VMID of its own. Every Arm core has 8 VMID bits, and 0 stands for no partition: 255 are left.";
     NO_PARTITION = "BH0214", "no partition",
@@ -153,6 +151,25 @@ codes! {
         "The device depends on clocks, resets, power domains or pins that another device provides and no partition can own yet. Fixed clocks are copied to the partition.";
     GUEST_TREE_TOO_LARGE = "BH0610", "guest device tree too large",
         "64 KiB of a partition's memory are kept for its device tree.";
+
+    LIMIT_POLICY = "BH0701", "image cannot share a CPU yet",
+        "The system is checked as it is written, but the image of this version runs `dedicated` pools only. `check` and `report` answer for `rtds` and `cyclic` pools; `build` and `run` refuse them.";
+    LIMIT_DOORBELL = "BH0702", "image has no doorbells yet",
+        "The image of this version maps a channel's memory into its partitions, but rings no doorbells. The ends can poll the memory.";
+    LIMIT_WATCHDOG = "BH0703", "image has no watchdog yet",
+        "The image of this version does not watch over partitions.";
+    LIMIT_START = "BH0704", "image starts all partitions at once",
+        "The image of this version starts every partition at boot: it has no order, no delays, and no partitions that wait to be asked for.";
+    LIMIT_RESTART = "BH0705", "image restarts without limit",
+        "The image of this version restarts a partition each time and at once: it knows no limit and no pause.";
+    LIMIT_PSCI = "BH0706", "image grants all PSCI rights",
+        "The image of this version grants every partition all of PSCI, which acts on the partition only. It cannot take single rights away.";
+    LIMIT_MEDIATION = "BH0707", "image cannot filter firmware calls yet",
+        "The image of this version passes on all of a partition's firmware calls or none.";
+    LIMIT_LOG = "BH0708", "image has one log level",
+        "The image of this version prints what the level `info` prints, and keeps no trace buffer.";
+    INCONSISTENT = "BH0799", "the compiler contradicts itself",
+        "Every rule passed and yet the system cannot be put together. This is a fault of the compiler; please report it with the system file.";
 }
 
 /// What a code means, at length. `None` for an unknown code.

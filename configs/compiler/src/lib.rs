@@ -24,10 +24,12 @@ mod emit;
 mod guest_gic;
 mod image;
 mod layout;
+mod limits;
 mod nearest;
 mod payload;
 mod place;
 mod plan;
+mod processors;
 mod range;
 mod raw;
 mod resolve;
@@ -116,7 +118,7 @@ pub struct PartitionInfo {
 /// # Errors
 /// Everything that is wrong with the system file, its board and its images, all at once. Warnings are among them then.
 pub fn prove(system_file: &Path, resources: &dyn Resources) -> Result<Proof, Diagnostics> {
-    let (plan, warnings) = prepare(system_file, resources)?;
+    let (plan, warnings) = prepare(system_file, resources, Severity::Warning)?;
     Ok(proof(&plan, warnings))
 }
 
@@ -125,11 +127,11 @@ pub fn prove(system_file: &Path, resources: &dyn Resources) -> Result<Proof, Dia
 /// # Errors
 /// The same as [`prove`], and everything that the image of this version cannot do.
 pub fn compile(system_file: &Path, resources: &dyn Resources) -> Result<Compiled, Diagnostics> {
-    let (plan, warnings) = prepare(system_file, resources)?;
+    let (plan, warnings) = prepare(system_file, resources, Severity::Error)?;
     let system = &plan.system;
     let info = system.partitions.iter().map(|partition| PartitionInfo {
         name: partition.name.clone(),
-        vcpus: partition.cpus.len(),
+        vcpus: partition.vcpus.len(),
         memory_bytes: partition.memory.size,
         console: partition.console == Console::Virtual,
     });
@@ -157,10 +159,12 @@ fn proof(plan: &Plan, warnings: Diagnostics) -> Proof {
     }
 }
 
-/// Everything up to the point where bytes are written. The findings that come with a plan are warnings.
+/// Everything up to the point where bytes are written. What the image cannot do is as bad as `limits` says. The findings that come
+/// with a plan are warnings.
 fn prepare(
     system_file: &Path,
     resources: &dyn Resources,
+    limits: Severity,
 ) -> Result<(Plan, Diagnostics), Diagnostics> {
     let text = std::fs::read_to_string(system_file).map_err(|error| {
         Diagnostic::error(
@@ -186,11 +190,15 @@ fn prepare(
         resolved: &resolved,
     };
     check::check(&context, &mut findings);
+    limits::check(&context, limits, &mut findings);
     findings.sort();
     let checked = board
         .filter(|_| !findings.has_errors())
         .and_then(|board| System::new(&raw, board, resolved));
     let Some(system) = checked else {
+        if !findings.has_errors() {
+            findings.push(inconsistent(&source));
+        }
         return Err(findings);
     };
     match plan(system, &source) {
@@ -201,4 +209,12 @@ fn prepare(
             Err(findings)
         }
     }
+}
+
+/// Every rule passed, but what it passed does not fit together.
+fn inconsistent(source: &SourceText) -> Diagnostic {
+    let message = "the system passes every rule and cannot be put together";
+    Diagnostic::error(codes::INCONSISTENT, message)
+        .at(source, 0..0)
+        .help("this is a fault of the compiler: report it with the system file")
 }

@@ -189,7 +189,7 @@ fn ends(system: &System, partition: &Partition) -> Vec<u64> {
     let gic = [
         guest_gic::distributor(board),
         guest_gic::cpu_interface(board),
-        guest_gic::redistributors(board, partition.cpus.len() as u64),
+        guest_gic::redistributors(board, partition.vcpus.len() as u64),
     ];
     let uart = (partition.console == Console::Virtual).then_some(board.console.registers);
     let seen = devices

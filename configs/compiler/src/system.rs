@@ -6,6 +6,7 @@ use toml::Spanned;
 
 use crate::board::{Board, Device};
 use crate::layout::{Layout, lay_out};
+use crate::processors::{Pool, Vcpu, assign};
 use crate::range::AddressRange;
 use crate::raw::{FirmwareCalls, RawConsole, RawPartition, RawSystem};
 use crate::resolve::{LoadedImage, Resolved};
@@ -20,21 +21,12 @@ pub(crate) struct System {
     pub partitions: Vec<Partition>,
 }
 
-/// A pool that is used.
-#[derive(Debug)]
-pub(crate) struct Pool {
-    pub name: String,
-    /// Board indices of the CPUs that run a virtual CPU.
-    pub cpus: Vec<usize>,
-}
-
 /// A checked partition.
 #[derive(Debug)]
 pub(crate) struct Partition {
     pub name: String,
-    pub pool: String,
-    /// For each virtual CPU, the board index of its physical CPU.
-    pub cpus: Vec<usize>,
+    /// The first one boots.
+    pub vcpus: Vec<Vcpu>,
     /// The memory that it sees.
     pub memory: AddressRange,
     /// Where its memory is written in the system file.
@@ -60,33 +52,10 @@ pub(crate) enum Console {
 impl System {
     /// Puts a checked system together. `None` when something is missing after all, which is then reported already.
     pub fn new(raw: &RawSystem, board: Board, resolved: Vec<Resolved>) -> Option<Self> {
-        let mut pools = Vec::new();
-        let mut partitions: Vec<Partition> = Vec::new();
-        // CPUs of each pool that nobody has yet; virtual CPUs take them in order.
-        let mut free: Vec<(&str, Vec<usize>)> = Vec::new();
-        for pool in &raw.pools {
-            let cpus = pool
-                .cpus
-                .as_ref()?
-                .get_ref()
-                .iter()
-                .map(|cpu| *cpu.get_ref() as usize);
-            free.push((pool.name.get_ref(), cpus.collect()));
-        }
-        for (raw, resolved) in raw.partitions.iter().zip(resolved) {
-            partitions.push(partition(raw, resolved, &board, &mut free)?);
-        }
-        for (name, _) in free {
-            let members = partitions.iter().filter(|partition| partition.pool == name);
-            let cpus: Vec<usize> = members
-                .flat_map(|partition| partition.cpus.iter().copied())
-                .collect();
-            if !cpus.is_empty() {
-                pools.push(Pool {
-                    name: name.to_owned(),
-                    cpus,
-                });
-            }
+        let (pools, vcpus) = assign(raw)?;
+        let mut partitions = Vec::new();
+        for ((raw, resolved), vcpus) in raw.partitions.iter().zip(resolved).zip(vcpus) {
+            partitions.push(partition(raw, resolved, &board, vcpus)?);
         }
         Some(Self {
             name: raw.name.as_ref()?.get_ref().clone(),
@@ -111,20 +80,19 @@ impl System {
         cpus.sort_unstable();
         cpus
     }
+
+    /// The name of a virtual CPU's pool.
+    pub fn pool_name(&self, vcpu: &Vcpu) -> &str {
+        self.pools.get(vcpu.pool).map_or("", |pool| &pool.name)
+    }
 }
 
 fn partition(
     raw: &RawPartition,
     resolved: Resolved,
     board: &Board,
-    free: &mut [(&str, Vec<usize>)],
+    vcpus: Vec<Vcpu>,
 ) -> Option<Partition> {
-    let pool = raw.vcpus.first()?.pool.as_ref()?.get_ref();
-    let cpus = &mut free.iter_mut().find(|(name, _)| name == pool)?.1;
-    let wanted = raw.vcpus.len();
-    if wanted > cpus.len() {
-        return None;
-    }
     let size = &raw.memory.first()?.size;
     let memory = AddressRange::new(board.ram_base(), *size.get_ref())?;
     let image = resolved.image?;
@@ -136,8 +104,7 @@ fn partition(
     };
     Some(Partition {
         name: raw.name.as_ref()?.get_ref().clone(),
-        pool: pool.clone(),
-        cpus: cpus.drain(..wanted).collect(),
+        vcpus,
         memory,
         memory_span: size.span(),
         image,

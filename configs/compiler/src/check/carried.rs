@@ -9,10 +9,9 @@ use toml::Spanned;
 use super::Context;
 use crate::codes;
 use crate::diagnostics::{Diagnostic, Diagnostics};
-use crate::raw::quantity::human_time;
 use crate::raw::{
-    FirmwareCalls, RawChannel, RawDevice, RawEnd, RawHypervisor, RawHypervisorConsole, RawMemory,
-    RawOnFault, RawPartition, RawStart, RawSystem, RawVcpu,
+    RawChannel, RawDevice, RawEnd, RawHypervisor, RawHypervisorConsole, RawMemory, RawPartition,
+    RawSystem,
 };
 
 /// Fields that are used, each with its place.
@@ -60,8 +59,8 @@ fn system(system: &RawSystem, used: &mut Used) {
     add_all(used, &system.overlays, "overlays");
     let RawHypervisor {
         console,
-        log,
-        trace,
+        log: _,
+        trace: _,
         end: _,
     } = &system.hypervisor;
     if let Some(console) = console {
@@ -71,22 +70,14 @@ fn system(system: &RawSystem, used: &mut Used) {
         };
         used.push((console.span(), what));
     }
-    add(used, log, "log");
-    add(used, trace, "trace");
-    for pool in &system.pools {
-        add(used, &pool.major_frame, "major_frame");
-    }
 }
 
 fn partition(partition: &RawPartition, used: &mut Used) {
-    for vcpu in &partition.vcpus {
-        self::vcpu(vcpu, used);
+    for window in partition.vcpus.iter().flat_map(|vcpu| &vcpu.windows) {
+        for window in window.get_ref() {
+            used.push((window.span.clone(), "a window".to_owned()));
+        }
     }
-    let pools = partition.pools();
-    let second = pools
-        .iter()
-        .find(|pool| pool.get_ref() != pools[0].get_ref());
-    used.extend(second.map(|pool| (pool.span(), "a second pool".to_owned())));
     for (index, region) in partition.memory.iter().enumerate() {
         let RawMemory {
             span,
@@ -118,59 +109,6 @@ fn partition(partition: &RawPartition, used: &mut Used) {
     for interrupt in &partition.interrupts {
         let what = format!("SPI {} ({:?})", interrupt.spi.get_ref(), interrupt.trigger);
         used.push((interrupt.span.clone(), what));
-    }
-    add(used, &partition.psci, "psci");
-    if partition.firmware_calls() == FirmwareCalls::Mediated {
-        add(used, &partition.firmware_calls, "firmware_calls");
-    }
-    if let Some(RawOnFault {
-        policy: _,
-        limit,
-        back_off,
-    }) = partition.on_fault.as_ref().map(Spanned::get_ref)
-    {
-        add(used, limit, "limit");
-        add(used, back_off, "back_off");
-    }
-    add(used, &partition.watchdog, "watchdog");
-    if let Some(RawStart {
-        span,
-        after,
-        delay,
-        automatic,
-    }) = &partition.start
-    {
-        add_all(used, after, "after");
-        add(used, delay, "delay");
-        if !automatic {
-            used.push((span.clone(), "`automatic`".to_owned()));
-        }
-    }
-}
-
-fn vcpu(vcpu: &RawVcpu, used: &mut Used) {
-    let RawVcpu {
-        span: _,
-        pool: _,
-        affinity,
-        period,
-        budget,
-        extra_time,
-        priority,
-        windows,
-    } = vcpu;
-    add(used, affinity, "affinity");
-    add(used, period, "period");
-    add(used, budget, "budget");
-    add(used, extra_time, "extra_time");
-    add(used, priority, "priority");
-    for window in windows.iter().flat_map(Spanned::get_ref) {
-        let [start, length] =
-            [&window.start, &window.length].map(|time| human_time(*time.get_ref()));
-        used.push((
-            window.span.clone(),
-            format!("the window of {length} at {start}"),
-        ));
     }
 }
 

@@ -1,12 +1,10 @@
 //! Pools exist where they are named, have CPUs, and are used.
 
-use toml::Spanned;
-
 use super::Context;
 use crate::codes;
 use crate::diagnostics::{Diagnostic, Diagnostics};
 use crate::nearest::suggestion;
-use crate::raw::{PoolPolicy, RawPartition};
+use crate::raw::RawPartition;
 
 pub(super) fn check(context: &Context<'_>, findings: &mut Diagnostics) {
     let system = context.system;
@@ -38,14 +36,6 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Diagnostics) {
     let misspelt = context.misspelt_pools();
     for pool in &system.pools {
         let name = pool.name.get_ref();
-        if let Some((policy, word)) = pool.policy.as_ref().and_then(not_available) {
-            let message = format!("policy \"{word}\" is not available in this version");
-            findings.push(
-                Diagnostic::error(codes::POLICY_NOT_AVAILABLE, message)
-                    .at(context.source, policy.span())
-                    .help("use `policy = \"dedicated\"`: each virtual CPU owns a physical CPU"),
-            );
-        }
         if let Some(cpus) = pool.cpus.as_ref().filter(|cpus| cpus.get_ref().is_empty()) {
             findings.push(
                 Diagnostic::error(
@@ -75,14 +65,5 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Diagnostics) {
                 .help("remove it, or let a partition name it; its CPUs stay parked"),
             );
         }
-    }
-}
-
-/// A policy that no image can run yet, with its word.
-fn not_available(policy: &Spanned<PoolPolicy>) -> Option<(&Spanned<PoolPolicy>, &'static str)> {
-    match policy.get_ref() {
-        PoolPolicy::Dedicated => None,
-        PoolPolicy::Rtds => Some((policy, "rtds")),
-        PoolPolicy::Cyclic => Some((policy, "cyclic")),
     }
 }

@@ -45,10 +45,10 @@ pub(crate) fn guest_tree(board: &Board, partition: &Partition) -> Tree {
         tree.set_cells(chosen, "linux,initrd-end", &split(initrd.end()));
     }
     memory(&mut tree, partition);
-    cpus(&mut tree, board, partition.cpus.len());
+    cpus(&mut tree, board, partition.vcpus.len());
     let psci = tree.add(root, board.tree.name(board.psci));
     copy(&mut tree, psci, board, board.psci, &PSCI_PROPERTIES);
-    interrupt_controller(&mut tree, board, partition.cpus.len() as u64, gic_phandle);
+    interrupt_controller(&mut tree, board, partition.vcpus.len() as u64, gic_phandle);
     timer(&mut tree, board);
 
     let mut writer = DeviceWriter {

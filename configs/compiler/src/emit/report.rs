@@ -61,6 +61,8 @@ pub struct PoolEntry {
     pub policy: String,
     /// Board indices of its CPUs in use.
     pub cpus: Vec<usize>,
+    /// Nanoseconds after which the windows of a cyclic pool come again.
+    pub major_frame_ns: Option<u64>,
 }
 
 /// A partition.
@@ -103,6 +105,8 @@ pub struct VcpuEntry {
     pub cpu: usize,
     /// Affinity that the guest reads.
     pub mpidr: u64,
+    /// When it runs.
+    pub time: String,
 }
 
 /// A mapping of a partition's address space.
@@ -171,8 +175,9 @@ pub(crate) fn report(plan: &Plan, warnings: &Diagnostics) -> Report {
     });
     let pools = system.pools.iter().map(|pool| PoolEntry {
         name: pool.name.clone(),
-        policy: "dedicated".to_owned(),
+        policy: pool.policy.word().to_owned(),
         cpus: pool.cpus.clone(),
+        major_frame_ns: pool.major_frame,
     });
     let partitions = system.partitions.iter().zip(&plan.partitions).enumerate();
     Report {
@@ -214,12 +219,13 @@ fn partition(
 ) -> PartitionEntry {
     let board = &plan.system.board;
     let vcpus = partition
-        .cpus
+        .vcpus
         .iter()
         .zip(&board.cpus)
-        .map(|(cpu, seen)| VcpuEntry {
-            cpu: *cpu,
+        .map(|(vcpu, seen)| VcpuEntry {
+            cpu: vcpu.cpus.first().copied().unwrap_or(0),
             mpidr: seen.mpidr.get(),
+            time: vcpu.time.to_string(),
         });
     let mappings = planned.mappings.iter().map(|mapping| MappingEntry {
         kind: match mapping.kind {
@@ -268,7 +274,11 @@ fn partition(
     PartitionEntry {
         name: partition.name.clone(),
         vmid: index as u16 + 1,
-        pool: partition.pool.clone(),
+        pool: partition
+            .vcpus
+            .first()
+            .map_or("", |vcpu| plan.system.pool_name(vcpu))
+            .to_owned(),
         vcpus: vcpus.collect(),
         mappings: mappings.collect(),
         segments: segments.collect(),

@@ -57,8 +57,10 @@ pub(crate) fn table(plan: &Plan) -> String {
         out.open("model::partition::Partition {");
         out.field("name", &format!("{:?}", partition.name));
         out.field("vmid", &format!("model::Vmid::new({})", index + 1));
-        let vcpus = partition.cpus.iter().enumerate().map(|(number, cpu)| {
-            let (pcpu, mpidr) = (pcpu(cpu), mpidr(&system.board, number));
+        let vcpus = partition.vcpus.iter().enumerate().map(|(number, vcpu)| {
+            // One each: the image has dedicated pools only.
+            let own = vcpu.cpus.first().unwrap_or(&0);
+            let (pcpu, mpidr) = (pcpu(own), mpidr(&system.board, number));
             format!("model::partition::Vcpu {{ pcpu: {pcpu}, mpidr: {mpidr} }}")
         });
         out.list("vcpus", vcpus);

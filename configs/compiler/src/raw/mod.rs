@@ -27,7 +27,6 @@ pub(crate) use console::RawConsole;
 pub(crate) use device::RawDevice;
 pub(crate) use hypervisor::{RawHypervisor, RawHypervisorConsole};
 pub(crate) use image::RawImage;
-pub(crate) use lifecycle::{RawOnFault, RawStart};
 pub(crate) use memory::RawMemory;
 pub(crate) use partition::RawPartition;
 pub(crate) use pool::PoolPolicy;

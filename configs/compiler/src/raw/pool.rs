@@ -36,6 +36,12 @@ impl PoolPolicy {
         ("rtds", Self::Rtds),
         ("cyclic", Self::Cyclic),
     ];
+
+    /// The word of the system file for it.
+    pub fn word(self) -> &'static str {
+        let known = Self::WORDS.iter().find(|(_, policy)| *policy == self);
+        known.map_or("", |(word, _)| word)
+    }
 }
 
 pub(super) fn read_pools(

@@ -13,6 +13,8 @@ const NOT_IN_CORPUS: &[(&str, &str)] = &[
     ("BH0100", "there is no file then"),
     ("BH0213", "needs 256 partitions; a unit test has it"),
     ("BH0306", "is a fault of `board.toml`; a unit test has it"),
+    ("BH0799", "no input is known that shows it"),
+    ("BH0702", "is hidden while channels have no effect"),
     (
         "BH0610",
         "needs a command line of 64 KiB; a unit test has it",

@@ -1,0 +1,170 @@
+//! What the image of this version cannot do yet, although the system file can say it: the one place where that stands.
+//!
+//! `check`, `report` and guest trees answer for the system as it is written, so each limit is a warning to them. An image would not do
+//! what the file says, so to `build` and `run` each is an error. Whoever teaches the image takes the line out of the table.
+
+use std::ops::Range;
+
+use toml::Spanned;
+
+use crate::check::Context;
+use crate::codes::{self, Code};
+use crate::diagnostics::{Diagnostic, Diagnostics, Severity};
+use crate::raw::hypervisor::LogLevel;
+use crate::raw::rights::PsciRight;
+use crate::raw::{FirmwareCalls, PoolPolicy, RawPartition};
+
+/// Where the file asks for it, and what it asks for: "… cannot" comes before it.
+type Uses = Vec<(Range<usize>, String)>;
+
+/// Each limit: its code, what finds its uses, and what can be done.
+const LIMITS: &[(Code, fn(&Context<'_>, &mut Uses), &str)] = &[
+    (
+        codes::LIMIT_POLICY,
+        policies,
+        "use `policy = \"dedicated\"` for an image",
+    ),
+    (
+        codes::LIMIT_DOORBELL,
+        doorbells,
+        "leave `doorbell` out for an image, and poll the memory",
+    ),
+    (
+        codes::LIMIT_WATCHDOG,
+        watchdogs,
+        "leave `watchdog` out for an image",
+    ),
+    (
+        codes::LIMIT_START,
+        starts,
+        "leave `start` out for an image: all partitions start at boot",
+    ),
+    (
+        codes::LIMIT_RESTART,
+        restarts,
+        "write `on_fault = \"restart\"` for an image: it restarts at once, each time",
+    ),
+    (
+        codes::LIMIT_PSCI,
+        psci,
+        "leave `psci` out for an image: all rights are granted",
+    ),
+    (
+        codes::LIMIT_MEDIATION,
+        mediation,
+        "write `firmware_calls = false` for an image, or `true`",
+    ),
+    (codes::LIMIT_LOG, logs, "leave it out for an image"),
+];
+
+/// Reports every use of what the image cannot do.
+pub(crate) fn check(context: &Context<'_>, severity: Severity, findings: &mut Diagnostics) {
+    for (code, find, help) in LIMITS {
+        let mut uses = Uses::new();
+        find(context, &mut uses);
+        for (span, what) in uses {
+            let finding = Diagnostic {
+                severity,
+                ..Diagnostic::error(*code, format!("the image of this version cannot {what}"))
+            };
+            findings.push(finding.at(context.source, span).help(*help));
+        }
+    }
+}
+
+fn policies(context: &Context<'_>, uses: &mut Uses) {
+    for pool in &context.system.pools {
+        let Some(policy) = &pool.policy else { continue };
+        if *policy.get_ref() != PoolPolicy::Dedicated {
+            let what = format!(
+                "share the CPUs of pool `{}` by the policy \"{}\"",
+                pool.name.get_ref(),
+                policy.get_ref().word()
+            );
+            uses.push((policy.span(), what));
+        }
+    }
+}
+
+fn doorbells(context: &Context<'_>, uses: &mut Uses) {
+    for channel in &context.system.channels {
+        for end in channel.ends().iter().filter(|end| end.doorbell) {
+            let partition = end.partition.get_ref();
+            let what = format!("ring partition `{partition}` for {}", channel.title());
+            uses.push((end.span.clone(), what));
+        }
+    }
+}
+
+/// One use for each partition of which `find` gives a place.
+fn each_partition<'a>(
+    context: &'a Context<'_>,
+    uses: &mut Uses,
+    what: &str,
+    find: impl Fn(&'a RawPartition) -> Option<Range<usize>>,
+) {
+    for partition in &context.system.partitions {
+        if let Some(span) = find(partition) {
+            uses.push((span, format!("{what} {}", partition.title())));
+        }
+    }
+}
+
+fn watchdogs(context: &Context<'_>, uses: &mut Uses) {
+    each_partition(context, uses, "watch over", |partition| {
+        partition.watchdog.as_ref().map(Spanned::span)
+    });
+}
+
+fn starts(context: &Context<'_>, uses: &mut Uses) {
+    each_partition(context, uses, "choose when to start", |partition| {
+        let start = partition.start.as_ref()?;
+        let delayed = start
+            .delay
+            .as_ref()
+            .is_some_and(|delay| *delay.get_ref() > 0);
+        let any = !start.after.is_empty() || delayed || !start.automatic;
+        any.then(|| start.span.clone())
+    });
+}
+
+fn restarts(context: &Context<'_>, uses: &mut Uses) {
+    each_partition(context, uses, "limit or delay restarts of", |partition| {
+        let on_fault = partition.on_fault.as_ref()?;
+        let answer = on_fault.get_ref();
+        let any = answer.limit.is_some() || answer.back_off.is_some();
+        any.then(|| on_fault.span())
+    });
+}
+
+fn psci(context: &Context<'_>, uses: &mut Uses) {
+    const ALL: [PsciRight; 4] = [
+        PsciRight::Cpus,
+        PsciRight::Off,
+        PsciRight::Reset,
+        PsciRight::Suspend,
+    ];
+    each_partition(context, uses, "take PSCI rights from", |partition| {
+        let rights = partition.psci.as_ref()?;
+        let granted = |right| rights.get_ref().iter().any(|one| one.get_ref() == right);
+        (!ALL.iter().all(granted)).then(|| rights.span())
+    });
+}
+
+fn mediation(context: &Context<'_>, uses: &mut Uses) {
+    each_partition(context, uses, "filter the firmware calls of", |partition| {
+        let calls = partition.firmware_calls.as_ref()?;
+        (*calls.get_ref() == FirmwareCalls::Mediated).then(|| calls.span())
+    });
+}
+
+fn logs(context: &Context<'_>, uses: &mut Uses) {
+    let hypervisor = &context.system.hypervisor;
+    let log = hypervisor.log.as_ref();
+    if let Some(log) = log.filter(|log| *log.get_ref() != LogLevel::Info) {
+        uses.push((log.span(), "change its log level".to_owned()));
+    }
+    if let Some(trace) = &hypervisor.trace {
+        uses.push((trace.span(), "keep a trace buffer".to_owned()));
+    }
+}
