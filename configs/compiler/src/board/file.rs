@@ -7,7 +7,7 @@ use toml::Spanned;
 
 use crate::codes;
 use crate::diagnostics::{Diagnostic, Diagnostics, SourceText};
-use crate::raw::reader::{TableReader, parse};
+use crate::raw::reader::{TableReader, Value, each, parse, table_of};
 use crate::raw::values::{address, boolean, positive, size, string};
 
 /// The QEMU machine that stands for a board.
@@ -46,6 +46,17 @@ pub enum TreeSource {
     },
 }
 
+/// Memory that firmware keeps and the device tree does not reserve.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reserved {
+    /// Physical address.
+    pub base: u64,
+    /// Bytes, at least 1; the end is an address too.
+    pub size: u64,
+    /// Who keeps it, for findings and reports.
+    pub owner: String,
+}
+
 /// A `board.toml`, read and checked by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BoardToml {
@@ -55,6 +66,8 @@ pub struct BoardToml {
     pub description: String,
     /// Where firmware puts the image: a multiple of 2 MiB.
     pub load: u64,
+    /// Memory that firmware keeps and the device tree does not reserve.
+    pub reserved: Vec<Reserved>,
     /// Where its device tree comes from.
     pub tree: TreeSource,
     /// Its QEMU machine, if QEMU can be that board.
@@ -76,6 +89,9 @@ pub fn read_board_toml(text: &str, path: &Path) -> Result<BoardToml, Diagnostics
     let name = root.required("name", "\"…\"", string, &mut findings);
     let description = root.required("description", "\"…\"", string, &mut findings);
     let load = root.required("load", "\"0x…\"", address, &mut findings);
+    let reserved = root.value("reserved").map_or_else(Vec::new, |value| {
+        read_reserved(&source, value, &mut findings)
+    });
     let tree = root.table("tree", &mut findings);
     if tree.is_none() {
         findings.push(root.missing("tree", "{ file = \"board.dtb\" }"));
@@ -114,12 +130,48 @@ pub fn read_board_toml(text: &str, path: &Path) -> Result<BoardToml, Diagnostics
                 name: name.into_inner(),
                 description: description.into_inner(),
                 load: load.into_inner(),
+                reserved,
                 tree,
                 qemu: qemu.flatten(),
             })
         }
         _ => Err(findings),
     }
+}
+
+fn read_reserved(
+    source: &SourceText,
+    value: &Value<'_>,
+    findings: &mut Diagnostics,
+) -> Vec<Reserved> {
+    let expected = "tables `[[reserved]]` with `base`, `size` and `owner`";
+    let read = |value: &Value<'_>, findings: &mut Diagnostics| {
+        let table = table_of(source, "reserved", value, expected, findings)?;
+        let mut reader = TableReader::new(source, "`[[reserved]]`", table, value.span());
+        let base = reader.required("base", "\"0x0\"", address, findings);
+        let bytes = reader.required("size", "\"2MiB\"", size, findings);
+        let owner = reader.required("owner", "\"secure firmware\"", string, findings);
+        reader.finish(findings);
+        let (base, bytes, owner) = (base?, bytes?.into_inner(), owner?.into_inner());
+        if base.get_ref().checked_add(bytes).is_none() {
+            let finding = Diagnostic::error(
+                codes::OUT_OF_RANGE,
+                "the reserved memory ends beyond 64 bits",
+            );
+            findings.push(
+                finding
+                    .at(source, base.span())
+                    .help("correct `base` or `size`"),
+            );
+            return None;
+        }
+        Some(Reserved {
+            base: base.into_inner(),
+            size: bytes,
+            owner,
+        })
+    };
+    each(source, "reserved", value, expected, findings, read).unwrap_or_default()
 }
 
 /// Alignment of an arm64 Image without text offset (Linux, Documentation/arch/arm64/booting.rst, section 4).
@@ -313,5 +365,38 @@ mod tests {
                 "{path}: {findings}"
             );
         }
+    }
+
+    #[test]
+    fn memory_that_firmware_keeps_is_read() {
+        let text = GOOD.replace(
+            "[tree]",
+            "[[reserved]]\nbase = \"0x0\"\nsize = \"5MiB\"\nowner = \"ATF\"\n[tree]",
+        );
+        let board = read_board_toml(&text, Path::new("board.toml")).unwrap();
+        let expected = Reserved {
+            base: 0,
+            size: 5 << 20,
+            owner: "ATF".to_owned(),
+        };
+        assert_eq!(board.reserved, [expected]);
+    }
+
+    #[test]
+    fn kept_memory_without_owner_or_beyond_64_bits_is_refused() {
+        let refused = |reserved: &str| {
+            let text = GOOD.replace("[tree]", &format!("{reserved}\n[tree]"));
+            let findings = read_board_toml(&text, Path::new("board.toml")).unwrap_err();
+            findings.iter().map(|one| one.code).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            refused("[[reserved]]\nbase = \"0x0\"\nsize = \"5MiB\""),
+            [codes::MISSING_FIELD]
+        );
+        assert_eq!(
+            refused("[[reserved]]\nbase = \"0xffffffffffff0000\"\nsize = \"1MiB\"\nowner = \"x\""),
+            [codes::OUT_OF_RANGE]
+        );
+        assert_eq!(refused("reserved = [1]"), [codes::WRONG_TYPE]);
     }
 }

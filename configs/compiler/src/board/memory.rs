@@ -1,6 +1,7 @@
 //! RAM, and what firmware keeps of it.
 
 use super::BoardError;
+use super::file::Reserved;
 use crate::devicetree::{Tree, addresses::registers};
 use crate::range::{AddressRange, merge};
 
@@ -15,7 +16,12 @@ pub(crate) struct Memory {
 
 const PAGE: u64 = model::memory::PAGE;
 
-pub(super) fn read(tree: &Tree, load: u64) -> Result<Memory, BoardError> {
+/// The memory that the tree describes, less what firmware keeps by the tree's account and by `board.toml`'s.
+pub(super) fn read(
+    tree: &Tree,
+    load: u64,
+    more_reserved: &[Reserved],
+) -> Result<Memory, BoardError> {
     let mut banks = Vec::new();
     for node in tree.nodes() {
         if tree.string(node, "device_type") == Some("memory") && tree.is_enabled(node) {
@@ -38,14 +44,20 @@ pub(super) fn read(tree: &Tree, load: u64) -> Result<Memory, BoardError> {
     }
     Ok(Memory {
         banks,
-        reserved: reserved(tree)?,
+        reserved: reserved(tree, more_reserved)?,
     })
 }
 
-/// `/memreserve/` entries and the static regions of `/reserved-memory` (Devicetree Specification 0.4, sections 3.5 and 5.3).
-fn reserved(tree: &Tree) -> Result<Vec<(AddressRange, String)>, BoardError> {
+/// `/memreserve/` entries and the static regions of `/reserved-memory` (Devicetree Specification 0.4, sections 3.5 and 5.3),
+/// and what `board.toml` adds.
+fn reserved(tree: &Tree, more: &[Reserved]) -> Result<Vec<(AddressRange, String)>, BoardError> {
     let entry = |range: &AddressRange| (*range, "/memreserve/".to_owned());
     let mut regions: Vec<_> = tree.reservations.iter().map(entry).collect();
+    let known = |region: &Reserved| {
+        let range = AddressRange::new(region.base, region.size)?;
+        Some((range, region.owner.clone()))
+    };
+    regions.extend(more.iter().filter_map(known));
     if let Some(parent) = tree.find("/reserved-memory") {
         for node in tree
             .children(parent)

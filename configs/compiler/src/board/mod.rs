@@ -100,7 +100,9 @@ impl Board {
             .ok_or(BoardError::Lacks("`compatible` at its root"))
             .map_err(&mut note)
             .ok();
-        let memory = memory::read(&tree, file.load).map_err(&mut note).ok();
+        let memory = memory::read(&tree, file.load, &file.reserved)
+            .map_err(&mut note)
+            .ok();
         let cpus = cpus::read(&tree).map_err(&mut note).ok();
         let psci = cpus::psci(&tree).map_err(&mut note).ok();
         let gic = gic::read(&tree).map_err(&mut note).ok();
@@ -318,5 +320,23 @@ mod tests {
         let uart = tree.find("/pl011").unwrap();
         tree.set_cells(uart, "reg", &[0, 0x900_0100, 0, 0x100]);
         assert!(errors(&tree)[0].contains("page-aligned"));
+    }
+
+    #[test]
+    fn memory_that_only_board_toml_knows_as_kept_is_reserved() {
+        let tree = virt(TestGic::V3);
+        let text = format!(
+            "{}[[reserved]]\nbase = \"0x7ff00000\"\nsize = \"0x800\"\nowner = \"secure firmware\"\n",
+            board_toml("test")
+        );
+        let file = read_board_toml(&text, std::path::Path::new("board.toml")).unwrap();
+        let board = Board::new(file, &tree.write()).unwrap();
+        assert_eq!(
+            board.memory.reserved,
+            [(
+                AddressRange::new(0x7ff0_0000, 0x1000).unwrap(),
+                "secure firmware".to_owned()
+            )]
+        );
     }
 }
