@@ -8,7 +8,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use compiler::{Compiled, Proof, QemuMachine, Report};
+use compiler::{Compiled, Proof, QemuMachine};
 use nix::fcntl::{Flock, FlockArg};
 use qemu::debian::cache::Cache;
 use qemu::machine::Machine;
@@ -194,21 +194,35 @@ impl Builder {
         write_if_changed(&folder.join("table.rs"), compiled.table.as_bytes())?;
         write_if_changed(&folder.join("bulkhead.elf"), &elf)?;
         write_if_changed(&folder.join("bulkhead.img"), &image)?;
-        for (partition, tree) in &compiled.proof.guest_trees {
-            write_if_changed(&folder.join(format!("{partition}.dtb")), tree)?;
-        }
-        self.write_report(&folder, &compiled.proof.report)?;
+        self.write_proof(&compiled.proof)?;
         Ok(Built { folder, compiled })
     }
 
-    /// Writes a report into a folder.
+    /// Writes the report and the guests' device trees of a system. Says which files these are, the one for people first.
     ///
     /// # Errors
     /// The folder cannot be written.
-    pub fn write_report(&self, folder: &Path, report: &Report) -> anyhow::Result<()> {
-        let json = serde_json::to_string_pretty(report)?;
-        write_if_changed(&folder.join("report.json"), json.as_bytes())?;
-        write_if_changed(&folder.join("report.html"), report.to_html().as_bytes())
+    pub fn write_proof(&self, proof: &Proof) -> anyhow::Result<Vec<PathBuf>> {
+        let folder = self.output.join(&proof.board_name).join(&proof.system_name);
+        let json = serde_json::to_string_pretty(&proof.report)?;
+        let mut files = vec![
+            (
+                "report.html".to_owned(),
+                proof.report.to_html().into_bytes(),
+            ),
+            ("report.json".to_owned(), json.into_bytes()),
+        ];
+        for (partition, tree) in &proof.guest_trees {
+            files.push((format!("{partition}.dtb"), tree.clone()));
+        }
+        files
+            .into_iter()
+            .map(|(name, content)| {
+                let path = folder.join(name);
+                write_if_changed(&path, &content)?;
+                Ok(path)
+            })
+            .collect()
     }
 
     /// Bytes from where the board loads the image to the end of what the compiler keeps free for it.

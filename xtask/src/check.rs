@@ -50,7 +50,7 @@ pub fn build(builder: &Builder, system: &Path) -> anyhow::Result<u8> {
     Ok(0)
 }
 
-/// `cargo xtask report`.
+/// `cargo xtask report`: who owns what and what each guest is told, without building an image.
 ///
 /// # Errors
 /// The system's diagnostics.
@@ -60,24 +60,30 @@ pub fn report(builder: &Builder, system: &Path, json: bool) -> anyhow::Result<u8
         println!("{}", serde_json::to_string_pretty(&proof.report)?);
         return Ok(0);
     }
-    let folder = builder
-        .workspace()
-        .output()
-        .join(&proof.board_name)
-        .join(&proof.system_name);
-    builder.write_report(&folder, &proof.report)?;
-    println!("{}", builder.workspace().shown(&folder.join("report.html")));
+    for written in builder.write_proof(&proof)? {
+        println!("{}", builder.workspace().shown(&written));
+    }
     Ok(0)
 }
 
-/// `cargo xtask explain`.
+/// `cargo xtask explain`: one code at length, or all codes with their titles.
 ///
 /// # Errors
 /// The code does not exist.
-pub fn explain(code: &str) -> anyhow::Result<u8> {
+pub fn explain(code: Option<&str>) -> anyhow::Result<u8> {
+    let Some(code) = code else {
+        for (code, title) in compiler::codes() {
+            println!("{code}  {title}");
+        }
+        return Ok(0);
+    };
     let code = code.to_ascii_uppercase();
-    let text = compiler::explain(&code)
-        .with_context(|| format!("there is no diagnostic {code}; codes look like BH0104"))?;
-    println!("{code}: {}", text.trim_end());
+    let text = compiler::explain(&code).with_context(|| {
+        format!("there is no diagnostic {code}; `cargo xtask explain` lists all of them")
+    })?;
+    let title = compiler::codes()
+        .find(|(known, _)| *known == code)
+        .map_or("", |(_, title)| title);
+    println!("{code}: {title}\n\n{}", text.trim_end());
     Ok(0)
 }

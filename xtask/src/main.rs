@@ -47,7 +47,7 @@ enum Verb {
     Check {
         /// The system file.
         system: PathBuf,
-        /// Print JSON.
+        /// Print JSON: the report with exit status 0, or the diagnostics with exit status 1.
         #[arg(long)]
         json: bool,
     },
@@ -78,12 +78,12 @@ enum Verb {
         #[arg(long)]
         list: bool,
     },
-    /// Explain a diagnostic code, for example BH0104.
+    /// Explain a diagnostic code, for example BH0104; without a code, list all of them.
     Explain {
         /// The code.
-        code: String,
+        code: Option<String>,
     },
-    /// Write a system's report and say where it is.
+    /// Write a system's report and its guests' device trees, and say where they are. No image is built.
     Report {
         /// The system file.
         system: PathBuf,
@@ -171,7 +171,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<u8> {
         } => demo::run(&builder, &board, Duration::from_secs(timeout), logs),
         Verb::Test { list: true, filter } => test::list(filter.as_deref()),
         Verb::Test { filter, .. } => test::run(&builder, filter.as_deref()),
-        Verb::Explain { code } => check::explain(&code),
+        Verb::Explain { code } => check::explain(code.as_deref()),
         Verb::Report { system, json } => check::report(&builder, &system, json),
         Verb::Stats { system, json } => stats::run(&builder, &system, json),
     }

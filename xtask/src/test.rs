@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::Context;
+use compiler::Resources;
 use qemu::session::{Bootable, interrupted};
 use systems::bench::Workshop;
 use systems::harness::{self, Tally};
@@ -154,11 +155,18 @@ impl Workshop for Shop<'_> {
         self.builder.output()
     }
 
+    fn board_tree(&self, board: &str) -> anyhow::Result<Vec<u8>> {
+        Ok(self.builder.host().board(board)?.tree)
+    }
+
     fn provide(&self, need: &Need) -> anyhow::Result<()> {
         let (steps, offline) = (self.builder.steps(), self.builder.offline());
         match need {
             Need::Systems => setup::rust(steps, offline).and_then(|_| setup::qemu(steps, offline)),
             Need::Kernel(package) => setup::guests(steps, self.builder.cache(), &[package]),
+            Need::Board(board) => setup::device_trees(steps, offline)
+                .and_then(|()| self.board_tree(board))
+                .map(drop),
         }
     }
 }

@@ -31,6 +31,12 @@ pub trait Workshop: Sync {
     /// Where images, reports and logs go.
     fn output(&self) -> &Path;
 
+    /// A board's device tree in the flattened format.
+    ///
+    /// # Errors
+    /// It cannot be had.
+    fn board_tree(&self, board: &str) -> anyhow::Result<Vec<u8>>;
+
     /// Sets up what a test needs.
     ///
     /// # Errors
@@ -94,6 +100,14 @@ impl<'a> Bench<'a> {
     /// Where images go.
     pub fn output(&self) -> &Path {
         self.workshop.output()
+    }
+
+    /// A board's device tree in the flattened format.
+    ///
+    /// # Errors
+    /// It cannot be had.
+    pub fn board_tree(&self, board: &str) -> anyhow::Result<Vec<u8>> {
+        self.workshop.board_tree(board)
     }
 
     /// Time left until this test fails.

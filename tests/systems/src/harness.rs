@@ -180,10 +180,13 @@ mod tests {
         fn output(&self) -> &Path {
             self.output.path()
         }
+        fn board_tree(&self, board: &str) -> anyhow::Result<Vec<u8>> {
+            bail!("no tree of {board}")
+        }
         fn provide(&self, need: &Need) -> anyhow::Result<()> {
             match need {
                 Need::Systems => Ok(()),
-                Need::Kernel(name) => bail!("no {name}"),
+                Need::Kernel(name) | Need::Board(name) => bail!("no {name}"),
             }
         }
     }

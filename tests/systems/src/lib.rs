@@ -11,6 +11,7 @@ pub mod harness;
 pub mod registry;
 pub mod system_file;
 
+mod boards;
 mod command_line;
 mod cpu_models;
 mod demo;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::bench::Bench;
-use crate::{command_line, cpu_models, demo, guests, linux, partitions, wrong_board};
+use crate::{boards, command_line, cpu_models, demo, guests, linux, partitions, wrong_board};
 
 /// Something that must be there before a test can say anything about Bulkhead.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -12,6 +12,8 @@ pub enum Need {
     Systems,
     /// A Debian kernel package and BusyBox.
     Kernel(&'static str),
+    /// The device tree of a board, and a compiler for device trees.
+    Board(&'static str),
 }
 
 /// The body of a test.
@@ -75,6 +77,7 @@ impl Test {
 pub fn all() -> Vec<Test> {
     let mut tests = Vec::new();
     tests.extend(command_line::tests());
+    tests.extend(boards::tests());
     tests.extend(guests::tests());
     tests.extend(wrong_board::tests());
     tests.extend(partitions::tests());
