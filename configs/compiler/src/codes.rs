@@ -54,6 +54,8 @@ codes! {
         "A time is a number with a unit in one string (\"200us\", \"1.5ms\", \"2s\"); the units are ns, us, ms, s, min and h. A bare number is refused, because nobody can see its unit. Time is counted in whole nanoseconds.";
     BAD_FREQUENCY = "BH0110", "not a frequency",
         "A frequency is a number with a unit in one string (\"100MHz\", \"32768Hz\", \"66.66MHz\"); the units are Hz, kHz, MHz and GHz. It is counted in whole hertz and is never zero.";
+    TIME_OUT_OF_RANGE = "BH0111", "time out of range",
+        "The time is zero, shorter than the machine can keep, or longer than the field can mean. Times of a schedule are at least 10us: below that, switching costs more than it gives.";
     NOT_YET = "BH0199", "field has no effect yet",
         "The field is known and its form is checked, but no later step of this version acts on it. It is refused rather than ignored.";
 

@@ -52,6 +52,7 @@ pub use emit::{
     DeviceEntry, InterruptEntry, MappingEntry, PartitionEntry, PoolEntry, RangeEntry, Report,
     SegmentEntry, VcpuEntry,
 };
+pub use raw::schema::{json_schema, reference};
 pub use resources::{BoardFiles, ResourceError, Resources, Source};
 pub use summary::Summary;
 

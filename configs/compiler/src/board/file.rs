@@ -7,8 +7,9 @@ use toml::Spanned;
 
 use crate::codes;
 use crate::diagnostics::{Diagnostic, Diagnostics, SourceText};
-use crate::raw::reader::{TableReader, Value, each, parse, table_of};
-use crate::raw::values::{address, boolean, positive, size, string};
+use crate::raw::reader::{Slot, TableReader, Value, each, parse, table_of};
+use crate::raw::schema::{BOARD, QEMU, RESERVED, TREE};
+use crate::raw::values::{address, boolean, number, size, string};
 
 /// The QEMU machine that stands for a board.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,27 +86,29 @@ pub fn read_board_toml(text: &str, path: &Path) -> Result<BoardToml, Diagnostics
     if findings.has_errors() {
         return Err(findings);
     }
-    let mut root = TableReader::new(&source, "a board file", document.get_ref(), 0..0);
-    let name = root.required("name", "\"…\"", string, &mut findings);
-    let description = root.required("description", "\"…\"", string, &mut findings);
-    let load = root.required("load", "\"0x…\"", address, &mut findings);
-    let reserved = root.value("reserved").map_or_else(Vec::new, |value| {
-        read_reserved(&source, value, &mut findings)
-    });
+    let mut root = TableReader::new(&source, "a board file", &BOARD, document.get_ref(), 0..0);
+    let name = root.required("name", string, &mut findings);
+    let description = root.required("description", string, &mut findings);
+    let load = root.required("load", address, &mut findings);
+    let reserved = root
+        .value("reserved")
+        .map_or_else(Vec::new, |(slot, value)| {
+            read_reserved(&source, slot, value, &mut findings)
+        });
     let tree = root.table("tree", &mut findings);
     if tree.is_none() {
-        findings.push(root.missing("tree", "{ file = \"board.dtb\" }"));
+        findings.push(root.missing("tree"));
     }
     let tree = tree.and_then(|(table, span)| {
         read_tree(
-            TableReader::new(&source, "`[tree]`", table, span.clone()),
+            TableReader::new(&source, "`[tree]`", &TREE, table, span.clone()),
             &source,
             span,
             &mut findings,
         )
     });
     let qemu = root.table("qemu", &mut findings).map(|(table, span)| {
-        let reader = TableReader::new(&source, "`[qemu]`", table, span);
+        let reader = TableReader::new(&source, "`[qemu]`", &QEMU, table, span);
         read_qemu(reader, &mut findings)
     });
     root.finish(&mut findings);
@@ -141,16 +144,16 @@ pub fn read_board_toml(text: &str, path: &Path) -> Result<BoardToml, Diagnostics
 
 fn read_reserved(
     source: &SourceText,
+    slot: Slot,
     value: &Value<'_>,
     findings: &mut Diagnostics,
 ) -> Vec<Reserved> {
-    let expected = "tables `[[reserved]]` with `base`, `size` and `owner`";
-    let read = |value: &Value<'_>, findings: &mut Diagnostics| {
-        let table = table_of(source, "reserved", value, expected, findings)?;
-        let mut reader = TableReader::new(source, "`[[reserved]]`", table, value.span());
-        let base = reader.required("base", "\"0x0\"", address, findings);
-        let bytes = reader.required("size", "\"2MiB\"", size, findings);
-        let owner = reader.required("owner", "\"secure firmware\"", string, findings);
+    let read = |slot, value: &Value<'_>, findings: &mut Diagnostics| {
+        let table = table_of(source, slot, value, findings)?;
+        let mut reader = TableReader::new(source, "`[[reserved]]`", &RESERVED, table, value.span());
+        let base = reader.required("base", address, findings);
+        let bytes = reader.required("size", size, findings);
+        let owner = reader.required("owner", string, findings);
         reader.finish(findings);
         let (base, bytes, owner) = (base?, bytes?.into_inner(), owner?.into_inner());
         if base.get_ref().checked_add(bytes).is_none() {
@@ -171,7 +174,7 @@ fn read_reserved(
             owner,
         })
     };
-    each(source, "reserved", value, expected, findings, read).unwrap_or_default()
+    each(source, slot, value, findings, read).unwrap_or_default()
 }
 
 /// Alignment of an arm64 Image without text offset (Linux, Documentation/arch/arm64/booting.rst, section 4).
@@ -252,10 +255,10 @@ fn is_inside(path: &Path) -> bool {
 }
 
 fn read_qemu(mut reader: TableReader<'_>, findings: &mut Diagnostics) -> Option<QemuMachine> {
-    let machine = reader.required("machine", "\"virt\"", string, findings);
-    let cpu = reader.required("cpu", "\"cortex-a57\"", string, findings);
-    let cpus = reader.required("cpus", "4", positive, findings);
-    let memory = reader.required("memory", "\"2GiB\"", size, findings);
+    let machine = reader.required("machine", string, findings);
+    let cpu = reader.required("cpu", string, findings);
+    let cpus = reader.required("cpus", number, findings);
+    let memory = reader.required("memory", size, findings);
     reader.finish(findings);
     Some(QemuMachine {
         machine: machine?.into_inner(),

@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use toml::Spanned;
 
-use super::reader::{TableReader, Value, each, table_of};
+use super::reader::{Slot, TableReader, Value, each, table_of};
+use super::schema::{CHANNEL, END};
 use super::values::{address, boolean, one_of, size, string};
 use crate::diagnostics::{Diagnostic, Diagnostics, SourceText};
 
@@ -62,39 +63,34 @@ pub(crate) enum Access {
 
 pub(super) fn read_channels(
     source: &SourceText,
+    slot: Slot,
     value: &Value<'_>,
     findings: &mut Diagnostics,
 ) -> Vec<RawChannel> {
-    let expected = "an array of tables `[[channel]]`";
-    let channels = each(
-        source,
-        "channel",
-        value,
-        expected,
-        findings,
-        |element, findings| Some(read_channel(source, element, findings)),
-    );
+    let channels = each(source, slot, value, findings, |slot, element, findings| {
+        Some(read_channel(source, slot, element, findings))
+    });
     channels.into_iter().flatten().flatten().collect()
 }
 
 fn read_channel(
     source: &SourceText,
+    slot: Slot,
     value: &Value<'_>,
     findings: &mut Diagnostics,
 ) -> Option<RawChannel> {
-    let table = table_of(source, "channel", value, "a table `[[channel]]`", findings)?;
-    let mut reader = TableReader::new(source, "channel", table, value.span());
-    let name = reader.required("name", "\"…\"", string, findings);
+    let table = table_of(source, slot, value, findings)?;
+    let mut reader = TableReader::new(source, "channel", &CHANNEL, table, value.span());
+    let name = reader.required("name", string, findings);
     reader.call(title(name.as_ref()));
-    let size = reader.required("size", "\"64KiB\"", size, findings);
+    let size = reader.required("size", size, findings);
     let address = reader.optional("address", address, findings);
     let ends = match reader.value("ends") {
-        Some(value) => {
-            read_ends(source, value, findings).map(|ends| Spanned::new(value.span(), ends))
+        Some((slot, value)) => {
+            read_ends(source, slot, value, findings).map(|ends| Spanned::new(value.span(), ends))
         }
         None => {
-            let example = "[{ partition = \"…\" }, { partition = \"…\" }]";
-            reader.report_missing("ends", example, findings);
+            reader.report_missing("ends", findings);
             None
         }
     };
@@ -110,40 +106,32 @@ fn read_channel(
 
 fn read_ends(
     source: &SourceText,
+    slot: Slot,
     value: &Value<'_>,
     findings: &mut Diagnostics,
 ) -> Option<Vec<RawEnd>> {
-    const EXPECTED: &str =
-        "an array of tables, like [{ partition = \"a\" }, { partition = \"b\" }]";
-    each(
-        source,
-        "ends",
-        value,
-        EXPECTED,
-        findings,
-        |element, findings| {
-            let table = table_of(source, "ends", element, "a table `{ … }`", findings)?;
-            let mut reader = TableReader::new(source, "an end", table, element.span());
-            let partition = reader.required("partition", "\"…\"", string, findings);
-            let access = reader.optional("access", access, findings);
-            let at = reader.optional("at", address, findings);
-            let doorbell = reader.optional("doorbell", boolean, findings);
-            reader.finish(findings);
-            Some(RawEnd {
-                span: element.span(),
-                partition: partition?,
-                access: access.map_or(Access::default(), Spanned::into_inner),
-                at,
-                doorbell: doorbell.is_some_and(Spanned::into_inner),
-            })
-        },
-    )
+    each(source, slot, value, findings, |slot, element, findings| {
+        let table = table_of(source, slot, element, findings)?;
+        let mut reader = TableReader::new(source, "an end", &END, table, element.span());
+        let partition = reader.required("partition", string, findings);
+        let access = reader.optional("access", access, findings);
+        let at = reader.optional("at", address, findings);
+        let doorbell = reader.optional("doorbell", boolean, findings);
+        reader.finish(findings);
+        Some(RawEnd {
+            span: element.span(),
+            partition: partition?,
+            access: access.map_or(Access::default(), Spanned::into_inner),
+            at,
+            doorbell: doorbell.is_some_and(Spanned::into_inner),
+        })
+    })
 }
 
-fn access(source: &SourceText, key: &str, value: &Value<'_>) -> Result<Access, Box<Diagnostic>> {
+fn access(source: &SourceText, slot: Slot, value: &Value<'_>) -> Result<Access, Box<Diagnostic>> {
     let words = [
         ("read-write", Access::ReadWrite),
         ("read-only", Access::ReadOnly),
     ];
-    one_of(source, key, value, &words)
+    one_of(source, slot, value, &words)
 }

@@ -3,7 +3,8 @@
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::reader::{TableReader, Value};
+use super::reader::{Slot, TableReader, Value};
+use super::schema::CONSOLE;
 use super::values::{one_of, string};
 use crate::diagnostics::{Diagnostics, SourceText};
 
@@ -17,21 +18,17 @@ pub(crate) enum RawConsole {
 
 pub(super) fn read_console(
     source: &SourceText,
+    slot: Slot,
     value: &Value<'_>,
     findings: &mut Diagnostics,
 ) -> Option<RawConsole> {
     if let DeValue::Table(table) = value.get_ref() {
-        let mut reader = TableReader::new(source, "`console`", table, value.span());
-        let device = reader.required("device", "\"…\"", string, findings);
+        let mut reader = TableReader::new(source, "`console`", &CONSOLE, table, value.span());
+        let device = reader.required("device", string, findings);
         reader.finish(findings);
         return device.map(RawConsole::Device);
     }
-    match one_of(
-        source,
-        "console",
-        value,
-        &[("virtual", true), ("none", false)],
-    ) {
+    match one_of(source, slot, value, &[("virtual", true), ("none", false)]) {
         Ok(true) => Some(RawConsole::Virtual),
         Ok(false) => Some(RawConsole::None),
         Err(mut finding) => {

@@ -3,7 +3,8 @@
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::reader::{TableReader, Value, each, wrong_type};
+use super::reader::{Slot, TableReader, Value, each, wrong_type};
+use super::schema::DEVICE;
 use super::values::{array, frequency, one_of, string, strings};
 use crate::diagnostics::{Diagnostic, Diagnostics, SourceText};
 
@@ -23,20 +24,20 @@ pub(crate) struct RawDevice {
 /// The devices of a partition. A device that is listed wrongly is reported and left out: the others are still checked.
 pub(super) fn read_devices(
     source: &SourceText,
+    slot: Slot,
     value: &Value<'_>,
     findings: &mut Diagnostics,
 ) -> Vec<RawDevice> {
-    let read = |element: &Value<'_>, findings: &mut Diagnostics| {
-        Some(read_device(source, element, findings))
+    let read = |slot, element: &Value<'_>, findings: &mut Diagnostics| {
+        Some(read_device(source, slot, element, findings))
     };
-    let devices = each(source, "devices", value, EXPECTED, findings, read);
+    let devices = each(source, slot, value, findings, read);
     devices.into_iter().flatten().flatten().collect()
 }
 
-const EXPECTED: &str = "an array of devices: \"uart1\" or { device = \"uart1\", … }";
-
 fn read_device(
     source: &SourceText,
+    slot: Slot,
     value: &Value<'_>,
     findings: &mut Diagnostics,
 ) -> Option<RawDevice> {
@@ -51,13 +52,12 @@ fn read_device(
         }
         DeValue::Table(table) => table,
         _ => {
-            let expected = "a device: \"uart1\" or { device = \"uart1\", … }";
-            findings.push(wrong_type(source, "devices", value, expected));
+            findings.push(wrong_type(source, slot, value));
             return None;
         }
     };
-    let mut reader = TableReader::new(source, "a device", table, value.span());
-    let name = reader.required("device", "\"…\"", string, findings);
+    let mut reader = TableReader::new(source, "a device", &DEVICE, table, value.span());
+    let name = reader.required("device", string, findings);
     let clocks = reader.optional("clocks", frequencies, findings);
     let without = reader.optional("without", strings, findings);
     let access = reader.optional("access", access, findings);
@@ -78,11 +78,10 @@ fn read_device(
 
 fn frequencies(
     source: &SourceText,
-    key: &str,
+    slot: Slot,
     value: &Value<'_>,
 ) -> Result<Vec<Spanned<u64>>, Box<Diagnostic>> {
-    const EXPECTED: &str = "an array of frequencies, like [\"100MHz\"]";
-    array(source, key, value, EXPECTED, frequency)
+    array(source, slot, value, frequency)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -93,12 +92,12 @@ enum DeviceAccess {
 
 fn access(
     source: &SourceText,
-    key: &str,
+    slot: Slot,
     value: &Value<'_>,
 ) -> Result<DeviceAccess, Box<Diagnostic>> {
     let words = [
         ("exclusive", DeviceAccess::Exclusive),
         ("read-only", DeviceAccess::ReadOnly),
     ];
-    one_of(source, key, value, &words)
+    one_of(source, slot, value, &words)
 }

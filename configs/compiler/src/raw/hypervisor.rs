@@ -3,7 +3,7 @@
 use model::system::EndState;
 use toml::Spanned;
 
-use super::reader::{TableReader, Value};
+use super::reader::{Slot, TableReader, Value};
 use super::values::{one_of, size, string};
 use crate::diagnostics::{Diagnostic, Diagnostics, SourceText};
 
@@ -53,10 +53,10 @@ pub(super) fn read_hypervisor(
 
 fn console(
     source: &SourceText,
-    key: &str,
+    slot: Slot,
     value: &Value<'_>,
 ) -> Result<RawHypervisorConsole, Box<Diagnostic>> {
-    let name = string(source, key, value)?;
+    let name = string(source, slot, value)?;
     Ok(match name.as_str() {
         "none" => RawHypervisorConsole::None,
         _ => RawHypervisorConsole::Device(name),
@@ -65,7 +65,7 @@ fn console(
 
 fn log_level(
     source: &SourceText,
-    key: &str,
+    slot: Slot,
     value: &Value<'_>,
 ) -> Result<LogLevel, Box<Diagnostic>> {
     let words = [
@@ -76,12 +76,12 @@ fn log_level(
         ("debug", LogLevel::Debug),
         ("trace", LogLevel::Trace),
     ];
-    one_of(source, key, value, &words)
+    one_of(source, slot, value, &words)
 }
 
 fn end_state(
     source: &SourceText,
-    key: &str,
+    slot: Slot,
     value: &Value<'_>,
 ) -> Result<EndState, Box<Diagnostic>> {
     let words = [
@@ -89,5 +89,5 @@ fn end_state(
         ("reset", EndState::Reset),
         ("halt", EndState::Halt),
     ];
-    one_of(source, key, value, &words)
+    one_of(source, slot, value, &words)
 }

@@ -3,7 +3,8 @@
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::reader::{TableReader, Value, wrong_type};
+use super::reader::{Slot, TableReader, Value, wrong_type};
+use super::schema::{KERNEL, RAW_FILE};
 use super::values::{address, string};
 use crate::diagnostics::{Diagnostics, SourceText};
 
@@ -34,10 +35,10 @@ impl RawImage {
 
 pub(super) fn read_image(
     source: &SourceText,
+    slot: Slot,
     value: &Value<'_>,
     findings: &mut Diagnostics,
 ) -> Option<RawImage> {
-    const FORMS: &str = "\"path\", { kernel = \"…\", initrd = \"…\", cmdline = \"…\" } or { file = \"…\", entry = \"0x…\", load = \"0x…\" }";
     let table = match value.get_ref() {
         DeValue::String(text) => {
             return Some(RawImage::File {
@@ -48,12 +49,13 @@ pub(super) fn read_image(
         }
         DeValue::Table(table) => table,
         _ => {
-            findings.push(wrong_type(source, "image", value, FORMS));
+            findings.push(wrong_type(source, slot, value));
             return None;
         }
     };
-    let mut reader = TableReader::new(source, "`image`", table, value.span());
     let has = |key: &str| table.keys().any(|name| name.get_ref() == key);
+    let schema = if has("file") { &RAW_FILE } else { &KERNEL };
+    let mut reader = TableReader::new(source, "`image`", schema, table, value.span());
     let image = if has("file") {
         let file = reader.optional("file", string, findings);
         let entry = reader.optional("entry", address, findings);
@@ -62,11 +64,11 @@ pub(super) fn read_image(
         let lost = has("entry") != entry.is_some() || has("load") != load.is_some();
         let strange = table
             .keys()
-            .any(|key| !["file", "entry", "load"].contains(&key.get_ref().as_ref()));
+            .any(|key| RAW_FILE.field(key.get_ref()).is_none());
         file.filter(|_| !lost && !strange)
             .map(|file| RawImage::File { file, entry, load })
     } else {
-        let kernel = reader.required("kernel", "\"…\"", string, findings);
+        let kernel = reader.required("kernel", string, findings);
         let initrd = reader.optional("initrd", string, findings);
         let cmdline = reader
             .optional("cmdline", string, findings)

@@ -6,8 +6,9 @@ use model::partition::FaultPolicy;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::reader::{TableReader, Value};
-use super::values::{boolean, count, duration, one_of, strings};
+use super::reader::{Slot, TableReader, Value};
+use super::schema::ON_FAULT;
+use super::values::{boolean, duration, number, one_of, strings};
 use crate::diagnostics::{Diagnostic, Diagnostics, SourceText};
 
 /// The answer to a partition's faults.
@@ -34,11 +35,12 @@ pub(crate) struct RawStart {
 
 pub(super) fn read_on_fault(
     source: &SourceText,
+    slot: Slot,
     value: &Value<'_>,
     findings: &mut Diagnostics,
 ) -> Option<RawOnFault> {
     let DeValue::Table(table) = value.get_ref() else {
-        return match fault_policy(source, "on_fault", value) {
+        return match fault_policy(source, slot, value) {
             Ok(policy) => Some(RawOnFault {
                 policy,
                 limit: None,
@@ -50,9 +52,9 @@ pub(super) fn read_on_fault(
             }
         };
     };
-    let mut reader = TableReader::new(source, "`on_fault`", table, value.span());
-    let policy = reader.required("policy", "\"restart\"", fault_policy, findings);
-    let limit = reader.optional("limit", count, findings);
+    let mut reader = TableReader::new(source, "`on_fault`", &ON_FAULT, table, value.span());
+    let policy = reader.required("policy", fault_policy, findings);
+    let limit = reader.optional("limit", number, findings);
     let back_off = reader.optional("back_off", duration, findings);
     reader.finish(findings);
     Some(RawOnFault {
@@ -64,7 +66,7 @@ pub(super) fn read_on_fault(
 
 fn fault_policy(
     source: &SourceText,
-    key: &str,
+    slot: Slot,
     value: &Value<'_>,
 ) -> Result<FaultPolicy, Box<Diagnostic>> {
     let words = [
@@ -73,7 +75,7 @@ fn fault_policy(
         ("restart", FaultPolicy::Restart),
         ("stop-system", FaultPolicy::StopSystem),
     ];
-    one_of(source, key, value, &words)
+    one_of(source, slot, value, &words)
 }
 
 pub(super) fn read_start(

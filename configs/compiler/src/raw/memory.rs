@@ -5,7 +5,8 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::reader::{TableReader, Value, each};
+use super::reader::{Slot, TableReader, Value, each};
+use super::schema::MEMORY;
 use super::values::{address, boolean, size};
 use crate::diagnostics::{Diagnostics, SourceText};
 
@@ -28,25 +29,28 @@ pub(crate) struct RawMemory {
 /// The regions of a partition. Empty when one of them is wrong.
 pub(super) fn read_memory(
     source: &SourceText,
+    slot: Slot,
     value: &Value<'_>,
     findings: &mut Diagnostics,
 ) -> Vec<RawMemory> {
-    let read =
-        |element: &Value<'_>, findings: &mut Diagnostics| read_region(source, element, findings);
+    let read = |slot, element: &Value<'_>, findings: &mut Diagnostics| {
+        read_region(source, slot, element, findings)
+    };
     let regions = match value.get_ref() {
-        DeValue::Array(_) => each(source, "memory", value, "", findings, read),
-        _ => read(value, findings).map(|region| vec![region]),
+        DeValue::Array(_) => each(source, slot, value, findings, read),
+        _ => read(slot, value, findings).map(|region| vec![region]),
     };
     regions.unwrap_or_default()
 }
 
 fn read_region(
     source: &SourceText,
+    slot: Slot,
     value: &Value<'_>,
     findings: &mut Diagnostics,
 ) -> Option<RawMemory> {
     let DeValue::Table(table) = value.get_ref() else {
-        return match size(source, "memory", value) {
+        return match size(source, slot, value) {
             Ok(bytes) => Some(RawMemory {
                 span: value.span(),
                 size: Spanned::new(value.span(), bytes),
@@ -62,8 +66,8 @@ fn read_region(
         };
     };
     let before = findings.len();
-    let mut reader = TableReader::new(source, "`memory`", table, value.span());
-    let size = reader.required("size", "\"64MiB\"", size, findings);
+    let mut reader = TableReader::new(source, "`memory`", &MEMORY, table, value.span());
+    let size = reader.required("size", size, findings);
     let at = reader.optional("at", address, findings);
     let physical = reader.optional("address", address, findings);
     let align = reader.optional("align", super::values::size, findings);

@@ -16,6 +16,7 @@ pub(crate) mod pool;
 pub(crate) mod quantity;
 pub(crate) mod reader;
 pub(crate) mod rights;
+pub(crate) mod schema;
 pub(crate) mod size;
 mod syntax;
 pub(crate) mod system;

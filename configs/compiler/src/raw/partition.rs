@@ -12,8 +12,9 @@ use super::image::{RawImage, read_image};
 use super::interrupt::{RawInterrupt, read_interrupts};
 use super::lifecycle::{RawOnFault, RawStart, read_on_fault, read_start};
 use super::memory::{RawMemory, read_memory};
-use super::reader::{TableReader, Value, wrong_type};
+use super::reader::{Slot, TableReader, Value, wrong_type};
 use super::rights::{FirmwareCalls, PsciRight, dma_trusted, firmware_calls, psci_rights};
+use super::schema::{PARTITION, START};
 use super::values::{duration, string};
 use super::vcpu::{RawVcpu, read_common, read_vcpus};
 use crate::diagnostics::{Diagnostics, SourceText};
@@ -84,11 +85,12 @@ fn title(name: Option<&Spanned<String>>) -> String {
 
 pub(super) fn read_partitions(
     source: &SourceText,
+    slot: Slot,
     value: &Value<'_>,
     findings: &mut Diagnostics,
 ) -> Vec<RawPartition> {
     let Some(elements) = value.get_ref().as_array() else {
-        let finding = wrong_type(source, "partition", value, "an array of tables");
+        let finding = wrong_type(source, slot, value);
         findings.push(finding.help("write the header with two brackets: `[[partition]]`"));
         return Vec::new();
     };
@@ -98,12 +100,7 @@ pub(super) fn read_partitions(
             DeValue::Table(table) => {
                 partitions.push(read_partition(source, table, element.span(), findings))
             }
-            _ => findings.push(wrong_type(
-                source,
-                "partition",
-                element,
-                "a table `[[partition]]`",
-            )),
+            _ => findings.push(wrong_type(source, slot.element(), element)),
         }
     }
     partitions
@@ -115,43 +112,42 @@ fn read_partition(
     span: Range<usize>,
     findings: &mut Diagnostics,
 ) -> RawPartition {
-    let mut reader = TableReader::new(source, "partition", table, span.clone());
-    let name = reader.required("name", "\"…\"", string, findings);
+    let mut reader = TableReader::new(source, "partition", &PARTITION, table, span.clone());
+    let name = reader.required("name", string, findings);
     let title = title(name.as_ref());
     reader.call(&title);
     let common = read_common(source, &mut reader, span.clone(), findings);
     let pool_asked = reader.value("pool").is_some();
     let (vcpus, vcpus_span) = match reader.value("vcpus") {
-        Some(value) => {
-            let vcpus = read_vcpus(source, &title, value, &common, findings);
+        Some((slot, value)) => {
+            let vcpus = read_vcpus(source, &title, slot, value, &common, findings);
             (vcpus, value.span())
         }
         None => (vec![common.clone()], span.clone()),
     };
     let all_have_pools = !vcpus.is_empty() && vcpus.iter().all(|vcpu| vcpu.pool.is_some());
     if !pool_asked && !all_have_pools {
-        reader.report_missing("pool", "\"…\"", findings);
+        reader.report_missing("pool", findings);
     }
     let memory = match reader.value("memory") {
-        Some(value) => read_memory(source, value, findings),
+        Some((slot, value)) => read_memory(source, slot, value, findings),
         None => {
-            reader.report_missing("memory", "\"64MiB\"", findings);
+            reader.report_missing("memory", findings);
             Vec::new()
         }
     };
     let image = match reader.value("image") {
-        Some(value) => {
-            read_image(source, value, findings).map(|image| Spanned::new(value.span(), image))
+        Some((slot, value)) => {
+            read_image(source, slot, value, findings).map(|image| Spanned::new(value.span(), image))
         }
         None => {
-            reader.report_missing("image", "\"path\"", findings);
+            reader.report_missing("image", findings);
             None
         }
     };
     let console = match reader.value("console") {
-        Some(value) => {
-            read_console(source, value, findings).map(|console| Spanned::new(value.span(), console))
-        }
+        Some((slot, value)) => read_console(source, slot, value, findings)
+            .map(|console| Spanned::new(value.span(), console)),
         None => Some(Spanned::new(span.clone(), RawConsole::None)),
     };
     let devices = reader.value("devices");
@@ -168,19 +164,24 @@ fn read_partition(
         image,
         overlay: reader.optional("overlay", string, findings),
         console,
-        devices: devices.map_or(Vec::new(), |value| read_devices(source, value, findings)),
-        interrupts: interrupts.map_or(Vec::new(), |value| read_interrupts(source, value, findings)),
+        devices: devices.map_or(Vec::new(), |(slot, value)| {
+            read_devices(source, slot, value, findings)
+        }),
+        interrupts: interrupts.map_or(Vec::new(), |(slot, value)| {
+            read_interrupts(source, slot, value, findings)
+        }),
         dma_trusted: reader
             .optional("dma", dma_trusted, findings)
             .is_some_and(Spanned::into_inner),
         psci: reader.optional("psci", psci_rights, findings),
         firmware_calls: reader.optional("firmware_calls", firmware_calls, findings),
-        on_fault: on_fault.and_then(|value| {
-            read_on_fault(source, value, findings).map(|answer| Spanned::new(value.span(), answer))
+        on_fault: on_fault.and_then(|(slot, value)| {
+            read_on_fault(source, slot, value, findings)
+                .map(|answer| Spanned::new(value.span(), answer))
         }),
         watchdog: reader.optional("watchdog", duration, findings),
         start: start.map(|(table, span)| {
-            let reader = TableReader::new(source, "`start`", table, span.clone());
+            let reader = TableReader::new(source, "`start`", &START, table, span.clone());
             read_start(reader, span, findings)
         }),
     };

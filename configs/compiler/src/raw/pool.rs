@@ -3,8 +3,9 @@
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::reader::{TableReader, Value, wrong_type};
-use super::values::{counts, duration};
+use super::reader::{Slot, TableReader, Value, wrong_type};
+use super::schema::POOL;
+use super::values::{duration, numbers};
 use crate::codes;
 use crate::diagnostics::{Diagnostic, Diagnostics, SourceText};
 use crate::nearest::nearest;
@@ -46,22 +47,22 @@ impl PoolPolicy {
 
 pub(super) fn read_pools(
     source: &SourceText,
+    slot: Slot,
     table: &DeTable<'_>,
     findings: &mut Diagnostics,
 ) -> Vec<RawPool> {
     let mut pools = Vec::new();
     for (name, value) in table {
         let DeValue::Table(fields) = value.get_ref() else {
-            let expected = format!("a table `[pools.{}]`", name.get_ref());
-            findings.push(wrong_type(source, name.get_ref(), value, &expected));
+            findings.push(wrong_type(source, slot, value));
             continue;
         };
         let what = format!("pool `{}`", name.get_ref());
-        let mut reader = TableReader::new(source, what, fields, value.span());
+        let mut reader = TableReader::new(source, what, &POOL, fields, value.span());
         pools.push(RawPool {
             name: Spanned::new(name.span(), name.get_ref().to_string()),
-            cpus: reader.required("cpus", "[0]", counts, findings),
-            policy: reader.required("policy", "\"dedicated\"", policy, findings),
+            cpus: reader.required("cpus", numbers, findings),
+            policy: reader.required("policy", policy, findings),
             major_frame: reader.optional("major_frame", duration, findings),
         });
         reader.finish(findings);
@@ -72,12 +73,11 @@ pub(super) fn read_pools(
 
 fn policy(
     source: &SourceText,
-    key: &str,
+    slot: Slot,
     value: &Value<'_>,
 ) -> Result<PoolPolicy, Box<Diagnostic>> {
-    const EXPECTED: &str = "\"dedicated\", \"rtds\" or \"cyclic\"";
     let Some(text) = value.get_ref().as_str() else {
-        return Err(wrong_type(source, key, value, EXPECTED).into());
+        return Err(wrong_type(source, slot, value).into());
     };
     if let Some((_, policy)) = PoolPolicy::WORDS.iter().find(|(word, _)| *word == text) {
         return Ok(*policy);
@@ -85,7 +85,7 @@ fn policy(
     let message = format!("there is no policy \"{text}\"");
     let mut finding = Diagnostic::error(codes::UNKNOWN_POLICY, message)
         .at(source, value.span())
-        .expected(EXPECTED);
+        .expected(slot.kind.describe());
     if let Some(near) = nearest(text, PoolPolicy::WORDS.map(|(word, _)| word)) {
         finding = finding.help(format!("did you mean `{near}`?"));
     }

@@ -3,7 +3,7 @@
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::reader::{Value, wrong_type};
+use super::reader::{Slot, Value, wrong_type};
 use super::values::{array, one_of};
 use crate::diagnostics::{Diagnostic, SourceText};
 
@@ -32,16 +32,15 @@ pub(crate) enum FirmwareCalls {
 
 pub(super) fn psci_rights(
     source: &SourceText,
-    key: &str,
+    slot: Slot,
     value: &Value<'_>,
 ) -> Result<Vec<Spanned<PsciRight>>, Box<Diagnostic>> {
-    const EXPECTED: &str = "an array of rights, like [\"cpus\", \"off\"]";
-    array(source, key, value, EXPECTED, psci_right)
+    array(source, slot, value, psci_right)
 }
 
 fn psci_right(
     source: &SourceText,
-    key: &str,
+    slot: Slot,
     value: &Value<'_>,
 ) -> Result<PsciRight, Box<Diagnostic>> {
     let words = [
@@ -50,37 +49,36 @@ fn psci_right(
         ("reset", PsciRight::Reset),
         ("suspend", PsciRight::Suspend),
     ];
-    one_of(source, key, value, &words)
+    one_of(source, slot, value, &words)
 }
 
 pub(super) fn firmware_calls(
     source: &SourceText,
-    key: &str,
+    slot: Slot,
     value: &Value<'_>,
 ) -> Result<FirmwareCalls, Box<Diagnostic>> {
-    const EXPECTED: &str = "`true`, `false` or \"mediated\"";
     match value.get_ref() {
         DeValue::Boolean(true) => Ok(FirmwareCalls::All),
         DeValue::Boolean(false) => Ok(FirmwareCalls::None),
         DeValue::String(_) => {
             let mediated = [("mediated", FirmwareCalls::Mediated)];
-            one_of(source, key, value, &mediated).map_err(|mut finding| {
-                finding.expected = Some(EXPECTED.to_owned());
+            one_of(source, slot, value, &mediated).map_err(|mut finding| {
+                finding.expected = Some(slot.kind.describe());
                 finding
             })
         }
-        _ => Err(wrong_type(source, key, value, EXPECTED).into()),
+        _ => Err(wrong_type(source, slot, value).into()),
     }
 }
 
 pub(super) fn dma_trusted(
     source: &SourceText,
-    key: &str,
+    slot: Slot,
     value: &Value<'_>,
 ) -> Result<bool, Box<Diagnostic>> {
     one_of(
         source,
-        key,
+        slot,
         value,
         &[("protected", false), ("trusted", true)],
     )

@@ -7,7 +7,8 @@ use super::channel::{RawChannel, read_channels};
 use super::hypervisor::{RawHypervisor, read_hypervisor};
 use super::partition::{RawPartition, read_partitions};
 use super::pool::{RawPool, read_pools};
-use super::reader::{TableReader, parse};
+use super::reader::{TableReader, parse, table_of};
+use super::schema;
 use super::values::{string, strings};
 use crate::codes;
 use crate::diagnostics::{Diagnostic, Diagnostics, SourceText};
@@ -37,10 +38,16 @@ pub(crate) fn read(source: &SourceText, findings: &mut Diagnostics) -> RawSystem
         return RawSystem::default();
     }
     let mut system = RawSystem::default();
-    let mut root = TableReader::new(source, "a system file", document.get_ref(), 0..0);
+    let mut root = TableReader::new(
+        source,
+        "a system file",
+        &schema::ROOT,
+        document.get_ref(),
+        0..0,
+    );
     match root.table("system", findings) {
         Some((table, span)) => {
-            let reader = TableReader::new(source, "`[system]`", table, span);
+            let reader = TableReader::new(source, "`[system]`", &schema::SYSTEM, table, span);
             read_header(reader, &mut system, findings);
         }
         None if root.value("system").is_none() => findings.push(
@@ -51,26 +58,28 @@ pub(crate) fn read(source: &SourceText, findings: &mut Diagnostics) -> RawSystem
         None => {}
     }
     if let Some((table, span)) = root.table("hypervisor", findings) {
-        let reader = TableReader::new(source, "`[hypervisor]`", table, span);
+        let reader = TableReader::new(source, "`[hypervisor]`", &schema::HYPERVISOR, table, span);
         system.hypervisor = read_hypervisor(reader, findings);
     }
-    if let Some((table, _)) = root.table("pools", findings) {
-        system.pools = read_pools(source, table, findings);
+    if let Some((slot, value)) = root.value("pools")
+        && let Some(table) = table_of(source, slot, value, findings)
+    {
+        system.pools = read_pools(source, slot, table, findings);
     }
     match root.value("partition") {
-        Some(value) => system.partitions = read_partitions(source, value, findings),
+        Some((slot, value)) => system.partitions = read_partitions(source, slot, value, findings),
         None => findings.push(no_partition(source, document.get_ref())),
     }
-    if let Some(value) = root.value("channel") {
-        system.channels = read_channels(source, value, findings);
+    if let Some((slot, value)) = root.value("channel") {
+        system.channels = read_channels(source, slot, value, findings);
     }
     root.finish(findings);
     system
 }
 
 fn read_header(mut reader: TableReader<'_>, system: &mut RawSystem, findings: &mut Diagnostics) {
-    system.name = reader.required("name", "\"…\"", string, findings);
-    system.board = reader.required("board", "\"…\"", string, findings);
+    system.name = reader.required("name", string, findings);
+    system.board = reader.required("board", string, findings);
     system.description = reader.optional("description", string, findings);
     system.overlays = reader
         .optional("overlays", strings, findings)

@@ -3,8 +3,9 @@
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::quantity::{QuantityError, parse_duration, parse_frequency};
-use super::reader::{Read, Value, wrong_type};
+use super::quantity::{QuantityError, human_time, parse_duration, parse_frequency};
+use super::reader::{Read, Slot, Value, wrong_type};
+use super::schema::Kind;
 use super::size::{SizeError, parse_address, parse_size};
 use crate::codes;
 use crate::diagnostics::{Diagnostic, SourceText};
@@ -12,101 +13,89 @@ use crate::nearest::suggestion;
 
 pub(crate) fn string(
     source: &SourceText,
-    key: &str,
+    slot: Slot,
     value: &Value<'_>,
 ) -> Result<String, Box<Diagnostic>> {
     let text = value.get_ref().as_str();
     text.map(str::to_owned)
-        .ok_or_else(|| wrong_type(source, key, value, "a string").into())
+        .ok_or_else(|| wrong_type(source, slot, value).into())
 }
 
 pub(crate) fn boolean(
     source: &SourceText,
-    key: &str,
+    slot: Slot,
     value: &Value<'_>,
 ) -> Result<bool, Box<Diagnostic>> {
     let found = value.get_ref().as_bool();
-    found.ok_or_else(|| wrong_type(source, key, value, "`true` or `false`").into())
+    found.ok_or_else(|| wrong_type(source, slot, value).into())
 }
 
-/// A count: an integer from 0 to `u32::MAX`.
-pub(crate) fn count(
+/// A number that is not negative, in the range that the schema gives.
+pub(crate) fn number(
     source: &SourceText,
-    key: &str,
+    slot: Slot,
     value: &Value<'_>,
 ) -> Result<u32, Box<Diagnostic>> {
     let Some(integer) = value.get_ref().as_integer() else {
-        return Err(wrong_type(source, key, value, "an integer").into());
+        return Err(wrong_type(source, slot, value).into());
     };
-    u32::from_str_radix(integer.as_str(), integer.radix()).map_err(|_| {
-        Diagnostic::error(codes::OUT_OF_RANGE, format!("`{key}` is out of range"))
-            .at(source, value.span())
-            .found(integer.as_str())
-            .expected("a small number that is not negative")
-            .into()
-    })
-}
-
-/// A count of at least 1.
-pub(crate) fn positive(
-    source: &SourceText,
-    key: &str,
-    value: &Value<'_>,
-) -> Result<u32, Box<Diagnostic>> {
-    match count(source, key, value)? {
-        0 => Err(
-            Diagnostic::error(codes::OUT_OF_RANGE, format!("`{key}` is zero"))
+    let range = match slot.kind {
+        Kind::Number { least, most } => *least..=*most,
+        _ => 0..=u32::MAX,
+    };
+    let found = u32::from_str_radix(integer.as_str(), integer.radix()).ok();
+    found
+        .filter(|number| range.contains(number))
+        .ok_or_else(|| {
+            let message = format!("`{}` is out of range", slot.name);
+            Diagnostic::error(codes::OUT_OF_RANGE, message)
                 .at(source, value.span())
-                .expected("at least 1")
-                .into(),
-        ),
-        number => Ok(number),
-    }
+                .found(integer.as_str())
+                .expected(slot.kind.describe())
+                .into()
+        })
 }
 
 /// An array of which each element is read by `read`.
 pub(crate) fn array<T>(
     source: &SourceText,
-    key: &str,
+    slot: Slot,
     value: &Value<'_>,
-    expected: &str,
     read: Read<T>,
 ) -> Result<Vec<Spanned<T>>, Box<Diagnostic>> {
     let Some(elements) = value.get_ref().as_array() else {
-        return Err(wrong_type(source, key, value, expected).into());
+        return Err(wrong_type(source, slot, value).into());
     };
-    let read = |element: &Value<'_>| Ok(Spanned::new(element.span(), read(source, key, element)?));
+    let read = |element: &Value<'_>| {
+        let result = read(source, slot.element(), element)?;
+        Ok(Spanned::new(element.span(), result))
+    };
     elements.iter().map(read).collect()
 }
 
-pub(crate) fn counts(
+pub(crate) fn numbers(
     source: &SourceText,
-    key: &str,
+    slot: Slot,
     value: &Value<'_>,
 ) -> Result<Vec<Spanned<u32>>, Box<Diagnostic>> {
-    array(
-        source,
-        key,
-        value,
-        "an array of integers, like [0, 1]",
-        count,
-    )
+    array(source, slot, value, number)
 }
 
 pub(crate) fn strings(
     source: &SourceText,
-    key: &str,
+    slot: Slot,
     value: &Value<'_>,
 ) -> Result<Vec<Spanned<String>>, Box<Diagnostic>> {
-    array(source, key, value, "an array of strings", string)
+    array(source, slot, value, string)
 }
 
 /// A size in bytes, never 0.
 pub(crate) fn size(
     source: &SourceText,
-    key: &str,
+    slot: Slot,
     value: &Value<'_>,
 ) -> Result<u64, Box<Diagnostic>> {
+    let key = slot.name;
     const EXPECTED: &str =
         "a size with its unit in a string: \"64MiB\", \"2GiB\", \"4KiB\", or bytes as \"0x1000\"";
     let bad = |message: &str, found: &str| {
@@ -121,7 +110,7 @@ pub(crate) fn size(
         return Err(bad("has no unit", number).help(help).into());
     }
     let Some(text) = value.get_ref().as_str() else {
-        return Err(wrong_type(source, key, value, EXPECTED).into());
+        return Err(wrong_type(source, slot, value).into());
     };
     let quoted = format!("\"{text}\"");
     let finding = match parse_size(text) {
@@ -141,12 +130,13 @@ pub(crate) fn size(
 /// An address: a hexadecimal string.
 pub(crate) fn address(
     source: &SourceText,
-    key: &str,
+    slot: Slot,
     value: &Value<'_>,
 ) -> Result<u64, Box<Diagnostic>> {
+    let key = slot.name;
     const EXPECTED: &str = "a hexadecimal string like \"0x40000000\"";
     let Some(text) = value.get_ref().as_str() else {
-        return Err(wrong_type(source, key, value, EXPECTED).into());
+        return Err(wrong_type(source, slot, value).into());
     };
     parse_address(text).map_err(|_| {
         Diagnostic::error(codes::BAD_SIZE, format!("`{key}` is not an address"))
@@ -157,10 +147,10 @@ pub(crate) fn address(
     })
 }
 
-/// A length of time in nanoseconds; it may be 0.
+/// A length of time in nanoseconds, in the range that the schema gives.
 pub(crate) fn duration(
     source: &SourceText,
-    key: &str,
+    slot: Slot,
     value: &Value<'_>,
 ) -> Result<u64, Box<Diagnostic>> {
     let kind = Quantity {
@@ -171,15 +161,28 @@ pub(crate) fn duration(
         usual_unit: "ms",
         parse: parse_duration,
     };
-    quantity(source, key, value, &kind)
+    let time = quantity(source, slot, value, &kind)?;
+    let Kind::Time { least, most } = slot.kind else {
+        return Ok(time);
+    };
+    if (*least..=*most).contains(&time) {
+        return Ok(time);
+    }
+    let message = format!("`{}` is out of range", slot.name);
+    Err(Diagnostic::error(codes::TIME_OUT_OF_RANGE, message)
+        .at(source, value.span())
+        .found(human_time(time))
+        .expected(slot.kind.describe())
+        .into())
 }
 
 /// A frequency in hertz, never 0.
 pub(crate) fn frequency(
     source: &SourceText,
-    key: &str,
+    slot: Slot,
     value: &Value<'_>,
 ) -> Result<u64, Box<Diagnostic>> {
+    let key = slot.name;
     let kind = Quantity {
         code: codes::BAD_FREQUENCY,
         expected: "a frequency with its unit in a string: \"100MHz\", \"32768Hz\"",
@@ -188,7 +191,7 @@ pub(crate) fn frequency(
         usual_unit: "MHz",
         parse: parse_frequency,
     };
-    match quantity(source, key, value, &kind)? {
+    match quantity(source, slot, value, &kind)? {
         0 => Err(
             Diagnostic::error(codes::BAD_FREQUENCY, format!("`{key}` holds a zero"))
                 .at(source, value.span())
@@ -211,10 +214,11 @@ struct Quantity {
 
 fn quantity(
     source: &SourceText,
-    key: &str,
+    slot: Slot,
     value: &Value<'_>,
     kind: &Quantity,
 ) -> Result<u64, Box<Diagnostic>> {
+    let key = slot.name;
     let bad = |message: &str, found: &str| {
         Diagnostic::error(kind.code, format!("`{key}` {message}"))
             .at(source, value.span())
@@ -232,7 +236,7 @@ fn quantity(
         return Err(bad("has no unit", number).help(help).into());
     }
     let Some(text) = value.get_ref().as_str() else {
-        return Err(wrong_type(source, key, value, kind.expected).into());
+        return Err(wrong_type(source, slot, value).into());
     };
     let quoted = format!("\"{text}\"");
     let finding = match (kind.parse)(text) {
@@ -249,15 +253,25 @@ fn quantity(
 /// One of a few words, each with its meaning.
 pub(crate) fn one_of<T: Copy>(
     source: &SourceText,
-    key: &str,
+    slot: Slot,
     value: &Value<'_>,
     words: &[(&str, T)],
 ) -> Result<T, Box<Diagnostic>> {
+    let key = slot.name;
+    #[cfg(test)]
+    assert!(
+        slot.kind
+            .words()
+            .iter()
+            .map(|word| word.text)
+            .eq(words.iter().map(|(word, _)| *word)),
+        "the words of {key} are not those of the schema"
+    );
     let list: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
     let quoted: Vec<String> = list.iter().map(|word| format!("\"{word}\"")).collect();
     let expected = quoted.join(", ");
     let Some(text) = value.get_ref().as_str() else {
-        return Err(wrong_type(source, key, value, &expected).into());
+        return Err(wrong_type(source, slot, value).into());
     };
     if let Some((_, meaning)) = words.iter().find(|(word, _)| *word == text) {
         return Ok(*meaning);

@@ -6,8 +6,9 @@ use model::partition::MOST_VCPUS;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::reader::{TableReader, Value, each, table_of};
-use super::values::{boolean, count, counts, duration, string};
+use super::reader::{Slot, TableReader, Value, each, table_of};
+use super::schema::{VCPU, WINDOW};
+use super::values::{boolean, duration, number, numbers, string};
 use crate::codes;
 use crate::diagnostics::{Diagnostic, Diagnostics, SourceText};
 
@@ -48,13 +49,13 @@ pub(super) fn read_common(
     RawVcpu {
         span,
         pool: reader.optional("pool", string, findings),
-        affinity: reader.optional("affinity", counts, findings),
+        affinity: reader.optional("affinity", numbers, findings),
         period: reader.optional("period", duration, findings),
         budget: reader.optional("budget", duration, findings),
         extra_time: reader.optional("extra_time", boolean, findings),
-        priority: reader.optional("priority", count, findings),
-        windows: reader.value("windows").and_then(|value| {
-            let windows = read_windows(source, value, findings)?;
+        priority: reader.optional("priority", number, findings),
+        windows: reader.value("windows").and_then(|(slot, value)| {
+            let windows = read_windows(source, slot, value, findings)?;
             Some(Spanned::new(value.span(), windows))
         }),
     }
@@ -65,20 +66,21 @@ pub(super) fn read_common(
 pub(super) fn read_vcpus(
     source: &SourceText,
     title: &str,
+    slot: Slot,
     value: &Value<'_>,
     common: &RawVcpu,
     findings: &mut Diagnostics,
 ) -> Vec<RawVcpu> {
     let (number, vcpus) = if matches!(value.get_ref(), DeValue::Array(_)) {
-        let read = |element: &Value<'_>, findings: &mut Diagnostics| {
-            read_vcpu(source, element, common, findings)
+        let read = |slot, element: &Value<'_>, findings: &mut Diagnostics| {
+            read_vcpu(source, slot, element, common, findings)
         };
-        let Some(vcpus) = each(source, "vcpus", value, "an array of tables", findings, read) else {
+        let Some(vcpus) = each(source, slot, value, findings, read) else {
             return Vec::new();
         };
         (vcpus.len(), vcpus)
     } else {
-        let number = match count(source, "vcpus", value) {
+        let number = match number(source, slot, value) {
             Ok(number) => number as usize,
             Err(finding) => {
                 findings.push(*finding);
@@ -117,12 +119,13 @@ pub(super) fn read_vcpus(
 
 fn read_vcpu(
     source: &SourceText,
+    slot: Slot,
     value: &Value<'_>,
     common: &RawVcpu,
     findings: &mut Diagnostics,
 ) -> Option<RawVcpu> {
-    let table = table_of(source, "vcpus", value, "a table `{ … }`", findings)?;
-    let mut reader = TableReader::new(source, "a virtual CPU", table, value.span());
+    let table = table_of(source, slot, value, findings)?;
+    let mut reader = TableReader::new(source, "a virtual CPU", &VCPU, table, value.span());
     let own = read_common(source, &mut reader, value.span(), findings);
     reader.finish(findings);
     let common = common.clone();
@@ -140,27 +143,20 @@ fn read_vcpu(
 
 fn read_windows(
     source: &SourceText,
+    slot: Slot,
     value: &Value<'_>,
     findings: &mut Diagnostics,
 ) -> Option<Vec<RawWindow>> {
-    const EXPECTED: &str = "an array of tables, like [{ start = \"0ms\", length = \"2ms\" }]";
-    each(
-        source,
-        "windows",
-        value,
-        EXPECTED,
-        findings,
-        |element, findings| {
-            let table = table_of(source, "windows", element, "a table `{ … }`", findings)?;
-            let mut reader = TableReader::new(source, "a window", table, element.span());
-            let start = reader.required("start", "\"0ms\"", duration, findings);
-            let length = reader.required("length", "\"2ms\"", duration, findings);
-            reader.finish(findings);
-            Some(RawWindow {
-                span: element.span(),
-                start: start?,
-                length: length?,
-            })
-        },
-    )
+    each(source, slot, value, findings, |slot, element, findings| {
+        let table = table_of(source, slot, element, findings)?;
+        let mut reader = TableReader::new(source, "a window", &WINDOW, table, element.span());
+        let start = reader.required("start", duration, findings);
+        let length = reader.required("length", duration, findings);
+        reader.finish(findings);
+        Some(RawWindow {
+            span: element.span(),
+            start: start?,
+            length: length?,
+        })
+    })
 }

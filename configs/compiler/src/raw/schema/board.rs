@@ -1,0 +1,138 @@
+//! `board.toml`: what a device tree cannot say about a board.
+
+use super::{Kind, Table, maybe, optional, required};
+
+pub(crate) const BOARD: Table = Table {
+    name: "board",
+    header: "board.toml",
+    doc: "What a device tree cannot say about a board: `platforms/boards/<name>/board.toml`.",
+    fields: &[
+        required(
+            "name",
+            Kind::Text("name"),
+            "\"qemu-virt-gicv3\"",
+            "The board's name, the same as its folder's.",
+        ),
+        required(
+            "description",
+            Kind::Text("one line"),
+            "\"QEMU virt with GICv3\"",
+            "One line about the board.",
+        ),
+        required(
+            "load",
+            Kind::Address,
+            "\"0x40200000\"",
+            "Where the firmware puts the image: a multiple of 2 MiB in the board's memory.",
+        ),
+        required(
+            "tree",
+            Kind::Table(&TREE),
+            "{ file = \"board.dtb\" }",
+            "Where the board's device tree comes from.",
+        ),
+        optional(
+            "reserved",
+            Kind::List(&Kind::Table(&RESERVED)),
+            "[]",
+            "[{ base = \"0x78000000\", size = \"32MiB\", owner = \"OP-TEE\" }]",
+            "Memory that firmware keeps and the device tree does not reserve, one `[[reserved]]` each.",
+        ),
+        maybe(
+            "qemu",
+            Kind::Table(&QEMU),
+            "the system can be built but not run here",
+            "{ machine = \"virt\", cpu = \"cortex-a57\", cpus = 4, memory = \"2GiB\" }",
+            "The QEMU machine that stands for the board.",
+        ),
+    ],
+};
+
+pub(crate) const RESERVED: Table = Table {
+    name: "reserved",
+    header: "[[reserved]]",
+    doc: "Memory that firmware keeps and the device tree does not reserve.",
+    fields: &[
+        required("base", Kind::Address, "\"0x78000000\"", "Its first byte."),
+        required("size", Kind::Size, "\"32MiB\"", "How much it is."),
+        required(
+            "owner",
+            Kind::Text("one line"),
+            "\"OP-TEE\"",
+            "Who keeps it; findings and the report show that.",
+        ),
+    ],
+};
+
+pub(crate) const TREE: Table = Table {
+    name: "tree",
+    header: "[tree]",
+    doc: "Where the board's device tree comes from: `qemu = true`, `file`, `package` with `path`, or `source` with `path`.",
+    fields: &[
+        optional(
+            "qemu",
+            Kind::Boolean,
+            "false",
+            "true",
+            "The tree is dumped from the machine in `[qemu]`.",
+        ),
+        maybe(
+            "file",
+            Kind::Text("path"),
+            "another field says it",
+            "\"board.dtb\"",
+            "A flattened device tree (`.dtb`), or source (`.dts`), relative to `board.toml`.",
+        ),
+        maybe(
+            "package",
+            Kind::Text("Debian package"),
+            "another field says it",
+            "\"linux-image-arm64\"",
+            "A Debian kernel package that holds the compiled tree.",
+        ),
+        maybe(
+            "source",
+            Kind::Text("Debian package"),
+            "another field says it",
+            "\"linux-source-6.12\"",
+            "A Debian kernel source package that holds the tree's source.",
+        ),
+        maybe(
+            "path",
+            Kind::Text("path"),
+            "not in a package",
+            "\"xilinx/zynqmp-zcu102-rev1.0.dtb\"",
+            "Where the tree is in the package's folder of device trees, or below `arch/arm64/boot/dts` of the sources.",
+        ),
+    ],
+};
+
+pub(crate) const QEMU: Table = Table {
+    name: "qemu",
+    header: "[qemu]",
+    doc: "The QEMU machine that stands for the board.",
+    fields: &[
+        required(
+            "machine",
+            Kind::Text("QEMU's `-M`"),
+            "\"virt\"",
+            "The machine.",
+        ),
+        required(
+            "cpu",
+            Kind::Text("QEMU's `-cpu`"),
+            "\"cortex-a57\"",
+            "The CPU model.",
+        ),
+        required(
+            "cpus",
+            Kind::Number {
+                least: 1,
+                most: 512,
+            },
+            "4",
+            "How many CPUs the tree has. A run starts only as many as the system uses.",
+        ),
+        required("memory", Kind::Size, "\"2GiB\"", "RAM."),
+    ],
+};

@@ -1,0 +1,433 @@
+//! `[[partition]]` and the tables in it.
+
+use super::vcpu::COMMON;
+use super::{Field, HOUR, Kind, Table, VCPU, Word, maybe, optional, required, word};
+
+pub(crate) const PARTITION: Table = Table {
+    name: "partition",
+    header: "[[partition]]",
+    doc: "A partition is an isolated guest: virtual CPUs, memory, devices, an image, and the answer to its faults. The fields `pool` to \
+          `windows` hold for each of its virtual CPUs that does not say otherwise.",
+    fields: &FIELDS,
+};
+
+const FIELDS: [Field; 21] = {
+    let [
+        pool,
+        affinity,
+        period,
+        budget,
+        extra_time,
+        priority,
+        windows,
+    ] = COMMON;
+    [
+        required(
+            "name",
+            Kind::Name,
+            "\"linux\"",
+            "The partition's name, unique. It prefixes the partition's console lines and names its log. `hv` is taken: it is the hypervisor's \
+             own prefix.",
+        ),
+        pool,
+        optional(
+            "vcpus",
+            Kind::OneOf(&[
+                Kind::Number { least: 1, most: 8 },
+                Kind::List(&Kind::Table(&VCPU)),
+            ]),
+            "1",
+            "2",
+            "The virtual CPUs, at most 8: how many, or a table for each one.",
+        ),
+        affinity,
+        period,
+        budget,
+        extra_time,
+        priority,
+        windows,
+        required(
+            "memory",
+            Kind::OneOf(&[
+                Kind::Size,
+                Kind::Table(&MEMORY),
+                Kind::List(&Kind::OneOf(&[Kind::Size, Kind::Table(&MEMORY)])),
+            ]),
+            "\"256MiB\"",
+            "The partition's RAM: a size, a region, or an array of regions. The first region holds the image and the device tree.",
+        ),
+        required(
+            "image",
+            Kind::OneOf(&[
+                Kind::Text("source"),
+                Kind::Table(&KERNEL),
+                Kind::Table(&RAW_FILE),
+            ]),
+            "\"guest:rt\"",
+            "What is loaded at each start. A source is a path relative to the system file, `debian:<package>`, `busybox` or `guest:<name>`. \
+             A string stands for an arm64 Linux Image or a 64-bit Arm ELF file.",
+        ),
+        maybe(
+            "overlay",
+            Kind::Text("path"),
+            "the generated tree stays as it is",
+            "\"linux.dtso\"",
+            "A device-tree overlay (`.dtbo` or `.dtso`) that is applied to the partition's generated tree. It is checked like the rest: it gives \
+             nothing that the partition does not own.",
+        ),
+        optional(
+            "console",
+            Kind::OneOf(&[Kind::Word(&CONSOLES), Kind::Table(&CONSOLE)]),
+            "\"none\"",
+            "\"virtual\"",
+            "The partition's console.",
+        ),
+        optional(
+            "devices",
+            Kind::List(&Kind::OneOf(&[Kind::Text("device"), Kind::Table(&DEVICE)])),
+            "[]",
+            "[\"uart1\", { device = \"uart2\", clocks = [\"100MHz\"] }]",
+            "Devices that are passed through: their registers are mapped and their interrupts delivered. A device is named by its label, \
+             its alias or its full path in the board's tree.",
+        ),
+        optional(
+            "interrupts",
+            Kind::List(&Kind::Table(&INTERRUPT)),
+            "[]",
+            "[{ spi = 45, trigger = \"edge\" }]",
+            "Shared peripheral interrupts that belong to no device of the tree.",
+        ),
+        optional(
+            "dma",
+            Kind::Word(&DMA),
+            "\"protected\"",
+            "\"trusted\"",
+            "Whether the partition may own devices whose DMA nothing confines.",
+        ),
+        optional(
+            "psci",
+            Kind::List(&Kind::Word(&PSCI_RIGHTS)),
+            "[\"cpus\", \"off\", \"reset\", \"suspend\"]",
+            "[\"cpus\"]",
+            "What the partition may ask of PSCI. Each call acts on the partition only, never on the machine.",
+        ),
+        optional(
+            "firmware_calls",
+            Kind::OneOf(&[Kind::Boolean, Kind::Word(&MEDIATED)]),
+            "false",
+            "\"mediated\"",
+            "Which calls to the firmware (SMCCC) beyond PSCI are passed on: none (`false`), all (`true`), or those that only concern what the \
+             partition owns.",
+        ),
+        optional(
+            "on_fault",
+            Kind::OneOf(&[Kind::Word(&FAULT_POLICIES), Kind::Table(&ON_FAULT)]),
+            "\"inject\"",
+            "\"restart\"",
+            "What happens when the partition accesses what it does not own.",
+        ),
+        maybe(
+            "watchdog",
+            Kind::Time {
+                least: 1_000_000,
+                most: HOUR,
+            },
+            "the partition is not watched",
+            "\"500ms\"",
+            "The partition is treated as faulty when it does not say within this time that it is alive.",
+        ),
+        maybe(
+            "start",
+            Kind::Table(&START),
+            "it starts at once",
+            "{ after = [\"linux\"], delay = \"100ms\" }",
+            "When the partition starts.",
+        ),
+    ]
+};
+
+const CONSOLES: [Word; 2] = [
+    word(
+        "virtual",
+        "a virtual PL011 at the address of the board's console; its lines appear on the hypervisor's console, prefixed with the partition's name",
+    ),
+    word("none", "no console"),
+];
+
+const DMA: [Word; 2] = [
+    word(
+        "protected",
+        "each device that can do DMA must be behind an IOMMU, which confines it to the partition",
+    ),
+    word(
+        "trusted",
+        "devices behind no IOMMU are allowed; they can reach all memory, and the report shows that in red",
+    ),
+];
+
+const PSCI_RIGHTS: [Word; 4] = [
+    word("cpus", "turn its virtual CPUs on and off (CPU_ON, CPU_OFF)"),
+    word("off", "end (SYSTEM_OFF)"),
+    word("reset", "start again (SYSTEM_RESET)"),
+    word(
+        "suspend",
+        "sleep until an interrupt (CPU_SUSPEND, SYSTEM_SUSPEND)",
+    ),
+];
+
+const MEDIATED: [Word; 1] = [word(
+    "mediated",
+    "calls about clocks, resets and power domains of devices that the partition owns",
+)];
+
+const FAULT_POLICIES: [Word; 4] = [
+    word(
+        "inject",
+        "the guest gets the error that its architecture defines (an external abort) and goes on",
+    ),
+    word("stop", "the partition is stopped"),
+    word("restart", "the partition is started again from its image"),
+    word("stop-system", "the whole system goes to its `end` state"),
+];
+
+pub(crate) const MEMORY: Table = Table {
+    name: "memory",
+    header: "memory = { … }",
+    doc: "A region of RAM.",
+    fields: &[
+        required(
+            "size",
+            Kind::Size,
+            "\"256MiB\"",
+            "How large it is: a multiple of 4KiB.",
+        ),
+        maybe(
+            "at",
+            Kind::Address,
+            "the board's RAM base for the first region, else after the region before, at a multiple of 2 MiB",
+            "\"0x80000000\"",
+            "The intermediate physical address (IPA): where the partition sees it.",
+        ),
+        maybe(
+            "address",
+            Kind::Address,
+            "the compiler chooses it",
+            "\"0x60000000\"",
+            "The physical address (PA): where it really lies.",
+        ),
+        optional(
+            "align",
+            Kind::Size,
+            "\"2MiB\"",
+            "\"4KiB\"",
+            "What the physical address is a multiple of: a power of two, at least 4KiB.",
+        ),
+        optional(
+            "identity",
+            Kind::Boolean,
+            "false",
+            "true",
+            "The partition sees the region where it really lies (IPA = PA). Not together with `at`.",
+        ),
+    ],
+};
+
+pub(crate) const KERNEL: Table = Table {
+    name: "kernel",
+    header: "image = { kernel = … }",
+    doc: "An arm64 Linux kernel with what goes with it.",
+    fields: &[
+        required(
+            "kernel",
+            Kind::Text("source"),
+            "\"debian:linux-image-cloud-arm64\"",
+            "An uncompressed arm64 Linux Image.",
+        ),
+        maybe(
+            "initrd",
+            Kind::Text("source"),
+            "there is none",
+            "\"busybox\"",
+            "The initial RAM disk.",
+        ),
+        maybe(
+            "cmdline",
+            Kind::Text("command line"),
+            "it is empty",
+            "\"console=ttyAMA0\"",
+            "The kernel's command line (`bootargs`).",
+        ),
+    ],
+};
+
+pub(crate) const RAW_FILE: Table = Table {
+    name: "raw-file",
+    header: "image = { file = … }",
+    doc: "A file: an arm64 Linux Image or an ELF file, which says itself where it goes, or raw bytes with an `entry`.",
+    fields: &[
+        required(
+            "file",
+            Kind::Text("source"),
+            "\"firmware.bin\"",
+            "The file.",
+        ),
+        maybe(
+            "entry",
+            Kind::Address,
+            "the file says it itself",
+            "\"0x40000000\"",
+            "Where the first virtual CPU starts, as the partition sees it. Only for raw bytes, and required for them.",
+        ),
+        maybe(
+            "load",
+            Kind::Address,
+            "the board's RAM base",
+            "\"0x40000000\"",
+            "Where the bytes go, as the partition sees it. Only together with `entry`.",
+        ),
+    ],
+};
+
+pub(crate) const CONSOLE: Table = Table {
+    name: "console",
+    header: "console = { … }",
+    doc: "A serial port that is passed through and becomes the guest's `stdout-path`.",
+    fields: &[required(
+        "device",
+        Kind::Text("device"),
+        "\"uart1\"",
+        "The serial port.",
+    )],
+};
+
+const DEVICE_ACCESS: [Word; 2] = [
+    word("exclusive", "the partition is the only owner"),
+    word(
+        "read-only",
+        "several partitions may list the device, all of them so; none can write its registers",
+    ),
+];
+
+pub(crate) const DEVICE: Table = Table {
+    name: "device",
+    header: "devices = [{ … }]",
+    doc: "A device that is passed through in a special way.",
+    fields: &[
+        required("device", Kind::Text("device"), "\"uart2\"", "The device."),
+        maybe(
+            "clocks",
+            Kind::List(&Kind::Frequency),
+            "the device keeps its clocks as the board's tree has them",
+            "[\"100MHz\"]",
+            "Fixed clocks that stand for the entries of the node's `clocks`, in order. The hardware must really run at these frequencies.",
+        ),
+        optional(
+            "without",
+            Kind::List(&Kind::Text("property")),
+            "[]",
+            "[\"resets\", \"power-domains\"]",
+            "Properties that the partition does not see. What they name stays as the firmware left it; the report lists them.",
+        ),
+        optional(
+            "access",
+            Kind::Word(&DEVICE_ACCESS),
+            "\"exclusive\"",
+            "\"read-only\"",
+            "Who else may have the device.",
+        ),
+    ],
+};
+
+const TRIGGERS: [Word; 2] = [
+    word("level", "asserted until the device is served"),
+    word("edge", "one pulse, one interrupt"),
+];
+
+pub(crate) const INTERRUPT: Table = Table {
+    name: "interrupt",
+    header: "interrupts = [{ … }]",
+    doc: "A shared peripheral interrupt (SPI) without a device.",
+    fields: &[
+        required(
+            "spi",
+            Kind::Number {
+                least: 0,
+                most: 987,
+            },
+            "45",
+            "Its number as in a device tree: the INTID minus 32.",
+        ),
+        required(
+            "trigger",
+            Kind::Word(&TRIGGERS),
+            "\"edge\"",
+            "How its line signals.",
+        ),
+    ],
+};
+
+pub(crate) const ON_FAULT: Table = Table {
+    name: "on-fault",
+    header: "on_fault = { … }",
+    doc: "The answer to a partition's faults, with limits.",
+    fields: &[
+        required(
+            "policy",
+            Kind::Word(&FAULT_POLICIES),
+            "\"restart\"",
+            "What happens.",
+        ),
+        maybe(
+            "limit",
+            Kind::Number {
+                least: 1,
+                most: 1_000_000,
+            },
+            "there is no limit",
+            "3",
+            "How often the partition is restarted. After that it is stopped. Only with `policy = \"restart\"`.",
+        ),
+        optional(
+            "back_off",
+            Kind::Time {
+                least: 0,
+                most: HOUR,
+            },
+            "\"0ms\"",
+            "\"100ms\"",
+            "How long a restart waits. Only with `policy = \"restart\"`.",
+        ),
+    ],
+};
+
+pub(crate) const START: Table = Table {
+    name: "start",
+    header: "start = { … }",
+    doc: "When a partition starts.",
+    fields: &[
+        optional(
+            "after",
+            Kind::List(&Kind::Text("partition")),
+            "[]",
+            "[\"linux\"]",
+            "Partitions that start before this one.",
+        ),
+        optional(
+            "delay",
+            Kind::Time {
+                least: 0,
+                most: HOUR,
+            },
+            "\"0ms\"",
+            "\"100ms\"",
+            "How much later it starts.",
+        ),
+        optional(
+            "automatic",
+            Kind::Boolean,
+            "true",
+            "false",
+            "Whether it starts by itself. Otherwise it waits until it is asked for.",
+        ),
+    ],
+};
