@@ -194,6 +194,11 @@ impl Guest<'_> {
 
     fn all_resolve(&self, mut cells: &[u32], width: Option<&str>) -> bool {
         while let Some((phandle, rest)) = cells.split_first() {
+            // A hole keeps the numbers of the entries behind it.
+            if *phandle == 0 && width.is_some() {
+                cells = rest;
+                continue;
+            }
             let Some(provider) = self.tree.by_phandle(*phandle) else {
                 return false;
             };
@@ -225,9 +230,9 @@ impl Guest<'_> {
             let parent = tree.parent(node);
             let emulated =
                 self.controllers().any(|one| one == node) || emulated_console == Some(node);
-            // What is below something without sizes (a CPU, a device on a serial bus) is no address of the partition's.
-            let has_addresses =
-                parent.is_none_or(|above| tree.cell(above, "#size-cells") != Ok(Some(0)));
+            // What is below something without `ranges` (a CPU, a device on a serial bus, a cell of an efuse) is no address of the
+            // partition's.
+            let has_addresses = self.above(node).all(|bus| tree.has(bus, "ranges"));
             if emulated || parent == cpus || !has_addresses {
                 continue;
             }
@@ -240,6 +245,12 @@ impl Guest<'_> {
                 Err(error) => broken.push(self.says(node, error)),
             }
         }
+    }
+
+    /// The nodes between a node and the root.
+    fn above(&self, node: NodeId) -> impl Iterator<Item = NodeId> {
+        let parent = |node: &NodeId| self.tree.parent(*node);
+        std::iter::successors(parent(&node), parent).filter(|node| *node != Tree::ROOT)
     }
 
     /// True when mappings cover every page of a range.

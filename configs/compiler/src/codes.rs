@@ -149,10 +149,16 @@ codes! {
         "A virtual console is printed on the board's UART by the hypervisor. When a partition owns that UART itself, nobody else can have a virtual console.";
     UNUSABLE_DEVICE = "BH0608", "device cannot be passed through",
         "A device that is passed through has registers in the CPU's address space and interrupts that are SPIs of the board's GIC.";
-    NEEDS_PROVIDER = "BH0609", "device needs another device",
-        "The device depends on clocks, resets, power domains or pins that another device provides and no partition can own yet. Fixed clocks are copied to the partition.";
+    NEEDS_PROVIDER = "BH0609", "device needs another node",
+        "The device, or a node that comes along with it, names other nodes: clocks, resets, power domains, pins, PHYs, efuses, GPIOs, DMA channels, regulators. Each must come from somewhere, or the device's driver waits for it forever. It can be given to the same partition; be listed with `access = \"read-only\"`; be a fixed clock, which is copied; be replaced by fixed clocks (`clocks = [\"100MHz\"]`, one for each entry); or the property is left out (`without = [\"resets\"]`), and what it names stays as firmware left it. `without` takes the name of a property, `pinctrl` for all pin states, a subnode, or `subnode/property`.";
     GUEST_TREE_TOO_LARGE = "BH0610", "guest device tree too large",
         "64 KiB of a partition's memory are kept for its device tree.";
+    BAD_HANDOVER = "BH0611", "device cannot be given away so",
+        "`without` names properties that the device has and that name other nodes, or its subnodes; `clocks` has one frequency for each entry of the device's `clocks`. Anything else would silently do nothing.";
+    NEEDS_FIRMWARE = "BH0612", "device needs the firmware",
+        "A clock, reset or power domain of the device is reached only by calling the firmware (SMC), which the partition may not. With `firmware_calls = \"mediated\"` only calls that concern what the partition owns reach the firmware. With `firmware_calls = true` every call does: the partition could then switch off what others use, and the report says so.";
+    GUEST_TREE_UNSOUND = "BH0613", "guest device tree names what the partition does not own",
+        "Every guest device tree is read again when it is finished. It may hold no memory, CPU, register or interrupt that the partition does not own, no IOMMU, no phandle, alias or path that leads nowhere. Without an overlay such a finding means that the board's device tree says something that was not understood.";
 
     LIMIT_POLICY = "BH0701", "image cannot share a CPU yet",
         "The system is checked as it is written, but the image of this version runs `dedicated` pools only. `check` and `report` answer for `rtds` and `cyclic` pools; `build` and `run` refuse them.";
@@ -170,6 +176,8 @@ codes! {
         "The image of this version passes on all of a partition's firmware calls or none.";
     LIMIT_LOG = "BH0708", "image has one log level",
         "The image of this version prints what the level `info` prints, and keeps no trace buffer.";
+    LIMIT_IOMMU = "BH0709", "image cannot drive IOMMUs yet",
+        "The streams of the device are known and confined on paper, but the image of this version does not program the board's IOMMU.";
     INCONSISTENT = "BH0799", "the compiler contradicts itself",
         "Every rule passed and yet the system cannot be put together. This is a fault of the compiler; please report it with the system file.";
 }

@@ -12,7 +12,7 @@
 //! - The same inputs give the same bytes.
 //! - All inputs are hostile: whatever they hold, the answer is a result or a finding, never a panic.
 //!
-//! Limits: the policy `dedicated`; PL011 consoles; devices that need no clock, reset or power provider beyond fixed clocks.
+//! Limits: the policy `dedicated`; PL011 consoles.
 
 mod audit;
 mod board;
@@ -36,6 +36,7 @@ mod resolve;
 mod resources;
 mod stage2;
 mod summary;
+mod supply;
 mod system;
 #[cfg(test)]
 mod testing;

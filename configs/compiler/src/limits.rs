@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use toml::Spanned;
 
+use crate::board::Dma;
 use crate::check::Context;
 use crate::codes::{self, Code};
 use crate::diagnostics::{Diagnostic, Diagnostics, Severity};
@@ -55,6 +56,11 @@ const LIMITS: &[(Code, fn(&Context<'_>, &mut Uses), &str)] = &[
         "write `firmware_calls = false` for an image, or `true`",
     ),
     (codes::LIMIT_LOG, logs, "leave it out for an image"),
+    (
+        codes::LIMIT_IOMMU,
+        iommus,
+        "leave the device out for an image",
+    ),
 ];
 
 /// Reports every use of what the image cannot do.
@@ -82,6 +88,19 @@ fn policies(context: &Context<'_>, uses: &mut Uses) {
                 policy.get_ref().word()
             );
             uses.push((policy.span(), what));
+        }
+    }
+}
+
+/// A device behind an IOMMU reaches nothing, or everything, until the image drives the IOMMU.
+fn iommus(context: &Context<'_>, uses: &mut Uses) {
+    let Some(board) = context.board else { return };
+    for resolved in context.resolved {
+        for (span, device) in &resolved.devices {
+            if board.dma(device) == Dma::Confined {
+                let what = format!("drive the IOMMU that confines {}", device.path);
+                uses.push((span.clone(), what));
+            }
         }
     }
 }

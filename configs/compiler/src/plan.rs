@@ -10,7 +10,7 @@ use model::partition::Segment;
 use crate::board::GicKind;
 use crate::codes;
 use crate::diagnostics::{Diagnostic, Diagnostics, SourceText};
-use crate::emit::guest_tree;
+use crate::emit::proven_tree;
 use crate::guest_gic;
 use crate::layout::TREE_ROOM;
 use crate::payload::Payload;
@@ -117,7 +117,14 @@ fn fill(
     let mut findings = Diagnostics::default();
     let mut contents = Vec::new();
     for partition in &system.partitions {
-        let tree: Rc<[u8]> = guest_tree(&system.board, partition).write().into();
+        let tree = match proven_tree(&system.board, partition, source) {
+            Ok(tree) => tree,
+            Err(more) => {
+                findings.extend(more);
+                continue;
+            }
+        };
+        let tree: Rc<[u8]> = tree.write().into();
         if tree.len() as u64 > TREE_ROOM {
             let message = format!(
                 "the device tree of partition `{}` is too large",
@@ -219,17 +226,20 @@ fn mappings(system: &System, partition: &Partition, base: u64) -> Vec<Mapping> {
             kind: MemoryKind::Device,
         });
     }
-    let pages = partition
-        .devices
-        .iter()
-        .flat_map(|device| &device.registers);
-    for range in merge(pages.filter_map(|range| range.outward(PAGE)).collect()) {
-        mappings.push(Mapping {
+    for (read_only, kind) in [
+        (false, MemoryKind::Device),
+        (true, MemoryKind::DeviceReadOnly),
+    ] {
+        let devices = partition.devices.iter();
+        let devices = devices.filter(|device| device.read_only == read_only);
+        let registers = devices.flat_map(|device| &device.registers);
+        let pages = registers.filter_map(|range| range.outward(PAGE));
+        mappings.extend(merge(pages.collect()).into_iter().map(|range| Mapping {
             ipa: Ipa::new(range.base),
             pa: Pa::new(range.base),
             size: range.size,
-            kind: MemoryKind::Device,
-        });
+            kind,
+        }));
     }
     mappings.sort_by_key(|mapping| mapping.ipa);
     mappings

@@ -1,5 +1,7 @@
 //! From names to things: the board, devices and images that a system file names.
 
+mod devices;
+
 use std::ops::Range;
 use std::path::Path;
 use std::rc::Rc;
@@ -8,26 +10,21 @@ use toml::Spanned;
 
 use crate::board::{Board, Device, read_board_toml};
 use crate::codes;
-use crate::devicetree::NodeId;
 use crate::diagnostics::{Diagnostic, Diagnostics, SourceText};
 use crate::image::{self, Image};
-use crate::nearest::{nearest, suggestion};
-use crate::raw::{RawConsole, RawImage, RawPartition, RawSystem};
+use crate::nearest::suggestion;
+use crate::raw::{RawImage, RawPartition, RawSystem};
 use crate::resources::{ResourceError, Resources, Source};
+use crate::supply::Supply;
 
 /// What a partition's names stand for. What could not be found is reported and missing here.
 #[derive(Debug, Default)]
 pub(crate) struct Resolved {
     /// Devices with the place where each is named; the console device, if any, comes first.
     pub devices: Vec<(Range<usize>, Device)>,
+    /// What the devices need of other nodes.
+    pub supply: Supply,
     pub image: Option<LoadedImage>,
-}
-
-impl Resolved {
-    /// True when the device belongs to this partition.
-    pub fn owns(&self, node: NodeId) -> bool {
-        self.devices.iter().any(|(_, device)| device.node == node)
-    }
 }
 
 /// An image with what goes with it.
@@ -117,68 +114,20 @@ impl Resolver<'_> {
         board: Option<&Board>,
         findings: &mut Diagnostics,
     ) -> Vec<Resolved> {
-        let resolve = |partition: &RawPartition| Resolved {
-            devices: board.map_or(Vec::new(), |board| self.devices(partition, board, findings)),
-            image: partition
-                .image
-                .as_ref()
-                .and_then(|image| self.image(partition, image.get_ref(), board, findings)),
+        let resolve = |partition: &RawPartition| {
+            let (devices, supply) = match board {
+                Some(board) => self.devices(partition, board, findings),
+                None => (Vec::new(), Supply::default()),
+            };
+            let image = partition.image.as_ref();
+            Resolved {
+                devices,
+                supply,
+                image: image
+                    .and_then(|image| self.image(partition, image.get_ref(), board, findings)),
+            }
         };
         system.partitions.iter().map(resolve).collect()
-    }
-
-    fn devices(
-        &self,
-        partition: &RawPartition,
-        board: &Board,
-        findings: &mut Diagnostics,
-    ) -> Vec<(Range<usize>, Device)> {
-        let console = match partition.console.as_ref().map(Spanned::get_ref) {
-            Some(RawConsole::Device(name)) => Some(name),
-            _ => None,
-        };
-        let mut devices: Vec<(Range<usize>, Device)> = Vec::new();
-        let listed = partition.devices.iter().map(|device| &device.name);
-        for name in console.into_iter().chain(listed) {
-            match self.device(name, board) {
-                // `console = { device = … }` may repeat what `devices` says.
-                Ok(device)
-                    if console.is_some()
-                        && devices
-                            .first()
-                            .is_some_and(|(_, first)| first.node == device.node) => {}
-                Ok(device) => devices.push((name.span(), device)),
-                Err(finding) => findings.push(*finding),
-            }
-        }
-        devices
-    }
-
-    fn device(&self, name: &Spanned<String>, board: &Board) -> Result<Device, Box<Diagnostic>> {
-        let text = name.get_ref();
-        let report =
-            |code, message: String| Diagnostic::error(code, message).at(self.source, name.span());
-        let Some(node) = board.device_node(text) else {
-            let names = board.device_names();
-            let mut finding = report(
-                codes::UNKNOWN_DEVICE,
-                format!("the board has no device `{text}`"),
-            );
-            finding.help = Some(match nearest(text, names.iter().map(String::as_str)) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => {
-                    "name it by label, alias or full path in the board's device tree".to_owned()
-                }
-            });
-            return Err(Box::new(finding));
-        };
-        board.device(node).map_err(|error| {
-            let finding = report(
-                error.code(),
-                format!("`{text}` cannot be passed through: {error}"),
-            );
-            Box::new(finding.help(error.help()))
-        })
     }
 
     fn image(

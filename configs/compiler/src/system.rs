@@ -10,6 +10,7 @@ use crate::processors::{Pool, Vcpu, assign};
 use crate::range::AddressRange;
 use crate::raw::{FirmwareCalls, RawConsole, RawPartition, RawSystem};
 use crate::resolve::{LoadedImage, Resolved};
+use crate::supply::Supply;
 
 /// A checked system.
 #[derive(Debug)]
@@ -35,6 +36,8 @@ pub(crate) struct Partition {
     pub layout: Layout,
     pub console: Console,
     pub devices: Vec<Device>,
+    /// What they need of other nodes.
+    pub supply: Supply,
     pub dma_trusted: bool,
     pub on_fault: FaultPolicy,
     pub firmware_calls: bool,
@@ -115,6 +118,7 @@ fn partition(
             .into_iter()
             .map(|(_, device)| device)
             .collect(),
+        supply: resolved.supply,
         dma_trusted: raw.dma_trusted,
         on_fault: raw.fault_policy(),
         firmware_calls: raw.firmware_calls() == FirmwareCalls::All,

@@ -125,7 +125,7 @@ pub(crate) fn lab() -> Tree {
     let clocks = device(
         &mut tree,
         "clock-controller@9130000",
-        "vendor,clocks",
+        "vendor,lab-cpg-mssr",
         0x913_0000,
         14,
     );
@@ -134,7 +134,55 @@ pub(crate) fn lab() -> Tree {
     let needy = device(&mut tree, "timer@9140000", "arm,sp804", 0x914_0000, 15);
     tree.set_cells(needy, "clocks", &[0x9001, 3]);
     let powered = device(&mut tree, "timer@9150000", "arm,sp804", 0x915_0000, 16);
+    tree.set_cells(clocks, "#power-domain-cells", &[0]);
     tree.set_cells(powered, "power-domains", &[0x9001]);
+    // Behind an IOMMU.
+    let smmu = device(&mut tree, "iommu@91a0000", "arm,smmu-v3", 0x91a_0000, 20);
+    tree.set_cells(smmu, "phandle", &[0x9003]);
+    tree.set_cells(smmu, "#iommu-cells", &[1]);
+    let dma = device(&mut tree, "dma@91b0000", "vendor,dma", 0x91b_0000, 21);
+    tree.set_cells(dma, "iommus", &[0x9003, 5]);
+    // Fuses with a cell, and who reads it.
+    let efuse = device(
+        &mut tree,
+        "efuse@91c0000",
+        "vendor,lab-efuse",
+        0x91c_0000,
+        22,
+    );
+    tree.set_cells(efuse, "#address-cells", &[1]);
+    tree.set_cells(efuse, "#size-cells", &[1]);
+    let cell = tree.add(efuse, "calibration@4");
+    tree.set_cells(cell, "reg", &[4, 4]);
+    tree.set_cells(cell, "phandle", &[0x9004]);
+    let reader = device(&mut tree, "timer@91d0000", "arm,sp804", 0x91d_0000, 23);
+    tree.set_cells(reader, "nvmem-cells", &[0x9004]);
+    tree.set_string(reader, "nvmem-cell-names", "calibration");
+    // A device with another one below it.
+    let outer = device(&mut tree, "timer@91e0000", "arm,sp804", 0x91e_0000, 24);
+    tree.set_cells(outer, "#address-cells", &[2]);
+    tree.set_cells(outer, "#size-cells", &[2]);
+    tree.set(outer, "ranges", []);
+    let inner = tree.add(outer, "timer@91f0000");
+    tree.set_string(inner, "compatible", "arm,sp804");
+    tree.set_cells(inner, "reg", &[0, 0x91f_0000, 0, 0x1000]);
+    // The same with nothing but a folder around it.
+    let folder = tree.add(Tree::ROOT, "wrapper");
+    tree.set_cells(folder, "#address-cells", &[2]);
+    tree.set_cells(folder, "#size-cells", &[2]);
+    tree.set(folder, "ranges", []);
+    let wrapped = tree.add(folder, "timer@9200000");
+    tree.set_string(wrapped, "compatible", "arm,sp804");
+    tree.set_cells(wrapped, "reg", &[0, 0x920_0000, 0, 0x1000]);
+    let firmware = tree.add(Tree::ROOT, "firmware");
+    let interface = tree.add(firmware, "vendor-firmware");
+    tree.set_string(interface, "compatible", "vendor,firmware");
+    tree.set_string(interface, "method", "smc");
+    let resets = tree.add(interface, "reset-controller");
+    tree.set_cells(resets, "phandle", &[0x9002]);
+    tree.set_cells(resets, "#reset-cells", &[1]);
+    let reset = device(&mut tree, "timer@9180000", "arm,sp804", 0x918_0000, 19);
+    tree.set_cells(reset, "resets", &[0x9002, 7]);
     let off = device(&mut tree, "timer@9160000", "arm,sp804", 0x916_0000, 17);
     tree.set_string(off, "status", "disabled");
     let bare = tree.add(Tree::ROOT, "gpio-keys");

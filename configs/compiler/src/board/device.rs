@@ -3,24 +3,84 @@
 use super::Board;
 use crate::codes::{self, Code};
 use crate::devicetree::addresses::registers;
-use crate::devicetree::interrupts::{Interrupt, interrupts};
+use crate::devicetree::interrupts::{Interrupt, Line, lines};
+use crate::devicetree::providers::{dependencies, entries};
+use crate::devicetree::streams::{Stream, streams};
 use crate::devicetree::{NodeId, Tree, TreeError};
 use crate::guest_gic::END_INTID;
 use crate::range::AddressRange;
+use crate::supply::PINS;
 
 /// Registers larger than this are no register block; a tree that says so is wrong.
 const LARGEST_REGISTERS: u64 = 4 << 30;
 
-/// A device of the board.
+/// How a system file wants a device to be given away.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Handover {
+    /// Hertz of the fixed clocks that stand for the entries of its `clocks`.
+    pub clocks: Option<Vec<u64>>,
+    /// Properties and subnodes that are left out: `resets`, `pinctrl`, `mdio`, `ethernet-phy@c/reset-gpios`.
+    pub without: Vec<String>,
+    /// Several partitions may read it.
+    pub read_only: bool,
+}
+
+/// A device of the board, with the nodes below it.
 #[derive(Clone, Debug)]
 pub(crate) struct Device {
     pub node: NodeId,
     pub path: String,
+    /// The buses between the root and the device, outermost first.
+    pub buses: Vec<NodeId>,
+    /// The device's own node, then those that come along with it, parents first.
+    pub members: Vec<Member>,
+    /// Registers of all members.
     pub registers: Vec<AddressRange>,
-    /// SPIs only.
+    /// Interrupts of all members at the GIC: SPIs only.
     pub interrupts: Vec<Interrupt>,
-    /// Fixed clocks that it names.
-    pub clocks: Vec<NodeId>,
+    /// Streams of all members.
+    pub streams: Vec<Stream>,
+    pub clocks: Option<Vec<u64>>,
+    pub without: Vec<String>,
+    pub read_only: bool,
+}
+
+/// A node that comes along with a device, or the device's own.
+#[derive(Clone, Debug)]
+pub(crate) struct Member {
+    pub node: NodeId,
+    /// None where the CPU reaches the node only through the device.
+    pub registers: Vec<AddressRange>,
+    pub lines: Vec<Line>,
+}
+
+impl Device {
+    /// True when the system file leaves a property of a member out.
+    pub fn leaves_out(&self, tree: &Tree, node: NodeId, property: &str) -> bool {
+        leaves_out(&self.without, tree, node, property)
+    }
+
+    /// How many clocks its own node names.
+    pub fn clock_entries(&self, tree: &Tree) -> usize {
+        // A malformed list is found when the device is read.
+        entries(tree, self.node, "clocks").unwrap_or(0)
+    }
+}
+
+fn leaves_out(without: &[String], tree: &Tree, node: NodeId, property: &str) -> bool {
+    let is_called = |name: &str| match name.strip_prefix(PINS) {
+        Some("") => property.starts_with("pinctrl-"),
+        _ => name == property,
+    };
+    without.iter().any(|entry| match entry.rsplit_once('/') {
+        Some((at, name)) => is_node(tree, node, at) && is_called(name),
+        None => is_called(entry),
+    })
+}
+
+/// True when the node is called so, with or without its unit address.
+fn is_node(tree: &Tree, node: NodeId, name: &str) -> bool {
+    tree.name(node) == name || tree.base_name(node) == name
 }
 
 /// Why a device cannot be given away.
@@ -40,53 +100,57 @@ pub(crate) enum DeviceError {
     InterruptController,
     #[error("it is a PCI host bridge: its functions need an owner each")]
     PciHost,
+    #[error("the bus {0} above it is disabled")]
+    OnDisabledBus(String),
+    #[error("it is a bus")]
+    Bus,
+    #[error("{0}, which has a driver of its own, stands between it and the CPU")]
+    Below(String),
     #[error("its `status` is \"{0}\"")]
     Disabled(String),
-    #[error("its `{property}` needs {provider}")]
-    Provider { property: String, provider: String },
+    #[error("it has no `{0}` to be left out")]
+    NothingToLeaveOut(String),
+    #[error("its node has clocks: {entries}; given are: {given}")]
+    ClockCount { entries: usize, given: usize },
 }
 
 impl DeviceError {
     pub fn code(&self) -> Code {
         match self {
             Self::InterruptController => codes::HYPERVISOR_DEVICE,
-            Self::Provider { .. } => codes::NEEDS_PROVIDER,
+            Self::NothingToLeaveOut(_) | Self::ClockCount { .. } => codes::BAD_HANDOVER,
             _ => codes::UNUSABLE_DEVICE,
         }
     }
 
-    pub fn help(&self) -> &'static str {
-        match self {
+    pub fn help(&self) -> String {
+        let text = match self {
             Self::Tree(_) | Self::HugeRegisters(_) => "correct the board's device tree",
             Self::InterruptController => "remove it: every partition gets a virtual one",
             Self::NoRegisters => "name the device whose registers it uses",
             Self::PrivateInterrupt(_) => {
-                "leave it to the hypervisor: each CPU has its own copy of such an interrupt"
+                "leave it to the hypervisor: each CPU has its own copy of such an interrupt; or write \
+                 `without = [\"interrupts\"]` if the device works without"
             }
             Self::FarInterrupt(_) => "remove it: no partition can have this interrupt",
             Self::PciHost => "remove it: PCI devices cannot be passed through in this version",
-            Self::Disabled(_) => "enable it in the board's device tree if the board has it",
-            Self::Provider { .. } => {
-                "only devices with fixed clocks can be passed through in this version"
+            Self::OnDisabledBus(_) => {
+                "enable the bus in the board's device tree if the board has it"
             }
-        }
+            Self::Disabled(_) => "enable it in the board's device tree if the board has it",
+            Self::Bus => "name the devices on it that the partition shall have",
+            Self::Below(path) => {
+                return format!("give \"{path}\" instead: what is below it comes along");
+            }
+            Self::NothingToLeaveOut(_) => {
+                "name a property of the device that names other nodes, or a subnode"
+            }
+            Self::ClockCount { entries: 0, .. } => "remove `clocks`: the device has none",
+            Self::ClockCount { .. } => "give one frequency for each entry, in their order",
+        };
+        text.to_owned()
     }
 }
-
-/// Devices without a bus master: they cannot write memory by themselves.
-const NO_DMA: &[&str] = &[
-    "arm,pl011",
-    "arm,sbsa-uart",
-    "arm,pl031",
-    "arm,pl061",
-    "arm,sp804",
-    "arm,sp805",
-    "arm,sbsa-gwdt",
-    "ns16550a",
-    "cdns,uart-r1p12",
-    "renesas,scif",
-    "renesas,hscif",
-];
 
 /// The node with that label, alias or path.
 pub(crate) fn named(tree: &Tree, name: &str) -> Option<NodeId> {
@@ -122,11 +186,30 @@ impl Board {
         names
     }
 
+    /// How a system file can call a node: by label or alias if it has one, else by path.
+    pub fn short_name(&self, node: NodeId) -> String {
+        let path = self.tree.path(node);
+        let tables = ["/__symbols__", "/aliases"]
+            .into_iter()
+            .filter_map(|table| self.tree.find(table));
+        let label = tables
+            .flat_map(|table| self.tree.properties(table))
+            .find(|one| one.value.strip_suffix(&[0]) == Some(path.as_bytes()));
+        label.map_or(path, |one| one.name.clone())
+    }
+
+    /// The node, or else the nearest one above it, that is a device which the CPU reaches by address.
+    pub fn giveable(&self, node: NodeId) -> Option<NodeId> {
+        let tree = &self.tree;
+        let mut above = std::iter::successors(Some(node), |node| tree.parent(*node));
+        above.find(|node| tree.has(*node, "reg") && buses(tree, *node).is_ok())
+    }
+
     /// What it takes to give a device away.
     ///
     /// # Errors
     /// Why it cannot be given away.
-    pub fn device(&self, node: NodeId) -> Result<Device, DeviceError> {
+    pub fn device(&self, node: NodeId, handover: &Handover) -> Result<Device, DeviceError> {
         let tree = &self.tree;
         if node == self.gic.node || tree.parent(node) == Some(self.gic.node) {
             return Err(DeviceError::InterruptController);
@@ -138,7 +221,19 @@ impl Board {
         if tree.string(node, "device_type") == Some("pci") {
             return Err(DeviceError::PciHost);
         }
-        let registers = registers(tree, node)?;
+        if tree.is_compatible(node, BUSES) {
+            return Err(DeviceError::Bus);
+        }
+        let buses = match buses(tree, node) {
+            // It may be below anything then: it is not reached by address at all.
+            Err(_) if !tree.has(node, "reg") => return Err(DeviceError::NoRegisters),
+            other => other?,
+        };
+        let members = self.members(node, handover)?;
+        let registers: Vec<AddressRange> = members
+            .iter()
+            .flat_map(|member| member.registers.iter().copied())
+            .collect();
         if registers.is_empty() {
             return Err(DeviceError::NoRegisters);
         }
@@ -148,88 +243,173 @@ impl Board {
         {
             return Err(DeviceError::HugeRegisters(*huge));
         }
-        let interrupts = interrupts(tree, node, self.gic.node)?;
+        let mut interrupts: Vec<Interrupt> = Vec::new();
+        for line in members.iter().flat_map(|member| &member.lines) {
+            match line {
+                // Lines may be listed twice, once for each use.
+                Line::Gic(one) if interrupts.iter().any(|other| other.intid == one.intid) => {}
+                Line::Gic(one) => interrupts.push(*one),
+                Line::Other { .. } => {}
+            }
+        }
         if let Some(private) = interrupts.iter().find(|one| !one.intid.is_spi()) {
             return Err(DeviceError::PrivateInterrupt(private.intid.get()));
         }
         if let Some(far) = interrupts.iter().find(|one| one.intid.get() >= END_INTID) {
             return Err(DeviceError::FarInterrupt(far.intid.get()));
         }
-        Ok(Device {
+        let mut all_streams = Vec::new();
+        for member in &members {
+            all_streams.extend(streams(tree, member.node)?);
+        }
+        let device = Device {
             node,
             path: tree.path(node),
+            buses,
+            members,
             registers,
             interrupts,
-            clocks: clocks(tree, node)?,
-        })
+            streams: all_streams,
+            clocks: handover.clocks.clone(),
+            without: handover.without.clone(),
+            read_only: handover.read_only,
+        };
+        self.check_handover(&device)?;
+        Ok(device)
     }
 
-    /// True unless the device is known to have no bus master.
-    pub fn may_do_dma(&self, device: &Device) -> bool {
+    /// The node and everything below it that is enabled and not left out.
+    fn members(&self, device: NodeId, handover: &Handover) -> Result<Vec<Member>, DeviceError> {
         let tree = &self.tree;
-        tree.has(device.node, "iommus") || !tree.is_compatible(device.node, NO_DMA)
+        let mut members = Vec::new();
+        // Each with whether the CPU reaches it by address.
+        let mut waiting = vec![(device, true)];
+        while let Some((node, reached)) = waiting.pop() {
+            if self.keeps(node) {
+                return Err(DeviceError::InterruptController);
+            }
+            let lines = match leaves_out(&handover.without, tree, node, "interrupts") {
+                // Several may read it, but an interrupt has one owner.
+                true => Vec::new(),
+                false if handover.read_only => Vec::new(),
+                false => lines(tree, node, self.gic.node)?,
+            };
+            members.push(Member {
+                node,
+                registers: match reached {
+                    true => registers(tree, node)?,
+                    false => Vec::new(),
+                },
+                lines,
+            });
+            let reached = reached && tree.has(node, "ranges");
+            let stays = |child: &&NodeId| {
+                let left = handover
+                    .without
+                    .iter()
+                    .any(|name| is_node(tree, **child, name));
+                tree.is_enabled(**child) && !left
+            };
+            let children = tree.children(node).iter().rev().filter(stays);
+            waiting.extend(children.map(|child| (*child, reached)));
+        }
+        Ok(members)
+    }
+
+    /// What is to be left out is there, and each clock has a frequency.
+    fn check_handover(&self, device: &Device) -> Result<(), DeviceError> {
+        let tree = &self.tree;
+        let mut providers: Vec<(NodeId, String)> = Vec::new();
+        let members = device.members.iter().map(|member| member.node);
+        for node in members.chain(device.buses.iter().copied()) {
+            let named = dependencies(tree, node)?;
+            providers.extend(named.into_iter().map(|one| (node, one.property)));
+            providers.push((node, "interrupts".to_owned()));
+        }
+        for entry in &device.without {
+            let one = std::slice::from_ref(entry);
+            let names_property = providers
+                .iter()
+                .any(|(node, property)| leaves_out(one, tree, *node, property));
+            let names_subnode = below(tree, device.node)
+                .into_iter()
+                .any(|node| is_node(tree, node, entry));
+            if !names_property && !names_subnode {
+                return Err(DeviceError::NothingToLeaveOut(entry.clone()));
+            }
+        }
+        if let Some(clocks) = &device.clocks {
+            let entries = device.clock_entries(tree);
+            if entries != clocks.len() {
+                let given = clocks.len();
+                return Err(DeviceError::ClockCount { entries, given });
+            }
+        }
+        Ok(())
+    }
+
+    /// True for what is never given away: the interrupt controller, IOMMUs, CPUs and memory.
+    pub fn keeps(&self, node: NodeId) -> bool {
+        let tree = &self.tree;
+        let mut at = Some(node);
+        while let Some(here) = at {
+            let above = tree.parent(here);
+            let kept_table = above == Some(Tree::ROOT)
+                && matches!(tree.name(here), "cpus" | "reserved-memory" | "memory");
+            if here == self.gic.node
+                || kept_table
+                || tree.has(here, "#iommu-cells")
+                || tree.string(here, "device_type") == Some("memory")
+            {
+                return true;
+            }
+            at = above;
+        }
+        false
     }
 }
 
-/// The fixed clocks of a device. Anything else that it needs from another device is an error.
-pub(crate) fn clocks(tree: &Tree, node: NodeId) -> Result<Vec<NodeId>, DeviceError> {
-    for property in tree.properties(node) {
-        if refers_to_provider(&property.name) {
-            let provider = property
-                .value
-                .first_chunk()
-                .map(|cell| u32::from_be_bytes(*cell));
-            let provider = provider.and_then(|phandle| tree.by_phandle(phandle));
-            return Err(DeviceError::Provider {
-                property: property.name.clone(),
-                provider: provider.map_or("another node".to_owned(), |node| tree.path(node)),
-            });
+/// Buses that need no driver: what is on them is reached by address alone.
+const BUSES: &[&str] = &["simple-bus", "simple-pm-bus", "arm,amba-bus"];
+
+/// The buses above a device, outermost first.
+fn buses(tree: &Tree, node: NodeId) -> Result<Vec<NodeId>, DeviceError> {
+    let mut buses = Vec::new();
+    let mut at = tree.parent(node);
+    while let Some(bus) = at.filter(|bus| *bus != Tree::ROOT) {
+        let is_plain = tree.is_compatible(bus, BUSES) || !tree.has(bus, "reg");
+        if !is_plain || !tree.has(bus, "ranges") {
+            return Err(DeviceError::Below(tree.path(with_registers(tree, bus))));
         }
+        if !tree.is_enabled(bus) {
+            return Err(DeviceError::OnDisabledBus(tree.path(bus)));
+        }
+        buses.push(bus);
+        at = tree.parent(bus);
     }
+    buses.reverse();
+    Ok(buses)
+}
+
+/// The node, or the nearest one above it that has registers; the node when none has.
+fn with_registers(tree: &Tree, node: NodeId) -> NodeId {
+    let mut at = Some(node);
+    while let Some(here) = at {
+        if tree.has(here, "reg") {
+            return here;
+        }
+        at = tree.parent(here);
+    }
+    node
+}
+
+/// Every node below a node.
+fn below(tree: &Tree, node: NodeId) -> Vec<NodeId> {
     let mut found = Vec::new();
-    let cells = tree.cells(node, "clocks")?.unwrap_or_default();
-    let mut rest = cells.as_slice();
-    while let Some((phandle, tail)) = rest.split_first() {
-        let clock = tree.by_phandle(*phandle);
-        let clock =
-            clock.ok_or_else(|| tree.error(node, "clocks", "names a phandle that no node has"))?;
-        if !tree.is_compatible(clock, &["fixed-clock"]) {
-            return Err(DeviceError::Provider {
-                property: "clocks".to_owned(),
-                provider: tree.path(clock),
-            });
-        }
-        let arguments = tree.cell(clock, "#clock-cells")?.unwrap_or(0) as usize;
-        rest = tail
-            .get(arguments..)
-            .ok_or_else(|| tree.error(node, "clocks", "is cut off"))?;
-        if !found.contains(&clock) {
-            found.push(clock);
-        }
+    let mut waiting = tree.children(node).to_vec();
+    while let Some(child) = waiting.pop() {
+        found.push(child);
+        waiting.extend_from_slice(tree.children(child));
     }
-    Ok(found)
-}
-
-/// Properties by which a device depends on another one, beside `clocks`, interrupts and `iommus`.
-fn refers_to_provider(name: &str) -> bool {
-    const NAMES: &[&str] = &[
-        "resets",
-        "power-domains",
-        "dmas",
-        "phys",
-        "mboxes",
-        "pwms",
-        "io-channels",
-        "nvmem-cells",
-        "interconnects",
-        "assigned-clocks",
-        "memory-region",
-        "gpios",
-        "phy-handle",
-        "msi-parent",
-    ];
-    let pins = name
-        .strip_prefix("pinctrl-")
-        .is_some_and(|index| index.bytes().all(|byte| byte.is_ascii_digit()));
-    pins || NAMES.contains(&name) || name.ends_with("-supply") || name.ends_with("-gpios")
+    found
 }

@@ -3,6 +3,7 @@
 mod console;
 mod cpus;
 mod device;
+mod dma;
 mod file;
 mod gic;
 #[cfg_attr(
@@ -15,7 +16,8 @@ mod timer;
 
 pub(crate) use console::Uart;
 pub(crate) use cpus::Cpu;
-pub(crate) use device::{Device, clocks};
+pub(crate) use device::{Device, Handover, Member};
+pub(crate) use dma::Dma;
 pub(crate) use gic::{Gic, GicKind};
 pub(crate) use iommu::Iommu;
 pub(crate) use memory::Memory;
@@ -309,7 +311,7 @@ mod tests {
         let far = device(&mut tree, "far@9100000", "arm,sp805", 0x910_0000, 970);
         let board = board(tree);
         assert!(matches!(
-            board.device(far),
+            board.device(far, &Handover::default()),
             Err(device::DeviceError::FarInterrupt(1002))
         ));
     }

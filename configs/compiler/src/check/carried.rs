@@ -10,8 +10,7 @@ use super::Context;
 use crate::codes;
 use crate::diagnostics::{Diagnostic, Diagnostics};
 use crate::raw::{
-    RawChannel, RawDevice, RawEnd, RawHypervisor, RawHypervisorConsole, RawMemory, RawPartition,
-    RawSystem,
+    RawChannel, RawEnd, RawHypervisor, RawHypervisorConsole, RawMemory, RawPartition, RawSystem,
 };
 
 /// Fields that are used, each with its place.
@@ -95,17 +94,6 @@ fn partition(partition: &RawPartition, used: &mut Used) {
         }
     }
     add(used, &partition.overlay, "overlay");
-    for device in &partition.devices {
-        let RawDevice {
-            name: _,
-            clocks,
-            without,
-            read_only,
-        } = device;
-        add(used, clocks, "clocks");
-        add_all(used, without, "without");
-        add(used, read_only, "access");
-    }
     for interrupt in &partition.interrupts {
         let what = format!("SPI {} ({:?})", interrupt.spi.get_ref(), interrupt.trigger);
         used.push((interrupt.span.clone(), what));

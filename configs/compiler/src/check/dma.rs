@@ -1,6 +1,7 @@
 //! A device that may write memory by itself is given away only to a partition that is trusted with that.
 
 use super::Context;
+use crate::board::Dma;
 use crate::codes;
 use crate::diagnostics::{Diagnostic, Diagnostics};
 
@@ -13,7 +14,7 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Diagnostics) {
         for (span, device) in resolved
             .devices
             .iter()
-            .filter(|(_, device)| board.may_do_dma(device))
+            .filter(|(_, device)| board.dma(device) == Dma::Unconfined)
         {
             let is = board.tree.strings(device.node, "compatible").join(", ");
             let message = format!("{} may do DMA that nothing confines", device.path);

@@ -12,6 +12,7 @@ mod names;
 mod pages;
 mod partitions;
 mod pools;
+mod providers;
 mod vcpus;
 
 use crate::board::Board;
@@ -91,6 +92,7 @@ const RULES: &[fn(&Context<'_>, &mut Diagnostics)] = &[
     memory::check,
     image::check,
     devices::check,
+    providers::check,
     console::check,
     pages::check,
     interrupts::check,

@@ -14,7 +14,7 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Diagnostics) {
         .partitions()
         .any(|(_, resolved)| resolved.owns(board.console.node));
     let kept = hypervisor_pages(board, console_given);
-    let mut taken: Vec<(AddressRange, usize, &str)> = Vec::new();
+    let mut taken: Vec<(AddressRange, (usize, bool), &str)> = Vec::new();
     for (index, (partition, resolved)) in context.partitions().enumerate() {
         // A virtual GIC may be larger than the board's: a redistributor for each virtual CPU, in one piece.
         let gic: Vec<_> = virtual_gic(board, partition).collect();
@@ -40,19 +40,28 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Diagnostics) {
                     break;
                 }
                 let other = taken.iter().find(|(range, owner, path)| {
-                    *owner != index && *path != device.path && range.overlaps(page)
+                    // A page that others read, too, is written by nobody.
+                    *owner != (index, device.read_only)
+                        && *path != device.path
+                        && range.overlaps(page)
                 });
                 if let Some((_, owner, path)) = other {
-                    let owner = &context.system.partitions[*owner];
+                    let help = match owner.0 == index {
+                        true => {
+                            "what shares a page of 4KiB with something that others read is only read, too"
+                        }
+                        false => "protection works in pages of 4KiB: give both to one partition",
+                    };
+                    let owner = &context.system.partitions[owner.0];
                     let message = format!("{} and {path} share a page of registers", device.path);
                     findings.push(
                         Diagnostic::error(codes::PAGE_SHARED, message)
                             .at(context.source, span.clone())
                             .found(format!("pages {page}; {path} belongs to {}", owner.title()))
-                            .help("protection works in pages of 4KiB: give both to one partition"),
+                            .help(help),
                     );
                 }
-                taken.push((page, index, &device.path));
+                taken.push((page, (index, device.read_only), &device.path));
             }
         }
     }

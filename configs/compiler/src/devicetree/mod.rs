@@ -8,6 +8,7 @@ pub(crate) mod interrupts;
 )]
 pub(crate) mod msi;
 mod nexus;
+pub(crate) mod providers;
 mod reader;
 mod requesters;
 pub(crate) mod specifiers;

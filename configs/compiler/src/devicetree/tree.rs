@@ -94,6 +94,13 @@ impl Tree {
         }
     }
 
+    /// Takes a property away.
+    pub fn remove(&mut self, node: NodeId, name: &str) {
+        self.nodes[node.0]
+            .properties
+            .retain(|property| property.name != name);
+    }
+
     /// Sets a property to a string.
     pub fn set_string(&mut self, node: NodeId, name: &str, value: &str) {
         let mut bytes = value.as_bytes().to_vec();

@@ -5,7 +5,7 @@ mod html;
 mod report;
 mod table;
 
-pub(crate) use guest_tree::guest_tree;
+pub(crate) use guest_tree::proven_tree;
 pub(crate) use report::report;
 pub(crate) use table::table;
 

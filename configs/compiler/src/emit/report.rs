@@ -5,6 +5,7 @@ use model::memory::MemoryKind;
 use model::partition::FaultPolicy;
 use serde::Serialize;
 
+use crate::board::Dma;
 use crate::diagnostics::Diagnostics;
 use crate::plan::{Plan, Planned};
 use crate::range::AddressRange;
@@ -261,7 +262,7 @@ fn partition(
             .iter()
             .map(|range| entry("registers", *range))
             .collect(),
-        dma_unconfined: board.may_do_dma(device),
+        dma_unconfined: board.dma(device) == Dma::Unconfined,
     });
     let interrupts = planned.interrupts.iter().map(|one| InterruptEntry {
         intid: one.intid.get(),

@@ -105,7 +105,7 @@ fn physical_console_is_passed_through_whole() {
     let tree = Tree::read(&proof.guest_trees[0].1).unwrap();
     assert_eq!(
         tree.string(tree.find("/chosen").unwrap(), "stdout-path"),
-        Some("/pl011@9000000")
+        Some("/pl011@9000000:115200n8")
     );
     assert_eq!(proof.report.console, "a");
     assert_eq!(proof.report.partitions[0].interrupts[0].intid, 33);

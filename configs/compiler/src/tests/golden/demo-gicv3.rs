@@ -45,7 +45,7 @@ pub const SYSTEM: model::system::System = model::system::System {
             segments: &[
                 model::partition::Segment { ipa: model::Ipa::new(0x40000000), offset: 0x1000, size: 0x1000, zeros: 0x0 },
                 model::partition::Segment { ipa: model::Ipa::new(0x42000000), offset: 0x2000, size: 0xbb8, zeros: 0x0 },
-                model::partition::Segment { ipa: model::Ipa::new(0x42200000), offset: 0x3000, size: 0x5e0, zeros: 0x0 },
+                model::partition::Segment { ipa: model::Ipa::new(0x42200000), offset: 0x3000, size: 0x5e4, zeros: 0x0 },
             ],
             entry: model::Ipa::new(0x40000000),
             device_tree: model::Ipa::new(0x42200000),
@@ -67,7 +67,7 @@ pub const SYSTEM: model::system::System = model::system::System {
             ],
             segments: &[
                 model::partition::Segment { ipa: model::Ipa::new(0x40000000), offset: 0x4000, size: 0x40, zeros: 0xfc0 },
-                model::partition::Segment { ipa: model::Ipa::new(0x40e00000), offset: 0x5000, size: 0x50f, zeros: 0x0 },
+                model::partition::Segment { ipa: model::Ipa::new(0x40e00000), offset: 0x5000, size: 0x513, zeros: 0x0 },
             ],
             entry: model::Ipa::new(0x40000000),
             device_tree: model::Ipa::new(0x40e00000),
@@ -89,7 +89,7 @@ pub const SYSTEM: model::system::System = model::system::System {
             ],
             segments: &[
                 model::partition::Segment { ipa: model::Ipa::new(0x40000000), offset: 0x6000, size: 0x40, zeros: 0x1fc0 },
-                model::partition::Segment { ipa: model::Ipa::new(0x40e00000), offset: 0x5000, size: 0x50f, zeros: 0x0 },
+                model::partition::Segment { ipa: model::Ipa::new(0x40e00000), offset: 0x5000, size: 0x513, zeros: 0x0 },
             ],
             entry: model::Ipa::new(0x40000000),
             device_tree: model::Ipa::new(0x40e00000),

@@ -1,0 +1,129 @@
+//! What every partition sees in its own way: memory, CPUs, firmware interface, interrupt controller, timer, virtual console.
+
+use super::{Guest, TooNarrow};
+use crate::board::GicKind;
+use crate::devicetree::Tree;
+use crate::guest_gic;
+use crate::range::AddressRange;
+use crate::system::Partition;
+
+/// Everything but the console.
+pub(super) fn write(guest: &mut Guest<'_>, partition: &Partition) -> Result<(), TooNarrow> {
+    memory(guest, partition)?;
+    cpus(guest, partition);
+    psci(guest);
+    interrupt_controller(guest, partition.vcpus.len() as u64)?;
+    timer(guest);
+    Ok(())
+}
+
+fn memory(guest: &mut Guest<'_>, partition: &Partition) -> Result<(), TooNarrow> {
+    let memory = partition.memory;
+    let reg = guest.cells.reg(&[memory])?;
+    let node = guest
+        .tree
+        .add(Tree::ROOT, format!("memory@{:x}", memory.base));
+    guest.tree.set_string(node, "device_type", "memory");
+    guest.tree.set_cells(node, "reg", &reg);
+    Ok(())
+}
+
+/// Virtual CPU n has the number of the board's n-th CPU and is of the kind of the first CPU that it may run on. Caches, clocks and operating
+/// points belong to the real machine and are left out.
+fn cpus(guest: &mut Guest<'_>, partition: &Partition) {
+    let board = guest.board;
+    let cpus = guest.tree.add(Tree::ROOT, "cpus");
+    if let Some(parent) = board
+        .cpus
+        .first()
+        .and_then(|cpu| board.tree.parent(cpu.node))
+    {
+        // A missing property means 2 and 1 here, which suits no CPU; so the board has both, else its CPUs could not be read.
+        guest.copy(parent, cpus, &["#address-cells", "#size-cells"]);
+    }
+    for (cpu, vcpu) in board.cpus.iter().zip(&partition.vcpus) {
+        let node = guest.tree.add(cpus, board.tree.name(cpu.node));
+        guest.copy(cpu.node, node, &["device_type", "reg"]);
+        let runs_on = vcpu.cpus.first().and_then(|cpu| board.cpus.get(*cpu));
+        let real = runs_on.unwrap_or(cpu);
+        guest.copy(real.node, node, &["compatible"]);
+        guest.tree.set_string(node, "enable-method", "psci");
+    }
+}
+
+fn psci(guest: &mut Guest<'_>) {
+    let board = guest.board;
+    let node = guest.tree.add(Tree::ROOT, board.tree.name(board.psci));
+    let names = [
+        "compatible",
+        "method",
+        "cpu_suspend",
+        "cpu_off",
+        "cpu_on",
+        "migrate",
+    ];
+    guest.copy(board.psci, node, &names);
+}
+
+fn interrupt_controller(guest: &mut Guest<'_>, vcpus: u64) -> Result<(), TooNarrow> {
+    let board = guest.board;
+    let (Some(distributor), Some(second)) = (
+        guest_gic::distributor(board),
+        guest_gic::cpu_interface(board).or_else(|| guest_gic::redistributors(board, vcpus)),
+    ) else {
+        return Ok(());
+    };
+    let reg = guest.cells.reg(&[distributor, second])?;
+    let base_name = board.tree.base_name(board.gic.node);
+    let name = format!("{base_name}@{:x}", distributor.base);
+    let node = guest.tree.add(Tree::ROOT, name);
+    match &board.gic.kind {
+        GicKind::V2 { .. } => guest.copy(board.gic.node, node, &["compatible"]),
+        GicKind::V3 { .. } => guest.tree.set_string(node, "compatible", "arm,gic-v3"),
+    }
+    let tree = &mut guest.tree;
+    tree.set_cells(node, "phandle", &[guest.gic]);
+    // It has no children here, and interrupts that name it carry no address.
+    tree.set_cells(node, "#address-cells", &[0]);
+    tree.set_cells(node, "#interrupt-cells", &[3]);
+    tree.set(node, "interrupt-controller", []);
+    tree.set_cells(node, "reg", &reg);
+    Ok(())
+}
+
+fn timer(guest: &mut Guest<'_>) {
+    let board = guest.board;
+    let name = board.tree.name(board.timers.node);
+    let node = guest.tree.add(Tree::ROOT, name);
+    guest.copy(board.timers.node, node, &["compatible", "always-on"]);
+    let specifiers = board.timers.specifiers.concat();
+    guest.tree.set_cells(node, "interrupts", &specifiers);
+}
+
+/// The rate of the virtual console's clock. Nothing depends on it: no bit is ever timed.
+const CONSOLE_CLOCK_HZ: u64 = 24_000_000;
+
+/// The emulated PL011, where the board has its console, with no more than what is emulated. Returns its node.
+pub(super) fn virtual_console(
+    guest: &mut Guest<'_>,
+) -> Result<crate::devicetree::NodeId, TooNarrow> {
+    let uart = guest.board.console;
+    let page = AddressRange {
+        size: model::memory::PAGE,
+        ..uart.registers
+    };
+    let reg = guest.cells.reg(&[page])?;
+    let clock = guest.fixed_clock(CONSOLE_CLOCK_HZ);
+    let base_name = guest.board.tree.base_name(uart.node);
+    let name = format!("{base_name}@{:x}", uart.registers.base);
+    let tree = &mut guest.tree;
+    let node = tree.add(Tree::ROOT, name);
+    tree.set(node, "compatible", *b"arm,pl011\0arm,primecell\0");
+    tree.set_cells(node, "reg", &reg);
+    // SPI, level-sensitive.
+    let number = uart.interrupt.intid.get() - model::ids::IntId::FIRST_SPI;
+    tree.set_cells(node, "interrupts", &[0, number, 4]);
+    tree.set_cells(node, "clocks", &[clock, clock]);
+    tree.set(node, "clock-names", *b"uartclk\0apb_pclk\0");
+    Ok(node)
+}

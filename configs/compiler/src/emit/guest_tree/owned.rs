@@ -1,0 +1,71 @@
+//! What a partition owns, as its device tree may say.
+
+use std::collections::BTreeSet;
+
+use model::memory::PAGE;
+
+use crate::board::Board;
+use crate::guest_gic;
+use crate::range::AddressRange;
+use crate::system::{Console, Partition};
+
+use model::ids::{IntId, Mpidr};
+
+/// All that a partition owns, as it sees it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Owned {
+    pub memory: Vec<AddressRange>,
+    /// Regions of channels.
+    pub channels: Vec<AddressRange>,
+    /// Registers of devices, and of what is emulated for it.
+    pub registers: Vec<AddressRange>,
+    /// Base of the virtual distributor.
+    pub distributor: u64,
+    /// Shared interrupts.
+    pub interrupts: BTreeSet<IntId>,
+    /// Private interrupts, which every CPU has.
+    pub private: BTreeSet<IntId>,
+    /// One for each virtual CPU.
+    pub cpus: Vec<Mpidr>,
+}
+
+impl Owned {
+    /// What a partition of a board owns.
+    pub fn new(board: &Board, partition: &Partition) -> Self {
+        let vcpus = partition.vcpus.len();
+        let distributor = guest_gic::distributor(board);
+        let gic = [
+            distributor,
+            guest_gic::cpu_interface(board),
+            guest_gic::redistributors(board, vcpus as u64),
+        ];
+        let devices = partition.devices.iter();
+        let mut owned = Self {
+            memory: vec![partition.memory],
+            channels: Vec::new(),
+            registers: gic.into_iter().flatten().collect(),
+            distributor: distributor.map_or(0, |range| range.base),
+            interrupts: devices
+                .clone()
+                .flat_map(|device| device.interrupts.iter().map(|one| one.intid))
+                .collect(),
+            private: board
+                .timers
+                .specifiers
+                .iter()
+                .map(|[_, number, _]| IntId::new(IntId::FIRST_PPI.wrapping_add(*number)))
+                .collect(),
+            cpus: board.cpus.iter().take(vcpus).map(|cpu| cpu.mpidr).collect(),
+        };
+        let registers = devices.flat_map(|device| device.registers.iter().copied());
+        owned.registers.extend(registers);
+        if partition.console == Console::Virtual {
+            owned.interrupts.insert(board.console.interrupt.intid);
+            owned.registers.push(AddressRange {
+                size: PAGE,
+                ..board.console.registers
+            });
+        }
+        owned
+    }
+}

@@ -1,0 +1,109 @@
+//! The devices that a partition's names stand for, and what they need.
+
+use std::ops::Range;
+
+use toml::Spanned;
+
+use super::{Resolved, Resolver};
+use crate::board::{Board, Device, Handover};
+use crate::codes;
+use crate::devicetree::NodeId;
+use crate::diagnostics::{Diagnostic, Diagnostics};
+use crate::nearest::nearest;
+use crate::raw::{FirmwareCalls, RawConsole, RawDevice, RawPartition};
+use crate::supply::{Supply, supply};
+
+impl Resolver<'_> {
+    /// A partition's devices with the place where each is named, the console first, and what they need.
+    pub(super) fn devices(
+        &self,
+        partition: &RawPartition,
+        board: &Board,
+        findings: &mut Diagnostics,
+    ) -> (Vec<(Range<usize>, Device)>, Supply) {
+        let console = match partition.console.as_ref().map(Spanned::get_ref) {
+            Some(RawConsole::Device(name)) => Some(name),
+            _ => None,
+        };
+        // `console = { device = … }` may repeat what `devices` says; how the device is given is said there.
+        let console_node = console.and_then(|name| board.device_node(name.get_ref()));
+        let is_console = |one: &&RawDevice| board.device_node(one.name.get_ref()) == console_node;
+        let repeated = partition
+            .devices
+            .iter()
+            .find(|one| console_node.is_some() && is_console(one));
+        let mut devices: Vec<(Range<usize>, Device)> = Vec::new();
+        let mut add = |name: &Spanned<String>, handover: Handover| match self
+            .device(name, board, &handover)
+        {
+            Ok(device) => devices.push((name.span(), device)),
+            Err(finding) => findings.push(*finding),
+        };
+        if let Some(name) = console {
+            add(name, repeated.map_or_else(Handover::default, handover));
+        }
+        let mut skipped = false;
+        for listed in &partition.devices {
+            if !skipped && repeated.is_some_and(|one| std::ptr::eq(one, listed)) {
+                skipped = true;
+                continue;
+            }
+            add(&listed.name, handover(listed));
+        }
+        let all: Vec<&Device> = devices.iter().map(|(_, device)| device).collect();
+        let calls = partition.firmware_calls() != FirmwareCalls::None;
+        let supply = supply(board, &all, calls);
+        (devices, supply)
+    }
+
+    fn device(
+        &self,
+        name: &Spanned<String>,
+        board: &Board,
+        handover: &Handover,
+    ) -> Result<Device, Box<Diagnostic>> {
+        let text = name.get_ref();
+        let report =
+            |code, message: String| Diagnostic::error(code, message).at(self.source, name.span());
+        let Some(node) = board.device_node(text) else {
+            let names = board.device_names();
+            let mut finding = report(
+                codes::UNKNOWN_DEVICE,
+                format!("the board has no device `{text}`"),
+            );
+            finding.help = Some(match nearest(text, names.iter().map(String::as_str)) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => {
+                    "name it by label, alias or full path in the board's device tree".to_owned()
+                }
+            });
+            return Err(Box::new(finding));
+        };
+        board.device(node, handover).map_err(|error| {
+            let finding = report(
+                error.code(),
+                format!("`{text}` cannot be passed through: {error}"),
+            );
+            Box::new(finding.help(error.help()))
+        })
+    }
+}
+
+impl Resolved {
+    /// True when the device belongs to this partition.
+    pub fn owns(&self, node: NodeId) -> bool {
+        self.devices.iter().any(|(_, device)| device.node == node)
+    }
+}
+
+fn handover(device: &RawDevice) -> Handover {
+    let without = device.without.iter();
+    Handover {
+        clocks: device
+            .clocks
+            .as_ref()
+            .map(|clocks| clocks.get_ref().clone()),
+        without: without.map(|name| name.get_ref().clone()).collect(),
+        read_only: device.read_only.is_some(),
+    }
+}
