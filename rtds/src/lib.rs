@@ -6,6 +6,7 @@
 //! - Time is [`embassy_time::Instant`] in nanosecond ticks.
 //!
 //! # What is here
+//! - [`admission`]: whether what is promised fits the processors, asked when a system is built.
 //! - [`dedicated`]: the policy of `dedicated` pools, complete. One virtual CPU owns one physical CPU from boot on, and no scheduler runs.
 //! - [`key`]: the two orders of the `rtds` policy, by which vCPUs run and by which their budgets are replenished, as types that cannot
 //!   be taken for one another.
@@ -24,6 +25,7 @@
     )
 )]
 
+pub mod admission;
 pub mod dedicated;
 pub mod key;
 
