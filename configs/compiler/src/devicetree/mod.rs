@@ -1,6 +1,11 @@
 //! Device trees: read, queried, built and written (Devicetree Specification 0.4).
 
 pub(crate) mod addresses;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the ownership proof reads it next")
+)]
+pub(crate) mod dma;
 pub(crate) mod interrupts;
 #[cfg_attr(
     not(test),
