@@ -80,7 +80,7 @@ pub(crate) fn plan(system: System, source: &SourceText) -> Result<Plan, Diagnost
     for ((partition, base), contents) in system.partitions.iter().zip(bases).zip(contents) {
         let interrupts = passed_interrupts(partition);
         let uart =
-            (partition.console == Console::Virtual).then_some(system.board.console.interrupt.intid);
+            (partition.console == Console::Virtual).then_some(system.board.virtual_uart.intid);
         partitions.push(Planned {
             mappings: mappings(&system, partition, base),
             segments: contents.segments,
@@ -198,7 +198,7 @@ fn ends(system: &System, partition: &Partition) -> Vec<u64> {
         guest_gic::cpu_interface(board),
         guest_gic::redistributors(board, partition.vcpus.len() as u64),
     ];
-    let uart = (partition.console == Console::Virtual).then_some(board.console.registers);
+    let uart = (partition.console == Console::Virtual).then_some(board.virtual_uart.page);
     let seen = devices
         .chain(gic.into_iter().flatten())
         .chain(uart)

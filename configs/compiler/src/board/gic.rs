@@ -16,6 +16,12 @@ pub(crate) struct Gic {
     pub maintenance: IntId,
     /// All its registers, children's (v2m, ITS) included: never given to a partition as they are.
     pub registers: Vec<AddressRange>,
+    /// Its enabled v2m frames and ITSs.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "the ownership proof reads it next")
+    )]
+    pub msi: Vec<MsiController>,
 }
 
 /// Which architecture version, and its frames.
@@ -23,14 +29,40 @@ pub(crate) struct Gic {
 pub(crate) enum GicKind {
     V2 {
         distributor: u64,
+        /// Base of 8 KiB of the CPU interface (GICC) without a repetition.
         cpu: u64,
         control: u64,
+        /// The same of the virtual CPU interface (GICV).
         virtual_cpu: u64,
     },
     V3 {
         distributor: u64,
         redistributors: Vec<AddressRange>,
     },
+}
+
+/// A child of the GIC to which devices write their interrupts.
+#[derive(Clone, Debug)]
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the ownership proof reads it next")
+)]
+pub(crate) struct MsiController {
+    pub node: NodeId,
+    pub kind: MsiKind,
+    pub registers: AddressRange,
+}
+
+/// How it turns a write into an interrupt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MsiKind {
+    /// GICv2m: a write raises an SPI, whoever writes.
+    V2m {
+        /// First SPI and number of SPIs as the tree gives them; `None`: the frame's own register says it.
+        spis: Option<(u32, u32)>,
+    },
+    /// Interrupt Translation Service: the writer's DeviceID and the value name an LPI.
+    Its,
 }
 
 const V2: &[&str] = &["arm,gic-400", "arm,cortex-a15-gic", "arm,cortex-a7-gic"];
@@ -41,7 +73,9 @@ const END: u64 = 1 << 48;
 const MOST_REGIONS: u32 = 256;
 
 pub(super) fn read(tree: &Tree) -> Result<Gic, BoardError> {
-    let is_gic = |node: &NodeId| tree.is_compatible(*node, V2) || tree.is_compatible(*node, V3);
+    let is_gic = |node: &NodeId| {
+        (tree.is_compatible(*node, V2) || tree.is_compatible(*node, V3)) && tree.is_enabled(*node)
+    };
     let node = tree
         .nodes()
         .find(is_gic)
@@ -70,8 +104,11 @@ pub(super) fn read(tree: &Tree) -> Result<Gic, BoardError> {
         .map(|one| one.intid)
         .filter(|intid| intid.is_private());
     let mut all = frames;
+    let mut msi = Vec::new();
     for child in tree.children(node) {
-        all.extend(registers(tree, *child)?);
+        let registers = registers(tree, *child)?;
+        msi.extend(msi_controller(tree, *child, &registers)?);
+        all.extend(registers);
     }
     Ok(Gic {
         node,
@@ -79,6 +116,7 @@ pub(super) fn read(tree: &Tree) -> Result<Gic, BoardError> {
         maintenance: maintenance
             .ok_or(BoardError::Lacks("maintenance interrupt at its GIC node"))?,
         registers: all,
+        msi,
     })
 }
 
@@ -96,10 +134,23 @@ fn v2(tree: &Tree, node: NodeId, frames: &[AddressRange]) -> Result<GicKind, Boa
     }
     Ok(GicKind::V2 {
         distributor: distributor.base,
-        cpu: cpu.base,
+        cpu: unrepeated(cpu),
         control: control.base,
-        virtual_cpu: virtual_cpu.base,
+        virtual_cpu: unrepeated(virtual_cpu),
     })
+}
+
+/// Where the two pages of a CPU interface follow one another.
+///
+/// A GIC-400 whose address lines are shifted for pages of 64 KiB (Server Base System Architecture, appendix F) shows each of the two
+/// pages 16 times; the last copy of the first one borders on the second. Such a region is 128 KiB (Linux, drivers/irqchip/irq-gic.c,
+/// `gic_check_eoimode`).
+fn unrepeated(interface: &AddressRange) -> u64 {
+    const REPEATED: u64 = 0x2_0000;
+    match interface.size {
+        REPEATED if interface.base.is_multiple_of(0x1_0000) => interface.base + 0xf000,
+        _ => interface.base,
+    }
 }
 
 /// GICD, then `#redistributor-regions` regions of GICR (Linux, arm,gic-v3.yaml).
@@ -120,4 +171,97 @@ fn v3(tree: &Tree, node: NodeId, frames: &[AddressRange]) -> Result<GicKind, Boa
         distributor: distributor.base,
         redistributors: redistributors.to_vec(),
     })
+}
+
+fn msi_controller(
+    tree: &Tree,
+    node: NodeId,
+    registers: &[AddressRange],
+) -> Result<Option<MsiController>, BoardError> {
+    let kind = if tree.is_compatible(node, &["arm,gic-v2m-frame"]) {
+        // Given where the frame's register is wrong (Linux, arm,gic.yaml).
+        let base = tree.cell(node, "arm,msi-base-spi")?;
+        let count = tree.cell(node, "arm,msi-num-spis")?;
+        MsiKind::V2m {
+            spis: base.zip(count),
+        }
+    } else if tree.is_compatible(node, &["arm,gic-v3-its"]) {
+        MsiKind::Its
+    } else {
+        return Ok(None);
+    };
+    if !tree.is_enabled(node) {
+        return Ok(None);
+    }
+    let registers = *registers
+        .first()
+        .ok_or_else(|| tree.error(node, "reg", "is missing"))?;
+    Ok(Some(MsiController {
+        node,
+        kind,
+        registers,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Gic as TestGic, board, virt};
+
+    #[test]
+    fn cpu_interfaces_with_repeated_pages_are_taken_where_they_are_contiguous() {
+        // ZynqMP and R-Car.
+        let mut tree = virt(TestGic::V2);
+        let gic = tree.find("/intc").unwrap();
+        #[rustfmt::skip]
+        tree.set_cells(gic, "reg", &[
+            0, 0xf901_0000, 0, 0x1_0000,  0, 0xf902_0000, 0, 0x2_0000,
+            0, 0xf904_0000, 0, 0x2_0000,  0, 0xf906_0000, 0, 0x2_0000,
+        ]);
+        assert!(matches!(
+            board(tree).gic.kind,
+            GicKind::V2 {
+                cpu: 0xf902_f000,
+                virtual_cpu: 0xf906_f000,
+                control: 0xf904_0000,
+                ..
+            }
+        ));
+    }
+
+    #[test]
+    fn its_and_v2m_frames_are_listed_and_disabled_ones_are_not() {
+        let mut tree = virt(TestGic::V3);
+        let gic = tree.find("/intc").unwrap();
+        tree.set_cells(gic, "#address-cells", &[2]);
+        tree.set_cells(gic, "#size-cells", &[2]);
+        tree.set(gic, "ranges", []);
+        for (name, compatible, base) in [
+            ("its@8080000", "arm,gic-v3-its", 0x808_0000),
+            ("v2m@8020000", "arm,gic-v2m-frame", 0x802_0000),
+            ("its@80a0000", "arm,gic-v3-its", 0x80a_0000),
+        ] {
+            let child = tree.add(gic, name);
+            tree.set_string(child, "compatible", compatible);
+            tree.set_cells(child, "reg", &[0, base, 0, 0x1000]);
+        }
+        let frame = tree.find("/intc/v2m").unwrap();
+        tree.set_cells(frame, "arm,msi-base-spi", &[80]);
+        tree.set_cells(frame, "arm,msi-num-spis", &[64]);
+        let off = tree.find("/intc/its@80a0000").unwrap();
+        tree.set_string(off, "status", "disabled");
+        let board = board(tree);
+        let gic = &board.gic;
+        let found: Vec<_> = gic
+            .msi
+            .iter()
+            .map(|one| (board.tree.name(one.node), one.kind, one.registers.base))
+            .collect();
+        let v2m = MsiKind::V2m {
+            spis: Some((80, 64)),
+        };
+        let its = ("its@8080000", MsiKind::Its, 0x808_0000);
+        assert_eq!(found, [its, ("v2m@8020000", v2m, 0x802_0000)]);
+        assert_eq!(gic.registers.len(), 5);
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::{Board, BoardError};
 use crate::devicetree::addresses::registers;
-use crate::devicetree::interrupts::{Interrupt, interrupts};
+use crate::devicetree::interrupts::{Interrupt, Line, lines};
 use crate::devicetree::streams::{IommuKind, Stream, streams};
 use crate::devicetree::{NodeId, Tree, TreeError};
 use crate::range::AddressRange;
@@ -16,6 +16,7 @@ pub(crate) struct Iommu {
     /// False when its `status` says that it is not usable: DMA passes it as if it were not there.
     pub enabled: bool,
     pub registers: Vec<AddressRange>,
+    /// Those at the GIC. One that goes through another controller cannot be taken by the hypervisor, and is left out.
     pub interrupts: Vec<Interrupt>,
     /// What its interrupts are for, where the tree names them ("eventq", "gerror", …); as many as `interrupts`, or none.
     pub interrupt_names: Vec<String>,
@@ -32,13 +33,18 @@ pub(super) fn read(tree: &Tree, gic: NodeId) -> Result<Vec<Iommu>, BoardError> {
 fn iommu(tree: &Tree, node: NodeId, gic: NodeId) -> Result<Iommu, TreeError> {
     let enabled = tree.is_enabled(node);
     let mut registers = registers(tree, node);
-    let mut interrupts = interrupts(tree, node, gic);
+    let mut lines = lines(tree, node, gic);
     if !enabled {
         // What nobody uses need not be right.
         registers = registers.or(Ok(Vec::new()));
-        interrupts = interrupts.or(Ok(Vec::new()));
+        lines = lines.or(Ok(Vec::new()));
     }
-    let interrupts = interrupts?;
+    let lines = lines?;
+    let at_gic = |line: &Line| match line {
+        Line::Gic(interrupt) => Some(*interrupt),
+        Line::Other { .. } => None,
+    };
+    let interrupts: Vec<Interrupt> = lines.iter().filter_map(at_gic).collect();
     let mut names = tree.strings(node, "interrupt-names");
     if names.len() != interrupts.len() {
         names.clear();

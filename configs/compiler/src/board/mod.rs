@@ -14,7 +14,7 @@ mod iommu;
 mod memory;
 mod timer;
 
-pub(crate) use console::Uart;
+pub(crate) use console::{Uart, UartKind, VirtualUart};
 pub(crate) use cpus::Cpu;
 pub(crate) use device::{Device, Handover, Member};
 pub(crate) use dma::Dma;
@@ -27,6 +27,7 @@ pub use file::{BoardToml, QemuMachine, TreeSource, read_board_toml};
 
 use crate::codes::{self, Code};
 use crate::devicetree::{NodeId, Tree, TreeError};
+use crate::range::AddressRange;
 
 /// Why a board cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -37,9 +38,19 @@ pub(crate) enum BoardError {
     /// Its tree says nothing of something.
     #[error("the device tree has no {0}")]
     Lacks(&'static str),
-    /// Its console is not one that can be driven.
+    /// Neither its tree nor `board.toml` gives its RAM a size.
+    #[error("the device tree has no memory node with a size")]
+    NoMemory,
+    /// It has no console, or one that is none.
     #[error("{0}")]
     Console(String),
+    /// A CPU cannot address all of its memory.
+    #[error("{cpu} has {bits} bits of physical address, and there is memory at {bank}")]
+    Beyond {
+        cpu: String,
+        bits: u8,
+        bank: AddressRange,
+    },
     /// The image would be loaded outside its memory.
     #[error("the load address {0:#x} lies in no memory of the device tree")]
     Load(u64),
@@ -49,7 +60,8 @@ impl BoardError {
     pub fn code(&self) -> Code {
         match self {
             Self::Tree(_) => codes::BAD_DEVICE_TREE,
-            Self::Lacks(_) => codes::TREE_LACKS_FACT,
+            Self::Lacks(_) | Self::NoMemory => codes::TREE_LACKS_FACT,
+            Self::Beyond { .. } => codes::BAD_DEVICE_TREE,
             Self::Console(_) => codes::NO_CONSOLE,
             Self::Load(_) => codes::BAD_LOAD,
         }
@@ -61,7 +73,13 @@ impl BoardError {
             Self::Lacks(_) => {
                 "use a complete device tree of this board; the hypervisor takes every address from it"
             }
-            Self::Console(_) => "let `/chosen/stdout-path` name a PL011 of the board",
+            Self::NoMemory => {
+                "write `memory` in board.toml, or use the device tree that firmware hands over: it fills the size in"
+            }
+            Self::Beyond { .. } => "correct the memory, in the device tree or in board.toml",
+            Self::Console(_) => {
+                "name a serial port of the board by `console` in board.toml, or let `/chosen/stdout-path` name it"
+            }
             Self::Load(_) => "correct `load` in board.toml",
         }
     }
@@ -81,6 +99,7 @@ pub(crate) struct Board {
     pub gic: Gic,
     pub timers: Timers,
     pub console: Uart,
+    pub virtual_uart: VirtualUart,
     /// In the order of their nodes, disabled ones included.
     pub iommus: Vec<Iommu>,
     pub qemu: Option<QemuMachine>,
@@ -102,16 +121,23 @@ impl Board {
             .ok_or(BoardError::Lacks("`compatible` at its root"))
             .map_err(&mut note)
             .ok();
-        let memory = memory::read(&tree, file.load, &file.reserved)
+        let memory = memory::read(&tree, file.load, None, &file.reserved)
             .map_err(&mut note)
             .ok();
         let cpus = cpus::read(&tree).map_err(&mut note).ok();
+        if let (Some(memory), Some(cpus)) = (&memory, &cpus) {
+            cpus::check_reach(&tree, cpus, &memory.banks).unwrap_or_else(&mut note);
+        }
         let psci = cpus::psci(&tree).map_err(&mut note).ok();
         let gic = gic::read(&tree).map_err(&mut note).ok();
         // Without a GIC no interrupt can be read: errors about them would only repeat the first.
         let node = gic.as_ref().map(|gic| gic.node);
         let timers = node.and_then(|gic| timer::read(&tree, gic).map_err(&mut note).ok());
-        let console = node.and_then(|gic| console::read(&tree, gic).map_err(&mut note).ok());
+        let console = node.and_then(|gic| {
+            let console = console::read(&tree, gic, None).map_err(&mut note).ok()?;
+            let seen = console::virtual_uart(&tree, gic, &console);
+            Some((console, seen.map_err(|error| note(error.into())).ok()?))
+        });
         let iommus = node.and_then(|gic| iommu::read(&tree, gic).map_err(&mut note).ok());
 
         match (compatible, memory, cpus, psci, gic, timers, console, iommus) {
@@ -122,7 +148,7 @@ impl Board {
                 Some(psci),
                 Some(gic),
                 Some(timers),
-                Some(console),
+                Some((console, virtual_uart)),
                 Some(iommus),
             ) => Ok(Self {
                 name: file.name,
@@ -134,6 +160,7 @@ impl Board {
                 gic,
                 timers,
                 console,
+                virtual_uart,
                 iommus,
                 qemu: file.qemu,
                 tree,
@@ -151,7 +178,6 @@ impl Board {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::range::AddressRange;
     use crate::testing::{Gic as TestGic, RAM, board, board_toml, device, lab, virt};
 
     fn errors(tree: &Tree) -> Vec<String> {
@@ -174,10 +200,7 @@ mod tests {
         ];
         assert_eq!(timers.map(|one| one.get()), [30, 27, 26]);
         assert_eq!(
-            (
-                board.console.registers.base,
-                board.console.interrupt.intid.get()
-            ),
+            (board.console.registers.base, board.virtual_uart.intid.get()),
             (0x900_0000, 33)
         );
     }
@@ -253,28 +276,6 @@ mod tests {
     }
 
     #[test]
-    fn reserved_regions_of_both_kinds_are_kept_as_whole_pages() {
-        let mut tree = virt(TestGic::V3);
-        tree.reservations
-            .push(AddressRange::new(RAM + 0x10, 0x20).unwrap());
-        let parent = tree.add(Tree::ROOT, "reserved-memory");
-        tree.set_cells(parent, "#address-cells", &[2]);
-        tree.set_cells(parent, "#size-cells", &[2]);
-        tree.set(parent, "ranges", []);
-        let firmware = tree.add(parent, "firmware@7ed00000");
-        tree.set_cells(firmware, "reg", &[0, 0x7ed0_0000, 0, 0x4_0000]);
-        let reserved = board(tree).memory.reserved;
-        assert_eq!(
-            reserved[0],
-            (
-                AddressRange::new(RAM, 0x1000).unwrap(),
-                "/memreserve/".to_owned()
-            )
-        );
-        assert_eq!(reserved[1].1, "/reserved-memory/firmware@7ed00000");
-    }
-
-    #[test]
     fn memory_elsewhere_leaves_no_room_for_the_image() {
         let mut tree = virt(TestGic::V3);
         let memory = tree.find("/memory").unwrap();
@@ -314,14 +315,6 @@ mod tests {
             board.device(far, &Handover::default()),
             Err(device::DeviceError::FarInterrupt(1002))
         ));
-    }
-
-    #[test]
-    fn console_without_page_of_its_own_is_refused() {
-        let mut tree = virt(TestGic::V3);
-        let uart = tree.find("/pl011").unwrap();
-        tree.set_cells(uart, "reg", &[0, 0x900_0100, 0, 0x100]);
-        assert!(errors(&tree)[0].contains("page-aligned"));
     }
 
     #[test]

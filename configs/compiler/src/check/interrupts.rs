@@ -14,7 +14,7 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Diagnostics) {
         .any(|(_, resolved)| resolved.owns(board.console.node))
     {
         owners.insert(
-            board.console.interrupt.intid,
+            board.virtual_uart.intid,
             (None, "the hypervisor's console".to_owned()),
         );
     }

@@ -78,7 +78,7 @@ fn seen_registers(
         .collect();
     let console = partition.console.as_ref().map(Spanned::get_ref);
     if let Some(RawConsole::Virtual) = console {
-        seen.push((board.console.registers, "the virtual console".to_owned()));
+        seen.push((board.virtual_uart.page, "the virtual console".to_owned()));
     }
     for (_, device) in &resolved.devices {
         seen.extend(

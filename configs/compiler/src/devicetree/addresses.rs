@@ -26,7 +26,7 @@ impl Cells {
     }
 
     /// Splits off an address: its space and its place there.
-    pub fn address<'a>(self, cells: &'a [u32]) -> Option<(u32, u64, &'a [u32])> {
+    pub fn address(self, cells: &[u32]) -> Option<(u32, u64, &[u32])> {
         let (address, rest) = cells.split_at_checked(self.address)?;
         Some(match address {
             [space, place @ ..] if self.address == 3 => (*space, number(place), rest),
@@ -35,7 +35,7 @@ impl Cells {
     }
 
     /// Splits off a size.
-    pub fn size<'a>(self, cells: &'a [u32]) -> Option<(u64, &'a [u32])> {
+    pub fn size(self, cells: &[u32]) -> Option<(u64, &[u32])> {
         let (size, rest) = cells.split_at_checked(self.size)?;
         Some((number(size), rest))
     }

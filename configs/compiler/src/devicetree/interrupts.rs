@@ -86,7 +86,7 @@ pub(crate) fn interrupts(
     lines(tree, node, gic)?.into_iter().map(at_gic).collect()
 }
 
-/// Every interrupt that can pass through a nexus node: the legacy interrupts of a PCI host for example.
+/// Every interrupt that can pass through a node: the legacy interrupts of a PCI host for example. None when it is no nexus.
 ///
 /// # Errors
 /// A malformed map.
@@ -110,6 +110,9 @@ pub(crate) fn mapped(tree: &Tree, node: NodeId, gic: NodeId) -> Result<Vec<Mappe
             line: line(tree, node, NAME, gic, end, cells)?,
         })
     };
+    if !nexus::is_nexus(tree, node) {
+        return Ok(Vec::new());
+    }
     nexus::entries(tree, node)?.into_iter().map(entry).collect()
 }
 

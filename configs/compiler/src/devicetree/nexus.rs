@@ -32,6 +32,11 @@ pub(super) struct Entry {
     pub specifier: Vec<u32>,
 }
 
+/// True when interrupts pass through the node to others.
+pub(super) fn is_nexus(tree: &Tree, node: NodeId) -> bool {
+    tree.has(node, MAP) && !tree.is_compatible(node, MAP_IS_PRIVATE)
+}
+
 /// The interrupt parent of a node: the first node above it, by `interrupt-parent` or else by the tree, that has `#interrupt-cells`.
 ///
 /// # Errors
@@ -91,8 +96,7 @@ pub(super) fn follow_from(
         if at == gic {
             return Ok((at, specifier));
         }
-        let controller = tree.has(at, "interrupt-controller");
-        if controller && (!tree.has(at, MAP) || tree.is_compatible(at, MAP_IS_PRIVATE)) {
+        if tree.has(at, "interrupt-controller") && !is_nexus(tree, at) {
             return Ok((at, specifier));
         }
         let entry = step(tree, node, at, &address, &specifier)?;

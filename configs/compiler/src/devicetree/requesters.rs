@@ -36,9 +36,9 @@ pub(super) fn entries(tree: &Tree, bus: NodeId, property: &str) -> Result<Vec<En
         return Err(tree.error(bus, property, what));
     }
     let entry = |&[first_requester, phandle, first, count]: &[u32; 4]| {
-        let fits = |first: u32| count > 0 && first.checked_add(count - 1).is_some();
+        let fits = |first: u32| first.checked_add(count.saturating_sub(1)).is_some();
         if !fits(first_requester) || !fits(first) {
-            return Err(tree.error(bus, property, "has an entry that is empty or wraps around"));
+            return Err(tree.error(bus, property, "has an entry that wraps around"));
         }
         Ok(Entry {
             first_requester,
@@ -47,7 +47,9 @@ pub(super) fn entries(tree: &Tree, bus: NodeId, property: &str) -> Result<Vec<En
             count,
         })
     };
-    entries.iter().map(entry).collect()
+    // An entry of length 0 is a place that firmware fills in on the board.
+    let filled = entries.iter().filter(|[_, _, _, count]| *count > 0);
+    filled.map(entry).collect()
 }
 
 /// What the map says of one requester, after `mask` (the property `…-map-mask`) is applied: the provider and the number there.
@@ -109,7 +111,6 @@ mod tests {
     fn malformed_maps_are_errors() {
         for map in [
             &[0, 1, 0][..],
-            &[0, 1, 0, 0],
             &[0, 9, 0, 1],
             &[0, 1, u32::MAX, 2],
             &[u32::MAX, 1, 0, 2],
@@ -118,7 +119,7 @@ mod tests {
             let error = entries(&tree, bus, "iommu-map").unwrap_err().to_string();
             assert!(error.starts_with("/pcie: `iommu-map` "), "{error}");
         }
-        let (tree, bus, smmu) = bus(&[0, 1, 0, u32::MAX]);
+        let (tree, bus, smmu) = bus(&[0, 0, 0, 0, 0, 1, 0, u32::MAX]);
         assert_eq!(entries(&tree, bus, "iommu-map").unwrap()[0].provider, smmu);
     }
 }

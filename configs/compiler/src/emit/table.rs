@@ -93,7 +93,7 @@ fn board(out: &mut Source, board: &Board, image: AddressRange) {
         &format!(
             "model::board::Console {{ kind: model::board::ConsoleKind::Pl011, base: {}, intid: {} }}",
             pa(board.console.registers.base),
-            intid(board.console.interrupt.intid)
+            intid(board.virtual_uart.intid)
         ),
     );
     match &board.gic.kind {
@@ -162,8 +162,8 @@ fn fields(out: &mut Source, board: &Board, partition: &Partition, planned: &Plan
     let console = match partition.console {
         Console::Virtual => format!(
             "Some(model::device::VirtualUart {{ base: {}, intid: {} }})",
-            ipa(board.console.registers.base),
-            intid(board.console.interrupt.intid)
+            ipa(board.virtual_uart.page.base),
+            intid(board.virtual_uart.intid)
         ),
         Console::None | Console::Device => "None".to_owned(),
     };

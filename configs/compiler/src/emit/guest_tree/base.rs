@@ -4,7 +4,6 @@ use super::{Guest, TooNarrow};
 use crate::board::GicKind;
 use crate::devicetree::Tree;
 use crate::guest_gic;
-use crate::range::AddressRange;
 use crate::system::Partition;
 
 /// Everything but the console.
@@ -107,21 +106,18 @@ const CONSOLE_CLOCK_HZ: u64 = 24_000_000;
 pub(super) fn virtual_console(
     guest: &mut Guest<'_>,
 ) -> Result<crate::devicetree::NodeId, TooNarrow> {
-    let uart = guest.board.console;
-    let page = AddressRange {
-        size: model::memory::PAGE,
-        ..uart.registers
-    };
+    let uart = guest.board.virtual_uart;
+    let page = uart.page;
     let reg = guest.cells.reg(&[page])?;
     let clock = guest.fixed_clock(CONSOLE_CLOCK_HZ);
-    let base_name = guest.board.tree.base_name(uart.node);
-    let name = format!("{base_name}@{:x}", uart.registers.base);
+    let base_name = guest.board.tree.base_name(guest.board.console.node);
+    let name = format!("{base_name}@{:x}", page.base);
     let tree = &mut guest.tree;
     let node = tree.add(Tree::ROOT, name);
     tree.set(node, "compatible", *b"arm,pl011\0arm,primecell\0");
     tree.set_cells(node, "reg", &reg);
     // SPI, level-sensitive.
-    let number = uart.interrupt.intid.get() - model::ids::IntId::FIRST_SPI;
+    let number = uart.intid.get() - model::ids::IntId::FIRST_SPI;
     tree.set_cells(node, "interrupts", &[0, number, 4]);
     tree.set_cells(node, "clocks", &[clock, clock]);
     tree.set(node, "clock-names", *b"uartclk\0apb_pclk\0");

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use model::memory::PAGE;
-
 use crate::board::Board;
 use crate::guest_gic;
 use crate::range::AddressRange;
@@ -60,11 +58,8 @@ impl Owned {
         let registers = devices.flat_map(|device| device.registers.iter().copied());
         owned.registers.extend(registers);
         if partition.console == Console::Virtual {
-            owned.interrupts.insert(board.console.interrupt.intid);
-            owned.registers.push(AddressRange {
-                size: PAGE,
-                ..board.console.registers
-            });
+            owned.interrupts.insert(board.virtual_uart.intid);
+            owned.registers.push(board.virtual_uart.page);
         }
         owned
     }
