@@ -98,8 +98,8 @@ codes! {
         "The board's device tree breaks the Devicetree Specification's flattened format (chapter 5), or a property has the wrong length.";
     TREE_LACKS_FACT = "BH0304", "device tree lacks something the hypervisor needs",
         "The hypervisor takes every address and interrupt from the board's device tree: memory, CPUs, PSCI, a GICv2 with virtualization extensions or a GICv3, its maintenance interrupt, and the architectural timer.";
-    NO_CONSOLE = "BH0305", "no console that can be driven",
-        "`/chosen/stdout-path` must name a serial port that the hypervisor has a driver for: PL011.";
+    NO_CONSOLE = "BH0305", "no console",
+        "The hypervisor's console is the serial port that `/chosen/stdout-path` of the device tree names, or `[hypervisor] console` of the system file.";
     BAD_LOAD = "BH0306", "load address does not suit",
         "The image is entered as an arm64 Image: its load address is a multiple of 2 MiB and lies in the board's memory.";
 
@@ -178,6 +178,8 @@ codes! {
         "The image of this version prints what the level `info` prints, and keeps no trace buffer.";
     LIMIT_IOMMU = "BH0709", "image cannot drive IOMMUs yet",
         "The streams of the device are known and confined on paper, but the image of this version does not program the board's IOMMU.";
+    LIMIT_CONSOLE = "BH0710", "image cannot drive the console yet",
+        "The serial port that `/chosen/stdout-path` or `[hypervisor] console` names is known, but the image of this version has a driver for the PL011 only.";
     INCONSISTENT = "BH0799", "the compiler contradicts itself",
         "Every rule passed and yet the system cannot be put together. This is a fault of the compiler; please report it with the system file.";
 }

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use toml::Spanned;
 
-use crate::board::Dma;
+use crate::board::{Dma, UartKind};
 use crate::check::Context;
 use crate::codes::{self, Code};
 use crate::diagnostics::{Diagnostic, Diagnostics, Severity};
@@ -61,6 +61,11 @@ const LIMITS: &[(Code, fn(&Context<'_>, &mut Uses), &str)] = &[
         iommus,
         "leave the device out for an image",
     ),
+    (
+        codes::LIMIT_CONSOLE,
+        consoles,
+        "name a PL011 of the board in `[hypervisor] console` for an image, if it has one",
+    ),
 ];
 
 /// Reports every use of what the image cannot do.
@@ -102,6 +107,19 @@ fn iommus(context: &Context<'_>, uses: &mut Uses) {
                 uses.push((span.clone(), what));
             }
         }
+    }
+}
+
+fn consoles(context: &Context<'_>, uses: &mut Uses) {
+    let Some(board) = context.board else { return };
+    if board.console.kind != UartKind::Pl011 {
+        let span = context.system.board.as_ref().map_or(0..0, Spanned::span);
+        let what = format!(
+            "drive the console {}, a {}",
+            board.tree.path(board.console.node),
+            board.console.kind.name()
+        );
+        uses.push((span, what));
     }
 }
 

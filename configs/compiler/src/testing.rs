@@ -287,13 +287,14 @@ pub(crate) struct FakeResources {
     given: Vec<u8>,
 }
 
-const BOARDS: [&str; 7] = [
+const BOARDS: [&str; 8] = [
     "qemu-virt-gicv2",
     "qemu-virt-gicv3",
     "lab",
     "cut-tree",
     "bare-tree",
     "odd-console",
+    "no-console",
     "unplugged",
 ];
 
@@ -363,6 +364,12 @@ impl Resources for FakeResources {
                 let mut tree = virt(Gic::V3);
                 let uart = tree.find("/pl011").unwrap();
                 tree.set_string(uart, "compatible", "vendor,odd-uart");
+                tree.write()
+            }
+            "no-console" => {
+                let mut tree = virt(Gic::V3);
+                let chosen = tree.find("/chosen").unwrap();
+                tree.set_string(chosen, "stdout-path", "serial9");
                 tree.write()
             }
             "unplugged" => {
