@@ -9,6 +9,7 @@ mod command;
 mod demo;
 mod device_tree;
 mod image;
+mod import;
 mod resources;
 mod run;
 mod setup;
@@ -82,6 +83,21 @@ enum Verb {
     Explain {
         /// The code.
         code: Option<String>,
+    },
+    /// Turn another project's configuration into a system file; docs/import.md says how.
+    Import {
+        /// A device tree (.dtb) with a Xen dom0less configuration in /chosen.
+        #[arg(long, value_name = "TREE.dtb")]
+        xen: PathBuf,
+        /// The board that the system is for; recognised for QEMU's boards.
+        #[arg(long)]
+        board: Option<String>,
+        /// A file that the boot loader puts into memory. Repeat it for each.
+        #[arg(long = "module", value_name = "ADDRESS=FILE")]
+        modules: Vec<String>,
+        /// The system file to write; standard output by default.
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
     },
     /// Write a system's report and its guests' device trees, and say where they are. No image is built.
     Report {
@@ -172,6 +188,17 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<u8> {
         Verb::Test { list: true, filter } => test::list(filter.as_deref()),
         Verb::Test { filter, .. } => test::run(&builder, filter.as_deref()),
         Verb::Explain { code } => check::explain(code.as_deref()),
+        Verb::Import {
+            xen,
+            board,
+            modules,
+            output,
+        } => import::run(&import::Request {
+            tree: xen,
+            board,
+            modules,
+            output,
+        }),
         Verb::Report { system, json } => check::report(&builder, &system, json),
         Verb::Stats { system, json } => stats::run(&builder, &system, json),
     }

@@ -23,6 +23,7 @@ mod diagnostics;
 mod emit;
 mod guest_gic;
 mod image;
+pub mod import;
 mod layout;
 mod limits;
 mod nearest;

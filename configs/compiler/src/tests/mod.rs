@@ -43,7 +43,7 @@ fn compile_with(text: &str, resources: &FakeResources) -> Result<Compiled, Diagn
 }
 
 /// Proves a text as a system file of its own.
-fn prove_text(text: &str) -> Result<Proof, Diagnostics> {
+pub(crate) fn prove_text(text: &str) -> Result<Proof, Diagnostics> {
     prove_with(text, &FakeResources::new())
 }
 
