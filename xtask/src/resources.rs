@@ -122,11 +122,19 @@ impl Host<'_> {
         }
     }
 
-    /// A device tree or overlay in a file of the user's, compiled where it is source.
+    /// A device tree or overlay in a file of the user's, compiled where it is source. Source may include the kernel's bindings, when
+    /// a board's device tree has brought them into the cache.
     fn tree_file(&self, path: &Path) -> anyhow::Result<Vec<u8>> {
         if device_tree::is_source(path) {
             setup::device_trees(self.steps, self.offline)?;
-            return device_tree::compile(path, &[]);
+            let (package, sources) = (setup::BOARD_SOURCES, Part::DeviceTreeSources);
+            let cached = self.cache.has(package, sources);
+            let sources = cached
+                .then(|| self.cache.get(package, sources))
+                .transpose()?;
+            let bindings = sources.map(|sources| sources.join(part::BINDINGS));
+            let bindings: Vec<&Path> = bindings.iter().map(PathBuf::as_path).collect();
+            return device_tree::compile(path, &bindings);
         }
         std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
     }
