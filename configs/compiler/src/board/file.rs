@@ -5,10 +5,11 @@ use std::path::{Component, Path, PathBuf};
 
 use toml::Spanned;
 
+use super::given::{IommuLimits, MemoryBank, Reserved, read_iommus, read_memory, read_reserved};
 use crate::codes;
 use crate::diagnostics::{Diagnostic, Diagnostics, SourceText};
-use crate::raw::reader::{Slot, TableReader, Value, each, parse, table_of};
-use crate::raw::schema::{BOARD, QEMU, RESERVED, TREE};
+use crate::raw::reader::{TableReader, parse};
+use crate::raw::schema::{BOARD, QEMU, TREE};
 use crate::raw::values::{address, boolean, number, size, string};
 
 /// The QEMU machine that stands for a board.
@@ -47,17 +48,6 @@ pub enum TreeSource {
     },
 }
 
-/// Memory that firmware keeps and the device tree does not reserve.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reserved {
-    /// Physical address.
-    pub base: u64,
-    /// Bytes, at least 1; the end is an address too.
-    pub size: u64,
-    /// Who keeps it, for findings and reports.
-    pub owner: String,
-}
-
 /// A `board.toml`, read and checked by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BoardToml {
@@ -67,8 +57,14 @@ pub struct BoardToml {
     pub description: String,
     /// Where firmware puts the image: a multiple of 2 MiB.
     pub load: u64,
+    /// Its console: label, alias or path; without it `/chosen/stdout-path` names it.
+    pub console: Option<String>,
+    /// All of its RAM; when there is none here, the device tree describes it.
+    pub memory: Vec<MemoryBank>,
     /// Memory that firmware keeps and the device tree does not reserve.
     pub reserved: Vec<Reserved>,
+    /// What its IOMMUs can hold.
+    pub iommus: Vec<IommuLimits>,
     /// Where its device tree comes from.
     pub tree: TreeSource,
     /// Its QEMU machine, if QEMU can be that board.
@@ -90,11 +86,10 @@ pub fn read_board_toml(text: &str, path: &Path) -> Result<BoardToml, Diagnostics
     let name = root.required("name", string, &mut findings);
     let description = root.required("description", string, &mut findings);
     let load = root.required("load", address, &mut findings);
-    let reserved = root
-        .value("reserved")
-        .map_or_else(Vec::new, |(slot, value)| {
-            read_reserved(&source, slot, value, &mut findings)
-        });
+    let console = root.optional("console", string, &mut findings);
+    let memory = read_memory(&source, root.value("memory"), &mut findings);
+    let reserved = read_reserved(&source, root.value("reserved"), &mut findings);
+    let iommus = read_iommus(&source, root.value("iommu"), &mut findings);
     let tree = root.table("tree", &mut findings);
     if tree.is_none() {
         findings.push(root.missing("tree"));
@@ -133,48 +128,16 @@ pub fn read_board_toml(text: &str, path: &Path) -> Result<BoardToml, Diagnostics
                 name: name.into_inner(),
                 description: description.into_inner(),
                 load: load.into_inner(),
+                console: console.map(Spanned::into_inner),
+                memory,
                 reserved,
+                iommus,
                 tree,
                 qemu: qemu.flatten(),
             })
         }
         _ => Err(findings),
     }
-}
-
-fn read_reserved(
-    source: &SourceText,
-    slot: Slot,
-    value: &Value<'_>,
-    findings: &mut Diagnostics,
-) -> Vec<Reserved> {
-    let read = |slot, value: &Value<'_>, findings: &mut Diagnostics| {
-        let table = table_of(source, slot, value, findings)?;
-        let mut reader = TableReader::new(source, "`[[reserved]]`", &RESERVED, table, value.span());
-        let base = reader.required("base", address, findings);
-        let bytes = reader.required("size", size, findings);
-        let owner = reader.required("owner", string, findings);
-        reader.finish(findings);
-        let (base, bytes, owner) = (base?, bytes?.into_inner(), owner?.into_inner());
-        if base.get_ref().checked_add(bytes).is_none() {
-            let finding = Diagnostic::error(
-                codes::OUT_OF_RANGE,
-                "the reserved memory ends beyond 64 bits",
-            );
-            findings.push(
-                finding
-                    .at(source, base.span())
-                    .help("correct `base` or `size`"),
-            );
-            return None;
-        }
-        Some(Reserved {
-            base: base.into_inner(),
-            size: bytes,
-            owner,
-        })
-    };
-    each(source, slot, value, findings, read).unwrap_or_default()
 }
 
 /// Alignment of an arm64 Image without text offset (Linux, Documentation/arch/arm64/booting.rst, section 4).

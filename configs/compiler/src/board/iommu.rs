@@ -1,5 +1,7 @@
 //! The board's IOMMUs.
 
+use super::device::named;
+use super::given::IommuLimits;
 use super::{Board, BoardError};
 use crate::devicetree::addresses::registers;
 use crate::devicetree::interrupts::{Interrupt, Line, lines};
@@ -20,14 +22,28 @@ pub(crate) struct Iommu {
     pub interrupts: Vec<Interrupt>,
     /// What its interrupts are for, where the tree names them ("eventq", "gerror", …); as many as `interrupts`, or none.
     pub interrupt_names: Vec<String>,
+    /// What it can hold, as far as `board.toml` says it.
+    pub limits: Option<IommuLimits>,
     /// An IPMMU cache's main IPMMU, which walks the tables and raises the interrupts for it.
     pub main: Option<NodeId>,
 }
 
 /// Reads every node that takes streams.
-pub(super) fn read(tree: &Tree, gic: NodeId) -> Result<Vec<Iommu>, BoardError> {
+pub(super) fn read(
+    tree: &Tree,
+    gic: NodeId,
+    limits: &[IommuLimits],
+) -> Result<Vec<Iommu>, BoardError> {
     let nodes = tree.nodes().filter(|node| tree.has(*node, "#iommu-cells"));
-    nodes.map(|node| Ok(iommu(tree, node, gic)?)).collect()
+    let found: Result<Vec<Iommu>, TreeError> = nodes.map(|node| iommu(tree, node, gic)).collect();
+    let mut found = found?;
+    for one in limits {
+        let node = named(tree, &one.node);
+        let iommu = found.iter_mut().find(|iommu| Some(iommu.node) == node);
+        let iommu = iommu.ok_or_else(|| BoardError::NoIommu(one.node.clone()))?;
+        iommu.limits = Some(one.clone());
+    }
+    Ok(found)
 }
 
 fn iommu(tree: &Tree, node: NodeId, gic: NodeId) -> Result<Iommu, TreeError> {
@@ -57,6 +73,7 @@ fn iommu(tree: &Tree, node: NodeId, gic: NodeId) -> Result<Iommu, TreeError> {
         registers: registers?,
         interrupt_names: names.into_iter().map(str::to_owned).collect(),
         interrupts,
+        limits: None,
         // `<&main>` or, in older trees, `<&main bit>`.
         main: tree
             .cells(node, "renesas,ipmmu-main")?
@@ -122,6 +139,26 @@ mod tests {
         let board = board(tree);
         assert!(!board.iommu(smmu).unwrap().enabled);
         assert_eq!(board.streams(dma).unwrap(), []);
+    }
+
+    #[test]
+    fn limits_go_to_the_iommu_that_they_name() {
+        let (tree, smmu, _) = with_smmu();
+        let limits = |node: &str| IommuLimits {
+            node: node.to_owned(),
+            stream_match_registers: None,
+            contexts: Some(16),
+            stream_bits: None,
+        };
+        let gic = tree.find("/intc").unwrap();
+        let found = read(&tree, gic, &[limits("/smmuv3@9050000")]).unwrap();
+        assert_eq!(found[0].node, smmu);
+        assert_eq!(
+            found[0].limits.as_ref().and_then(|one| one.contexts),
+            Some(16)
+        );
+        let error = read(&tree, gic, &[limits("/dma@9200000")]).unwrap_err();
+        assert!(error.to_string().contains("/dma@9200000"));
     }
 
     #[test]

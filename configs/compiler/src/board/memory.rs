@@ -1,7 +1,7 @@
 //! RAM, and what firmware keeps of it.
 
-use super::BoardError;
-use super::file::Reserved;
+use super::given::{MemoryBank, Reserved};
+use super::{BoardError, BoardToml};
 use crate::devicetree::{NodeId, Tree, TreeError, addresses};
 use crate::range::{AddressRange, merge};
 
@@ -19,15 +19,11 @@ pub(crate) struct Memory {
 const PAGE: u64 = model::memory::PAGE;
 
 /// Reads the banks, unless `board.toml` gives them, and the reserved regions.
-pub(super) fn read(
-    tree: &Tree,
-    load: u64,
-    given: Option<&[AddressRange]>,
-    more_reserved: &[Reserved],
-) -> Result<Memory, BoardError> {
-    let banks = match given {
-        Some(banks) => banks.to_vec(),
-        None => banks(tree)?,
+pub(super) fn read(tree: &Tree, file: &BoardToml) -> Result<Memory, BoardError> {
+    let given = |bank: &MemoryBank| AddressRange::new(bank.base, bank.size);
+    let banks = match file.memory.as_slice() {
+        [] => banks(tree)?,
+        banks => banks.iter().filter_map(given).collect(),
     };
     let banks = merge(
         banks
@@ -40,16 +36,16 @@ pub(super) fn read(
     }
     if !banks
         .iter()
-        .any(|bank| (bank.base..bank.end()).contains(&load))
+        .any(|bank| (bank.base..bank.end()).contains(&file.load))
     {
-        return Err(BoardError::Load(load));
+        return Err(BoardError::Load(file.load));
     }
     let mut memory = Memory {
         banks,
         reserved: Vec::new(),
         ignored: Vec::new(),
     };
-    reserved(tree, more_reserved, &mut memory)?;
+    reserved(tree, &file.reserved, &mut memory)?;
     Ok(memory)
 }
 
@@ -117,7 +113,13 @@ fn unneeded(tree: &Tree, node: NodeId) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Gic, RAM, board, virt};
+    use crate::board::read_board_toml;
+    use crate::testing::{Gic, RAM, board, board_toml, virt};
+
+    fn file(more: &str) -> BoardToml {
+        let text = format!("{}{more}", board_toml("test"));
+        read_board_toml(&text, std::path::Path::new("board.toml")).unwrap()
+    }
 
     /// A name and cells.
     type Property<'a> = (&'a str, &'a [u32]);
@@ -177,7 +179,7 @@ mod tests {
     #[test]
     fn empty_reserved_region_is_an_error_with_path_and_property() {
         let tree = with_regions(&[("odd", &[("reg", &[0, RAM as u32, 0, 0])])]);
-        let error = read(&tree, RAM, None, &[]).unwrap_err().to_string();
+        let error = read(&tree, &file("")).unwrap_err().to_string();
         assert!(error.contains("/reserved-memory/odd: `reg`"), "{error}");
     }
 
@@ -200,11 +202,9 @@ mod tests {
         let mut tree = virt(Gic::V3);
         let memory = tree.find("/memory").unwrap();
         tree.set_cells(memory, "reg", &[0, 0, 0, 0]);
-        assert!(matches!(
-            read(&tree, RAM, None, &[]),
-            Err(BoardError::NoMemory)
-        ));
-        let given = [AddressRange::new(RAM, 1 << 30).unwrap()];
-        assert_eq!(read(&tree, RAM, Some(&given), &[]).unwrap().banks, given);
+        assert!(matches!(read(&tree, &file("")), Err(BoardError::NoMemory)));
+        let given = file("[[memory]]\nbase = \"0x40000000\"\nsize = \"1GiB\"\n");
+        let banks = [AddressRange::new(RAM, 1 << 30).unwrap()];
+        assert_eq!(read(&tree, &given).unwrap().banks, banks);
     }
 }

@@ -6,6 +6,7 @@ mod device;
 mod dma;
 mod file;
 mod gic;
+mod given;
 #[cfg_attr(
     not(test),
     expect(dead_code, reason = "the ownership proof reads it next")
@@ -44,6 +45,9 @@ pub(crate) enum BoardError {
     /// It has no console, or one that is none.
     #[error("{0}")]
     Console(String),
+    /// `board.toml` tells of an IOMMU that is none.
+    #[error("`[[iommu]]` of board.toml names `{0}`, which is no IOMMU of the device tree")]
+    NoIommu(String),
     /// A CPU cannot address all of its memory.
     #[error("{cpu} has {bits} bits of physical address, and there is memory at {bank}")]
     Beyond {
@@ -61,6 +65,7 @@ impl BoardError {
         match self {
             Self::Tree(_) => codes::BAD_DEVICE_TREE,
             Self::Lacks(_) | Self::NoMemory => codes::TREE_LACKS_FACT,
+            Self::NoIommu(_) => codes::TREE_LACKS_FACT,
             Self::Beyond { .. } => codes::BAD_DEVICE_TREE,
             Self::Console(_) => codes::NO_CONSOLE,
             Self::Load(_) => codes::BAD_LOAD,
@@ -76,6 +81,7 @@ impl BoardError {
             Self::NoMemory => {
                 "write `memory` in board.toml, or use the device tree that firmware hands over: it fills the size in"
             }
+            Self::NoIommu(_) => "correct `node`, or leave the table out",
             Self::Beyond { .. } => "correct the memory, in the device tree or in board.toml",
             Self::Console(_) => {
                 "name a serial port of the board by `console` in board.toml, or let `/chosen/stdout-path` name it"
@@ -121,9 +127,7 @@ impl Board {
             .ok_or(BoardError::Lacks("`compatible` at its root"))
             .map_err(&mut note)
             .ok();
-        let memory = memory::read(&tree, file.load, None, &file.reserved)
-            .map_err(&mut note)
-            .ok();
+        let memory = memory::read(&tree, &file).map_err(&mut note).ok();
         let cpus = cpus::read(&tree).map_err(&mut note).ok();
         if let (Some(memory), Some(cpus)) = (&memory, &cpus) {
             cpus::check_reach(&tree, cpus, &memory.banks).unwrap_or_else(&mut note);
@@ -134,11 +138,17 @@ impl Board {
         let node = gic.as_ref().map(|gic| gic.node);
         let timers = node.and_then(|gic| timer::read(&tree, gic).map_err(&mut note).ok());
         let console = node.and_then(|gic| {
-            let console = console::read(&tree, gic, None).map_err(&mut note).ok()?;
+            let console = console::read(&tree, gic, file.console.as_deref())
+                .map_err(&mut note)
+                .ok()?;
             let seen = console::virtual_uart(&tree, gic, &console);
             Some((console, seen.map_err(|error| note(error.into())).ok()?))
         });
-        let iommus = node.and_then(|gic| iommu::read(&tree, gic).map_err(&mut note).ok());
+        let iommus = node.and_then(|gic| {
+            iommu::read(&tree, gic, &file.iommus)
+                .map_err(&mut note)
+                .ok()
+        });
 
         match (compatible, memory, cpus, psci, gic, timers, console, iommus) {
             (

@@ -31,6 +31,20 @@ pub(crate) const BOARD: Table = Table {
             "{ file = \"board.dtb\" }",
             "Where the board's device tree comes from.",
         ),
+        maybe(
+            "console",
+            Kind::Text("device"),
+            "`/chosen/stdout-path` of the tree",
+            "\"uaa0\"",
+            "The board's console, where the tree does not name it: a label, an alias or a full path.",
+        ),
+        maybe(
+            "memory",
+            Kind::List(&Kind::Table(&MEMORY_BANK)),
+            "the memory nodes of the tree",
+            "[{ base = \"0x0\", size = \"2GiB\" }]",
+            "All RAM of the board, one `[[memory]]` a bank, where firmware fills it into the tree.",
+        ),
         optional(
             "reserved",
             Kind::List(&Kind::Table(&RESERVED)),
@@ -38,12 +52,70 @@ pub(crate) const BOARD: Table = Table {
             "[{ base = \"0x78000000\", size = \"32MiB\", owner = \"OP-TEE\" }]",
             "Memory that firmware keeps and the device tree does not reserve, one `[[reserved]]` each.",
         ),
+        optional(
+            "iommu",
+            Kind::List(&Kind::Table(&IOMMU)),
+            "[]",
+            "[{ node = \"smmu\", stream_match_registers = 48, contexts = 16 }]",
+            "What an IOMMU can hold, one `[[iommu]]` each.",
+        ),
         maybe(
             "qemu",
             Kind::Table(&QEMU),
             "the system can be built but not run here",
             "{ machine = \"virt\", cpu = \"cortex-a57\", cpus = 4, memory = \"2GiB\" }",
             "The QEMU machine that stands for the board.",
+        ),
+    ],
+};
+
+pub(crate) const MEMORY_BANK: Table = Table {
+    name: "memory",
+    header: "[[memory]]",
+    doc: "A bank of RAM.",
+    fields: &[
+        required("base", Kind::Address, "\"0x800000000\"", "Its first byte."),
+        required("size", Kind::Size, "\"2GiB\"", "How much it is."),
+    ],
+};
+
+pub(crate) const IOMMU: Table = Table {
+    name: "iommu",
+    header: "[[iommu]]",
+    doc: "What an IOMMU can hold. Its identification registers say it; a device tree does not.",
+    fields: &[
+        required(
+            "node",
+            Kind::Text("device"),
+            "\"smmu\"",
+            "Its node in the device tree: a label, an alias or a full path.",
+        ),
+        maybe(
+            "stream_match_registers",
+            Kind::Number {
+                least: 1,
+                most: 128,
+            },
+            "not known, not checked",
+            "48",
+            "How many streams an SMMUv2 can tell apart (SMMU_IDR0.NUMSMRG).",
+        ),
+        maybe(
+            "contexts",
+            Kind::Number {
+                least: 1,
+                most: 128,
+            },
+            "not known, not checked",
+            "16",
+            "How many address spaces it can hold: context banks of an SMMUv2 (SMMU_IDR1.NUMCB), contexts of an IPMMU.",
+        ),
+        maybe(
+            "stream_bits",
+            Kind::Number { least: 1, most: 32 },
+            "not known, not checked",
+            "16",
+            "Width of a stream number (SMMU_IDR1.SIDSIZE of an SMMUv3, SMMU_IDR0.NUMSIDB of an SMMUv2).",
         ),
     ],
 };

@@ -5,13 +5,13 @@ use std::fmt::Write as _;
 use crate::raw::quantity::human_time;
 
 use super::{
-    BOARD, CHANNEL, CONSOLE, DEVICE, END, Field, HYPERVISOR, INTERRUPT, KERNEL, Kind, MEMORY,
-    ON_FAULT, PARTITION, POOL, Presence, QEMU, RAW_FILE, RESERVED, ROOT, START, SYSTEM, TREE,
-    Table, VCPU, WINDOW,
+    BOARD, CHANNEL, CONSOLE, DEVICE, END, Field, HYPERVISOR, INTERRUPT, IOMMU, KERNEL, Kind,
+    MEMORY, MEMORY_BANK, ON_FAULT, PARTITION, POOL, Presence, QEMU, RAW_FILE, RESERVED, ROOT,
+    START, SYSTEM, TREE, Table, VCPU, WINDOW,
 };
 
 /// The tables in the order of the page, each with the depth of its heading.
-const ORDER: [(&Table, usize); 21] = [
+const ORDER: [(&Table, usize); 23] = [
     (&ROOT, 2),
     (&SYSTEM, 2),
     (&HYPERVISOR, 2),
@@ -30,7 +30,9 @@ const ORDER: [(&Table, usize); 21] = [
     (&CHANNEL, 2),
     (&END, 3),
     (&BOARD, 2),
+    (&MEMORY_BANK, 3),
     (&RESERVED, 3),
+    (&IOMMU, 3),
     (&TREE, 3),
     (&QEMU, 3),
 ];
