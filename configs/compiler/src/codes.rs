@@ -99,7 +99,7 @@ codes! {
     TREE_LACKS_FACT = "BH0304", "device tree lacks something the hypervisor needs",
         "The hypervisor takes every address and interrupt from the board's device tree: memory, CPUs, PSCI, a GICv2 with virtualization extensions or a GICv3, its maintenance interrupt, and the architectural timer.";
     NO_CONSOLE = "BH0305", "no console",
-        "The hypervisor's console is the serial port that `/chosen/stdout-path` of the device tree names, or `[hypervisor] console` of the system file.";
+        "The hypervisor's console is the serial port that `[hypervisor] console` of the system file names, or else `console` in board.toml, or else `/chosen/stdout-path` of the device tree.";
     BAD_LOAD = "BH0306", "load address does not suit",
         "The image is entered as an arm64 Image: its load address is a multiple of 2 MiB and lies in the board's memory.";
 

@@ -13,7 +13,7 @@ use crate::codes::{self, Code};
 use crate::diagnostics::{Diagnostic, Diagnostics, Severity};
 use crate::raw::hypervisor::LogLevel;
 use crate::raw::rights::PsciRight;
-use crate::raw::{FirmwareCalls, PoolPolicy, RawPartition};
+use crate::raw::{FirmwareCalls, PoolPolicy, RawHypervisorConsole, RawPartition};
 
 /// Where the file asks for it, and what it asks for: "… cannot" comes before it.
 type Uses = Vec<(Range<usize>, String)>;
@@ -110,17 +110,24 @@ fn iommus(context: &Context<'_>, uses: &mut Uses) {
     }
 }
 
+/// The console needs a driver and an interrupt, unless nothing is printed.
 fn consoles(context: &Context<'_>, uses: &mut Uses) {
     let Some(board) = context.board else { return };
-    if board.console.kind != UartKind::Pl011 {
-        let span = context.system.board.as_ref().map_or(0..0, Spanned::span);
-        let what = format!(
-            "drive the console {}, a {}",
-            board.tree.path(board.console.node),
-            board.console.kind.name()
-        );
-        uses.push((span, what));
+    let chosen = context.system.hypervisor.console.as_ref();
+    if chosen.is_some_and(|one| matches!(one.get_ref(), RawHypervisorConsole::None)) {
+        return;
     }
+    let (path, kind) = (board.tree.path(board.console.node), board.console.kind);
+    let what = match (kind, board.console.interrupt) {
+        (UartKind::Pl011, Some(_)) => return,
+        (UartKind::Pl011, None) => {
+            format!("read the console {path}: it has no interrupt that can be used")
+        }
+        _ => format!("drive the console {path}, a {}", kind.name()),
+    };
+    let board = context.system.board.as_ref().map(Spanned::span);
+    let span = chosen.map(Spanned::span).or(board).unwrap_or(0..0);
+    uses.push((span, what));
 }
 
 fn doorbells(context: &Context<'_>, uses: &mut Uses) {
