@@ -86,9 +86,37 @@ codes! {
     NO_PARTITION = "BH0214", "no partition",
         "A system without partitions would have nothing to run.";
     IDLE_CPU = "BH0215", "CPU of a pool stays idle",
-        "A dedicated pool has more CPUs than its partitions have virtual CPUs. The rest stays parked.";
+        "A dedicated pool has more CPUs than its partitions have virtual CPUs, or everything that runs in another pool fits fewer CPUs than it has: each virtual CPU goes to the first CPU on which it fits. The rest stays parked.";
     PARTITION_TOO_WIDE = "BH0216", "too many virtual CPUs in one partition",
         "The virtual interrupt controller addresses 8 CPUs, as many as a GICv2 has target bits. More virtual CPUs than that go to several partitions.";
+    FIELD_OF_OTHER_POLICY = "BH0217", "field of another policy",
+        "`period`, `budget`, `extra_time` and `priority` say when a virtual CPU runs in a pool with the policy `rtds`; `windows` and the pool's `major_frame` say it in a `cyclic` pool. In a `dedicated` pool a virtual CPU always runs. A field of another policy would have no effect; it is refused. A partition may say it for all of its virtual CPUs when it suits at least one of them.";
+    SCHEDULE_MISSING = "BH0218", "virtual CPU without its time",
+        "In a pool with the policy `rtds` each virtual CPU needs a `period` and a `budget`. In a `cyclic` pool it needs `windows`, and the pool a `major_frame`. There are no defaults: how much time a guest needs is known only to who builds the system.";
+    BUDGET_TOO_LARGE = "BH0219", "budget longer than the period",
+        "A virtual CPU gets its budget once in each period, so the budget is at most the period.";
+    BAD_WINDOW = "BH0220", "bad window",
+        "The windows of a cyclic pool lie within its major frame: each ends at the frame's end or before, and those of one virtual CPU do not overlap. A window that runs over the frame's end is written as two.";
+    WINDOWS_OVERLAP = "BH0221", "windows overlap",
+        "A physical CPU runs one virtual CPU at a time. No assignment of the pool's virtual CPUs to its physical ones was found in which no two windows on one CPU overlap. The notes say what is in the way on each CPU when the virtual CPUs take the first CPU that fits, in the order of the file.";
+    BAD_AFFINITY = "BH0222", "affinity outside the pool",
+        "`affinity` lists the CPUs on which a virtual CPU may run: at least one, each of its pool, none twice. It cannot reach beyond the pool: another policy decides there.";
+    NO_CPU_LEFT = "BH0223", "affinities leave no CPU of its own",
+        "In a dedicated pool each virtual CPU owns a physical CPU. The virtual CPUs that are named may run on fewer CPUs than they are, so whatever the assignment, one of them is left without. All assignments were considered.";
+    NOT_SCHEDULABLE = "BH0224", "too little time",
+        "Each virtual CPU of an rtds pool runs on one of its physical CPUs, where it must get its whole budget in each of its periods whatever the others do. It does when its budget, plus all that the others on that CPU can take in the same time, is at most its period. More urgent priorities count with all that they can take in any such interval; equal priorities with what they can take with deadlines that are not later; less urgent ones do not count. Others can take more than their share: one that wakes late in its period uses its whole budget at once. Therefore a short period beside a long budget needs a more urgent `priority`. The notes say by how much each CPU is overrun; the cost of switching is not counted.";
+    UNKNOWN_PARTITION = "BH0225", "unknown partition",
+        "`start.after` and the ends of a channel name partitions of the same file.";
+    START_CYCLE = "BH0226", "partitions wait for one another",
+        "Each of these partitions starts only after the next, and the last after the first: none would ever start.";
+    CHANNEL_ENDS = "BH0227", "ends of a channel",
+        "A channel joins two or more partitions, each of them once.";
+    CHANNEL_WITHOUT_WRITER = "BH0228", "nobody writes a channel",
+        "All ends of the channel are read-only, so its memory would stay zero for ever.";
+    DUPLICATE_CHANNEL = "BH0229", "two channels with one name",
+        "Guests find a channel by its name in their device tree.";
+    RESTART_FIELD = "BH0230", "limit of restarts without restarts",
+        "`limit` and `back_off` say how often and how soon a partition is started again. With another `policy` than `restart` they would have no effect.";
 
     UNKNOWN_BOARD = "BH0301", "unknown board",
         "A board is a folder of `platforms/boards` with a `board.toml`. The nearest known name is offered.";

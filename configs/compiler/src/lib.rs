@@ -14,6 +14,7 @@
 //!
 //! Limits: the policy `dedicated`; PL011 consoles.
 
+mod admit;
 mod audit;
 mod board;
 mod check;

@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Display};
 
+use crate::admit::{VcpuId, admit};
 use crate::raw::quantity::human_time;
 use crate::raw::{PoolPolicy, RawSystem, RawVcpu};
 
@@ -14,6 +15,8 @@ pub(crate) struct Pool {
     pub cpus: Vec<usize>,
     /// Nanoseconds after which the windows of a cyclic pool come again.
     pub major_frame: Option<u64>,
+    /// Why all virtual CPUs get the time that they are promised, one statement a line.
+    pub admission: Vec<String>,
 }
 
 /// A virtual CPU.
@@ -21,7 +24,7 @@ pub(crate) struct Pool {
 pub(crate) struct Vcpu {
     /// Its pool's place among the system's pools.
     pub pool: usize,
-    /// Board indices of the CPUs that it may run on: at least one, exactly one in a dedicated pool.
+    /// Board indices of the CPUs that it runs on: the one that admission gave it.
     pub cpus: Vec<usize>,
     pub time: TimeShare,
 }
@@ -71,66 +74,41 @@ impl Display for TimeShare {
     }
 }
 
-/// The pools that are used, and for each partition its virtual CPUs. In a dedicated pool each takes the first free CPU of its list,
-/// in the order of the file. `None` when something is missing after all, which is then reported already.
+/// The pools that are used, and for each partition its virtual CPUs, each on the CPU that admission gave it. `None` when something is
+/// missing after all, which is then reported already.
 pub(crate) fn assign(raw: &RawSystem) -> Option<(Vec<Pool>, Vec<Vec<Vcpu>>)> {
+    let (admission, _) = admit(raw);
     let mut pools = Vec::new();
-    // CPUs of each pool that a dedicated virtual CPU can still take.
-    let mut free = Vec::new();
-    for pool in &raw.pools {
-        let cpus = pool.cpus.as_ref()?.get_ref().iter();
-        free.push(cpus.map(|cpu| *cpu.get_ref() as usize).collect::<Vec<_>>());
+    for (pool, decided) in raw.pools.iter().zip(admission.pools.iter()) {
+        let decided = decided.as_ref()?;
         pools.push(Pool {
             name: pool.name.get_ref().clone(),
             policy: *pool.policy.as_ref()?.get_ref(),
-            cpus: Vec::new(),
+            cpus: decided.cpus.clone(),
             major_frame: pool.major_frame.as_ref().map(|frame| *frame.get_ref()),
+            admission: decided.argument.clone(),
         });
     }
     let mut partitions = Vec::new();
-    for partition in &raw.partitions {
+    for (index, partition) in raw.partitions.iter().enumerate() {
         let mut vcpus = Vec::new();
-        for raw in &partition.vcpus {
+        for (number, raw) in partition.vcpus.iter().enumerate() {
             let name = raw.pool.as_ref()?.get_ref();
-            let index = pools.iter().position(|pool| pool.name == *name)?;
-            vcpus.push(vcpu(
-                raw,
-                index,
-                pools.get_mut(index)?,
-                free.get_mut(index)?,
-            )?);
+            let pool = pools.iter().position(|pool| pool.name == *name)?;
+            let id = VcpuId {
+                partition: index,
+                vcpu: number,
+            };
+            vcpus.push(Vcpu {
+                pool,
+                cpus: vec![admission.home(id)?],
+                time: time_share(raw, pools.get(pool)?.policy)?,
+            });
         }
         partitions.push(vcpus);
     }
     drop_unused(&mut pools, &mut partitions);
     Some((pools, partitions))
-}
-
-fn vcpu(raw: &RawVcpu, index: usize, pool: &mut Pool, free: &mut Vec<usize>) -> Option<Vcpu> {
-    let allowed = |cpu: &usize| {
-        let listed = raw.affinity.as_ref().map(|list| list.get_ref());
-        listed.is_none_or(|list| list.iter().any(|one| *one.get_ref() as usize == *cpu))
-    };
-    let cpus = match pool.policy {
-        PoolPolicy::Dedicated => {
-            let place = free.iter().position(allowed)?;
-            vec![free.remove(place)]
-        }
-        PoolPolicy::Rtds | PoolPolicy::Cyclic => free.iter().copied().filter(allowed).collect(),
-    };
-    if cpus.is_empty() {
-        return None;
-    }
-    for cpu in &cpus {
-        if !pool.cpus.contains(cpu) {
-            pool.cpus.push(*cpu);
-        }
-    }
-    Some(Vcpu {
-        pool: index,
-        cpus,
-        time: time_share(raw, pool.policy)?,
-    })
 }
 
 fn time_share(raw: &RawVcpu, policy: PoolPolicy) -> Option<TimeShare> {

@@ -72,11 +72,6 @@ fn system(system: &RawSystem, used: &mut Used) {
 }
 
 fn partition(partition: &RawPartition, used: &mut Used) {
-    for window in partition.vcpus.iter().flat_map(|vcpu| &vcpu.windows) {
-        for window in window.get_ref() {
-            used.push((window.span.clone(), "a window".to_owned()));
-        }
-    }
     for (index, region) in partition.memory.iter().enumerate() {
         let RawMemory {
             span,

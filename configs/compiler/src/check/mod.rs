@@ -1,6 +1,9 @@
 //! The rules of a system: one file each. A rule reads what is known and reports; it changes nothing and stops no other rule.
 
+mod admission;
+mod affinity;
 mod carried;
+mod channel_ends;
 mod console;
 mod cpus;
 mod devices;
@@ -13,7 +16,11 @@ mod pages;
 mod partitions;
 mod pools;
 mod providers;
+mod restart;
+mod schedule;
+mod start;
 mod vcpus;
+mod windows;
 
 use crate::board::Board;
 use crate::diagnostics::{Diagnostics, SourceText};
@@ -89,6 +96,13 @@ const RULES: &[fn(&Context<'_>, &mut Diagnostics)] = &[
     pools::check,
     cpus::check,
     vcpus::check,
+    affinity::check,
+    schedule::check,
+    windows::check,
+    admission::check,
+    start::check,
+    restart::check,
+    channel_ends::check,
     memory::check,
     image::check,
     devices::check,

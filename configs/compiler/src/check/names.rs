@@ -26,6 +26,13 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Diagnostics) {
     for pool in &system.pools {
         named(&pool.name, "the pool's", findings);
     }
+    for name in system
+        .channels
+        .iter()
+        .filter_map(|channel| channel.name.as_ref())
+    {
+        named(name, "the channel's", findings);
+    }
     let mut seen: Vec<&str> = Vec::new();
     for name in system
         .partitions

@@ -5,12 +5,15 @@ use toml::Spanned;
 use super::Context;
 use crate::codes;
 use crate::diagnostics::{Diagnostic, Diagnostics};
+use crate::raw::PoolPolicy;
 
 pub(super) fn check(context: &Context<'_>, findings: &mut Diagnostics) {
     let partitions = &context.system.partitions;
     let misspelt = context.misspelt_pools();
     for pool in &context.system.pools {
-        let Some(cpus) = pool.cpus.as_ref().filter(|cpus| !cpus.get_ref().is_empty()) else {
+        let dedicated = pool.policy.as_ref().map(Spanned::get_ref) == Some(&PoolPolicy::Dedicated);
+        let cpus = pool.cpus.as_ref().filter(|_| dedicated);
+        let Some(cpus) = cpus.filter(|cpus| !cpus.get_ref().is_empty()) else {
             continue;
         };
         let (name, has) = (pool.name.get_ref(), cpus.get_ref().len() as u64);

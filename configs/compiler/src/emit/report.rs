@@ -64,6 +64,8 @@ pub struct PoolEntry {
     pub cpus: Vec<usize>,
     /// Nanoseconds after which the windows of a cyclic pool come again.
     pub major_frame_ns: Option<u64>,
+    /// Why what the pool promises fits, one step a line.
+    pub admission: Vec<String>,
 }
 
 /// A partition.
@@ -179,6 +181,7 @@ pub(crate) fn report(plan: &Plan, warnings: &Diagnostics) -> Report {
         policy: pool.policy.word().to_owned(),
         cpus: pool.cpus.clone(),
         major_frame_ns: pool.major_frame,
+        admission: pool.admission.clone(),
     });
     let partitions = system.partitions.iter().zip(&plan.partitions).enumerate();
     Report {

@@ -83,11 +83,12 @@ fn parse(text: &str, units: &[(&str, u64)]) -> Result<u64, QuantityError> {
 
 /// Nanoseconds in the largest unit that needs no fraction: `1500us`.
 pub(crate) fn human_time(nanoseconds: u64) -> String {
-    let (name, scale) = TIMES
-        .iter()
-        .rev()
-        .find(|(_, scale)| nanoseconds.is_multiple_of(*scale) && nanoseconds >= *scale)
-        .unwrap_or(&TIMES[0]);
+    // Zero is a whole number of each unit; milliseconds are the usual one.
+    let whole = |(_, scale): &&(&str, u64)| nanoseconds.is_multiple_of(*scale);
+    let (name, scale) = match nanoseconds {
+        0 => ("ms", 1),
+        _ => TIMES.iter().rev().find(whole).copied().unwrap_or(("ns", 1)),
+    };
     format!("{}{name}", nanoseconds / scale)
 }
 
@@ -158,6 +159,6 @@ mod tests {
         assert_eq!(human_time(1_500_000), "1500us");
         assert_eq!(human_time(10_000_000), "10ms");
         assert_eq!(human_time(3_600_000_000_000), "1h");
-        assert_eq!(human_time(0), "0ns");
+        assert_eq!(human_time(0), "0ms");
     }
 }

@@ -27,6 +27,8 @@ pub(crate) struct RawVcpu {
     pub extra_time: Option<Spanned<bool>>,
     pub priority: Option<Spanned<u32>>,
     pub windows: Option<Spanned<Vec<RawWindow>>>,
+    /// True when one of these fields was reported as wrong: what is missing is not known then.
+    pub wrong: bool,
 }
 
 /// Part of a cyclic pool's frame.
@@ -46,7 +48,8 @@ pub(super) fn read_common(
     span: Range<usize>,
     findings: &mut Diagnostics,
 ) -> RawVcpu {
-    RawVcpu {
+    let before = findings.len();
+    let vcpu = RawVcpu {
         span,
         pool: reader.optional("pool", string, findings),
         affinity: reader.optional("affinity", numbers, findings),
@@ -58,6 +61,11 @@ pub(super) fn read_common(
             let windows = read_windows(source, slot, value, findings)?;
             Some(Spanned::new(value.span(), windows))
         }),
+        wrong: false,
+    };
+    RawVcpu {
+        wrong: findings.len() > before,
+        ..vcpu
     }
 }
 
@@ -138,6 +146,7 @@ fn read_vcpu(
         extra_time: own.extra_time.or(common.extra_time),
         priority: own.priority.or(common.priority),
         windows: own.windows.or(common.windows),
+        wrong: own.wrong || common.wrong,
     })
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::corpus;
 use crate::testing::FakeResources;
-use crate::{Diagnostics, codes, compile, prove};
+use crate::{Diagnostic, Diagnostics, codes, compile, prove};
 
 /// Codes that no file of the corpus can show, each with the reason.
 const NOT_IN_CORPUS: &[(&str, &str)] = &[
@@ -62,9 +62,17 @@ fn each_fault_gives_one_finding_with_a_place_and_a_fix() {
     for path in corpus("tests/faults") {
         let all = all_findings(&path, &resources);
         let name = path.file_stem().unwrap().to_string_lossy();
+        // A fault in what the image cannot do yet comes with that limit, which is no fault of the file.
+        let limit = |one: &&Diagnostic| {
+            ["BH07", "BH0199"]
+                .iter()
+                .any(|code| one.code.as_str().starts_with(code))
+        };
+        let faults = all.iter().filter(|one| !limit(one)).count();
+        let only_limits = usize::from(faults == 0) * all.iter().count();
         // A tree that lacks everything is one fault with several findings.
         if name != "device-tree-lacks-everything" {
-            assert_eq!(all.iter().count(), 1, "{name}:\n{all}");
+            assert_eq!(faults + only_limits, 1, "{name}:\n{all}");
         }
         for one in all.iter() {
             assert!(one.location.is_some(), "{name} has no place:\n{all}");

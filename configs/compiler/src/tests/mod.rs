@@ -1,6 +1,7 @@
 //! The whole pipeline on whole files.
 
 mod address_space;
+mod admission;
 mod demo;
 mod faults;
 mod hostile;

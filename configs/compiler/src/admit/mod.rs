@@ -1,0 +1,160 @@
+//! Admission: a physical CPU for each virtual CPU, with the argument why all of them get the time that they are promised.
+
+mod cyclic;
+mod dedicated;
+mod rtds;
+mod share;
+
+use std::ops::Range;
+
+use toml::Spanned;
+
+use crate::diagnostics::Diagnostic;
+use crate::raw::pool::RawPool;
+use crate::raw::{PoolPolicy, RawSystem, RawVcpu};
+
+/// What admission decided.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    /// For each pool of the file; `None` when its rules are broken, which is reported.
+    pub pools: Vec<Option<PoolAdmission>>,
+}
+
+/// What admission decided for one pool.
+#[derive(Debug)]
+pub(crate) struct PoolAdmission {
+    /// The physical CPU of each of its virtual CPUs.
+    pub homes: Vec<(VcpuId, usize)>,
+    /// Why all get what they are promised, one statement a line.
+    pub argument: Vec<String>,
+    /// Board indices of the CPUs on which something runs, in the pool's order.
+    pub cpus: Vec<usize>,
+}
+
+/// A virtual CPU by its partition's place in the file and its own among that partition's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct VcpuId {
+    pub partition: usize,
+    pub vcpu: usize,
+}
+
+impl Admission {
+    /// The physical CPU of a virtual one.
+    pub fn home(&self, id: VcpuId) -> Option<usize> {
+        let homes = self.pools.iter().flatten().flat_map(|pool| &pool.homes);
+        homes
+            .into_iter()
+            .find(|(one, _)| *one == id)
+            .map(|(_, home)| *home)
+    }
+}
+
+/// A virtual CPU that asks for a place in a pool.
+struct Member<'a> {
+    id: VcpuId,
+    /// `linux/0`.
+    name: String,
+    raw: &'a RawVcpu,
+    /// CPUs of the pool on which it may run, in the order in which they are tried.
+    allowed: Vec<usize>,
+}
+
+impl Member<'_> {
+    /// Where a fault of its times is shown.
+    fn span(&self) -> Range<usize> {
+        self.raw.span.clone()
+    }
+}
+
+/// Finds a place for every virtual CPU, and says of each pool why there is none. Pools whose own rules are broken are left out.
+pub(crate) fn admit(system: &RawSystem) -> (Admission, Vec<Refusal>) {
+    let mut refusals = Vec::new();
+    let decide = |pool| {
+        let (cpus, members) = members(system, pool)?;
+        let decided = match pool.policy.as_ref()?.get_ref() {
+            PoolPolicy::Dedicated => dedicated::admit(pool, &cpus, &members)?,
+            PoolPolicy::Rtds => rtds::admit(pool, &cpus, &members)?,
+            PoolPolicy::Cyclic => cyclic::admit(pool, &cpus, &members)?,
+        };
+        decided.map_err(|refusal| refusals.push(refusal)).ok()
+    };
+    let pools = system.pools.iter().map(decide).collect();
+    (Admission { pools }, refusals)
+}
+
+/// Why a virtual CPU has no place, and where that is shown.
+pub(crate) type Refusal = (Range<usize>, Diagnostic);
+
+/// The CPUs of a pool and its virtual CPUs. `None` when the rules about them are broken.
+fn members<'a>(system: &'a RawSystem, pool: &RawPool) -> Option<(Vec<usize>, Vec<Member<'a>>)> {
+    let cpus = pool.cpus.as_ref()?.get_ref();
+    let cpus: Vec<usize> = cpus.iter().map(|cpu| *cpu.get_ref() as usize).collect();
+    let mut sorted = cpus.clone();
+    sorted.sort_unstable();
+    sorted.dedup();
+    if sorted.len() != cpus.len() {
+        return None;
+    }
+    let in_pool = |name: &Spanned<String>| name.get_ref() == pool.name.get_ref();
+    let mut members = Vec::new();
+    for (index, partition) in system.partitions.iter().enumerate() {
+        if partition.vcpus.is_empty() && partition.pools().into_iter().any(in_pool) {
+            return None;
+        }
+        let title = partition.name.as_ref().map_or("?", |name| name.get_ref());
+        for (number, raw) in partition.vcpus.iter().enumerate() {
+            if !raw.pool.as_ref().is_some_and(in_pool) {
+                continue;
+            }
+            members.push(Member {
+                id: VcpuId {
+                    partition: index,
+                    vcpu: number,
+                },
+                name: format!("{title}/{number}"),
+                raw,
+                allowed: allowed(raw, &cpus)?,
+            });
+        }
+    }
+    Some((cpus, members))
+}
+
+/// The CPUs of the pool on which a virtual CPU may run. `None` when its affinity is wrong.
+fn allowed(raw: &RawVcpu, cpus: &[usize]) -> Option<Vec<usize>> {
+    let Some(list) = &raw.affinity else {
+        return Some(cpus.to_vec());
+    };
+    let list: Vec<usize> = list
+        .get_ref()
+        .iter()
+        .map(|cpu| *cpu.get_ref() as usize)
+        .collect();
+    let good = !list.is_empty() && list.iter().all(|cpu| cpus.contains(cpu));
+    good.then_some(list)
+}
+
+/// Puts what was decided together: `homes` has the CPU of each member, `argue` says why those on a CPU fit there.
+fn decided(
+    cpus: &[usize],
+    members: &[Member<'_>],
+    homes: &[usize],
+    argue: impl Fn(usize, &[usize]) -> Vec<String>,
+) -> PoolAdmission {
+    let ids = members.iter().map(|member| member.id);
+    let mut admission = PoolAdmission {
+        homes: ids.zip(homes.iter().copied()).collect(),
+        argument: Vec::new(),
+        cpus: Vec::new(),
+    };
+    for cpu in cpus {
+        let here: Vec<usize> = (0..members.len())
+            .filter(|index| homes.get(*index) == Some(cpu))
+            .collect();
+        if !here.is_empty() {
+            admission.argument.extend(argue(*cpu, &here));
+            admission.cpus.push(*cpu);
+        }
+    }
+    admission
+}

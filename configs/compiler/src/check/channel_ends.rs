@@ -1,0 +1,90 @@
+//! A channel has a name of its own and joins two or more partitions that exist, one of which can write.
+
+use super::Context;
+use crate::codes;
+use crate::diagnostics::{Diagnostic, Diagnostics};
+use crate::nearest::suggestion;
+use crate::raw::RawChannel;
+use crate::raw::channel::Access;
+
+pub(super) fn check(context: &Context<'_>, findings: &mut Diagnostics) {
+    let named = context
+        .system
+        .partitions
+        .iter()
+        .filter_map(|one| one.name.as_ref());
+    let names: Vec<&str> = named.map(|name| name.get_ref().as_str()).collect();
+    let mut seen: Vec<&str> = Vec::new();
+    for channel in &context.system.channels {
+        if let Some(name) = &channel.name {
+            if seen.contains(&name.get_ref().as_str()) {
+                let message = format!("there are two channels `{}`", name.get_ref());
+                findings.push(
+                    Diagnostic::error(codes::DUPLICATE_CHANNEL, message)
+                        .at(context.source, name.span())
+                        .help("give one of them another name"),
+                );
+            }
+            seen.push(name.get_ref());
+        }
+        partitions(context, channel, &names, findings);
+        form(context, channel, findings);
+    }
+}
+
+fn partitions(
+    context: &Context<'_>,
+    channel: &RawChannel,
+    names: &[&str],
+    findings: &mut Diagnostics,
+) {
+    for (index, end) in channel.ends().iter().enumerate() {
+        let name = end.partition.get_ref();
+        let report = |code, message: String| {
+            Diagnostic::error(code, message).at(context.source, end.partition.span())
+        };
+        if !names.contains(&name.as_str()) {
+            let message = format!(
+                "{} ends at partition `{name}`, which does not exist",
+                channel.title()
+            );
+            let mut finding = report(codes::UNKNOWN_PARTITION, message);
+            finding.help = suggestion(name, names);
+            findings.push(finding);
+        }
+        let before = channel.ends().iter().take(index);
+        if before
+            .into_iter()
+            .any(|other| other.partition.get_ref() == name)
+        {
+            let message = format!("{} ends twice at partition `{name}`", channel.title());
+            let finding = report(codes::CHANNEL_ENDS, message);
+            findings
+                .push(finding.help("a partition sees a channel once; remove one of the two ends"));
+        }
+    }
+}
+
+fn form(context: &Context<'_>, channel: &RawChannel, findings: &mut Diagnostics) {
+    let Some(ends) = &channel.ends else { return };
+    if ends.get_ref().len() < 2 {
+        let message = format!("{} joins fewer than two partitions", channel.title());
+        findings.push(
+            Diagnostic::error(codes::CHANNEL_ENDS, message)
+                .at(context.source, ends.span())
+                .found(ends.get_ref().len().to_string())
+                .help("add an end for each partition that uses the channel"),
+        );
+    } else if ends
+        .get_ref()
+        .iter()
+        .all(|end| end.access == Access::ReadOnly)
+    {
+        let message = format!("nobody can write {}", channel.title());
+        findings.push(
+            Diagnostic::error(codes::CHANNEL_WITHOUT_WRITER, message)
+                .at(context.source, ends.span())
+                .help("give one end `access = \"read-write\"`"),
+        );
+    }
+}

@@ -1,0 +1,93 @@
+//! Partitions start after others that exist, and none after itself, however long the way around.
+
+use toml::Spanned;
+
+use super::Context;
+use crate::codes;
+use crate::diagnostics::{Diagnostic, Diagnostics};
+use crate::nearest::suggestion;
+use crate::raw::RawPartition;
+
+pub(super) fn check(context: &Context<'_>, findings: &mut Diagnostics) {
+    let partitions = &context.system.partitions;
+    let names: Vec<&str> = partitions.iter().filter_map(name).collect();
+    for other in partitions.iter().flat_map(after) {
+        if names.contains(&other.get_ref().as_str()) {
+            continue;
+        }
+        let message = format!("there is no partition `{}` to start after", other.get_ref());
+        let mut finding =
+            Diagnostic::error(codes::UNKNOWN_PARTITION, message).at(context.source, other.span());
+        finding.help = suggestion(other.get_ref(), &names);
+        findings.push(finding);
+    }
+    if let Some(cycle) = cycle(partitions) {
+        let place = cycle.first().and_then(|first| after(first).first());
+        let span = place.map_or(0..0, Spanned::span);
+        let way: Vec<&str> = cycle
+            .iter()
+            .chain(cycle.first())
+            .filter_map(|one| name(one))
+            .collect();
+        findings.push(
+            Diagnostic::error(
+                codes::START_CYCLE,
+                "partitions wait for one another to start",
+            )
+            .at(context.source, span)
+            .found(way.join(" after "))
+            .help("take one of them out of an `after`"),
+        );
+    }
+}
+
+fn name(partition: &RawPartition) -> Option<&str> {
+    Some(partition.name.as_ref()?.get_ref())
+}
+
+fn after(partition: &RawPartition) -> &[Spanned<String>] {
+    partition.start.as_ref().map_or(&[], |start| &start.after)
+}
+
+/// Partitions of which each starts after the next, and the last after the first.
+fn cycle(partitions: &[RawPartition]) -> Option<Vec<&RawPartition>> {
+    let find = |wanted: &Spanned<String>| {
+        let wanted = wanted.get_ref().as_str();
+        partitions.iter().position(|one| name(one) == Some(wanted))
+    };
+    let waits_for: Vec<Vec<usize>> = partitions
+        .iter()
+        .map(|partition| after(partition).iter().filter_map(find).collect())
+        .collect();
+    // Those that wait for nobody left can start; who remains is in a cycle or behind one.
+    let mut waiting: Vec<usize> = (0..partitions.len()).collect();
+    loop {
+        let before = waiting.len();
+        let left = waiting.clone();
+        let stuck = |index: &usize| {
+            let others = waits_for.get(*index).into_iter().flatten();
+            others.into_iter().any(|other| left.contains(other))
+        };
+        waiting.retain(stuck);
+        if waiting.len() == before {
+            break;
+        }
+    }
+    // From any of them, follow one that is waited for until one comes again.
+    let mut way: Vec<usize> = vec![*waiting.first()?];
+    loop {
+        let last = way.last()?;
+        let next = *waits_for
+            .get(*last)?
+            .iter()
+            .find(|other| waiting.contains(other))?;
+        if let Some(start) = way.iter().position(|one| *one == next) {
+            return way
+                .get(start..)?
+                .iter()
+                .map(|index| partitions.get(*index))
+                .collect();
+        }
+        way.push(next);
+    }
+}
