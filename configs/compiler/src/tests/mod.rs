@@ -8,6 +8,7 @@ mod hostile;
 mod images;
 mod one_field;
 mod smoke;
+mod supply;
 mod trees;
 
 use std::path::{Path, PathBuf};
