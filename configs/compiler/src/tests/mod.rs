@@ -3,6 +3,7 @@
 mod address_space;
 mod admission;
 mod demo;
+mod dtc;
 mod faults;
 mod hostile;
 mod images;

@@ -2,7 +2,9 @@
 
 use super::prove_with;
 use crate::devicetree::{NodeId, Tree};
-use crate::testing::{FakeResources, Gic, device, virt};
+use proptest::prelude::*;
+
+use crate::testing::{FakeResources, Gic, device, lab, virt};
 use crate::{Diagnostics, Proof, Severity};
 
 /// A board with a device at 0x9200000 that `build` connects.
@@ -365,4 +367,32 @@ fn aliases_and_labels_of_devices_that_are_here_stay() {
     let aliases = guest.find("/aliases").unwrap();
     assert_eq!(guest.string(aliases, "timer7"), Some("/timer@9200000"));
     assert!(!guest.has(aliases, "rtc0") && !guest.has(aliases, "serial0"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever devices a partition asks for: the answer is a finding about them, or a tree that is proved.
+    #[test]
+    fn any_devices_give_a_proved_tree_or_a_finding_about_them(
+        picked in prop::collection::btree_set(any::<prop::sample::Index>(), 0..6),
+        calls: bool,
+        without: bool,
+    ) {
+        let lab = lab();
+        let nodes: Vec<NodeId> = lab.nodes().filter(|node| lab.has(*node, "compatible")).collect();
+        let without = match without {
+            true => "[\"clocks\", \"resets\"]",
+            false => "[]",
+        };
+        let names: Vec<String> = picked
+            .iter()
+            .map(|index| format!("{{ device = \"{}\", without = {without} }}", lab.path(*index.get(&nodes))))
+            .collect();
+        let lines = format!("devices = [{}]\ndma = \"trusted\"\nfirmware_calls = {calls}", names.join(", "));
+        if let Err(findings) = prove(&lab, &lines) {
+            let mut errors = findings.iter().filter(|one| one.severity == Severity::Error);
+            prop_assert!(errors.all(|one| !["BH0613", "BH0799"].contains(&one.code.as_str())), "{}", findings);
+        }
+    }
 }
