@@ -63,6 +63,9 @@ pub trait InterruptController: ListRegisters + Copy {
     /// Acknowledges the most urgent pending interrupt; `None` when there is none any more (special INTIDs 1020 to 1023).
     fn acknowledge(&self) -> Option<Acknowledged>;
 
+    /// What `raw`, read from the acknowledge register by the exit vectors, says: as [`acknowledge`](Self::acknowledge).
+    fn acknowledged(&self, raw: u32) -> Option<Acknowledged>;
+
     /// Lets other interrupts in again; the interrupt stays active.
     fn drop_priority(&self, interrupt: Acknowledged);
 
@@ -95,6 +98,11 @@ pub trait InterruptController: ListRegisters + Copy {
 
     /// Empties the calling CPU's virtual interface: what a virtual CPU finds when it starts.
     fn reset_virtual_interface(&self);
+
+    /// Addresses of `GICC` and `GICH`, for the exit vectors; `None` where both are system registers.
+    fn frames(&self) -> Option<[usize; 2]> {
+        None
+    }
 
     /// True for a controller that does not look at a level-sensitive line again when a guest's end of interrupt deactivates the physical
     /// interrupt: QEMU's model of the GICv2. A timer that fires again before its handler ends would be lost, and its guest sleep for

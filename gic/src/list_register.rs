@@ -157,6 +157,13 @@ pub trait ListRegisters {
     /// Replaces the content of register `index`. An index past the end is ignored.
     fn write(&self, index: usize, register: ListRegister);
 
+    /// The content `register` as register `index` takes it by [`write_image`](Self::write_image), and as the exit vectors do: in the
+    /// hardware's form, for GICv2 with the register's offset from `GICH_LR0` in the upper half.
+    fn image(&self, index: usize, register: ListRegister) -> u64;
+
+    /// Replaces the content of register `index` by an image that was made for it. An index past the end is ignored.
+    fn write_image(&self, index: usize, image: u64);
+
     /// Bit n set: the guest ended the interrupt in register n, which had asked for maintenance (`EISR`).
     fn ended(&self) -> u64;
 

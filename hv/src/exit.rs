@@ -1,6 +1,6 @@
 //! Exits: the reasons for which a guest enters the hypervisor, as the core sees them, and what each has cost so far.
 
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
 use model::Ipa;
 
 pub use model::device::Width;
@@ -164,16 +164,17 @@ impl ExitKind {
     }
 }
 
-/// Costs are sorted into quarter octaves: 4 classes for each power of two of ticks, up to 2^16 and beyond.
+/// Costs are sorted into quarter octaves of `ticks + 4`: 4 classes for each power of two, up to 2^18 and beyond.
 const CLASSES: usize = 64;
 
 /// Count and cost of one kind of exit of one virtual CPU. Written only by the pCPU that runs it, read by whoever prints a report.
 #[derive(Debug)]
 pub struct Cost {
-    count: AtomicU64,
+    /// Exits that were answered on a fixed path without lock, loop or wait: counted, not timed.
+    short: AtomicU64,
     total: AtomicU64,
     max: AtomicU64,
-    classes: [AtomicU32; CLASSES],
+    classes: [AtomicU64; CLASSES],
 }
 
 impl Cost {
@@ -183,39 +184,49 @@ impl Cost {
         reason = "a value to start from, copied wherever it is named"
     )]
     pub const NEW: Self = Self {
-        count: AtomicU64::new(0),
+        short: AtomicU64::new(0),
         total: AtomicU64::new(0),
         max: AtomicU64::new(0),
-        classes: [const { AtomicU32::new(0) }; CLASSES],
+        classes: [const { AtomicU64::new(0) }; CLASSES],
     };
 
     /// Adds one exit that took `ticks`. Plain loads and stores: there is one writer.
     #[inline]
     pub fn add(&self, ticks: u64) {
-        bump(&self.count, 1);
         bump(&self.total, ticks);
         if ticks > self.max.load(Ordering::Relaxed) {
             self.max.store(ticks, Ordering::Relaxed);
         }
         if let Some(class) = self.classes.get(class_of(ticks)) {
-            class.store(
-                class.load(Ordering::Relaxed).saturating_add(1),
-                Ordering::Relaxed,
-            );
+            bump(class, 1);
         }
+    }
+
+    /// Adds one exit whose path is fixed.
+    #[inline]
+    pub fn add_short(&self) {
+        bump(&self.short, 1);
     }
 
     /// What was counted, with `other`'s added where it is given.
     pub fn sum<'a>(costs: impl Iterator<Item = &'a Self> + Clone) -> CostSummary {
         let mut summary = CostSummary::default();
         for cost in costs.clone() {
-            summary.count += cost.count.load(Ordering::Relaxed);
+            summary.short += cost.short.load(Ordering::Relaxed);
+            summary.timed += cost.timed();
             summary.total += cost.total.load(Ordering::Relaxed);
             summary.max = summary.max.max(cost.max.load(Ordering::Relaxed));
         }
-        summary.p999 = quantile(&costs, summary.count / 1000).min(summary.max);
-        summary.p50 = quantile(&costs, summary.count / 2).min(summary.max);
+        summary.p999 = quantile(&costs, summary.timed / 1000).min(summary.max);
+        summary.p50 = quantile(&costs, summary.timed / 2).min(summary.max);
         summary
+    }
+
+    fn timed(&self) -> u64 {
+        self.classes
+            .iter()
+            .map(|class| class.load(Ordering::Relaxed))
+            .sum()
     }
 }
 
@@ -226,7 +237,7 @@ fn quantile<'a>(costs: &(impl Iterator<Item = &'a Cost> + Clone), beyond: u64) -
         above += costs
             .clone()
             .filter_map(|cost| cost.classes.get(class))
-            .map(|n| u64::from(n.load(Ordering::Relaxed)))
+            .map(|n| n.load(Ordering::Relaxed))
             .sum::<u64>();
         if above > beyond {
             return upper_bound(class);
@@ -238,8 +249,10 @@ fn quantile<'a>(costs: &(impl Iterator<Item = &'a Cost> + Clone), beyond: u64) -
 /// Counts and costs of several virtual CPUs together. Ticks are those of the system counter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CostSummary {
-    /// Exits.
-    pub count: u64,
+    /// Exits that were counted and not timed: see [`Cost::add_short`].
+    pub short: u64,
+    /// Exits that were timed; the rest is about these.
+    pub timed: u64,
     /// Ticks spent in all of them.
     pub total: u64,
     /// Upper bound of the cost of half of them, exact to a quarter octave.
@@ -250,6 +263,13 @@ pub struct CostSummary {
     pub max: u64,
 }
 
+impl CostSummary {
+    /// All exits.
+    pub const fn count(&self) -> u64 {
+        self.short + self.timed
+    }
+}
+
 #[inline]
 fn bump(counter: &AtomicU64, by: u64) {
     counter.store(
@@ -258,28 +278,22 @@ fn bump(counter: &AtomicU64, by: u64) {
     );
 }
 
-/// Quarter octave of a cost; the last class is open above.
+/// Quarter octave of a cost; the last class is open above. Adding 4 spares the smallest costs, which have no quarters, a case of their own.
 #[inline]
 const fn class_of(ticks: u64) -> usize {
-    if ticks < 4 {
-        return ticks as usize;
-    }
-    let octave = 63 - ticks.leading_zeros() as usize;
-    let class = (octave - 1) * 4 + ((ticks >> (octave - 2)) & 3) as usize;
+    let n = ticks.saturating_add(4);
+    let shift = 61 - n.leading_zeros();
+    let class = shift as usize * 4 + (n >> shift) as usize - 4;
     if class < CLASSES { class } else { CLASSES - 1 }
 }
 
 /// The largest cost that falls into a class; without end for the last one.
 const fn upper_bound(class: usize) -> u64 {
-    if class < 4 {
-        return class as u64;
-    }
     if class == CLASSES - 1 {
         return u64::MAX;
     }
-    let octave = class / 4 + 1;
     let quarter = (class % 4) as u64;
-    ((4 + quarter + 1) << (octave - 2)) - 1
+    ((quarter + 5) << (class / 4)) - 5
 }
 
 #[cfg(test)]
@@ -326,6 +340,16 @@ mod tests {
     }
 
     #[test]
+    fn exit_on_a_fixed_path_is_counted_and_moves_no_figure() {
+        let cost = Cost::NEW;
+        cost.add(100);
+        cost.add_short();
+        let summary = Cost::sum(core::iter::once(&cost));
+        assert_eq!((summary.timed, summary.short), (1, 1));
+        assert_eq!((summary.total, summary.p50, summary.max), (100, 100, 100));
+    }
+
+    #[test]
     fn one_outlier_in_ten_thousand_moves_max_but_not_p999() {
         let cost = Cost::NEW;
         for _ in 0..10_000 {
@@ -336,6 +360,6 @@ mod tests {
         assert_eq!(summary.max, 60_000);
         assert!(summary.p999 >= 100 && summary.p999 < 128);
         assert_eq!(summary.p50, summary.p999);
-        assert_eq!(summary.count, 10_001);
+        assert_eq!((summary.timed, summary.short), (10_001, 0));
     }
 }

@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any, resume_unwind};
 
-use gic::virt::{Geometry, Interrupt, VcpuState, Version, Vgic};
+use gic::virt::{Geometry, Grants, Interrupt, VcpuState, Version, Vgic};
 use gic::{Acknowledged, GicError, InterruptController, ListRegister, ListRegisters, LrState};
 use model::board::{Board, Console as BoardConsole, ConsoleKind, PhysicalGic};
 use model::device::{PassedInterrupt, Trigger, VirtualGic, VirtualUart, Width};
@@ -19,9 +19,10 @@ use model::{IntId, Ipa, Mpidr, Pa, PartitionId, PcpuId, VcpuId, Vmid};
 
 use crate::arch::aarch64::context::Context;
 use crate::arch::aarch64::decode::Syndrome;
+use crate::arch::aarch64::guest::{self, Reason};
 use crate::arch::aarch64::inject::{Entry, GuestState};
+use crate::arch::aarch64::short;
 use crate::arch::aarch64::sysreg::Identification;
-use crate::arch::aarch64::{guest, vector};
 use crate::console::Ring;
 use crate::event::Event;
 use crate::machine::{Cpu, Machine};
@@ -110,6 +111,8 @@ struct State {
     /// The pCPU that runs.
     pcpu: usize,
     syndrome: Syndrome,
+    /// By how much `ELR_EL2` was moved on in a short exit.
+    stepped: u64,
     script: VecDeque<Box<dyn FnOnce()>>,
     done: Vec<Done>,
     pending: [VecDeque<u32>; 3],
@@ -134,6 +137,7 @@ impl State {
                 far: 0,
                 hpfar: 0,
             },
+            stepped: 0,
             script: VecDeque::new(),
             done: Vec::new(),
             pending: Default::default(),
@@ -302,11 +306,20 @@ impl Cpu for FakeCpu {
     fn syndrome() -> Syndrome {
         state(|state| state.syndrome)
     }
+    fn exception_syndrome() -> u64 {
+        state(|state| state.syndrome.esr)
+    }
+    fn step_over() {
+        state(|state| state.stepped += 4);
+    }
     fn firmware_call(registers: &mut [u64; 31]) {
         done(Done::FirmwareCall(registers[0]));
         registers[0] = 0xf1;
     }
 }
+
+/// The interrupt number that says that there is none.
+const NONE_PENDING: u32 = 1023;
 
 /// The interrupt controller.
 #[derive(Clone, Copy)]
@@ -327,6 +340,12 @@ impl ListRegisters for FakeGic {
     fn write(&self, index: usize, register: ListRegister) {
         state(|state| state.list_registers[state.pcpu][index] = register);
     }
+    fn image(&self, _index: usize, register: ListRegister) -> u64 {
+        register.to_v3()
+    }
+    fn write_image(&self, index: usize, image: u64) {
+        self.write(index, ListRegister::from_v3(image));
+    }
     fn ended(&self) -> u64 {
         state(|state| {
             state.bits(|register| register.state == LrState::Empty && register.end_maintenance)
@@ -343,9 +362,13 @@ impl InterruptController for FakeGic {
         Ok(())
     }
     fn acknowledge(&self) -> Option<Acknowledged> {
-        let raw = state(|state| state.pending[state.pcpu].pop_front())?;
+        self.acknowledged(
+            state(|state| state.pending[state.pcpu].pop_front()).unwrap_or(NONE_PENDING),
+        )
+    }
+    fn acknowledged(&self, raw: u32) -> Option<Acknowledged> {
         let intid = IntId::new(raw);
-        Some(Acknowledged { intid, raw })
+        (raw != NONE_PENDING).then_some(Acknowledged { intid, raw })
     }
     fn drop_priority(&self, interrupt: Acknowledged) {
         done(Done::DropPriority(interrupt.raw));
@@ -547,15 +570,18 @@ fn partition(index: usize, config: &'static Config) -> Partition {
         timers: [IntId::new(VIRTUAL_TIMER), IntId::new(30)],
         spis: config.spis,
     };
+    let grants = Vec::leak(config.vcpus.iter().map(|_| Grants::NEW).collect());
     let vgic = Vgic::new(
         geometry,
         Vec::leak(vec![VcpuState::NEW; config.vcpus.len()]),
         Vec::leak(vec![Interrupt::NEW; usize::from(config.spis)]),
+        grants,
     );
     Partition::new(
         PartitionId::new(index as u8),
         config,
         Vec::leak(shared.collect()),
+        grants,
         vgic,
         0,
     )
@@ -665,10 +691,25 @@ impl Guest {
     }
 
     /// An exit for `reason`, with a syndrome.
-    pub fn exit(&mut self, reason: usize, syndrome: Syndrome) -> Outcome {
+    pub fn exit(&mut self, reason: Reason, syndrome: Syndrome) -> Outcome {
         state(|state| state.syndrome = syndrome);
         self.vcpu.context.entered = FakeCpu::now();
-        run_on(self.pcpu, || guest::exit(self.vcpu, reason))
+        run_on(self.pcpu, || match reason {
+            Reason::Synchronous if self.short_exit() => {}
+            _ => guest::exit(self.vcpu, reason),
+        })
+    }
+
+    /// What the vectors do first: x19 to x29 are not in the context, which must not show. True when the exit is answered.
+    fn short_exit(&mut self) -> bool {
+        const GARBAGE: [u64; 11] = [0xdead_beef_dead_beef; 11];
+        let kept: [u64; 11] = self.vcpu.context.x[19..30].try_into().unwrap();
+        self.vcpu.context.x[19..30].copy_from_slice(&GARBAGE);
+        let answered = short::answer(self.vcpu);
+        assert_eq!(self.vcpu.context.x[19..30], GARBAGE);
+        self.vcpu.context.x[19..30].copy_from_slice(&kept);
+        self.vcpu.context.pc += state(|state| core::mem::take(&mut state.stepped));
+        answered
     }
 
     fn synchronous(&mut self, class: u64, iss: u64, ipa: u64) -> Outcome {
@@ -677,7 +718,7 @@ impl Guest {
             far: 0xffff_8000_0000_0000 | ipa & 0xfff,
             hpfar: ipa >> 12 << 4,
         };
-        self.exit(vector::SYNCHRONOUS, syndrome)
+        self.exit(Reason::Synchronous, syndrome)
     }
 
     /// HVC with x0 to x3. The hardware has already gone on behind the instruction.
@@ -731,8 +772,9 @@ impl Guest {
 
     /// The oldest interrupt that waits for this pCPU, such as a kick.
     pub fn pending_interrupt(&mut self) -> Outcome {
-        let syndrome = FakeCpu::syndrome();
-        self.exit(vector::INTERRUPT, syndrome)
+        let acknowledged = state(|state| state.pending[self.pcpu].pop_front());
+        let acknowledged = acknowledged.unwrap_or(NONE_PENDING);
+        self.exit(Reason::Interrupt { acknowledged }, FakeCpu::syndrome())
     }
 
     /// Result of the last call.

@@ -48,6 +48,12 @@ pub trait Cpu: 'static {
     /// `FAR_EL2`, `HPFAR_EL2` and `ESR_EL2` of the exit that is being handled.
     fn syndrome() -> crate::arch::aarch64::decode::Syndrome;
 
+    /// `ESR_EL2` alone.
+    fn exception_syndrome() -> u64;
+
+    /// Has the guest go on behind the trapped 32-bit instruction, while `ELR_EL2` still says where that is.
+    fn step_over();
+
     /// Passes a call on to the firmware: x0 to x17 go in and come out.
     fn firmware_call(registers: &mut [u64; 31]);
 }

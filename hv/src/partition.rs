@@ -2,7 +2,7 @@
 
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
-use gic::virt::{VcpuSet, Vgic};
+use gic::virt::{Grants, VcpuSet, Vgic};
 use model::memory::{Mapping, MemoryKind};
 use model::partition::Partition as Config;
 use model::{IntId, Ipa, Mpidr, Pa, PartitionId, VcpuId};
@@ -19,6 +19,10 @@ pub mod request {
     pub const INTERRUPTS: u32 = 1 << 0;
     /// Its power state has changed: it may have to stop or to start.
     pub const POWER: u32 = 1 << 1;
+    /// SGIs that another virtual CPU has sent it and that it has yet to take: bit 16 is SGI 0.
+    pub const SGIS: u32 = 0xffff << FIRST_SGI;
+    /// Where [`SGIS`] begin. The exit vectors know it, and find the number of a sole SGI by counting leading zeros.
+    pub const FIRST_SGI: u32 = 16;
 }
 
 /// The part of a virtual CPU that other pCPUs see.
@@ -40,7 +44,30 @@ impl VcpuShared {
         }
     }
 
+    /// Where requests are left, for the exit vectors.
+    pub const fn requests(&self) -> &AtomicU32 {
+        &self.requests
+    }
+
+    /// Takes the SGIs that were sent and not yet taken: bit n is SGI n.
+    pub fn take_sgis(&self) -> u32 {
+        if self.requests.load(Ordering::Relaxed) & request::SGIS == 0 {
+            return 0;
+        }
+        let before = self.requests.fetch_and(!request::SGIS, Ordering::Acquire);
+        before >> request::FIRST_SGI
+    }
+
+    /// Counts an exit whose path is fixed.
+    #[inline]
+    pub fn count_short(&self, kind: ExitKind) {
+        if let Some(cost) = self.costs.get(kind as usize) {
+            cost.add_short();
+        }
+    }
+
     /// Leaves a request; whoever does so kicks the pCPU afterwards.
+    #[inline]
     pub fn request(&self, what: u32) {
         self.requests.fetch_or(what, Ordering::Release);
     }
@@ -85,6 +112,8 @@ pub struct Partition {
     pub devices: TicketLock<Devices>,
     /// What its virtual CPUs share.
     pub vcpus: &'static [VcpuShared],
+    /// What the exit vectors may deliver to each of them.
+    pub grants: &'static [Grants],
     /// `VTTBR_EL2`: its stage-2 table and VMID.
     pub translation: u64,
     /// Its UART waits for room in the console's ring.
@@ -100,6 +129,7 @@ impl Partition {
         id: PartitionId,
         config: &'static Config,
         vcpus: &'static [VcpuShared],
+        grants: &'static [Grants],
         gic: Vgic,
         translation: u64,
     ) -> Self {
@@ -115,6 +145,7 @@ impl Partition {
                 },
             ),
             vcpus,
+            grants,
             translation,
             waits_for_room: AtomicBool::new(false),
             faults: AtomicU64::new(0),
@@ -160,11 +191,16 @@ impl Partition {
 
     /// Counts and costs of one kind of exit, over all virtual CPUs.
     pub fn cost(&self, kind: ExitKind) -> CostSummary {
-        Cost::sum(
+        let mut summary = Cost::sum(
             self.vcpus
                 .iter()
                 .filter_map(move |vcpu| vcpu.costs.get(kind as usize)),
-        )
+        );
+        if kind == ExitKind::Interrupt {
+            let delivered = |grants: &Grants| grants.delivered.load(Ordering::Relaxed);
+            summary.short += self.grants.iter().map(delivered).sum::<u64>();
+        }
+        summary
     }
 
     /// How often its image was put into place: a virtual CPU that last ran before the newest time has state from then.
@@ -182,6 +218,9 @@ impl Partition {
     pub fn load<M: Machine>(&self, machine: &M, hardware: &impl gic::virt::Hardware) -> Start {
         {
             let mut devices = self.devices.lock();
+            for vcpu in self.vcpus {
+                vcpu.take_sgis();
+            }
             devices.gic.reset(hardware);
             devices.uart = Pl011::new();
         }

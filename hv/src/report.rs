@@ -13,7 +13,7 @@ pub struct Line {
 
 impl Line {
     /// Longest line in bytes.
-    pub const LONGEST: usize = 192;
+    pub const LONGEST: usize = 224;
 
     /// An empty line.
     pub const fn new() -> Self {
@@ -81,11 +81,12 @@ impl Cursor {
             return (line, Some(next));
         };
         let cost = partition.cost(*kind);
-        if cost.count > 0 {
+        if cost.count() > 0 {
             line.put(format_args!(
-                "report exits partition={name} kind={} count={} total={} p50={} p999={} max={}\n",
+                "report exits partition={name} kind={} count={} short={} total={} p50={} p999={} max={}\n",
                 kind.name(),
-                cost.count,
+                cost.count(),
+                cost.short,
                 cost.total,
                 cost.p50,
                 cost.p999,

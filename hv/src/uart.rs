@@ -42,6 +42,9 @@ pub enum Line {
 /// Entries of either FIFO. With FIFOs disabled they hold one character each.
 const DEPTH: usize = 16;
 
+/// Offset of `UARTFR`, whose reading changes nothing.
+pub const FLAGS: u64 = offset::FR;
+
 /// Register offsets (DDI 0183G, table 3-1).
 mod offset {
     pub(super) const DR: u64 = 0x000;
@@ -158,7 +161,7 @@ impl Pl011 {
             offset::DR => self.read_data(),
             // No receive error ever happens here.
             offset::RSR => 0,
-            offset::FR => self.flags(output),
+            offset::FR => self.flags(output.free()),
             offset::ILPR => self.low_power.0,
             offset::IBRD => self.integer_divisor.0,
             offset::FBRD => self.fractional_divisor.0,
@@ -286,16 +289,17 @@ impl Pl011 {
     }
 
     /// Characters in the transmit FIFO: those for which the ring has no room to spare.
-    fn waiting(&self, output: &dyn Transmit) -> usize {
-        self.depth().saturating_sub(output.free())
+    fn waiting(&self, room: usize) -> usize {
+        self.depth().saturating_sub(room)
     }
 
-    /// `UARTFR`. Busy only while characters wait: a guest that polls for the last one must not wait for the physical line.
-    fn flags(&self, output: &dyn Transmit) -> u32 {
-        let waiting = self.waiting(output);
+    /// `UARTFR` while there is room for `room` characters. Busy only while characters wait: a guest that polls for the last one must not
+    /// wait for the physical line.
+    pub fn flags(&self, room: usize) -> u32 {
+        let waiting = self.waiting(room);
         let mut flags = flag::CTS | flag::DSR | flag::DCD;
         flags |= if waiting == 0 { flag::TXFE } else { flag::BUSY };
-        if output.free() == 0 {
+        if room == 0 {
             flags |= flag::TXFF;
         }
         if self.received.is_empty() {
@@ -332,7 +336,7 @@ impl Pl011 {
 
     /// Raises TXRIS when the transmit FIFO has passed through its trigger level on the way down.
     fn watch_level(&mut self, output: &dyn Transmit) {
-        if self.above_level && self.waiting(output) <= self.transmit_level() {
+        if self.above_level && self.waiting(output.free()) <= self.transmit_level() {
             self.above_level = false;
             self.latched |= interrupt::TRANSMIT;
         }

@@ -13,6 +13,7 @@ use model::{IntId, VcpuId};
 use crate::arch::aarch64::context::Context;
 use crate::arch::aarch64::inject::{self, Exception};
 use crate::arch::aarch64::vector;
+use crate::console::Ring;
 use crate::event::{Event, FaultKind};
 use crate::exit::ExitKind;
 use crate::machine::{Cpu, Machine};
@@ -127,7 +128,10 @@ pub struct Vcpu<M: Machine> {
     pub partition: &'static Partition,
     /// Everything else.
     pub hypervisor: &'static Hypervisor<M>,
-    shared: &'static VcpuShared,
+    /// What others see of it.
+    pub shared: &'static VcpuShared,
+    /// Where the text of its partition goes; `None`: nowhere.
+    pub output: Option<&'static Ring>,
     on: bool,
     /// [`Partition::loads`] at the last start.
     loads: u64,
@@ -139,14 +143,19 @@ impl<M: Machine> Vcpu<M> {
         hypervisor: &'static Hypervisor<M>,
         partition: &'static Partition,
         id: VcpuId,
-        handlers: [usize; vector::REASONS],
+        handlers: [usize; vector::HANDLERS],
     ) -> Option<Self> {
+        let index = usize::from(id.get());
+        let shared = partition.vcpus.get(index)?;
+        let frames = hypervisor.machine.gic().frames().unwrap_or_default();
+        let grants = partition.grants.get(index)?;
         Some(Self {
-            context: Context::new(handlers),
+            context: Context::new(handlers, grants, shared.requests(), frames),
             id,
             partition,
             hypervisor,
-            shared: partition.vcpus.get(usize::from(id.get()))?,
+            shared,
+            output: hypervisor.machine.console().output(partition.id),
             on: false,
             loads: 0,
         })
@@ -177,12 +186,16 @@ impl<M: Machine> Vcpu<M> {
         self.wait_for_start();
     }
 
-    /// An interrupt of the pCPU while the guest ran, or while the virtual CPU is off.
-    pub fn interrupt(&mut self) {
+    /// An interrupt of the pCPU while the virtual CPU is off.
+    fn interrupt(&mut self) {
+        if let Some(acknowledged) = self.machine().gic().acknowledge() {
+            self.acknowledged(acknowledged);
+        }
+    }
+
+    /// An interrupt that was acknowledged, by the vectors while the guest ran or by [`interrupt`](Self::interrupt).
+    pub fn acknowledged(&mut self, acknowledged: Acknowledged) {
         let gic = self.machine().gic();
-        let Some(acknowledged) = gic.acknowledge() else {
-            return;
-        };
         let intid = acknowledged.intid;
         gic.drop_priority(acknowledged);
         let board = &self.hypervisor.system.board;
@@ -295,9 +308,26 @@ impl<M: Machine> Vcpu<M> {
             self.park();
             return;
         }
-        if requests & request::INTERRUPTS != 0 && self.on {
+        if self.on {
+            self.take_sgis(requests >> request::FIRST_SGI);
             self.refresh_interrupts();
         }
+    }
+
+    /// SGIs that other virtual CPUs sent, bit n for SGI n, arrive here.
+    fn take_sgis(&mut self, sgis: u32) {
+        if sgis == 0 {
+            return;
+        }
+        let kicks = self.with_caller(|caller| {
+            let gic = &mut self.partition.devices.lock().gic;
+            (0..16)
+                .filter(|sgi| sgis >> sgi & 1 != 0)
+                .fold(VcpuSet::EMPTY, |kicks, sgi| {
+                    kicks | gic.deliver(IntId::new(sgi), caller)
+                })
+        });
+        self.kick_others(kicks.without(self.id));
     }
 
     /// Stops the partition this virtual CPU belongs to, or starts it again, beginning with this one.
@@ -365,7 +395,7 @@ impl<M: Machine> Vcpu<M> {
     /// The virtual CPU is off: serves the pCPU's interrupts until someone turns it on.
     fn wait_for_start(&mut self) {
         loop {
-            self.shared.take_requests();
+            self.requests_while_off();
             let start = self.partition.power.lock().take_start(self.id);
             if let Some(start) = start {
                 self.start(start);
@@ -374,6 +404,17 @@ impl<M: Machine> Vcpu<M> {
             self.hypervisor.pump_console();
             M::Cpu::wait_for_interrupt();
             self.interrupt();
+        }
+    }
+
+    /// Only SGIs mean something to a virtual CPU that is off: they are pending when it comes up. Taken and noted under one lock, so that a
+    /// reset of the partition comes before both or after both.
+    fn requests_while_off(&mut self) {
+        let mut devices = self.partition.devices.lock();
+        let sgis = self.shared.take_requests() >> request::FIRST_SGI;
+        for sgi in (0..16).filter(|sgi| sgis >> sgi & 1 != 0) {
+            // For this virtual CPU alone, which places it when it starts.
+            let _ = devices.gic.raise(IntId::new(sgi), self.id);
         }
     }
 

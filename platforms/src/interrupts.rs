@@ -74,6 +74,14 @@ impl ListRegisters for Gic {
         both!(self, gic => gic.write(index, register));
     }
     #[inline]
+    fn image(&self, index: usize, register: ListRegister) -> u64 {
+        both!(self, gic => gic.image(index, register))
+    }
+    #[inline]
+    fn write_image(&self, index: usize, image: u64) {
+        both!(self, gic => gic.write_image(index, image));
+    }
+    #[inline]
     fn ended(&self) -> u64 {
         both!(self, gic => gic.ended())
     }
@@ -93,6 +101,10 @@ impl InterruptController for Gic {
     #[inline]
     fn acknowledge(&self) -> Option<Acknowledged> {
         both!(self, gic => gic.acknowledge())
+    }
+    #[inline]
+    fn acknowledged(&self, raw: u32) -> Option<Acknowledged> {
+        both!(self, gic => gic.acknowledged(raw))
     }
     #[inline]
     fn drop_priority(&self, interrupt: Acknowledged) {
@@ -125,6 +137,9 @@ impl InterruptController for Gic {
     }
     fn kick(&self, cpu: Mpidr, sgi: IntId) {
         both!(self, gic => gic.kick(cpu, sgi));
+    }
+    fn frames(&self) -> Option<[usize; 2]> {
+        both!(self, gic => gic.frames())
     }
     fn overlooks_levels(&self) -> bool {
         both!(self, gic => gic.overlooks_levels())

@@ -150,6 +150,7 @@ fn build(
     }
     let mut shared: &'static [VcpuShared] = shared;
     let mut interfaces: &'static mut [_] = storage::VIRTUAL_CPU_INTERFACES.take();
+    let mut grants: &'static [_] = &storage::GRANTS;
     let mut spis: &'static mut [_] = storage::VIRTUAL_SPIS.take();
     let partitions = storage::PARTITION_STATE.init(heapless::Vec::new());
     for (index, config) in system.partitions.iter().enumerate() {
@@ -158,6 +159,8 @@ fn build(
         shared = rest;
         let (own_interfaces, rest) = interfaces.split_at_mut_checked(count)?;
         interfaces = rest;
+        let (own_grants, rest) = grants.split_at_checked(count)?;
+        grants = rest;
         let (own_spis, rest) = spis.split_at_mut_checked(usize::from(config.spis))?;
         spis = rest;
         let geometry = Geometry {
@@ -179,7 +182,8 @@ fn build(
                 PartitionId::new(index as u8),
                 config,
                 own_shared,
-                Vgic::new(geometry, own_interfaces, own_spis),
+                own_grants,
+                Vgic::new(geometry, own_interfaces, own_spis, own_grants),
                 translation,
             ))
             .ok()?;
@@ -243,7 +247,7 @@ fn run(index: usize) -> ! {
         Ok(vtcr) => vtcr,
         Err(error) => stop(format_args!("{error}")),
     };
-    El2::configure(vtcr);
+    El2::configure(vtcr, &gic);
     if let Err(error) = gic.init_cpu() {
         stop(format_args!("{error}"));
     }

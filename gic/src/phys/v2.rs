@@ -196,7 +196,11 @@ impl InterruptController for GicV2 {
 
     #[inline]
     fn acknowledge(&self) -> Option<Acknowledged> {
-        let raw = self.cpu.read(gicc::IAR);
+        self.acknowledged(self.cpu.read(gicc::IAR))
+    }
+
+    #[inline]
+    fn acknowledged(&self, raw: u32) -> Option<Acknowledged> {
         sysreg::complete_memory();
         let intid = IntId::new(raw & 0x3ff);
         Self::is_present(intid).then_some(Acknowledged { intid, raw })
@@ -260,6 +264,10 @@ impl InterruptController for GicV2 {
         }
     }
 
+    fn frames(&self) -> Option<[usize; 2]> {
+        Some([self.cpu.base(), self.control.base()])
+    }
+
     fn overlooks_levels(&self) -> bool {
         self.cpu.read(gicc::IIDR) == gicc::IIDR_QEMU
     }
@@ -302,6 +310,18 @@ impl ListRegisters for GicV2 {
     fn write(&self, index: usize, register: ListRegister) {
         if index < MAX_LIST_REGISTERS {
             self.control.write(gich::LR + index * 4, register.to_v2());
+        }
+    }
+
+    #[inline]
+    fn image(&self, index: usize, register: ListRegister) -> u64 {
+        u64::from(register.to_v2()) | (index as u64 * 4) << 32
+    }
+
+    #[inline]
+    fn write_image(&self, index: usize, image: u64) {
+        if index < MAX_LIST_REGISTERS {
+            self.control.write(gich::LR + index * 4, image as u32);
         }
     }
 

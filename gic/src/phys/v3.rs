@@ -257,7 +257,12 @@ impl InterruptController for GicV3 {
 
     #[inline]
     fn acknowledge(&self) -> Option<Acknowledged> {
-        let raw = sysreg::icc_iar1::read() as u32 & 0xff_ffff;
+        self.acknowledged(sysreg::icc_iar1::read() as u32)
+    }
+
+    #[inline]
+    fn acknowledged(&self, raw: u32) -> Option<Acknowledged> {
+        let raw = raw & 0xff_ffff;
         // What the interrupt announces must be visible after it (12.2.14, note on ordering).
         sysreg::complete_memory();
         (!(1020..=1023).contains(&raw)).then_some(Acknowledged {
@@ -375,6 +380,16 @@ impl ListRegisters for GicV3 {
     #[inline]
     fn write(&self, index: usize, register: ListRegister) {
         sysreg::ich_lr::write(index, register.to_v3());
+    }
+
+    #[inline]
+    fn image(&self, _index: usize, register: ListRegister) -> u64 {
+        register.to_v3()
+    }
+
+    #[inline]
+    fn write_image(&self, index: usize, image: u64) {
+        sysreg::ich_lr::write(index, image);
     }
 
     #[inline]

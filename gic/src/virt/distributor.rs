@@ -2,7 +2,7 @@
 
 use super::interrupt::{Flags, Interrupt, NOBODY};
 use super::registers::{Map, Register, find, identification};
-use super::{Access, Caller, Frame, Hardware, ReadValue, VcpuSet, Version, Vgic, Width};
+use super::{Access, Caller, Frame, Geometry, Hardware, ReadValue, VcpuSet, Version, Vgic, Width};
 use crate::ListRegisters;
 use model::device::Trigger;
 use model::{IntId, Mpidr, VcpuId};
@@ -17,6 +17,22 @@ const PRIORITY_BITS: u8 = 0xf8;
 /// Aff3.Aff2.Aff1.Aff0 in 32 bits.
 pub(super) const fn packed_affinity(mpidr: Mpidr) -> u32 {
     (mpidr.affinity(3) as u32) << 24 | mpidr.get() as u32 & 0xff_ffff
+}
+
+/// `GICD_TYPER` (IHI 0048B 4.3.2, IHI 0069H 12.9.38).
+pub(super) fn kind(geometry: &Geometry) -> u32 {
+    let lines = (u32::from(geometry.spis) / 32) & 0x1f;
+    match geometry.version {
+        Version::V2 => lines | (geometry.vcpus.len().saturating_sub(1) as u32 & 7) << 5,
+        Version::V3 => {
+            // 10 INTID bits; Aff3 is used; an SPI has one target; SGI ranges only when some Aff0 needs them.
+            let ranges = geometry
+                .vcpus
+                .iter()
+                .any(|vcpu| vcpu.mpidr.affinity(0) > 15);
+            lines | 9 << 19 | 1 << 24 | 1 << 25 | u32::from(ranges) << 26
+        }
+    }
 }
 
 /// One register access, decoded.
@@ -57,6 +73,64 @@ impl Vgic {
         })
     }
 
+    /// A guest's read of what stands here whatever the list registers hold: everything but pending and active states. `None` for
+    /// those, and where no register is: [`read`](Self::read) answers.
+    #[inline]
+    pub fn read_plain(&self, frame: Frame, offset: u32, width: Width, cpu: VcpuId) -> Option<u64> {
+        self.plain(self.decode(frame, offset, width, cpu)?)
+    }
+
+    #[inline]
+    fn plain(&self, target: Target) -> Option<u64> {
+        let value = match target.register {
+            Register::Control if self.geometry.version == Version::V3 => self.groups | CONTROL_V3,
+            Register::Control => self.groups,
+            Register::Type => self.kind,
+            Register::Implementer => IIDR,
+            Register::SetEnable | Register::ClearEnable => self.read_enabled(target),
+            Register::SetPending
+            | Register::ClearPending
+            | Register::SetActive
+            | Register::ClearActive
+            | Register::SetSgiPending
+            | Register::ClearSgiPending => return None,
+            _ => return Some(self.plain_of_each(target)),
+        };
+        Some(value.into())
+    }
+
+    /// The registers that are put together from the interrupts' states, and those that are seldom read.
+    #[inline(never)]
+    fn plain_of_each(&self, target: Target) -> u64 {
+        let value = match target.register {
+            Register::Group => {
+                self.gather(target, 1, |interrupt| interrupt.is(Flags::GROUP1).into())
+            }
+            Register::Priority => self.gather(target, 8, |interrupt| interrupt.priority.into()),
+            Register::Target => self.read_targets(target),
+            Register::Configuration => self.gather(target, 2, |interrupt| {
+                u32::from(interrupt.is(Flags::EDGE)) * 2
+            }),
+            Register::Route => return self.read_route(target),
+            Register::RedistributorType => {
+                let value = target.owner.map_or(0, |cpu| self.redistributor_type(cpu));
+                return narrow(value, target);
+            }
+            Register::Waker => target.owner.map_or(0, |cpu| self.read_waker(cpu)),
+            Register::Identification => identification(self.geometry.version, target.at),
+            _ => 0,
+        };
+        value.into()
+    }
+
+    /// `ISENABLER` and `ICENABLER`. The first one has a place in the distributor of GICv3 too, reserved.
+    fn read_enabled(&self, target: Target) -> u32 {
+        match (target.at, target.owner) {
+            (0..4, None) => 0,
+            (at, owner) => self.enabled_word((at / 4) as usize, owner.unwrap_or(VcpuId::new(0))),
+        }
+    }
+
     /// A guest's read. Reading the pending or active state of interrupts in the caller's list registers empties them into the state:
     /// [`flush`](Self::flush) before entering the guest.
     pub fn read<L: ListRegisters, H: Hardware>(
@@ -69,49 +143,33 @@ impl Vgic {
         let Some(target) = self.decode(frame, offset, width, caller.cpu) else {
             return Access::Unknown;
         };
-        let mut kicks = VcpuSet::EMPTY;
-        let value = match target.register {
-            Register::Control if self.geometry.version == Version::V3 => self.groups | CONTROL_V3,
-            Register::Control => self.groups,
-            Register::Type => self.distributor_type(),
-            Register::Implementer => IIDR,
-            Register::Group => {
-                self.gather(target, 1, |interrupt| interrupt.is(Flags::GROUP1).into())
-            }
-            Register::SetEnable | Register::ClearEnable => {
-                self.gather(target, 1, |interrupt| interrupt.is(Flags::ENABLED).into())
-            }
-            Register::SetPending | Register::ClearPending => {
-                kicks = self.refresh(target, caller);
-                self.gather(target, 1, |interrupt| interrupt.is_pending().into())
-            }
-            Register::SetActive | Register::ClearActive => {
-                kicks = self.refresh(target, caller);
-                self.gather(target, 1, |interrupt| interrupt.is(Flags::ACTIVE).into())
-            }
-            Register::Priority => self.gather(target, 8, |interrupt| interrupt.priority.into()),
-            Register::Target => self.read_targets(target),
-            Register::Configuration => self.gather(target, 2, |interrupt| {
-                u32::from(interrupt.is(Flags::EDGE)) * 2
-            }),
-            Register::SetSgiPending | Register::ClearSgiPending => {
+        if let Some(value) = self.plain(target) {
+            return Access::Done(ReadValue {
+                value,
+                kicks: VcpuSet::EMPTY,
+            });
+        }
+        let (kicks, value) = match target.register {
+            Register::SetPending | Register::ClearPending => (
+                self.refresh(target, caller),
+                self.gather(target, 1, |interrupt| interrupt.is_pending().into()),
+            ),
+            Register::SetActive | Register::ClearActive => (
+                self.refresh(target, caller),
+                self.gather(target, 1, |interrupt| interrupt.is(Flags::ACTIVE).into()),
+            ),
+            _ => {
                 let sgis = Target {
                     register: Register::SetPending,
                     at: 0,
                     width: Width::Word,
                     owner: target.owner,
                 };
-                kicks = self.refresh(sgis, caller);
-                self.gather(target, 8, |interrupt| interrupt.sources.into())
+                (
+                    self.refresh(sgis, caller),
+                    self.gather(target, 8, |interrupt| interrupt.sources.into()),
+                )
             }
-            Register::Route => return self.read_route(target),
-            Register::RedistributorType => {
-                let value = target.owner.map_or(0, |cpu| self.redistributor_type(cpu));
-                return done(narrow(value, target));
-            }
-            Register::Waker => target.owner.map_or(0, |cpu| self.read_waker(cpu)),
-            Register::Identification => identification(self.geometry.version, target.at),
-            Register::Sgi | Register::Zero => 0,
         };
         Access::Done(ReadValue {
             value: value.into(),
@@ -189,23 +247,6 @@ impl Vgic {
             | Register::Zero => VcpuSet::EMPTY,
         };
         Access::Done(kicks)
-    }
-
-    /// `GICD_TYPER` (IHI 0048B 4.3.2, IHI 0069H 12.9.38).
-    fn distributor_type(&self) -> u32 {
-        let lines = (u32::from(self.geometry.spis) / 32) & 0x1f;
-        match self.geometry.version {
-            Version::V2 => lines | (self.geometry.vcpus.len().saturating_sub(1) as u32 & 7) << 5,
-            Version::V3 => {
-                // 10 INTID bits; Aff3 is used; an SPI has one target; SGI ranges only when some Aff0 needs them.
-                let ranges = self
-                    .geometry
-                    .vcpus
-                    .iter()
-                    .any(|vcpu| vcpu.mpidr.affinity(0) > 15);
-                lines | 9 << 19 | 1 << 24 | 1 << 25 | u32::from(ranges) << 26
-            }
-        }
     }
 
     fn write_control(&mut self, value: u32) -> VcpuSet {
@@ -340,13 +381,13 @@ impl Vgic {
         caller: Caller<'_, L, H>,
     ) {
         let within_reach = intid.is_spi() || cpu == caller.cpu;
-        match self
+        let owned = self
             .interrupt(intid, cpu)
-            .filter(|interrupt| within_reach && interrupt.is(Flags::OWNED))
-        {
-            Some(interrupt) if interrupt.is(Flags::ENABLED) => caller.hardware.enable(intid, cpu),
-            Some(_) => caller.hardware.disable(intid, cpu),
-            None => {}
+            .is_some_and(|interrupt| interrupt.is(Flags::OWNED));
+        match self.is_enabled(intid, cpu) {
+            _ if !owned || !within_reach => {}
+            true => caller.hardware.enable(intid, cpu),
+            false => caller.hardware.disable(intid, cpu),
         }
     }
 
@@ -356,9 +397,7 @@ impl Vgic {
         cpu: VcpuId,
         caller: Caller<'_, L, H>,
     ) -> VcpuSet {
-        if let Some(interrupt) = self.interrupt_mut(intid, cpu) {
-            interrupt.flags |= Flags::ENABLED;
-        }
+        self.set_enabled(intid, cpu, true);
         self.apply_enable(intid, cpu, caller);
         self.reconsider(intid, cpu) | self.finish(intid, cpu, caller)
     }
@@ -369,9 +408,7 @@ impl Vgic {
         cpu: VcpuId,
         caller: Caller<'_, L, H>,
     ) -> VcpuSet {
-        if let Some(interrupt) = self.interrupt_mut(intid, cpu) {
-            interrupt.flags -= Flags::ENABLED;
-        }
+        self.set_enabled(intid, cpu, false);
         self.apply_enable(intid, cpu, caller);
         // What the guest handles stays with it, link and all; what it has not seen comes back.
         self.claim(intid, cpu, caller) | self.finish(intid, cpu, caller)
@@ -548,13 +585,13 @@ impl Vgic {
         self.send_to(intid, mask, target, hardware)
     }
 
-    fn read_route(&self, target: Target) -> Access<ReadValue> {
+    fn read_route(&self, target: Target) -> u64 {
         let intid = IntId::new(IntId::FIRST_SPI + target.at / 8);
         let packed = self
             .interrupt(intid, VcpuId::new(0))
             .map_or(0, |interrupt| interrupt.route);
         let register = u64::from(packed & 0xff_ffff) | u64::from(packed >> 24) << 32;
-        done(narrow(register, target))
+        narrow(register, target)
     }
 
     /// `IROUTER`, whole or half: bits 39:32 and 23:0 are the affinity; `Interrupt_Routing_Mode` is fixed to 0 (`TYPER.No1N`). An affinity that
@@ -606,13 +643,6 @@ impl Vgic {
         }
         self.recall(intid, cpu) | self.update(intid, cpu)
     }
-}
-
-fn done(value: u64) -> Access<ReadValue> {
-    Access::Done(ReadValue {
-        value,
-        kicks: VcpuSet::EMPTY,
-    })
 }
 
 /// The accessed part of a 64-bit register.

@@ -14,8 +14,6 @@ bitflags! {
     /// What is true of an interrupt.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub(super) struct Flags: u32 {
-        /// The guest lets it be signalled.
-        const ENABLED = 1 << 0;
         /// It is in group 1.
         const GROUP1 = 1 << 1;
         /// Edge-triggered; level-sensitive if clear.
@@ -48,7 +46,18 @@ bitflags! {
         const SET_ACTIVE = 1 << 15;
         /// The physical interrupt arrived while held: it is linked anew, whatever became of the link in the list register.
         const RELINKED = 1 << 16;
+        /// The vectors may deliver it to `holder` by themselves (see `grant`).
+        const GRANTED = 1 << 17;
     }
+}
+
+/// What an interrupt has to pass to be signalled.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Gate {
+    /// Its enable bit.
+    pub(super) enabled: bool,
+    /// `GICD_CTLR`: bit 0 forwards group 0, bit 1 group 1.
+    pub(super) groups: u32,
 }
 
 /// One virtual interrupt.
@@ -122,21 +131,21 @@ impl Interrupt {
         self.is_latched() || self.is(Flags::PENDING) || self.is_sampled() && self.is(Flags::LINE)
     }
 
-    /// True when the guest lets it through. `groups` is `GICD_CTLR`: bit 0 forwards group 0, bit 1 group 1.
-    pub(super) fn is_let_through(&self, groups: u32) -> bool {
-        self.is(Flags::ENABLED) && groups >> u32::from(self.is(Flags::GROUP1)) & 1 != 0
+    /// True when the guest lets it through.
+    pub(super) fn is_let_through(&self, gate: Gate) -> bool {
+        gate.enabled && gate.groups >> u32::from(self.is(Flags::GROUP1)) & 1 != 0
     }
 
     /// The virtual CPU whose list registers must take it (or take more of it) now.
-    pub(super) fn wants(&self, groups: u32) -> Option<u8> {
+    pub(super) fn wants(&self, gate: Gate) -> Option<u8> {
         let place = if self.is(Flags::HELD) {
             let joins =
-                self.is(Flags::NEW) && self.is_let_through(groups) && self.target == self.holder;
+                self.is(Flags::NEW) && self.is_let_through(gate) && self.target == self.holder;
             if joins { self.holder } else { NOBODY }
         } else if self.is(Flags::ACTIVE) {
             // The virtual CPU that handles it must find it when it ends it, wherever the next one goes.
             self.holder
-        } else if self.is_pending() && self.is_let_through(groups) {
+        } else if self.is_pending() && self.is_let_through(gate) {
             self.target
         } else {
             NOBODY
@@ -190,20 +199,21 @@ impl Interrupt {
         self.put(Flags::EDGE, edge);
     }
 
-    /// True when a physical arrival can go straight into a list register of `cpu`: nothing about it is out of the ordinary.
+    /// True when an arrival can go straight into a list register of `cpu`: nothing about the interrupt is out of the ordinary.
     #[inline]
-    pub(super) fn is_straight(&self, cpu: u8, groups: u32) -> bool {
+    pub(super) fn is_straight(&self, cpu: u8, gate: Gate) -> bool {
         const ODD: Flags = Flags::NEW
             .union(Flags::RELINKED)
             .union(Flags::LATER)
             .union(Flags::SOFTWARE)
+            .union(Flags::SOURCED)
             .union(Flags::DROP_PENDING)
             .union(Flags::DROP_ACTIVE)
             .union(Flags::SET_ACTIVE);
         const HERE: Flags = Flags::PENDING.union(Flags::ACTIVE);
-        self.is(Flags::OWNED)
+        self.flags.intersects(Flags::OWNED.union(Flags::EDGE))
             && !self.flags.intersects(ODD)
-            && self.is_let_through(groups)
+            && self.is_let_through(gate)
             && self.target == cpu
             && if self.is(Flags::HELD) {
                 self.holder == cpu
@@ -215,12 +225,28 @@ impl Interrupt {
     /// The register content for a straight delivery into register `slot` of `cpu`.
     #[inline]
     pub(super) fn link(&mut self, id: IntId, cpu: u8, slot: u8) -> ListRegister {
-        self.change(Flags::ACTIVE, Flags::HELD | Flags::LINKED | Flags::PENDING);
+        self.change(Flags::ACTIVE, Flags::HELD | Flags::PENDING);
+        if self.is(Flags::OWNED) {
+            self.flags |= Flags::LINKED;
+        }
         self.holder = cpu;
         self.slot = slot;
+        self.straight_content(id)
+    }
+
+    /// What [`link`](Self::link) would write again, if it would change nothing but the list register.
+    #[inline]
+    pub(super) fn standing(&self, id: IntId, cpu: u8, gate: Gate) -> Option<ListRegister> {
+        let at_home = self.is(Flags::HELD | Flags::PENDING) && !self.is(Flags::ACTIVE);
+        let linked = self.is(Flags::LINKED) == self.is(Flags::OWNED);
+        (at_home && linked && self.is_straight(cpu, gate)).then(|| self.straight_content(id))
+    }
+
+    #[inline]
+    fn straight_content(&self, id: IntId) -> ListRegister {
         ListRegister {
             virtual_id: id,
-            hardware: Some(id),
+            hardware: self.is(Flags::OWNED).then_some(id),
             priority: self.priority,
             group1: self.is(Flags::GROUP1),
             state: LrState::Pending,
@@ -230,9 +256,9 @@ impl Interrupt {
     }
 
     /// Moves it into register `slot` of `cpu`, and returns what that register must contain.
-    pub(super) fn load(&mut self, id: IntId, cpu: u8, slot: u8, groups: u32) -> ListRegister {
+    pub(super) fn load(&mut self, id: IntId, cpu: u8, slot: u8, gate: Gate) -> ListRegister {
         let active = self.is(Flags::ACTIVE);
-        let admitted = self.is_pending() && self.is_let_through(groups) && self.target == cpu;
+        let admitted = self.is_pending() && self.is_let_through(gate) && self.target == cpu;
         let pending = if self.is(Flags::SOURCED) {
             admitted && self.take_source(active)
         } else {
@@ -332,16 +358,14 @@ impl Interrupt {
         self.put(Flags::ACTIVE, active);
     }
 
-    /// True when the physical interrupt must be deactivated now, since no list register will do it: nothing is left for the guest to end;
+    /// True when the physical interrupt, `enabled` or not, must be deactivated now, since no list register will do it: nothing is left for the guest to end;
     /// or a level-sensitive one is disabled before the guest has seen it, and goes back to the physical line, which keeps it
     /// pending for as long as it is true.
-    pub(super) fn settle(&mut self) -> bool {
+    pub(super) fn settle(&mut self, enabled: bool) -> bool {
         if !self.is(Flags::LINKED) || self.flags.intersects(Flags::HELD | Flags::ACTIVE) {
             return false;
         }
-        let unseen_level = !self
-            .flags
-            .intersects(Flags::EDGE | Flags::ENABLED | Flags::SOFTWARE);
+        let unseen_level = !enabled && !self.flags.intersects(Flags::EDGE | Flags::SOFTWARE);
         if unseen_level {
             self.flags -= Flags::PENDING;
         }

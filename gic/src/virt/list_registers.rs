@@ -37,7 +37,7 @@ impl Vgic {
         intid: IntId,
         caller: Caller<'_, L, H>,
     ) -> Option<()> {
-        let groups = self.groups;
+        let gate = self.gate(intid, caller.cpu);
         let cpu = caller.cpu.get();
         let state = self.vcpus.get_mut(usize::from(cpu))?;
         if state.recall || !state.waiting.is_empty() {
@@ -48,7 +48,7 @@ impl Vgic {
             Some(spi) => self.spis.get_mut(spi)?,
             None => state.interrupts.get_mut(number)?,
         };
-        if !interrupt.is_straight(cpu, groups) {
+        if !interrupt.is_straight(cpu, gate) {
             return None;
         }
         let empty = caller.registers.empty() as u16;
@@ -65,7 +65,39 @@ impl Vgic {
         caller
             .registers
             .write(usize::from(slot), interrupt.link(intid, cpu, slot));
+        self.grant(intid, caller);
         Some(())
+    }
+
+    /// Lets the vectors deliver the next arrival of an interrupt in the caller's list registers, if it will be an ordinary one.
+    fn grant<L: ListRegisters, H>(&mut self, intid: IntId, caller: Caller<'_, L, H>) {
+        let gate = self.gate(intid, caller.cpu);
+        let Some(grants) = self.grants.get(usize::from(caller.cpu.get())) else {
+            return;
+        };
+        let Some(interrupt) = self.interrupt_mut(intid, caller.cpu) else {
+            return;
+        };
+        let Some(content) = interrupt.standing(intid, caller.cpu.get(), gate) else {
+            return;
+        };
+        let slot = usize::from(interrupt.slot);
+        if grants.set(intid, slot, caller.registers.image(slot, content)) {
+            interrupt.flags |= Flags::GRANTED;
+        }
+    }
+
+    /// While something waits for a list register, arrivals must not pass it: the vectors leave all of the caller's to us.
+    fn revoke_held(&mut self, cpu: VcpuId) {
+        let Some(state) = self.vcpus.get(usize::from(cpu.get())) else {
+            return;
+        };
+        let (used, held) = (state.used, state.held);
+        for slot in Bits(u64::from(used)) {
+            if let Some(intid) = held.get(slot as usize) {
+                self.revoke(*intid, cpu);
+            }
+        }
     }
 
     /// Puts what waits for the calling virtual CPU into its list registers, most urgent first. To be called before it enters the guest
@@ -142,6 +174,7 @@ impl Vgic {
         cpu: VcpuId,
         caller: Caller<'_, L, H>,
     ) -> VcpuSet {
+        let enabled = self.is_enabled(intid, cpu);
         let Some(interrupt) = self
             .interrupt_mut(intid, cpu)
             .filter(|interrupt| interrupt.is(Flags::OWNED))
@@ -149,7 +182,7 @@ impl Vgic {
             return VcpuSet::EMPTY;
         };
         if intid.is_spi() || cpu == caller.cpu {
-            if interrupt.settle() {
+            if interrupt.settle(enabled) {
                 caller.hardware.deactivate(intid, cpu);
             }
             return VcpuSet::EMPTY;
@@ -195,6 +228,9 @@ impl Vgic {
             if core::mem::replace(&mut state.refill, refill) != refill {
                 registers.request_refill(refill);
             }
+            if refill {
+                self.revoke_held(caller.cpu);
+            }
         }
         kicks.without(caller.cpu)
     }
@@ -236,6 +272,7 @@ impl Vgic {
             caller.registers.write(slot, joined);
             *room &= !(1 << slot);
             let _ = self.update(intid, caller.cpu);
+            self.grant(intid, caller);
         }
         true
     }
@@ -247,7 +284,8 @@ impl Vgic {
         room: &mut u16,
         caller: Caller<'_, L, H>,
     ) -> VcpuSet {
-        let (cpu, groups) = (caller.cpu, self.groups);
+        let cpu = caller.cpu;
+        let gate = self.gate(intid, cpu);
         let Some(state) = self.vcpus.get_mut(usize::from(cpu.get())) else {
             return VcpuSet::EMPTY;
         };
@@ -276,9 +314,11 @@ impl Vgic {
         if let Some(interrupt) = self.interrupt_mut(intid, cpu) {
             caller
                 .registers
-                .write(slot, interrupt.load(intid, cpu.get(), slot as u8, groups));
+                .write(slot, interrupt.load(intid, cpu.get(), slot as u8, gate));
         }
-        kicks | self.update(intid, cpu)
+        kicks |= self.update(intid, cpu);
+        self.grant(intid, caller);
+        kicks
     }
 
     /// The waiting interrupts of `cpu` that get the next `room` registers. Active ones come first, since the guest must find them

@@ -20,6 +20,7 @@
 //! before it enters the guest.
 
 mod distributor;
+mod grant;
 mod interrupt;
 mod list_registers;
 mod redistributor;
@@ -29,17 +30,21 @@ mod sgi;
 #[cfg(test)]
 mod tests;
 
+pub use grant::{Grants, PHYSICAL as GRANTS_OF_PHYSICAL};
 pub use interrupt::Interrupt;
 pub use model::device::Width;
 pub use sets::VcpuSet;
 pub use sgi::SgiRegister;
 
 use crate::MAX_LIST_REGISTERS;
-use interrupt::{Flags, NOBODY};
+use interrupt::{Flags, Gate, NOBODY};
 use model::device::{PassedInterrupt, Trigger};
 use model::partition::Vcpu;
 use model::{IntId, VcpuId};
 use sets::IntIdSet;
+
+/// Words of 32 SPIs.
+const SPI_WORDS: usize = ((IntId::END_SPI - IntId::FIRST_SPI) as usize).div_ceil(32);
 
 /// Which architecture version the guest sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,6 +139,8 @@ pub struct VcpuState {
     interrupts: [Interrupt; 32],
     /// Interrupts that its list registers must take.
     waiting: IntIdSet,
+    /// `ISENABLER0`.
+    enabled: u32,
     /// Something came to `waiting` since it was last looked at.
     changed: bool,
     /// The interrupt that each list register in `used` holds.
@@ -155,6 +162,7 @@ impl VcpuState {
     pub const NEW: Self = Self {
         interrupts: [Interrupt::NEW; 32],
         waiting: IntIdSet::EMPTY,
+        enabled: 0,
         changed: false,
         held: [IntId::new(0); MAX_LIST_REGISTERS],
         used: 0,
@@ -170,22 +178,31 @@ pub struct Vgic {
     geometry: Geometry,
     vcpus: &'static mut [VcpuState],
     spis: &'static mut [Interrupt],
+    grants: &'static [Grants],
+    /// `ISENABLER1` and on.
+    enabled: [u32; SPI_WORDS],
+    /// `GICD_TYPER`.
+    kind: u32,
     /// `GICD_CTLR`, bits 0 and 1: which groups are forwarded.
     groups: u32,
 }
 
 impl Vgic {
-    /// A controller as after reset. `vcpus` has one entry for each virtual CPU and `spis` one for each SPI of `geometry`; what is missing
+    /// A controller as after reset. `vcpus` and `grants` have one entry for each virtual CPU and `spis` one for each SPI of `geometry`; what is missing
     /// behaves as if the hardware did not have it.
     pub fn new(
         geometry: Geometry,
         vcpus: &'static mut [VcpuState],
         spis: &'static mut [Interrupt],
+        grants: &'static [Grants],
     ) -> Self {
         let mut vgic = Self {
+            kind: distributor::kind(&geometry),
             geometry,
             vcpus,
             spis,
+            grants,
+            enabled: [0; SPI_WORDS],
             groups: 0,
         };
         vgic.reset_state();
@@ -220,19 +237,23 @@ impl Vgic {
     fn reset_state(&mut self) {
         let v3 = self.geometry.version == Version::V3;
         self.groups = 0;
+        self.enabled = [0; SPI_WORDS];
+        for grants in self.grants {
+            grants.revoke_all();
+        }
         // Group registers reset to 0 (IHI 0048B 4.3.4); with one security state in GICv3 we start in group 1, as KVM and every
         // guest of a machine with firmware expects.
         let group = if v3 { Flags::GROUP1 } else { Flags::empty() };
         for (cpu, state) in self.vcpus.iter_mut().enumerate() {
             *state = VcpuState::NEW;
+            // IHI 0048B 4.3.5: SGIs of a GICv2 may be permanently enabled, and are on the GIC-400; ours can be masked.
+            state.enabled = if v3 { 0 } else { 0xffff };
             for (number, interrupt) in state.interrupts.iter_mut().enumerate() {
                 interrupt.target = cpu as u8;
                 interrupt.flags = group;
                 if number < 16 {
                     interrupt.flags |= Flags::EDGE;
                     interrupt.put(Flags::SOURCED, !v3);
-                    // IHI 0048B 4.3.5: SGIs of a GICv2 may be permanently enabled, and are on the GIC-400; ours can be masked.
-                    interrupt.put(Flags::ENABLED, !v3);
                 }
                 let timer = self
                     .geometry
@@ -334,13 +355,54 @@ impl Vgic {
         }
     }
 
-    /// Puts an interrupt that changed into the waiting set where it now belongs. Returns the virtual CPU that it was added to.
+    /// `ISENABLER` number `word`; the first one is that of `cpu`.
+    fn enabled_word(&self, word: usize, cpu: VcpuId) -> u32 {
+        let word = match word.checked_sub(1) {
+            Some(spis) => self.enabled.get(spis),
+            None => self
+                .vcpus
+                .get(usize::from(cpu.get()))
+                .map(|state| &state.enabled),
+        };
+        word.copied().unwrap_or(0)
+    }
+
+    /// Lets an interrupt be signalled, or not.
+    fn set_enabled(&mut self, intid: IntId, cpu: VcpuId, on: bool) {
+        let word = match (intid.get() as usize / 32).checked_sub(1) {
+            Some(spis) => self.enabled.get_mut(spis),
+            None => self
+                .vcpus
+                .get_mut(usize::from(cpu.get()))
+                .map(|state| &mut state.enabled),
+        };
+        if let Some(word) = word {
+            let bit = 1 << (intid.get() % 32);
+            *word = if on { *word | bit } else { *word & !bit };
+        }
+    }
+
+    fn is_enabled(&self, intid: IntId, cpu: VcpuId) -> bool {
+        self.enabled_word(intid.get() as usize / 32, cpu) >> (intid.get() % 32) & 1 != 0
+    }
+
+    /// What an interrupt has to pass.
+    fn gate(&self, intid: IntId, cpu: VcpuId) -> Gate {
+        Gate {
+            enabled: self.is_enabled(intid, cpu),
+            groups: self.groups,
+        }
+    }
+
+    /// Puts an interrupt that changed into the waiting set where it now belongs, and takes its grant back. Every change of an interrupt
+    /// comes through here. Returns the virtual CPU that it was added to.
     fn update(&mut self, intid: IntId, cpu: VcpuId) -> VcpuSet {
-        let groups = self.groups;
+        let gate = self.gate(intid, cpu);
+        self.revoke(intid, cpu);
         let Some(interrupt) = self.interrupt_mut(intid, cpu) else {
             return VcpuSet::EMPTY;
         };
-        let now = interrupt.wants(groups).unwrap_or(NOBODY);
+        let now = interrupt.wants(gate).unwrap_or(NOBODY);
         // Its next arrival goes elsewhere, and the register that holds it may not announce its end: it must be loaded anew.
         let strays = interrupt.is(Flags::HELD | Flags::NEW) && interrupt.target != interrupt.holder;
         let holder = VcpuId::new(interrupt.holder);
@@ -362,6 +424,20 @@ impl Vgic {
         }
         state.waiting.insert(intid);
         VcpuSet::only(VcpuId::new(now))
+    }
+
+    /// From now on the vectors leave this interrupt to us.
+    fn revoke(&mut self, intid: IntId, cpu: VcpuId) {
+        if let Some(interrupt) = self
+            .interrupt_mut(intid, cpu)
+            .filter(|interrupt| interrupt.is(Flags::GRANTED))
+        {
+            interrupt.flags -= Flags::GRANTED;
+            let holder = usize::from(interrupt.holder);
+            if let Some(grants) = self.grants.get(holder) {
+                grants.revoke(intid);
+            }
+        }
     }
 
     /// Has the holder of an interrupt read its list registers back, after which the interrupt is placed anew.

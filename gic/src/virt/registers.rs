@@ -73,7 +73,7 @@ const fn entry(first: u32, end: u32, widths: Widths, register: Register) -> Entr
 }
 
 /// The GICv2 distributor (IHI 0048B, table 4-1).
-static DISTRIBUTOR_V2: [Entry; 17] = [
+const DISTRIBUTOR_V2: [Entry; 17] = [
     entry(0x000, 0x004, WORD, Register::Control),
     entry(0x004, 0x008, WORD, Register::Type),
     entry(0x008, 0x00c, WORD, Register::Implementer),
@@ -94,7 +94,7 @@ static DISTRIBUTOR_V2: [Entry; 17] = [
 ];
 
 /// The GICv3 distributor (IHI 0069H, table 12-25) with affinity routing, one security state, no message-based SPIs and no extended SPIs.
-static DISTRIBUTOR_V3: [Entry; 20] = [
+const DISTRIBUTOR_V3: [Entry; 20] = [
     entry(0x0000, 0x0004, WORD, Register::Control),
     entry(0x0004, 0x0008, WORD, Register::Type),
     entry(0x0008, 0x000c, WORD, Register::Implementer),
@@ -123,7 +123,7 @@ static DISTRIBUTOR_V3: [Entry; 20] = [
 ];
 
 /// A GICv3 redistributor without LPIs (IHI 0069H, tables 12-27 and 12-28): the control frame, then the frame of private interrupts.
-static REDISTRIBUTOR: [Entry; 20] = [
+const REDISTRIBUTOR: [Entry; 20] = [
     // CTLR: without LPIs and with writes that take effect at once there is nothing in it.
     entry(0x0_0000, 0x0_0004, WORD, Register::Zero),
     entry(0x0_0004, 0x0_0008, WORD, Register::Implementer),
@@ -155,16 +155,58 @@ pub(super) enum Map {
     Redistributor,
 }
 
+/// Where to begin the search: for each block of 128 bytes of a page the first entry that does not end before it, and last the first one
+/// that does not end before the page does.
+struct Index {
+    /// Offset of the page.
+    page: u32,
+    first: [u8; BLOCKS + 1],
+}
+
+const BLOCKS: usize = 32;
+const BLOCK: u32 = 0x80;
+
+impl Index {
+    #[allow(clippy::indexing_slicing, reason = "evaluated when compiled")]
+    const fn new(page: u32, entries: &[Entry]) -> Self {
+        let mut first = [0; BLOCKS + 1];
+        let mut block = 0;
+        let mut entry = 0;
+        while block <= BLOCKS {
+            while entry < entries.len() && entries[entry].end <= page + block as u32 * BLOCK {
+                entry += 1;
+            }
+            first[block] = entry as u8;
+            block += 1;
+        }
+        Self { page, first }
+    }
+
+    fn start(&self, offset: u32) -> usize {
+        let Some(within) = offset.checked_sub(self.page) else {
+            return 0;
+        };
+        let block = ((within / BLOCK) as usize).min(BLOCKS);
+        self.first.get(block).map_or(0, |entry| usize::from(*entry))
+    }
+}
+
+static INDEX_V2: Index = Index::new(0, &DISTRIBUTOR_V2);
+static INDEX_V3: Index = Index::new(0, &DISTRIBUTOR_V3);
+static INDEX_REDISTRIBUTOR: Index = Index::new(0x1_0000, &REDISTRIBUTOR);
+
 /// The register at `offset`, and how far into it the access lies; `None` when nothing is there for this width, or the access is unaligned.
 pub(super) fn find(map: Map, offset: u32, width: Width) -> Option<(Register, u32)> {
-    let entries: &[Entry] = match map {
-        Map::Distributor(Version::V2) => &DISTRIBUTOR_V2,
-        Map::Distributor(Version::V3) => &DISTRIBUTOR_V3,
-        Map::Redistributor => &REDISTRIBUTOR,
+    let (entries, index): (&[Entry], _) = match map {
+        Map::Distributor(Version::V2) => (&DISTRIBUTOR_V2, &INDEX_V2),
+        Map::Distributor(Version::V3) => (&DISTRIBUTOR_V3, &INDEX_V3),
+        Map::Redistributor => (&REDISTRIBUTOR, &INDEX_REDISTRIBUTOR),
     };
     let entry = entries
+        .get(index.start(offset)..)?
         .iter()
-        .find(|entry| (entry.first..entry.end).contains(&offset))?;
+        .find(|entry| offset < entry.end)
+        .filter(|entry| offset >= entry.first)?;
     let allowed = entry.widths & width.bytes() != 0 && offset.is_multiple_of(width.bytes());
     allowed.then_some((entry.register, offset - entry.first))
 }

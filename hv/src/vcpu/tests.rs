@@ -109,7 +109,7 @@ fn second_cpu_waits_until_it_is_turned_on_and_starts_where_it_was_told() {
 fn virtual_cpu_that_the_partition_does_not_have_is_none() {
     let world = World::new();
     let partition = world.partition(RT);
-    assert!(Vcpu::new(world.hypervisor, partition, VcpuId::new(1), [0; 3]).is_none());
+    assert!(Vcpu::new(world.hypervisor, partition, VcpuId::new(1), [0; 4]).is_none());
 }
 
 // Off, reset.

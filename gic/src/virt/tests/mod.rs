@@ -133,6 +133,13 @@ impl ListRegisters for VirtualInterface {
             ListRegister::from_v2(register.to_v2())
         };
     }
+    fn image(&self, index: usize, register: ListRegister) -> u64 {
+        assert!(index < self.count() && register.source == 0);
+        register.to_v3()
+    }
+    fn write_image(&self, index: usize, image: u64) {
+        self.registers.borrow_mut()[index] = ListRegister::from_v3(image);
+    }
     fn ended(&self) -> u64 {
         self.bits(|register| register.state == LrState::Empty && register.end_maintenance)
     }
@@ -226,6 +233,9 @@ impl Hardware for PhysicalInterrupts {
 /// One partition on its machine.
 pub struct Machine {
     pub vgic: Vgic,
+    pub grants: &'static [Grants],
+    /// Arrivals that the vectors delivered by themselves.
+    pub straight: u32,
     pub interfaces: Vec<VirtualInterface>,
     pub physical: PhysicalInterrupts,
 }
@@ -253,8 +263,11 @@ impl Machine {
         };
         let states = vec![VcpuState::NEW; count].leak();
         let spis = vec![Interrupt::NEW; SPIS].leak();
+        let grants: &[Grants] = (0..count).map(|_| Grants::NEW).collect::<Vec<_>>().leak();
         Self {
-            vgic: Vgic::new(geometry, states, spis),
+            vgic: Vgic::new(geometry, states, spis, grants),
+            grants,
+            straight: 0,
             interfaces: (0..count).map(|_| VirtualInterface::new(4)).collect(),
             physical: PhysicalInterrupts::default(),
         }
@@ -389,9 +402,21 @@ impl Machine {
                 return arrived;
             };
             arrived.push((intid, cpu));
-            let kicks = self.act(cpu, |vgic, caller| vgic.deliver(intid, caller));
-            self.kick(kicks);
+            self.arrive(intid, cpu);
         }
+    }
+
+    /// An interrupt for `cpu`, as the vectors and then the exit deliver it.
+    pub fn arrive(&mut self, intid: IntId, cpu: u8) {
+        let interface = &self.interfaces[usize::from(cpu)];
+        let straight = self.grants[usize::from(cpu)].straight(intid, interface.empty());
+        if let Some((slot, image)) = straight {
+            interface.write_image(slot, image);
+            self.straight += 1;
+            return;
+        }
+        let kicks = self.act(cpu, |vgic, caller| vgic.deliver(intid, caller));
+        self.kick(kicks);
     }
 
     /// An edge on an owned SPI.

@@ -1,6 +1,8 @@
 //! The registers of a guest while the hypervisor runs, in the layout that `vectors` stores and loads.
 
-use core::mem::offset_of;
+use core::sync::atomic::AtomicU32;
+
+use gic::virt::Grants;
 
 use super::vector;
 
@@ -17,27 +19,35 @@ pub struct Context {
     /// `CNTPCT_EL0` right after the exit.
     pub entered: u64,
     /// The functions that `vectors` calls, by the reason of the exit.
-    pub handlers: [usize; vector::REASONS],
+    pub handlers: [usize; vector::HANDLERS],
+    /// What the vectors may deliver by themselves.
+    pub grants: &'static Grants,
+    /// What others ask of this virtual CPU (see [`request`](crate::partition::request)).
+    pub requests: &'static AtomicU32,
+    /// Addresses of `GICC` and `GICH`; zero where both are system registers.
+    pub frames: [usize; 2],
 }
-
-// The offsets stand as numbers in the assembly.
-const _: () = assert!(offset_of!(Context, pc) == 248);
-const _: () = assert!(offset_of!(Context, pstate) == 256);
-const _: () = assert!(offset_of!(Context, entered) == 264);
-const _: () = assert!(offset_of!(Context, handlers) == 272);
 
 /// EL1 with its own stack pointer, all of DAIF masked: the state in which PSCI starts a CPU (DEN 0022D, 6.4).
 pub const PSTATE_EL1H_MASKED: u64 = 0x3c5;
 
 impl Context {
     /// All zero, never run.
-    pub const fn new(handlers: [usize; vector::REASONS]) -> Self {
+    pub const fn new(
+        handlers: [usize; vector::HANDLERS],
+        grants: &'static Grants,
+        requests: &'static AtomicU32,
+        frames: [usize; 2],
+    ) -> Self {
         Self {
             x: [0; 31],
             pc: 0,
             pstate: PSTATE_EL1H_MASKED,
             entered: 0,
             handlers,
+            grants,
+            requests,
+            frames,
         }
     }
 
@@ -71,9 +81,16 @@ impl Context {
 mod tests {
     use super::*;
 
+    static GRANTS: Grants = Grants::NEW;
+    static REQUESTS: AtomicU32 = AtomicU32::new(0);
+
+    fn context() -> Context {
+        Context::new([0; vector::HANDLERS], &GRANTS, &REQUESTS, [0; 2])
+    }
+
     #[test]
     fn register_31_reads_zero_and_swallows_writes() {
-        let mut context = Context::new([0; vector::REASONS]);
+        let mut context = context();
         context.set_register(31, 5);
         assert_eq!(context.register(31), 0);
         assert_eq!(context.x, [0; 31]);
@@ -81,7 +98,7 @@ mod tests {
 
     #[test]
     fn started_cpu_finds_its_context_in_x0_and_nothing_else() {
-        let mut context = Context::new([0; vector::REASONS]);
+        let mut context = context();
         context.x = [9; 31];
         context.start(0x4000_0000, 42);
         assert_eq!(context.x[0], 42);

@@ -36,7 +36,7 @@ impl Syndrome {
     }
 
     /// `FAR_EL2` and `HPFAR_EL2` joined into the intermediate physical address. `HPFAR_EL2.FIPA` is bits 43:4 and holds IPA bits 51:12.
-    const fn ipa(&self) -> Ipa {
+    pub const fn ipa(&self) -> Ipa {
         Ipa::new((((self.hpfar >> 4) & 0xff_ffff_ffff) << 12) | (self.far & 0xfff))
     }
 

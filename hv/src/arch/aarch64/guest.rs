@@ -2,19 +2,19 @@
 //!
 //! The vectors call one function for each reason: an interrupt, the commonest, does not pay for the registers that the others need saved.
 
-use gic::virt::{Access, Frame, VcpuSet};
+use gic::virt::{Access, Frame, VcpuSet, Vgic};
 use model::device::VirtualGic;
-use model::{Ipa, VcpuId};
+use model::{IntId, Ipa, VcpuId};
 
 use super::decode::Syndrome;
 use super::inject::Exception;
 use super::psci::{self, Call, status};
 use super::sysreg::{self, Answer, Identification, PFR0_GIC_SYSTEM_REGISTERS, pa_range};
-use super::vector;
+use super::{short, vector};
 use crate::event::FaultKind;
 use crate::exit::{AbortCause, Exit, ExitKind, MmioAccess, RegisterTransfer};
 use crate::machine::{Cpu, Machine};
-use crate::partition::request;
+use crate::partition::{Partition, VcpuShared, request};
 use crate::power::{Start, Then};
 use crate::uart::{Line, Transmit};
 use crate::vcpu::Vcpu;
@@ -22,7 +22,7 @@ use core::sync::atomic::Ordering;
 use gic::{InterruptController, ListRegisters};
 
 /// Size of a virtual UART's register page.
-const UART_PAGE: u64 = 0x1000;
+pub(super) const UART_PAGE: u64 = 0x1000;
 /// Size of a GICv2 distributor's page (IHI 0048B 4.1.2).
 const GICV2_DISTRIBUTOR: u64 = 0x1000;
 /// Size of a GICv3 distributor's frame (IHI 0069H 12.8).
@@ -31,36 +31,54 @@ const GICV3_DISTRIBUTOR: u64 = 0x1_0000;
 const GICV3_REDISTRIBUTOR: u64 = 0x2_0000;
 
 /// The functions that the vectors call, by reason (see [`vector`]), with the stack of the pCPU empty.
-pub fn handlers<M: Machine>() -> [usize; vector::REASONS] {
+pub fn handlers<M: Machine>() -> [usize; vector::HANDLERS] {
     [
         synchronous_entry::<M> as *const () as usize,
         interrupt_entry::<M> as *const () as usize,
         system_error_entry::<M> as *const () as usize,
+        short::entry::<M> as *const () as usize,
     ]
 }
 
 extern "C" fn synchronous_entry<M: Machine>(vcpu: &mut Vcpu<M>) {
-    exit(vcpu, vector::SYNCHRONOUS);
+    exit(vcpu, Reason::Synchronous);
 }
 
-extern "C" fn interrupt_entry<M: Machine>(vcpu: &mut Vcpu<M>) {
-    exit(vcpu, vector::INTERRUPT);
+/// `acknowledged` is what the vectors read from the acknowledge register.
+extern "C" fn interrupt_entry<M: Machine>(vcpu: &mut Vcpu<M>, acknowledged: u32) {
+    exit(vcpu, Reason::Interrupt { acknowledged });
 }
 
 extern "C" fn system_error_entry<M: Machine>(vcpu: &mut Vcpu<M>) {
-    exit(vcpu, vector::SYSTEM_ERROR);
+    exit(vcpu, Reason::SystemError);
+}
+
+/// Why the vectors call.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Reason {
+    /// A synchronous exception that [`short`](super::short) left.
+    Synchronous,
+    /// An interrupt without a grant.
+    Interrupt {
+        /// The acknowledge register as read.
+        acknowledged: u32,
+    },
+    /// An SError.
+    SystemError,
 }
 
 /// The whole of an exit. Apart from the entries since a test may unwind out of it, which the ABI of the vectors forbids.
 #[inline(always)]
-pub(crate) fn exit<M: Machine>(vcpu: &mut Vcpu<M>, reason: usize) {
+pub(crate) fn exit<M: Machine>(vcpu: &mut Vcpu<M>, reason: Reason) {
     let kind = match reason {
-        vector::INTERRUPT => {
-            vcpu.interrupt();
+        Reason::Interrupt { acknowledged } => {
+            if let Some(acknowledged) = vcpu.machine().gic().acknowledged(acknowledged) {
+                vcpu.acknowledged(acknowledged);
+            }
             ExitKind::Interrupt
         }
-        vector::SYNCHRONOUS => synchronous(vcpu, &M::Cpu::syndrome()),
-        _ => {
+        Reason::Synchronous => synchronous(vcpu, &M::Cpu::syndrome()),
+        Reason::SystemError => {
             vcpu.fault(FaultKind::SystemError, 0, None);
             ExitKind::Fault
         }
@@ -263,12 +281,13 @@ fn mmio<M: Machine>(vcpu: &mut Vcpu<M>, access: MmioAccess) -> bool {
 }
 
 /// Offset of `ipa` in `[base, base + size)`.
-fn within(ipa: Ipa, base: Ipa, size: u64) -> Option<u64> {
+pub(super) fn within(ipa: Ipa, base: Ipa, size: u64) -> Option<u64> {
     ipa.offset_from(base).filter(|offset| *offset < size)
 }
 
 /// Which register frame of the virtual interrupt controller an address is in.
-fn gic_frame<M: Machine>(vcpu: &Vcpu<M>, ipa: Ipa) -> Option<(Frame, u64)> {
+#[inline]
+pub(super) fn gic_frame<M: Machine>(vcpu: &Vcpu<M>, ipa: Ipa) -> Option<(Frame, u64)> {
     match vcpu.partition.config.gic {
         VirtualGic::V2 { distributor } => {
             within(ipa, distributor, GICV2_DISTRIBUTOR).map(|offset| (Frame::Distributor, offset))
@@ -296,6 +315,7 @@ fn gic_access<M: Machine>(vcpu: &mut Vcpu<M>, access: MmioAccess, frame: Frame, 
     let stored = vcpu.context.register(access.register);
     let (loaded, kicks) = vcpu.with_caller(|caller| {
         let gic = &mut vcpu.partition.devices.lock().gic;
+        let sent = sgis_under_way(vcpu.partition, frame, gic);
         let (loaded, mut kicks) = if access.write {
             match gic.write(frame, offset, access.width, stored, caller) {
                 Access::Done(kicks) => (None, kicks),
@@ -307,7 +327,7 @@ fn gic_access<M: Machine>(vcpu: &mut Vcpu<M>, access: MmioAccess, frame: Frame, 
                 Access::Unknown => (Some(0), VcpuSet::EMPTY),
             }
         };
-        kicks |= gic.flush(caller);
+        kicks |= sent | gic.flush(caller);
         (loaded, kicks)
     });
     if let Some(value) = loaded {
@@ -317,6 +337,22 @@ fn gic_access<M: Machine>(vcpu: &mut Vcpu<M>, access: MmioAccess, frame: Frame, 
     vcpu.kick_others(kicks.without(vcpu.id));
 }
 
+/// SGIs that were sent to the virtual CPU whose redistributor is accessed, and that it has not taken: they arrive before the access.
+fn sgis_under_way(partition: &Partition, frame: Frame, gic: &mut Vgic) -> VcpuSet {
+    let Frame::Redistributor(of) = frame else {
+        return VcpuSet::EMPTY;
+    };
+    let sgis = partition
+        .vcpus
+        .get(usize::from(of.get()))
+        .map_or(0, VcpuShared::take_sgis);
+    (0..16)
+        .filter(|sgi| sgis >> sgi & 1 != 0)
+        .fold(VcpuSet::EMPTY, |kicks, sgi| {
+            kicks | gic.raise(IntId::new(sgi), of)
+        })
+}
+
 /// An access to the virtual UART.
 fn uart_access<M: Machine>(vcpu: &mut Vcpu<M>, access: MmioAccess, offset: u64) {
     let Some(uart) = &vcpu.partition.config.console else {
@@ -324,7 +360,7 @@ fn uart_access<M: Machine>(vcpu: &mut Vcpu<M>, access: MmioAccess, offset: u64) 
     };
     let machine = vcpu.machine();
     let width = access.width.bytes() as usize;
-    let mut output = Output(machine.console().output(vcpu.partition.id));
+    let mut output = Output(vcpu.output);
     let mut loaded = None;
     let kicked = {
         let mut devices = vcpu.partition.devices.lock();

@@ -6,6 +6,7 @@ pub mod decode;
 pub mod guest;
 pub mod inject;
 pub mod psci;
+pub mod short;
 pub mod sysreg;
 
 #[cfg(target_os = "none")]
@@ -31,6 +32,8 @@ pub mod vector {
     pub const INTERRUPT: usize = 1;
     /// SError.
     pub const SYSTEM_ERROR: usize = 2;
-    /// How many there are.
-    pub const REASONS: usize = 3;
+    /// Synchronous exception, before all registers are stored: see [`short`](super::short).
+    pub const SHORT: usize = 3;
+    /// How many handlers there are.
+    pub const HANDLERS: usize = 4;
 }

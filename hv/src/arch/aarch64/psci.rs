@@ -80,18 +80,29 @@ const SMCCC_VERSION: i64 = 0x1_0001;
 /// MIGRATE_INFO_TYPE: there is no Trusted OS that would have to migrate.
 const NO_MIGRATION: i64 = 2;
 
+/// The answer to a call that needs no state and changes none; `None` for other calls.
+#[inline]
+pub const fn immediate_answer(x0: u64, x1: u64) -> Option<i64> {
+    Some(match x0 as u32 {
+        function::VERSION => PSCI_VERSION,
+        function::SMCCC_VERSION => SMCCC_VERSION,
+        function::SMCCC_ARCH_FEATURES => match x1 as u32 {
+            function::SMCCC_VERSION | function::SMCCC_ARCH_FEATURES => status::SUCCESS,
+            _ => status::NOT_SUPPORTED,
+        },
+        function::MIGRATE_INFO_TYPE => NO_MIGRATION,
+        function::FEATURES => features(x1 as u32),
+        _ => return None,
+    })
+}
+
 /// Decodes a call from its function identifier and arguments. 32-bit calls take the low halves of their arguments (SMCCC 3.1).
 pub fn decode(x0: u64, x1: u64, x2: u64, x3: u64) -> Call {
     let low = |x: u64| x & 0xffff_ffff;
+    if let Some(value) = immediate_answer(x0, x1) {
+        return Call::Answer(value);
+    }
     match x0 as u32 {
-        function::VERSION => Call::Answer(PSCI_VERSION),
-        function::SMCCC_VERSION => Call::Answer(SMCCC_VERSION),
-        function::SMCCC_ARCH_FEATURES => Call::Answer(match x1 as u32 {
-            function::SMCCC_VERSION | function::SMCCC_ARCH_FEATURES => status::SUCCESS,
-            _ => status::NOT_SUPPORTED,
-        }),
-        function::MIGRATE_INFO_TYPE => Call::Answer(NO_MIGRATION),
-        function::FEATURES => Call::Answer(features(x1 as u32)),
         function::CPU_SUSPEND_32 | function::CPU_SUSPEND_64 => Call::Suspend,
         function::CPU_OFF => Call::Off,
         function::CPU_ON_32 => Call::On {

@@ -1,44 +1,54 @@
 //! The exception vectors of EL2 and the way into and out of a guest.
 //!
-//! An exit stores all general registers in the [`Context`](super::context::Context) that `TPIDR_EL2` points to and calls its handler on
-//! the stack of the pCPU, which is empty each time: nothing of the hypervisor lives on it between exits. The handler returns to the guest.
-//! An exception of EL2 itself is a defect: it switches to a stack of its own and ends in [`epitaph`](super::epitaph).
+//! Three ways lead through an exit, each longer than the one before:
+//! - an interrupt with a [grant](gic::virt::Grants) is delivered here, with four registers of the guest's put aside;
+//! - a synchronous exception stores what a function may change and calls [`short`](super::short), which answers what is quickly answered;
+//! - everything else stores all general registers in the [`Context`] that `TPIDR_EL2` points to and calls the handler of its reason.
+//!
+//! A handler runs on the stack of the pCPU, which is empty each time: nothing of the hypervisor lives on it between exits. An exception
+//! of EL2 itself is a defect: it switches to a stack of its own and ends in the epitaph.
+//!
+//! # Delivery by a grant
+//! The acknowledged number finds its grant; its list register must be free. Then that register is written, the priority dropped, and the guest
+//! goes on: the physical interrupt stays active until the guest's own end of interrupt deactivates it through the list register's hardware
+//! link (IHI 0069H 4.6.1, IHI 0048B 5.2). No barrier is needed: taking the exception and returning from it synchronize the context, so
+//! that what the guest did to the list registers is seen, and what is written here takes effect for the guest.
+//!
+//! A kick of a GICv3 that is about one SGI of another virtual CPU, and nothing else, is delivered in the same way: the request is taken by a
+//! compare and exchange, so that nothing that comes meanwhile is lost.
 
 use core::arch::global_asm;
+use core::mem::offset_of;
 
+use gic::virt::{GRANTS_OF_PHYSICAL, Grants};
+
+use super::context::Context;
 use super::vector;
+use crate::partition::request;
+
+// An interrupt's place in the table is found by masking, and the number of a sole SGI by counting the zeros above it.
+const _: () = assert!(GRANTS_OF_PHYSICAL.is_power_of_two());
+const _: () = assert!(request::FIRST_SGI == 16);
 
 global_asm!(
     r#"
-.macro FROM_GUEST reason
-    .balign 128
-    stp     x0, x1, [sp, #-16]!
-    mrs     x0, tpidr_el2
-    mov     x1, #\reason
-    b       bulkhead_exit
-.endm
-
 .macro FROM_SELF
     .balign 128
     b       bulkhead_defect
 .endm
 
-    .section .text.vectors, "ax"
-    .balign 2048
-    .global bulkhead_vectors
-bulkhead_vectors:
-    .rept 8
-    FROM_SELF
-    .endr
-    .rept 2
-    FROM_GUEST {synchronous}
-    FROM_GUEST {interrupt}
-    FROM_GUEST {interrupt}
-    FROM_GUEST {system_error}
-    .endr
+// Ends every return: no CPU may run ahead of it with the hypervisor's rights.
+.macro RETURN
+    eret
+    dsb     nsh
+    isb
+.endm
 
-    .balign 64
-bulkhead_exit:
+// What needs no state but the guest's first registers.
+.macro SYNCHRONOUS
+    .balign 128
+    stp     x0, x1, [sp, #-16]!
+    mrs     x0, tpidr_el2
     stp     x2, x3, [x0, #16]
     stp     x4, x5, [x0, #32]
     stp     x6, x7, [x0, #48]
@@ -47,30 +57,233 @@ bulkhead_exit:
     stp     x12, x13, [x0, #96]
     stp     x14, x15, [x0, #112]
     stp     x16, x17, [x0, #128]
-    stp     x18, x19, [x0, #144]
+    str     x18, [x0, #144]
+    str     x30, [x0, #240]
+    ldp     x2, x3, [sp], #16
+    stp     x2, x3, [x0]
+    ldr     x1, [x0, #{short}]
+    blr     x1
+    cbnz    x0, bulkhead_long
+    mrs     x0, tpidr_el2
+    ldp     x2, x3, [x0, #16]
+    ldp     x4, x5, [x0, #32]
+    ldp     x6, x7, [x0, #48]
+    ldp     x8, x9, [x0, #64]
+    ldp     x10, x11, [x0, #80]
+    ldp     x12, x13, [x0, #96]
+    ldp     x14, x15, [x0, #112]
+    ldp     x16, x17, [x0, #128]
+    ldr     x18, [x0, #144]
+    ldr     x30, [x0, #240]
+    ldp     x0, x1, [x0]
+    RETURN
+.endm
+
+// Counts a delivery and goes back. x0: the context.
+.macro DELIVERED
+    ldr     x2, [x0, #{grants}]
+    ldr     x3, [x2, #{delivered}]
+    add     x3, x3, #1
+    str     x3, [x2, #{delivered}]
+    ldp     x2, x3, [x0, #16]
+    ldp     x0, x1, [sp], #16
+    RETURN
+.endm
+
+// Drops the priority of the interrupt in w3.
+.macro DELIVERED_GICV3
+    mov     w3, w3
+    msr     icc_eoir1_el1, x3
+    DELIVERED
+.endm
+
+.macro INTERRUPT_GICV3
+    .balign 128
+    stp     x0, x1, [sp, #-16]!
+    mrs     x0, tpidr_el2
+    stp     x2, x3, [x0, #16]
+    ldr     x2, [x0, #{grants}]
+    mrs     x1, icc_iar1_el1
+    and     x3, x1, #{physical_mask}
+    add     x2, x2, x3, lsl #4
+    ldp     x3, x2, [x2, #{physical}]
+    cmp     w3, w1
+    b.ne    bulkhead_other_gicv3
+    mrs     x1, ich_elrsr_el2
+    tst     x1, x3, lsr #32
+    b.eq    bulkhead_full_gicv3
+    tbz     x3, #32, bulkhead_slot1
+    msr     ich_lr0_el2, x2
+    DELIVERED_GICV3
+.endm
+
+.macro INTERRUPT_GICV2
+    .balign 128
+    stp     x0, x1, [sp, #-16]!
+    mrs     x0, tpidr_el2
+    stp     x2, x3, [x0, #16]
+    stp     x4, x5, [x0, #32]
+    ldp     x2, x3, [x0, #{frames}]
+    ldr     w1, [x2, #{gicc_iar}]
+    ldr     x4, [x0, #{grants}]
+    and     x5, x1, #{physical_mask}
+    add     x4, x4, x5, lsl #4
+    ldp     x4, x5, [x4, #{physical}]
+    cmp     w4, w1
+    b.ne    bulkhead_other_gicv2
+    ldr     w1, [x3, #{gich_elrsr}]
+    tst     x1, x4, lsr #32
+    b.eq    bulkhead_full_gicv2
+    lsr     x1, x5, #32
+    add     x1, x1, x3
+    str     w5, [x1, #{gich_lr}]
+    str     w4, [x2, #{gicc_eoir}]
+    ldp     x4, x5, [x0, #32]
+    DELIVERED
+.endm
+
+.macro SYSTEM_ERROR
+    .balign 128
+    stp     x0, x1, [sp, #-16]!
+    mrs     x0, tpidr_el2
+    stp     x2, x3, [x0, #16]
+    b       bulkhead_system_error
+.endm
+
+.macro VECTORS name, interrupt
+    .balign 2048
+    .global \name
+\name:
+    .rept 8
+    FROM_SELF
+    .endr
+    .rept 2
+    SYNCHRONOUS
+    \interrupt
+    \interrupt
+    SYSTEM_ERROR
+    .endr
+.endm
+
+    .section .text.vectors, "ax"
+    VECTORS bulkhead_vectors_gicv2, INTERRUPT_GICV2
+    VECTORS bulkhead_vectors_gicv3, INTERRUPT_GICV3
+
+// A list register other than the first. x0: context, x2: value, x3: key.
+    .balign 64
+bulkhead_slot1:
+    tbz     x3, #33, 1f
+    msr     ich_lr1_el2, x2
+    DELIVERED_GICV3
+1:  tbz     x3, #34, 1f
+    msr     ich_lr2_el2, x2
+    DELIVERED_GICV3
+1:  msr     ich_lr3_el2, x2
+    DELIVERED_GICV3
+
+// The list register of an interrupt with a grant is not free, or there was no grant in the place of number 0.
+bulkhead_full_gicv3:
+    mov     w1, w3
+
+// No grant. x0: context, x1: the acknowledge register; x2, x3 are stored.
+bulkhead_other_gicv3:
+    cbnz    w1, bulkhead_interrupt
+    // A kick. Is it about one SGI, and nothing else?
+    stp     x4, x5, [x0, #32]
+    ldr     x2, [x0, #{requests}]
+    ldr     w3, [x2]
+    sub     w4, w3, #1
+    tst     w3, w4
+    b.ne    9f
+    clz     w4, w3
+    cmp     w4, #15
+    b.hi    9f
+    ldr     x5, [x0, #{grants}]
+    eor     w4, w4, #15
+    add     x5, x5, x4, lsl #4
+    ldp     x4, x5, [x5, #{sgis}]
+    mrs     x1, ich_elrsr_el2
+    tst     x1, x4, lsr #32
+    b.eq    8f
+1:  ldaxr   w1, [x2]
+    cmp     w1, w3
+    b.ne    7f
+    stxr    w1, wzr, [x2]
+    cbnz    w1, 1b
+    tbz     x4, #32, 2f
+    msr     ich_lr0_el2, x5
+    b       4f
+2:  tbz     x4, #33, 2f
+    msr     ich_lr1_el2, x5
+    b       4f
+2:  tbz     x4, #34, 2f
+    msr     ich_lr2_el2, x5
+    b       4f
+2:  msr     ich_lr3_el2, x5
+4:  msr     icc_eoir1_el1, xzr
+    msr     icc_dir_el1, xzr
+    ldp     x4, x5, [x0, #32]
+    DELIVERED
+7:  clrex
+8:  mov     x1, #0
+9:  ldp     x4, x5, [x0, #32]
+    b       bulkhead_interrupt
+
+bulkhead_full_gicv2:
+    mov     w1, w4
+bulkhead_other_gicv2:
+    ldp     x4, x5, [x0, #32]
+
+// x0: context, x1: the acknowledge register. x2, x3 are stored; x0, x1 are on the stack.
+bulkhead_interrupt:
+    stp     x4, x5, [x0, #32]
+    ldr     x4, [x0, #{handlers} + 8 * {interrupt}]
+    b       bulkhead_store
+
+bulkhead_system_error:
+    stp     x4, x5, [x0, #32]
+    ldr     x4, [x0, #{handlers} + 8 * {system_error}]
+
+// x4: the handler, x1: its second argument.
+bulkhead_store:
+    ldp     x2, x3, [sp], #16
+    stp     x2, x3, [x0]
+    stp     x6, x7, [x0, #48]
+    stp     x8, x9, [x0, #64]
+    stp     x10, x11, [x0, #80]
+    stp     x12, x13, [x0, #96]
+    stp     x14, x15, [x0, #112]
+    stp     x16, x17, [x0, #128]
+    str     x18, [x0, #144]
+    str     x30, [x0, #240]
+    b       bulkhead_call
+
+// A synchronous exception that is not a short one. x0 to x18 and x30 are stored, the stack is empty.
+bulkhead_long:
+    mrs     x0, tpidr_el2
+    ldr     x4, [x0, #{handlers} + 8 * {synchronous}]
+
+bulkhead_call:
+    str     x19, [x0, #152]
     stp     x20, x21, [x0, #160]
     stp     x22, x23, [x0, #176]
     stp     x24, x25, [x0, #192]
     stp     x26, x27, [x0, #208]
     stp     x28, x29, [x0, #224]
-    str     x30, [x0, #240]
-    mrs     x4, elr_el2
-    mrs     x5, spsr_el2
-    mrs     x6, cntpct_el0
-    add     x7, x0, x1, lsl #3
-    ldr     x7, [x7, #272]
-    ldp     x2, x3, [sp], #16
-    stp     x2, x3, [x0]
-    stp     x4, x5, [x0, #248]
-    str     x6, [x0, #264]
+    mrs     x5, elr_el2
+    mrs     x6, spsr_el2
+    mrs     x7, cntpct_el0
+    str     x5, [x0, #{pc}]
+    str     x6, [x0, #{pstate}]
+    str     x7, [x0, #{entered}]
     mov     x19, x0
-    blr     x7
+    blr     x4
     mov     x0, x19
 
 // x0: the context of the guest to enter. The stack is empty.
-    .global bulkhead_enter
 bulkhead_enter:
-    ldp     x2, x3, [x0, #248]
+    ldr     x2, [x0, #{pc}]
+    ldr     x3, [x0, #{pstate}]
     msr     elr_el2, x2
     msr     spsr_el2, x3
     ldp     x2, x3, [x0, #16]
@@ -89,10 +302,7 @@ bulkhead_enter:
     ldp     x28, x29, [x0, #224]
     ldr     x30, [x0, #240]
     ldp     x0, x1, [x0]
-    eret
-    // No CPU may run ahead of the return with the hypervisor's rights.
-    dsb     nsh
-    isb
+    RETURN
 
 // x0: context, x1: top of the pCPU's stack. The first entry of a pCPU.
     .global bulkhead_first_entry
@@ -117,6 +327,22 @@ bulkhead_defect:
     synchronous = const vector::SYNCHRONOUS,
     interrupt = const vector::INTERRUPT,
     system_error = const vector::SYSTEM_ERROR,
+    short = const offset_of!(Context, handlers) + 8 * vector::SHORT,
+    handlers = const offset_of!(Context, handlers),
+    pc = const offset_of!(Context, pc),
+    pstate = const offset_of!(Context, pstate),
+    entered = const offset_of!(Context, entered),
+    grants = const offset_of!(Context, grants),
+    requests = const offset_of!(Context, requests),
+    frames = const offset_of!(Context, frames),
+    delivered = const offset_of!(Grants, delivered),
+    sgis = const offset_of!(Grants, sgis),
+    physical = const offset_of!(Grants, physical),
+    physical_mask = const GRANTS_OF_PHYSICAL - 1,
+    gicc_iar = const 0x0c,
+    gicc_eoir = const 0x10,
+    gich_elrsr = const 0x30,
+    gich_lr = const 0x100,
     defect_stack_size = const DEFECT_STACK,
 );
 

@@ -49,7 +49,7 @@ fn fault_kinds() -> Vec<FaultKind> {
 }
 
 fn count(guest: &Guest, kind: ExitKind) -> u64 {
-    guest.vcpu.partition.cost(kind).count
+    guest.vcpu.partition.cost(kind).count()
 }
 
 // Calls.
@@ -90,7 +90,7 @@ fn call_with_a_number_in_its_instruction_is_not_supported_whatever_x0_says() {
             far: 0,
             hpfar: 0,
         };
-        guest.exit(vector::SYNCHRONOUS, syndrome);
+        guest.exit(Reason::Synchronous, syndrome);
         assert_eq!(guest.x0(), status::NOT_SUPPORTED);
     }
 }
@@ -532,7 +532,7 @@ fn table_walk_into_nowhere_injects_an_external_abort_on_a_walk() {
 fn system_error_is_passed_on_as_a_system_error() {
     let mut guest = linux();
     let syndrome = FakeCpu::syndrome();
-    guest.exit(vector::SYSTEM_ERROR, syndrome);
+    guest.exit(Reason::SystemError, syndrome);
     assert_eq!(fault_kinds(), [FaultKind::SystemError]);
     assert!(take_done().contains(&Done::SystemError));
     assert_eq!(guest.pc(), ENTRY);
@@ -544,7 +544,7 @@ const FAULTS: [fn(&mut Guest) -> Outcome; 5] = [
     |guest| guest.store(NOWHERE, Width::Word, 0),
     |guest| guest.fetch(NOWHERE, 0x07),
     |guest| guest.access(NOWHERE, 1 << 7 | 0x07),
-    |guest| guest.exit(vector::SYSTEM_ERROR, FakeCpu::syndrome()),
+    |guest| guest.exit(Reason::SystemError, FakeCpu::syndrome()),
 ];
 
 #[test]
@@ -590,7 +590,7 @@ fn undefined_instruction_class_is_injected_and_is_no_fault_of_the_partition() {
         far: 0,
         hpfar: 0,
     };
-    assert_eq!(guest.exit(vector::SYNCHRONOUS, syndrome), Outcome::Resumed);
+    assert_eq!(guest.exit(Reason::Synchronous, syndrome), Outcome::Resumed);
     assert_eq!(exception(), Some((1 << 25, ENTRY, None)));
     assert_eq!(guest.vcpu.partition.faults(), 0);
 }
@@ -613,7 +613,7 @@ fn every_exit_is_counted_by_its_kind() {
         far: 0,
         hpfar: 0,
     };
-    guest.exit(vector::SYNCHRONOUS, undefined);
+    guest.exit(Reason::Synchronous, undefined);
     crate::fake::script(|| advance(70));
     // WFI.
     let wait = Syndrome {
@@ -621,7 +621,7 @@ fn every_exit_is_counted_by_its_kind() {
         far: 0,
         hpfar: 0,
     };
-    guest.exit(vector::SYNCHRONOUS, wait);
+    guest.exit(Reason::Synchronous, wait);
     let counts = ExitKind::ALL.map(|kind| count(&guest, kind));
     assert_eq!(counts, [1, 1, 2, 1, 1, 1, 1, 1]);
     assert_eq!(guest.vcpu.partition.cost(ExitKind::Wait).total, 70);
