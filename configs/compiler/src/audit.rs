@@ -4,7 +4,7 @@
 
 use crate::devicetree::{NodeId, Tree, addresses};
 use crate::range::AddressRange;
-use crate::{MappingEntry, PartitionEntry, Proof, Report};
+use crate::{MappingEntry, MappingKind, PartitionEntry, Proof, Report};
 
 /// Properties that begin with a phandle, with the property of the provider that says how many cells follow; `None`: none follow.
 const REFERENCES: [(&str, Option<&str>); 18] = [
@@ -105,7 +105,7 @@ fn memory_has_one_owner(report: &Report, guests: &[Guest<'_>], broken: &mut Vec<
 
 /// Mappings whose kind says that several partitions see them.
 fn may_share(one: &MappingEntry, two: &MappingEntry) -> bool {
-    one.kind == two.kind && !matches!(one.kind.as_str(), "memory" | "registers")
+    one.kind == two.kind && !matches!(one.kind, MappingKind::Memory | MappingKind::Registers)
 }
 
 fn physical(mapping: &MappingEntry) -> Option<AddressRange> {
@@ -138,14 +138,16 @@ fn dedicated_cpus_have_one_owner(report: &Report, broken: &mut Vec<String>) {
     let mut owners: Vec<(usize, &str, bool)> = Vec::new();
     for partition in &report.partitions {
         for vcpu in &partition.vcpus {
-            let alone = dedicated(&partition.pool);
-            let clash = owners
-                .iter()
-                .find(|(cpu, _, other)| *cpu == vcpu.cpu && (alone || *other));
-            if let Some((cpu, other, _)) = clash {
-                broken.push(format!("CPU {cpu} serves {other} and {}", partition.name));
+            let alone = dedicated(&vcpu.pool);
+            for cpu in &vcpu.cpus {
+                let clash = owners
+                    .iter()
+                    .find(|(owned, _, other)| owned == cpu && (alone || *other));
+                if let Some((cpu, other, _)) = clash {
+                    broken.push(format!("CPU {cpu} serves {other} and {}", partition.name));
+                }
+                owners.push((*cpu, &partition.name, alone));
             }
-            owners.push((vcpu.cpu, &partition.name, alone));
         }
     }
 }
@@ -168,7 +170,7 @@ impl Guest<'_> {
         let frames = self
             .controllers()
             .filter_map(|node| addresses::registers(&self.tree, node).ok());
-        mapping.kind == "registers"
+        mapping.kind == MappingKind::Registers
             && mapped.is_some_and(|mapped| frames.flatten().any(|frame| frame.overlaps(mapped)))
     }
 
@@ -352,7 +354,7 @@ mod tests {
     #[test]
     fn cpu_of_two_owners_is_found() {
         let says = after(|proof| {
-            proof.report.partitions[1].vcpus[0].cpu = 0;
+            proof.report.partitions[1].vcpus[0].cpus = vec![0];
         });
         assert_eq!(says, "CPU 0 serves a and b");
     }
@@ -391,7 +393,7 @@ mod tests {
     fn cpu_too_many_is_found() {
         let says = after(|proof| {
             let mut more = proof.report.partitions[0].vcpus[0].clone();
-            more.cpu = 7;
+            more.cpus = vec![7];
             proof.report.partitions[0].vcpus.push(more);
         });
         assert_eq!(says, "a: its tree lists 1 CPUs, it has 2");

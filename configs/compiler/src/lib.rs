@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! system file ── raw ──┐
-//! board.toml ─ board ──┼─ resolve ─ check ─ system ─ plan ─ emit ── table, payload, guest trees, report
+//! board.toml ─ board ──┼─ resolve ─ check ─ system ─ plan ─┬─ emit ── table, payload, guest trees
+//!                                                                   └─ report
 //! device tree ─────────┘
 //! ```
 //!
@@ -34,6 +35,7 @@ mod plan;
 mod processors;
 mod range;
 mod raw;
+mod report;
 mod resolve;
 mod resources;
 mod stage2;
@@ -51,11 +53,13 @@ pub use audit::audit;
 pub use board::{BoardToml, QemuMachine, TreeSource, read_board_toml};
 pub use codes::{Code, codes, explain};
 pub use diagnostics::{Diagnostic, Diagnostics, Location, Severity, SourceText};
-pub use emit::{
-    DeviceEntry, InterruptEntry, MappingEntry, PartitionEntry, PoolEntry, RangeEntry, Report,
-    SegmentEntry, VcpuEntry,
-};
 pub use raw::schema::{json_schema, reference};
+pub use report::{
+    ChannelEndEntry, ChannelEntry, CpuEntry, DeviceEntry, ImageEntry, InterruptEntry, MapEntry,
+    MapKind, MappingEntry, MappingKind, Owner, PartitionEntry, PoolEntry, ProviderEntry,
+    RangeEntry, Report, Risk, RiskLevel, SegmentEntry, Share, StreamEntry, TreeEntry,
+    VERSION as REPORT_VERSION, VcpuEntry, VcpuName, Verdict, VirtualDevice, Window,
+};
 pub use resources::{BoardFiles, ResourceError, Resources, Source};
 pub use summary::Summary;
 
@@ -158,7 +162,7 @@ fn proof(plan: &Plan, warnings: Diagnostics) -> Proof {
         guest_trees: trees
             .map(|(partition, planned)| (partition.name.clone(), planned.tree.to_vec()))
             .collect(),
-        report: emit::report(plan, &warnings),
+        report: report::report(plan, &warnings),
         warnings,
     }
 }

@@ -11,7 +11,7 @@ use toml::Spanned;
 use crate::board::{Board, Device, read_board_toml};
 use crate::codes;
 use crate::diagnostics::{Diagnostic, Diagnostics, SourceText};
-use crate::image::{self, Image};
+use crate::image::{self, Image, ImageFile};
 use crate::nearest::suggestion;
 use crate::raw::{RawImage, RawPartition, RawSystem};
 use crate::resources::{ResourceError, Resources, Source};
@@ -33,8 +33,8 @@ pub(crate) struct LoadedImage {
     pub image: Image,
     pub initrd: Option<Rc<[u8]>>,
     pub cmdline: Option<String>,
-    /// Its source as the file names it.
-    pub source: String,
+    /// All files that it is made of, the image itself first.
+    pub files: Vec<ImageFile>,
 }
 
 /// Turns names into things.
@@ -138,19 +138,23 @@ impl Resolver<'_> {
         findings: &mut Diagnostics,
     ) -> Option<LoadedImage> {
         // Kernel and initrd are both looked for, so that two missing files are two findings.
-        let (initrd, cmdline) = match raw {
+        let mut files = Vec::new();
+        let (role, initrd, cmdline) = match raw {
             RawImage::Kernel {
                 initrd, cmdline, ..
             } => {
-                let initrd = initrd
-                    .as_ref()
-                    .map(|initrd| self.file(partition, initrd, findings));
-                (initrd.flatten(), cmdline.clone())
+                let named = initrd.as_ref();
+                let initrd = named.and_then(|initrd| self.file(partition, initrd, findings));
+                if let Some((name, bytes)) = named.zip(initrd.as_ref()) {
+                    files.push(ImageFile::new("initrd", name.get_ref(), bytes));
+                }
+                ("kernel", initrd, cmdline.clone())
             }
-            RawImage::File { .. } => (None, None),
+            RawImage::File { .. } => ("program", None, None),
         };
         let main = raw.main();
         let bytes = self.file(partition, main, findings)?;
+        files.insert(0, ImageFile::new(role, main.get_ref(), &bytes));
         let image = match raw {
             RawImage::Kernel { .. } => image::kernel(&bytes),
             RawImage::File {
@@ -174,7 +178,7 @@ impl Resolver<'_> {
                 image,
                 initrd,
                 cmdline,
-                source: main.get_ref().clone(),
+                files,
             }),
             Err(error) => {
                 let message = format!("the image of {} cannot be used: {error}", partition.title());

@@ -95,6 +95,8 @@ impl BoardError {
 #[derive(Debug)]
 pub(crate) struct Board {
     pub name: String,
+    /// One line about it.
+    pub description: String,
     /// First string of the root's `compatible`.
     pub compatible: String,
     pub load: u64,
@@ -162,6 +164,7 @@ impl Board {
                 Some(iommus),
             ) => Ok(Self {
                 name: file.name,
+                description: file.description,
                 compatible,
                 load: file.load,
                 memory,

@@ -2,6 +2,9 @@
 
 mod arm64;
 mod elf;
+mod file;
+
+pub(crate) use file::{ImageFile, sha256};
 
 use std::rc::Rc;
 

@@ -17,7 +17,7 @@ fn proof(text: &str) -> (Vec<usize>, Vec<Vec<String>>) {
     let proof = prove_text(text).unwrap_or_else(|findings| panic!("{findings}"));
     let vcpus = proof.report.partitions.iter().flat_map(|one| &one.vcpus);
     let pools = proof.report.pools.iter().map(|pool| pool.admission.clone());
-    (vcpus.map(|vcpu| vcpu.cpu).collect(), pools.collect())
+    (vcpus.map(|vcpu| vcpu.cpus[0]).collect(), pools.collect())
 }
 
 #[test]

@@ -184,7 +184,7 @@ fn pools_and_affinity_are_kept() {
     let (import, proof) = round_trip(&tree, &Tree::new());
     let cpus = |index: usize| -> Vec<usize> {
         let vcpus = &proof.report.partitions[index].vcpus;
-        vcpus.iter().map(|vcpu| vcpu.cpu).collect()
+        vcpus.iter().map(|vcpu| vcpu.cpus[0]).collect()
     };
     assert_eq!(
         (cpus(0), cpus(1)),

@@ -1,0 +1,80 @@
+//! From a planned system to the facts of its report. What a plan does not have is an empty list: nothing is made up here.
+
+mod board;
+mod map;
+mod partition;
+
+use super::facts::{PoolEntry, RangeEntry, Report, VERSION, Verdict};
+use super::{risks, verdict};
+use crate::diagnostics::Diagnostics;
+use crate::plan::Plan;
+use crate::processors::Pool;
+use crate::range::AddressRange;
+
+/// The report of a planned system.
+pub(crate) fn report(plan: &Plan, warnings: &Diagnostics) -> Report {
+    let system = &plan.system;
+    let board = &system.board;
+    let used = system.cpus();
+    let partitions = partition::partitions(plan);
+    let mut report = Report {
+        version: VERSION,
+        system: system.name.clone(),
+        description: None,
+        board: board.name.clone(),
+        board_description: board.description.clone(),
+        compatible: board.compatible.clone(),
+        verdict: Verdict::default(),
+        risks: Vec::new(),
+        memory: board
+            .memory
+            .banks
+            .iter()
+            .map(|bank| range("RAM", *bank))
+            .collect(),
+        reserved: board
+            .memory
+            .reserved
+            .iter()
+            .map(|(bytes, name)| range(name, *bytes))
+            .collect(),
+        memory_map: board::memory_map(plan),
+        image: range("hypervisor", plan.image),
+        payload_size: plan.payload.size(),
+        ipa_bits: plan.ipa_bits,
+        stage2_pages: plan.stage2_pages,
+        console: board::console(plan),
+        cpus: board::cpus(plan),
+        parked_cpus: (0..board.cpus.len())
+            .filter(|cpu| !used.contains(cpu))
+            .collect(),
+        pools: pools(plan),
+        interrupts: board::interrupts(plan, &partitions),
+        streams: board::streams(plan),
+        channels: Vec::new(),
+        partitions,
+        warnings: warnings.clone(),
+    };
+    report.verdict = verdict::verdict(&report);
+    report.risks = risks::risks(&report);
+    report
+}
+
+fn range(name: impl Into<String>, bytes: AddressRange) -> RangeEntry {
+    RangeEntry {
+        name: name.into(),
+        base: bytes.base,
+        size: bytes.size,
+    }
+}
+
+fn pools(plan: &Plan) -> Vec<PoolEntry> {
+    let pool = |pool: &Pool| PoolEntry {
+        name: pool.name.clone(),
+        policy: pool.policy.word().to_owned(),
+        cpus: pool.cpus.clone(),
+        major_frame_ns: pool.major_frame,
+        admission: pool.admission.clone(),
+    };
+    plan.system.pools.iter().map(pool).collect()
+}

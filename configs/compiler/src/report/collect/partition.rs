@@ -1,0 +1,279 @@
+//! What a partition is and has.
+
+use model::memory::{Mapping, MemoryKind};
+use model::partition::FaultPolicy;
+
+use super::super::dts;
+use super::super::facts::{
+    DeviceEntry, ImageEntry, InterruptEntry, MappingEntry, MappingKind, Owner, PartitionEntry,
+    ProviderEntry, SegmentEntry, Share, TreeEntry, VcpuEntry, Window,
+};
+use super::super::units::frequency;
+use super::{board, range};
+use crate::board::{Device, Dma};
+use crate::devicetree::Tree;
+use crate::image::sha256;
+use crate::plan::{Plan, Planned};
+use crate::processors::TimeShare;
+use crate::supply::{Lack, Need, Resolution};
+use crate::system::{Console, Partition};
+
+/// All partitions, in the order of the system file.
+pub(super) fn partitions(plan: &Plan) -> Vec<PartitionEntry> {
+    let pairs = plan.system.partitions.iter().zip(&plan.partitions);
+    pairs
+        .enumerate()
+        .map(|(index, (one, planned))| partition(plan, index, one, planned))
+        .collect()
+}
+
+fn partition(
+    plan: &Plan,
+    index: usize,
+    partition: &Partition,
+    planned: &Planned,
+) -> PartitionEntry {
+    let images = partition.image.files.iter().map(|file| ImageEntry {
+        role: file.role.to_owned(),
+        source: file.source.clone(),
+        size: file.size,
+        sha256: file.sha256.clone(),
+    });
+    PartitionEntry {
+        name: partition.name.clone(),
+        vmid: index as u16 + 1,
+        vcpus: vcpus(plan, partition),
+        mappings: planned
+            .mappings
+            .iter()
+            .map(|one| mapping(partition, one))
+            .collect(),
+        virtual_devices: board::played(plan, partition),
+        segments: segments(partition, planned),
+        images: images.collect(),
+        command_line: partition.image.cmdline.clone(),
+        entry: partition.layout.entry,
+        console: match partition.console {
+            Console::Virtual => "virtual",
+            Console::None => "none",
+            Console::Device => "device",
+        }
+        .to_owned(),
+        devices: partition
+            .devices
+            .iter()
+            .enumerate()
+            .map(|(index, one)| device(plan, partition, index, one))
+            .collect(),
+        interrupts: interrupts(partition, planned),
+        dma_trusted: partition.dma_trusted,
+        psci: ["cpus", "off", "reset", "suspend"]
+            .map(str::to_owned)
+            .to_vec(),
+        firmware_calls: if partition.firmware_calls {
+            "all"
+        } else {
+            "none"
+        }
+        .to_owned(),
+        on_fault: match partition.on_fault {
+            FaultPolicy::Inject => "inject",
+            FaultPolicy::Stop => "stop",
+            FaultPolicy::Restart => "restart",
+            FaultPolicy::StopSystem => "stop-system",
+        }
+        .to_owned(),
+        watchdog_ns: None,
+        start: String::new(),
+        tree: TreeEntry {
+            size: planned.tree.len() as u64,
+            sha256: sha256(&planned.tree),
+            source: Tree::read(&planned.tree).map_or(String::new(), |tree| dts::source(&tree)),
+        },
+    }
+}
+
+fn vcpus(plan: &Plan, partition: &Partition) -> Vec<VcpuEntry> {
+    let seen = partition.vcpus.iter().zip(&plan.system.board.cpus);
+    seen.map(|(vcpu, seen)| VcpuEntry {
+        pool: plan.system.pool_name(vcpu).to_owned(),
+        cpus: vcpu.cpus.clone(),
+        mpidr: seen.mpidr.get(),
+        share: share(&vcpu.time),
+    })
+    .collect()
+}
+
+fn share(time: &TimeShare) -> Share {
+    match time {
+        TimeShare::Always => Share::Dedicated,
+        TimeShare::Budget {
+            period,
+            budget,
+            extra_time,
+            priority,
+        } => Share::Rtds {
+            period_ns: *period,
+            budget_ns: *budget,
+            extra_time: *extra_time,
+            priority: *priority,
+        },
+        TimeShare::Windows(windows) => Share::Cyclic {
+            windows: windows
+                .iter()
+                .map(|(start, length)| Window {
+                    start_ns: *start,
+                    length_ns: *length,
+                })
+                .collect(),
+        },
+    }
+}
+
+fn mapping(partition: &Partition, mapping: &Mapping) -> MappingEntry {
+    let pa = mapping.pa.get();
+    let device = || {
+        let here = |device: &&Device| {
+            let mut registers = device.registers.iter();
+            registers.any(|one| one.base < pa.saturating_add(mapping.size) && pa < one.end())
+        };
+        let paths: Vec<&str> = partition
+            .devices
+            .iter()
+            .filter(here)
+            .map(|one| one.path.as_str())
+            .collect();
+        match paths.as_slice() {
+            // The only registers that are mapped without a device are those of a GICv2 (Arm IHI 0048B, section 5.5).
+            [] => "virtual CPU interface of the GIC".to_owned(),
+            paths => paths.join(", "),
+        }
+    };
+    let (kind, what) = match mapping.kind {
+        MemoryKind::Ram => (MappingKind::Memory, "memory".to_owned()),
+        MemoryKind::Shared | MemoryKind::ReadOnly => (MappingKind::Channel, "channel".to_owned()),
+        MemoryKind::Device => (MappingKind::Registers, device()),
+        MemoryKind::DeviceReadOnly => (MappingKind::ReadOnlyRegisters, device()),
+    };
+    MappingEntry {
+        kind,
+        ipa: mapping.ipa.get(),
+        pa,
+        size: mapping.size,
+        what,
+    }
+}
+
+fn segments(partition: &Partition, planned: &Planned) -> Vec<SegmentEntry> {
+    // The device tree is the last segment and no piece of the image.
+    let names = partition
+        .layout
+        .pieces
+        .iter()
+        .map(|(_, name)| *name)
+        .chain(["device tree"]);
+    let segments = planned.segments.iter().zip(names);
+    segments
+        .map(|(segment, name)| SegmentEntry {
+            name: name.to_owned(),
+            ipa: segment.ipa.get(),
+            size: segment.size,
+            zeros: segment.zeros,
+        })
+        .collect()
+}
+
+fn device(plan: &Plan, partition: &Partition, index: usize, device: &Device) -> DeviceEntry {
+    let board = &plan.system.board;
+    let needs = partition
+        .supply
+        .needs
+        .iter()
+        .filter(|need| need.device == index);
+    DeviceEntry {
+        name: board.tree.name(device.node).to_owned(),
+        path: device.path.clone(),
+        compatible: board.tree.strings(device.node, "compatible").join(", "),
+        registers: device
+            .registers
+            .iter()
+            .map(|one| range("registers", *one))
+            .collect(),
+        interrupts: device
+            .interrupts
+            .iter()
+            .map(|one| one.intid.get())
+            .collect(),
+        dma_unconfined: board.dma(device) == Dma::Unconfined,
+        read_only: device.read_only,
+        providers: needs
+            .map(|need| provider(&board.tree, device, need))
+            .collect(),
+    }
+}
+
+fn provider(tree: &Tree, device: &Device, need: &Need) -> ProviderEntry {
+    let entry = match &need.name {
+        Some(name) => format!("{} \"{name}\"", need.property),
+        None => format!("{}[{}]", need.property, need.index),
+    };
+    let (resolution, detail) = resolution(need.resolution);
+    ProviderEntry {
+        property: entry,
+        consumer: if need.consumer == device.node {
+            String::new()
+        } else {
+            tree.path(need.consumer)
+        },
+        provider: tree.path(need.provider),
+        resolution: resolution.to_owned(),
+        detail,
+    }
+}
+
+/// The stable word for a resolution, and what it means.
+fn resolution(resolution: Resolution) -> (&'static str, String) {
+    let (word, detail) = match resolution {
+        Resolution::GivenToo => ("given-too", "the partition owns it"),
+        Resolution::Copied => ("copied", "only data: the partition's tree has a copy"),
+        Resolution::SharedReadOnly => ("shared-read-only", "several partitions may read it"),
+        Resolution::FixedClock(hertz) => {
+            return (
+                "fixed-clock",
+                format!("a fixed clock of {} stands for it", frequency(hertz)),
+            );
+        }
+        Resolution::LeftAsFirmwareSetIt => (
+            "left-as-firmware-set-it",
+            "the system file leaves the property out",
+        ),
+        Resolution::Firmware => ("firmware", "the firmware does it when the partition asks"),
+        Resolution::Missing(lack) => (
+            "missing",
+            match lack {
+                Lack::NotGiven => "the partition does not own it",
+                Lack::FirmwareCalls => "the partition may not call the firmware",
+                Lack::Disabled => "it is disabled",
+                Lack::Kept => "the hypervisor keeps it",
+            },
+        ),
+    };
+    (word, detail.to_owned())
+}
+
+fn interrupts(partition: &Partition, planned: &Planned) -> Vec<InterruptEntry> {
+    let interrupt = |one: &model::device::PassedInterrupt| {
+        let raises = |device: &&Device| device.interrupts.iter().any(|own| own.intid == one.intid);
+        let source = partition.devices.iter().find(raises);
+        let source = source.map_or("named in the system file".to_owned(), |device| {
+            device.path.clone()
+        });
+        board::interrupt(
+            one.intid,
+            one.trigger,
+            source,
+            Owner::Partition(partition.name.clone()),
+        )
+    };
+    planned.interrupts.iter().map(interrupt).collect()
+}
