@@ -3,11 +3,13 @@
 mod address_space;
 mod admission;
 mod demo;
+mod dtc;
 mod faults;
 mod hostile;
 mod images;
 mod one_field;
 mod smoke;
+mod supply;
 mod trees;
 
 use std::path::{Path, PathBuf};

@@ -254,3 +254,169 @@ impl Proof<'_> {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use model::ids::{IntId, Mpidr};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn range(base: u64, size: u64) -> AddressRange {
+        AddressRange::new(base, size).unwrap()
+    }
+
+    fn owned() -> Owned {
+        Owned {
+            memory: vec![range(0x4000_0000, 0x10_0000)],
+            channels: vec![range(0x5000_0000, 0x1000)],
+            registers: vec![range(0x800_0000, 0x1_0000), range(0x900_0000, 0x1000)],
+            distributor: 0x800_0000,
+            interrupts: BTreeSet::from([IntId::new(33)]),
+            private: BTreeSet::from([IntId::new(27)]),
+            cpus: vec![Mpidr::new(0)],
+        }
+    }
+
+    /// A tree that names all of it and nothing else.
+    fn sound() -> Tree {
+        let mut tree = Tree::new();
+        tree.set_cells(Tree::ROOT, "#address-cells", &[1]);
+        tree.set_cells(Tree::ROOT, "#size-cells", &[1]);
+        tree.set_cells(Tree::ROOT, "interrupt-parent", &[1]);
+        let memory = tree.add(Tree::ROOT, "memory@40000000");
+        tree.set_string(memory, "device_type", "memory");
+        tree.set_cells(memory, "reg", &[0x4000_0000, 0x10_0000]);
+        let cpus = tree.add(Tree::ROOT, "cpus");
+        tree.set_cells(cpus, "#address-cells", &[1]);
+        tree.set_cells(cpus, "#size-cells", &[0]);
+        let cpu = tree.add(cpus, "cpu@0");
+        tree.set_string(cpu, "device_type", "cpu");
+        tree.set_cells(cpu, "reg", &[0]);
+        let gic = tree.add(Tree::ROOT, "intc@8000000");
+        tree.set_cells(gic, "phandle", &[1]);
+        tree.set_cells(gic, "#interrupt-cells", &[3]);
+        tree.set(gic, "interrupt-controller", []);
+        tree.set_cells(gic, "reg", &[0x800_0000, 0x1_0000]);
+        let timer = tree.add(Tree::ROOT, "timer");
+        tree.set_cells(timer, "interrupts", &[1, 11, 4]);
+        let uart = tree.add(Tree::ROOT, "uart@9000000");
+        tree.set_cells(uart, "reg", &[0x900_0000, 0x1000]);
+        tree.set_cells(uart, "interrupts", &[0, 1, 4]);
+        let chosen = tree.add(Tree::ROOT, "chosen");
+        tree.set_string(chosen, "stdout-path", "/uart@9000000:115200");
+        tree
+    }
+
+    /// What is found after a change of the UART's node, one line for each.
+    fn after(change: impl FnOnce(&mut Tree, NodeId)) -> String {
+        let mut tree = sound();
+        let uart = tree.find("/uart").unwrap();
+        change(&mut tree, uart);
+        let found = prove(&tree, &owned());
+        let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+        found.join("\n")
+    }
+
+    #[test]
+    fn tree_of_what_is_owned_is_sound() {
+        assert_eq!(prove(&sound(), &owned()), []);
+    }
+
+    #[test]
+    fn foreign_registers_interrupts_and_memory_are_found() {
+        let text = after(|tree, uart| tree.set_cells(uart, "reg", &[0x900_0000, 0x1001]));
+        assert!(text.contains("/uart@9000000 has registers"), "{text}");
+        let text = after(|tree, uart| tree.set_cells(uart, "interrupts", &[0, 2, 4]));
+        assert_eq!(
+            text,
+            "/uart@9000000 has the interrupt 34, which the partition does not own"
+        );
+        let text = after(|tree, _| {
+            let more = tree.add(Tree::ROOT, "memory@60000000");
+            tree.set_string(more, "device_type", "memory");
+            tree.set_cells(more, "reg", &[0x6000_0000, 0x1000]);
+        });
+        assert!(text.contains("other memory"), "{text}");
+    }
+
+    #[test]
+    fn registers_are_looked_at_through_their_bus() {
+        let text = after(|tree, _| {
+            let bus = tree.add(Tree::ROOT, "bus");
+            tree.set_cells(bus, "#address-cells", &[1]);
+            tree.set_cells(bus, "#size-cells", &[1]);
+            tree.set_cells(bus, "ranges", &[0x900_0000, 0xa00_0000, 0x1000]);
+            let device = tree.add(bus, "uart@9000000");
+            tree.set_cells(device, "reg", &[0x900_0000, 0x1000]);
+        });
+        assert!(text.contains("0xa000000..0xa001000"), "{text}");
+    }
+
+    #[test]
+    fn dangling_phandles_and_paths_are_found() {
+        let text = after(|tree, uart| tree.set_cells(uart, "dmas", &[77]));
+        assert!(text.contains("`dmas`"), "{text}");
+        let text = after(|tree, uart| tree.set_cells(uart, "remote-endpoint", &[77]));
+        assert!(text.contains("`remote-endpoint`"), "{text}");
+        let text = after(|tree, _| {
+            let aliases = tree.add(Tree::ROOT, "aliases");
+            tree.set_string(aliases, "rtc0", "/rtc@0");
+        });
+        assert_eq!(text, "`rtc0` of /aliases leads nowhere");
+    }
+
+    #[test]
+    fn phandle_of_two_nodes_is_found() {
+        let text = after(|tree, uart| tree.set_cells(uart, "phandle", &[1]));
+        assert!(text.contains("one phandle"), "{text}");
+    }
+
+    #[test]
+    fn another_cpu_and_an_iommu_are_found() {
+        let text = after(|tree, _| {
+            let cpus = tree.find("/cpus").unwrap();
+            let cpu = tree.add(cpus, "cpu@1");
+            tree.set_string(cpu, "device_type", "cpu");
+            tree.set_cells(cpu, "reg", &[1]);
+        });
+        assert_eq!(text, "the tree has the CPUs [0, 1], the partition has [0]");
+        let text = after(|tree, uart| tree.set_cells(uart, "iommus", &[1]));
+        assert!(text.contains("behind an IOMMU"), "{text}");
+    }
+
+    #[test]
+    fn channel_is_reserved_memory_that_is_owned() {
+        let add = |base| {
+            after(|tree, _| {
+                let parent = tree.add(Tree::ROOT, "reserved-memory");
+                tree.set_cells(parent, "#address-cells", &[1]);
+                tree.set_cells(parent, "#size-cells", &[1]);
+                tree.set(parent, "ranges", []);
+                let channel = tree.add(parent, "channel");
+                tree.set_cells(channel, "reg", &[base, 0x1000]);
+            })
+        };
+        assert_eq!(add(0x5000_0000), "");
+        assert!(add(0x5100_0000).contains("has reserved memory"));
+    }
+
+    proptest! {
+        /// Whatever stands in a `reg`, it is owned or it is found.
+        #[test]
+        fn registers_are_owned_or_found(base in any::<u32>(), size in 1u32..0x2_0000) {
+            let text = after(|tree, uart| tree.set_cells(uart, "reg", &[base, size]));
+            let inside = AddressRange::new(base.into(), size.into())
+                .is_some_and(|it| owned().registers.iter().any(|own| own.contains(it)));
+            prop_assert_eq!(text.is_empty(), inside, "{}", text);
+        }
+
+        #[test]
+        fn interrupts_are_owned_or_found(kind in 0u32..3, number in 0u32..1024) {
+            let text = after(|tree, uart| tree.set_cells(uart, "interrupts", &[kind, number, 4]));
+            prop_assert_eq!(text.is_empty(), matches!((kind, number), (0, 1) | (1, 11)), "{}", text);
+        }
+    }
+}
