@@ -18,8 +18,10 @@ use crate::raw::{FirmwareCalls, PoolPolicy, RawHypervisorConsole, RawPartition};
 /// Where the file asks for it, and what it asks for: "… cannot" comes before it.
 type Uses = Vec<(Range<usize>, String)>;
 
-/// Each limit: its code, what finds its uses, and what can be done.
-const LIMITS: &[(Code, fn(&Context<'_>, &mut Uses), &str)] = &[
+/// A limit: its code, what finds its uses, and what can be done.
+type Limit = (Code, fn(&Context<'_>, &mut Uses), &'static str);
+
+const LIMITS: &[Limit] = &[
     (
         codes::LIMIT_POLICY,
         policies,

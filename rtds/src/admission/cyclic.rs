@@ -29,16 +29,27 @@ impl Window {
     }
 }
 
-/// The first pair of windows, one of each set, that overlap.
+/// A pair of windows, one of each set, that overlap. Each set is sorted by start, and its windows do not overlap one another.
 pub fn clash(one: &[Window], other: &[Window]) -> Option<(Window, Window)> {
-    one.iter().find_map(|a| {
-        let b = other.iter().find(|b| a.overlaps(b))?;
-        Some((*a, *b))
-    })
+    let (mut one, mut other) = (one.iter().peekable(), other.iter().peekable());
+    while let (Some(a), Some(b)) = (one.peek(), other.peek()) {
+        if a.overlaps(b) {
+            return Some((**a, **b));
+        }
+        // The earlier one ends before the other begins, and before all that follow it.
+        if a.start < b.start {
+            one.next();
+        } else {
+            other.next();
+        }
+    }
+    None
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn window(start: u64, length: u64) -> Window {
@@ -73,9 +84,31 @@ mod tests {
     }
 
     #[test]
-    fn first_clash_of_two_sets_is_found() {
+    fn clash_of_two_sets_is_found() {
         let (one, other) = ([window(0, 1), window(4, 2)], [window(1, 1), window(5, 1)]);
         assert_eq!(clash(&one, &other), Some((window(4, 2), window(5, 1))));
         assert_eq!(clash(&one[..1], &other), None);
+    }
+
+    proptest! {
+        #[test]
+        fn clash_is_found_exactly_when_there_is_one(
+            one in prop::collection::vec((0u64..9, 1u64..4), 0..6),
+            other in prop::collection::vec((0u64..9, 1u64..4), 0..6),
+        ) {
+            // Gaps and lengths make sorted sets without overlap.
+            let set = |steps: Vec<(u64, u64)>| {
+                let mut at = 0;
+                let mut windows = Vec::new();
+                for (gap, length) in steps {
+                    windows.push(window(at + gap, length));
+                    at += gap + length;
+                }
+                windows
+            };
+            let (one, other) = (set(one), set(other));
+            let any = one.iter().any(|a| other.iter().any(|b| a.overlaps(b)));
+            prop_assert_eq!(clash(&one, &other).is_some(), any);
+        }
     }
 }

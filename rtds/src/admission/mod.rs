@@ -37,5 +37,5 @@ pub mod server;
 #[cfg(test)]
 mod simulation;
 
-pub use placement::{PlaceError, place};
+pub use placement::{PlaceError, Placing, place};
 pub use server::{Need, Server, ServerError, need};

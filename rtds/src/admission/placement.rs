@@ -1,7 +1,7 @@
 //! A physical CPU for each virtual one.
 
 /// How many combinations are tried before the search gives up.
-pub const MOST_STEPS: u32 = 20_000;
+pub const MOST_STEPS: u32 = 10_000;
 
 /// Why no placement is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -17,20 +17,27 @@ pub enum PlaceError {
     BadOrder,
 }
 
+/// Where items go: it knows who is on which CPU, and who may join them.
+pub trait Placing {
+    /// True when the item may go to that CPU beside those that are there. What it refuses must stay refused when more are there.
+    fn fits(&self, item: usize, cpu: usize) -> bool;
+    /// The item, which fits, is on that CPU now.
+    fn put(&mut self, item: usize, cpu: usize);
+    /// The item, which came last of all, is no more on that CPU.
+    fn take(&mut self, item: usize, cpu: usize);
+}
+
 /// Places the items that `order` lists on `cpus` CPUs: `homes[item]` becomes the CPU of each.
-///
-/// `fits(item, cpu, homes)` says whether the item may go to that CPU beside those that are placed already: items whose entry in
-/// `homes` is `Some`. What it refuses must stay refused when more items are placed.
 ///
 /// The first try is first fit; then the search goes back to earlier items, for at most [`MOST_STEPS`] steps.
 ///
 /// # Errors
-/// [`PlaceError`]; `homes` is all `None` then.
+/// [`PlaceError`]; `homes` is all `None` then, and nothing is left on any CPU.
 pub fn place(
     order: &[usize],
     cpus: usize,
     homes: &mut [Option<usize>],
-    mut fits: impl FnMut(usize, usize, &[Option<usize>]) -> bool,
+    placing: &mut impl Placing,
 ) -> Result<(), PlaceError> {
     homes.fill(None);
     if order.iter().any(|item| *item >= homes.len()) {
@@ -39,34 +46,35 @@ pub fn place(
     let mut first_failure = None;
     let (mut depth, mut next_cpu, mut steps) = (0, 0, 0);
     while let Some(&item) = order.get(depth) {
-        let mut found = None;
-        for cpu in next_cpu..cpus {
+        let found = (next_cpu..cpus).find(|cpu| {
             steps += 1;
-            if fits(item, cpu, homes) {
-                found = Some(cpu);
-                break;
-            }
-        }
-        if let Some(home) = homes.get_mut(item) {
-            *home = found;
-        }
-        if found.is_some() {
+            placing.fits(item, *cpu)
+        });
+        if let (Some(cpu), Some(home)) = (found, homes.get_mut(item)) {
+            placing.put(item, cpu);
+            *home = Some(cpu);
             (depth, next_cpu) = (depth + 1, 0);
             continue;
         }
         let failure = *first_failure.get_or_insert(item);
-        if steps >= MOST_STEPS {
-            homes.fill(None);
-            return Err(PlaceError::GaveUp(failure));
+        // Back to the item before, which goes to a later CPU; after too many steps, back to the start.
+        loop {
+            let back = depth.checked_sub(1);
+            let Some((back, before)) = back.and_then(|back| Some((back, *order.get(back)?))) else {
+                return Err(match steps >= MOST_STEPS {
+                    true => PlaceError::GaveUp(failure),
+                    false => PlaceError::Impossible(failure),
+                });
+            };
+            if let Some(cpu) = homes.get_mut(before).and_then(Option::take) {
+                placing.take(before, cpu);
+                next_cpu = cpu + 1;
+            }
+            depth = back;
+            if steps < MOST_STEPS {
+                break;
+            }
         }
-        // Back to the item before, which goes to a later CPU.
-        let Some(back) = depth.checked_sub(1) else {
-            homes.fill(None);
-            return Err(PlaceError::Impossible(failure));
-        };
-        let home = order.get(back).and_then(|item| homes.get_mut(*item));
-        next_cpu = home.and_then(Option::take).map_or(0, |cpu| cpu + 1);
-        depth = back;
     }
     Ok(())
 }
@@ -77,17 +85,36 @@ mod tests {
 
     use super::*;
 
+    struct Bins<'a> {
+        sizes: &'a [u32],
+        loads: Vec<u32>,
+    }
+
+    impl Placing for Bins<'_> {
+        fn fits(&self, item: usize, bin: usize) -> bool {
+            self.loads[bin] + self.sizes[item] <= 10
+        }
+
+        fn put(&mut self, item: usize, bin: usize) {
+            self.loads[bin] += self.sizes[item];
+        }
+
+        fn take(&mut self, item: usize, bin: usize) {
+            self.loads[bin] -= self.sizes[item];
+        }
+    }
+
     /// Sizes into bins of 10.
     fn pack(sizes: &[u32], bins: usize) -> Result<Vec<usize>, PlaceError> {
         let order: Vec<usize> = (0..sizes.len()).collect();
         let mut homes = vec![None; sizes.len()];
-        place(&order, bins, &mut homes, |item, bin, homes| {
-            let there = homes
-                .iter()
-                .zip(sizes)
-                .filter(|(home, _)| **home == Some(bin));
-            there.map(|(_, size)| size).sum::<u32>() + sizes[item] <= 10
-        })?;
+        let loads = vec![0; bins];
+        let mut bins_of_ten = Bins { sizes, loads };
+        let result = place(&order, bins, &mut homes, &mut bins_of_ten);
+        let on_bins: u32 = bins_of_ten.loads.iter().sum();
+        let placed = homes.iter().zip(sizes).filter(|(home, _)| home.is_some());
+        assert_eq!(on_bins, placed.map(|(_, size)| size).sum::<u32>());
+        result?;
         Ok(homes.into_iter().map(Option::unwrap).collect())
     }
 
@@ -116,7 +143,11 @@ mod tests {
 
     #[test]
     fn order_with_an_unknown_item_is_refused() {
-        let bad = place(&[1], 1, &mut [None], |_, _, _| true);
+        let mut bins = Bins {
+            sizes: &[1],
+            loads: vec![0],
+        };
+        let bad = place(&[1], 1, &mut [None], &mut bins);
         assert_eq!(bad, Err(PlaceError::BadOrder));
     }
 

@@ -84,6 +84,16 @@ impl Server {
         let whole = length / self.period * self.budget;
         Duration::from_ticks(whole + (length % self.period).min(self.budget))
     }
+
+    /// The most that another one on the same physical CPU takes while this one, in a period of its own, waits for its budget.
+    pub fn loses_to(&self, other: &Self) -> Duration {
+        let period = Duration::from_ticks(self.period);
+        match other.priority.cmp(&self.priority) {
+            Ordering::Less => other.most_in(period),
+            Ordering::Equal => other.most_before(period),
+            Ordering::Greater => Duration::from_ticks(0),
+        }
+    }
 }
 
 /// What one server needs of its physical CPU in each of its periods.
@@ -108,19 +118,13 @@ impl Need {
 
 /// What `server` needs beside `others` on the same physical CPU.
 pub fn need<'a>(server: &Server, others: impl IntoIterator<Item = &'a Server>) -> Need {
-    let period = Duration::from_ticks(server.period);
-    let taken = others.into_iter().map(|other| {
-        let most = match other.priority.cmp(&server.priority) {
-            Ordering::Less => other.most_in(period),
-            Ordering::Equal => other.most_before(period),
-            Ordering::Greater => Duration::from_ticks(0),
-        };
-        most.as_ticks()
-    });
+    let taken = others
+        .into_iter()
+        .map(|other| server.loses_to(other).as_ticks());
     Need {
         own: Duration::from_ticks(server.budget),
         others: Duration::from_ticks(taken.fold(0, u64::saturating_add)),
-        period,
+        period: Duration::from_ticks(server.period),
     }
 }
 

@@ -1,6 +1,8 @@
 //! Dedicated pools: each virtual CPU gets a physical one to itself. A matching by augmenting paths, so that a place is found whenever
 //! there is one (Kuhn, "The Hungarian method for the assignment problem", 1955; Hall's theorem names the conflict otherwise).
 
+use std::collections::BTreeMap;
+
 use super::{Member, PoolAdmission, Refusal, decided};
 use crate::codes;
 use crate::diagnostics::Diagnostic;
@@ -39,22 +41,23 @@ struct Conflict {
 
 /// A CPU for each list of CPUs, none twice: the first free ones where that is possible.
 fn assign(allowed: &[&[usize]]) -> Result<Vec<usize>, Conflict> {
-    // Who has a CPU, and by which list each CPU was reached on the way to a free one.
     let mut homes: Vec<Option<usize>> = vec![None; allowed.len()];
+    let mut owners: BTreeMap<usize, usize> = BTreeMap::new();
     for newcomer in 0..allowed.len() {
-        let mut reached: Vec<(usize, usize)> = Vec::new();
+        // By whose list each CPU was reached on the way to a free one.
+        let mut reached: BTreeMap<usize, usize> = BTreeMap::new();
         let mut waiting = vec![newcomer];
         let mut next = 0;
         let mut free = None;
         while let Some(&member) = waiting.get(next).filter(|_| free.is_none()) {
             next += 1;
             for cpu in allowed.get(member).copied().unwrap_or_default() {
-                if reached.iter().any(|(known, _)| known == cpu) {
+                if reached.contains_key(cpu) {
                     continue;
                 }
-                reached.push((*cpu, member));
-                match homes.iter().position(|home| home == &Some(*cpu)) {
-                    Some(owner) => waiting.push(owner),
+                reached.insert(*cpu, member);
+                match owners.get(cpu) {
+                    Some(owner) => waiting.push(*owner),
                     None => {
                         free = Some(*cpu);
                         break;
@@ -62,24 +65,18 @@ fn assign(allowed: &[&[usize]]) -> Result<Vec<usize>, Conflict> {
                 }
             }
         }
-        let Some(mut cpu) = free else {
-            let mut cpus: Vec<usize> = reached.into_iter().map(|(cpu, _)| cpu).collect();
-            cpus.sort_unstable();
+        let Some(free) = free else {
             waiting.sort_unstable();
             return Err(Conflict {
                 members: waiting,
-                cpus,
+                cpus: reached.into_keys().collect(),
             });
         };
         // Each on the way moves to the CPU by which it led on.
-        while let Some((_, member)) = reached.iter().find(|(known, _)| *known == cpu) {
-            let Some(home) = homes.get_mut(*member) else {
-                break;
-            };
-            match home.replace(cpu) {
-                Some(before) => cpu = before,
-                None => break,
-            }
+        let mut moving = Some(free);
+        while let Some((cpu, member)) = moving.and_then(|cpu| Some((cpu, *reached.get(&cpu)?))) {
+            owners.insert(cpu, member);
+            moving = homes.get_mut(member).and_then(|home| home.replace(cpu));
         }
     }
     Ok(homes.into_iter().flatten().collect())

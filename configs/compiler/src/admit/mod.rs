@@ -7,6 +7,7 @@ mod share;
 
 use std::ops::Range;
 
+use ::rtds::admission::{PlaceError, Placing};
 use toml::Spanned;
 
 use crate::diagnostics::Diagnostic;
@@ -82,8 +83,35 @@ pub(crate) fn admit(system: &RawSystem) -> (Admission, Vec<Refusal>) {
     (Admission { pools }, refusals)
 }
 
+/// Puts each item on the first CPU that it fits, and leaves out those that fit none.
+fn first_fit(items: impl Iterator<Item = usize>, cpus: usize, placing: &mut impl Placing) {
+    for item in items {
+        if let Some(cpu) = (0..cpus).find(|cpu| placing.fits(item, *cpu)) {
+            placing.put(item, cpu);
+        }
+    }
+}
+
+/// The first one that first fit could not place.
+fn stuck(error: PlaceError) -> usize {
+    match error {
+        PlaceError::Impossible(item) | PlaceError::GaveUp(item) => item,
+        PlaceError::BadOrder => 0,
+    }
+}
+
+/// What to add when the search ended early.
+fn gave_up(error: PlaceError) -> Option<&'static str> {
+    let note = "not every combination was tried; `affinity` can say where each one runs";
+    matches!(error, PlaceError::GaveUp(_)).then_some(note)
+}
+
 /// Why a virtual CPU has no place, and where that is shown.
 pub(crate) type Refusal = (Range<usize>, Diagnostic);
+
+/// More CPUs than a board has, and more virtual CPUs than 255 partitions of 8 have: rules refuse both, and nothing grows with them here.
+const TOO_MANY_CPUS: usize = 1025;
+const TOO_MANY_VCPUS: usize = 255 * model::partition::MOST_VCPUS + 1;
 
 /// The CPUs of a pool and its virtual CPUs. `None` when the rules about them are broken.
 fn members<'a>(system: &'a RawSystem, pool: &RawPool) -> Option<(Vec<usize>, Vec<Member<'a>>)> {
@@ -92,7 +120,7 @@ fn members<'a>(system: &'a RawSystem, pool: &RawPool) -> Option<(Vec<usize>, Vec
     let mut sorted = cpus.clone();
     sorted.sort_unstable();
     sorted.dedup();
-    if sorted.len() != cpus.len() {
+    if sorted.len() != cpus.len() || cpus.len() >= TOO_MANY_CPUS {
         return None;
     }
     let in_pool = |name: &Spanned<String>| name.get_ref() == pool.name.get_ref();
@@ -115,6 +143,9 @@ fn members<'a>(system: &'a RawSystem, pool: &RawPool) -> Option<(Vec<usize>, Vec
                 raw,
                 allowed: allowed(raw, &cpus)?,
             });
+            if members.len() >= TOO_MANY_VCPUS {
+                return None;
+            }
         }
     }
     Some((cpus, members))
@@ -157,4 +188,58 @@ fn decided(
         }
     }
     admission
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::diagnostics::{Diagnostics, SourceText};
+    use crate::raw::system;
+
+    fn admit_text(text: &str) -> (Admission, Vec<Refusal>) {
+        let source = SourceText::new(Path::new("t.toml"), text);
+        admit(&system::read(&source, &mut Diagnostics::default()))
+    }
+
+    fn partitions(count: usize, fields: &str) -> String {
+        let one = |index: usize| {
+            format!(
+                "[[partition]]\nname = \"p{index}\"\npool = \"p\"\nmemory = \"1MiB\"\nimage = \"i\"\n{fields}\n"
+            )
+        };
+        (0..count).map(one).collect()
+    }
+
+    #[test]
+    fn largest_system_is_admitted_to_one_cpu() {
+        let pool = "[pools.p]\ncpus = [0]\npolicy = \"rtds\"\n";
+        let fields = "vcpus = 8\nperiod = \"1h\"\nbudget = \"10us\"";
+        let (admission, refusals) = admit_text(&format!("{pool}{}", partitions(255, fields)));
+        assert!(refusals.is_empty());
+        let homes = admission.pools[0].as_ref().map(|pool| pool.homes.len());
+        assert_eq!(homes, Some(2040));
+    }
+
+    #[test]
+    fn set_that_no_search_finishes_is_refused_with_a_note() {
+        // 40 shares of 0.3 never fit 13 CPUs, and there are too many combinations to try them all.
+        let cpus: Vec<usize> = (0..13).collect();
+        let pool = format!("[pools.p]\ncpus = {cpus:?}\npolicy = \"rtds\"\n");
+        let fields = "period = \"10ms\"\nbudget = \"3ms\"";
+        let (_, refusals) = admit_text(&format!("{pool}{}", partitions(40, fields)));
+        assert_eq!(refusals.len(), 1);
+        let notes = refusals[0].1.notes.join("\n");
+        assert!(notes.contains("not every combination was tried"), "{notes}");
+    }
+
+    #[test]
+    fn more_partitions_than_a_system_can_have_are_left_to_their_rule() {
+        let pool = "[pools.p]\ncpus = [0]\npolicy = \"rtds\"\n";
+        let fields = "vcpus = 8\nperiod = \"1h\"\nbudget = \"10us\"";
+        let (admission, refusals) = admit_text(&format!("{pool}{}", partitions(256, fields)));
+        assert!(admission.pools[0].is_none());
+        assert!(refusals.is_empty());
+    }
 }

@@ -1,10 +1,10 @@
 //! Rtds pools: each virtual CPU on one physical CPU, on which all get their budgets.
 
-use ::rtds::admission::{Need, PlaceError, Server, need, place};
+use ::rtds::admission::{Need, PlaceError, Placing, Server, need, place};
 use embassy_time::Duration;
 
 use super::share::per_cent;
-use super::{Member, PoolAdmission, Refusal, decided};
+use super::{Member, PoolAdmission, Refusal, decided, first_fit, gave_up, stuck};
 use crate::codes;
 use crate::diagnostics::Diagnostic;
 use crate::raw::RawVcpu;
@@ -69,11 +69,10 @@ impl Set<'_> {
             &self.order(),
             self.cpus.len(),
             &mut homes,
-            |item, cpu, homes| self.fits(item, cpu, homes),
+            &mut Packing::new(self),
         )?;
-        Ok(homes
-            .iter()
-            .flatten()
+        let places = homes.iter().flatten();
+        Ok(places
             .filter_map(|place| self.cpus.get(*place).copied())
             .collect())
     }
@@ -83,21 +82,14 @@ impl Set<'_> {
         pair.is_some_and(|(member, cpu)| member.allowed.contains(cpu))
     }
 
-    fn fits(&self, item: usize, cpu: usize, homes: &[Option<usize>]) -> bool {
-        self.may_run(item, cpu) && self.worst(item, cpu, homes).is_none()
-    }
-
-    /// Who on that CPU misses most when the item joins: its place and what it needs.
-    fn worst(&self, item: usize, cpu: usize, homes: &[Option<usize>]) -> Option<(usize, Need)> {
-        let there = homes
-            .iter()
-            .enumerate()
-            .filter(|(_, home)| **home == Some(cpu));
-        let mut all: Vec<usize> = there.map(|(index, _)| index).collect();
+    /// Who misses most when the item joins those on a CPU: its place and what it needs.
+    fn worst(&self, item: usize, here: &[usize]) -> Option<(usize, Need)> {
+        let mut all = here.to_vec();
         all.push(item);
-        let needs = all.iter().map(|index| (*index, self.need(*index, &all)));
-        let missing = needs.filter_map(|(index, need)| Some((index, need?)));
-        missing
+        let needs = all
+            .iter()
+            .filter_map(|index| Some((*index, self.need(*index, &all)?)));
+        needs
             .filter_map(|(index, need)| Some((need.excess()?, index, need)))
             .max_by_key(|(excess, index, _)| (*excess, *index))
             .map(|(_, index, need)| (index, need))
@@ -134,40 +126,28 @@ impl Set<'_> {
     }
 
     fn refusal(&self, pool: &RawPool, error: PlaceError) -> Refusal {
-        let (PlaceError::Impossible(stuck) | PlaceError::GaveUp(stuck)) = error else {
-            let finding = Diagnostic::error(codes::NOT_SCHEDULABLE, "the pool cannot be placed");
-            return (pool.name.span(), finding);
-        };
-        let homes = self.first_fit_before(stuck);
+        let stuck = stuck(error);
+        let mut packing = Packing::new(self);
+        let before = self.order().into_iter().take_while(|item| *item != stuck);
+        first_fit(before, self.cpus.len(), &mut packing);
         let name = self.name(stuck);
         let message = format!(
             "pool `{}` has too little time for {name}",
             pool.name.get_ref()
         );
         let mut finding = Diagnostic::error(codes::NOT_SCHEDULABLE, message);
-        for (index, cpu) in self
-            .cpus
-            .iter()
-            .enumerate()
-            .filter(|(index, _)| self.may_run(stuck, *index))
-        {
-            if let Some((victim, need)) = self.worst(stuck, index, &homes) {
+        let cpus = self.cpus.iter().zip(&packing.here).enumerate();
+        for (_, (cpu, here)) in cpus.filter(|(index, _)| self.may_run(stuck, *index)) {
+            if let Some((victim, need)) = self.worst(stuck, here) {
                 let excess = need.excess().map_or(0, |excess| excess.as_ticks());
-                finding = finding.note(format!(
-                    "CPU {cpu}: {}: {}, {} too much",
-                    self.name(victim),
-                    sum(&need),
-                    human_time(excess)
-                ));
+                let (victim, sum, excess) = (self.name(victim), sum(&need), human_time(excess));
+                finding = finding.note(format!("CPU {cpu}: {victim}: {sum}, {excess} too much"));
             }
         }
-        if matches!(error, PlaceError::GaveUp(_)) {
-            finding = finding
-                .note("not every combination was tried; `affinity` can say where each one runs");
-        }
+        finding.notes.extend(gave_up(error).map(str::to_owned));
         let help = match (
             self.priorities_that_fit(),
-            self.budget_that_fits(stuck, &homes),
+            self.budget_that_fits(stuck, &packing),
         ) {
             (Some(priorities), _) => {
                 format!("everything fits when short periods are more urgent: {priorities}")
@@ -178,10 +158,8 @@ impl Set<'_> {
             ),
             (None, None) => "lower the budgets, or add a CPU to the pool".to_owned(),
         };
-        let budget = self
-            .members
-            .get(stuck)
-            .and_then(|member| member.raw.budget.as_ref());
+        let member = self.members.get(stuck);
+        let budget = member.and_then(|member| member.raw.budget.as_ref());
         let span = budget.map_or(pool.name.span(), |budget| budget.span());
         (span, finding.help(help))
     }
@@ -190,45 +168,34 @@ impl Set<'_> {
         self.members.get(index).map_or("?", |member| &member.name)
     }
 
-    /// Where first fit puts those before the one for which it finds no place.
-    fn first_fit_before(&self, stuck: usize) -> Vec<Option<usize>> {
-        let mut homes = vec![None; self.servers.len()];
-        for item in self.order().into_iter().take_while(|item| *item != stuck) {
-            let home = (0..self.cpus.len()).find(|cpu| self.fits(item, *cpu, &homes));
-            if let Some(place) = homes.get_mut(item) {
-                *place = home;
-            }
-        }
-        homes
-    }
-
     /// The largest budget, in whole microseconds, with which one fits beside those that are placed.
-    fn budget_that_fits(&self, stuck: usize, homes: &[Option<usize>]) -> Option<u64> {
+    fn budget_that_fits(&self, stuck: usize, packing: &Packing<'_>) -> Option<u64> {
         const MICROSECOND: u64 = 1_000;
+        /// The schema allows no less.
+        const LEAST: u64 = 10;
         let raw = self.members.get(stuck)?.raw;
+        let period = Duration::from_ticks(*raw.period.as_ref()?.get_ref());
+        let priority = raw.priority.as_ref().map_or(0, |one| *one.get_ref());
+        let priority = u8::try_from(priority).ok()?;
+        let cpus: Vec<usize> = (0..self.cpus.len())
+            .filter(|cpu| self.may_run(stuck, *cpu))
+            .collect();
         let fits = |budget: u64| {
-            let mut servers = self.servers.clone();
-            let period = Duration::from_ticks(*raw.period.as_ref()?.get_ref());
-            let priority =
-                u8::try_from(raw.priority.as_ref().map_or(0, |one| *one.get_ref())).ok()?;
-            *servers.get_mut(stuck)? =
-                Server::new(period, Duration::from_ticks(budget * MICROSECOND), priority).ok()?;
-            let set = Set { servers, ..*self };
-            (0..self.cpus.len())
-                .any(|cpu| set.fits(stuck, cpu, homes))
-                .then_some(())
+            let budget = Duration::from_ticks(budget * MICROSECOND);
+            let server = Server::new(period, budget, priority);
+            server.is_ok_and(|server| cpus.iter().any(|cpu| packing.holds(&server, *cpu)))
         };
         // A smaller budget takes less from everyone, so the budgets that fit are all below one that does not.
         let (mut good, mut bad) = (0, *raw.budget.as_ref()?.get_ref() / MICROSECOND + 1);
         while bad - good > 1 {
             let middle = good + (bad - good) / 2;
-            match fits(middle) {
-                Some(()) => good = middle,
-                None => bad = middle,
+            if fits(middle) {
+                good = middle;
+            } else {
+                bad = middle;
             }
         }
-        // Less than the schema allows is no way out.
-        (good >= 10).then_some(good * MICROSECOND)
+        (good >= LEAST).then_some(good * MICROSECOND)
     }
 
     /// Priorities by period with which all fit, if there are any and they are others than the file's.
@@ -251,6 +218,90 @@ impl Set<'_> {
         let set = Set { servers, ..*self };
         set.place().ok()?;
         Some(names.join(", "))
+    }
+}
+
+/// Who is on each CPU, and what the others there take from each, so that one more is looked at in one pass.
+struct Packing<'a> {
+    set: &'a Set<'a>,
+    here: Vec<Vec<usize>>,
+    /// For each member that is placed, in nanoseconds of each of its periods.
+    lost: Vec<u64>,
+}
+
+impl<'a> Packing<'a> {
+    fn new(set: &'a Set<'a>) -> Self {
+        Self {
+            set,
+            here: vec![Vec::new(); set.cpus.len()],
+            lost: vec![0; set.servers.len()],
+        }
+    }
+
+    /// Those on a CPU: place, server, and what it loses.
+    fn there(&self, cpu: usize) -> impl Iterator<Item = (usize, &Server, u64)> {
+        let here = self.here.get(cpu).into_iter().flatten();
+        here.filter_map(|index| {
+            let (server, lost) = (self.set.servers.get(*index)?, self.lost.get(*index)?);
+            Some((*index, server, *lost))
+        })
+    }
+
+    /// True when all on that CPU and the newcomer get their budgets.
+    fn holds(&self, newcomer: &Server, cpu: usize) -> bool {
+        let own = need(newcomer, self.there(cpu).map(|(_, server, _)| server));
+        own.excess().is_none()
+            && self.there(cpu).all(|(_, server, lost)| {
+                let more = server.loses_to(newcomer).as_ticks();
+                let others = Duration::from_ticks(lost.saturating_add(more));
+                let need = Need {
+                    others,
+                    ..need(server, [])
+                };
+                need.excess().is_none()
+            })
+    }
+
+    /// Adds what one on a CPU takes from the others there, or takes it back.
+    fn charge(&mut self, item: usize, cpu: usize, change: fn(u64, u64) -> u64) {
+        let Some(server) = self.set.servers.get(item) else {
+            return;
+        };
+        let others: Vec<usize> = self.here.get(cpu).cloned().unwrap_or_default();
+        for other in others {
+            let taken = self
+                .set
+                .servers
+                .get(other)
+                .map(|other| other.loses_to(server).as_ticks());
+            if let (Some(lost), Some(taken)) = (self.lost.get_mut(other), taken) {
+                *lost = change(*lost, taken);
+            }
+        }
+    }
+}
+
+impl Placing for Packing<'_> {
+    fn fits(&self, item: usize, cpu: usize) -> bool {
+        let server = self.set.servers.get(item);
+        self.set.may_run(item, cpu) && server.is_some_and(|server| self.holds(server, cpu))
+    }
+
+    fn put(&mut self, item: usize, cpu: usize) {
+        self.charge(item, cpu, u64::saturating_add);
+        let Some(server) = self.set.servers.get(item) else {
+            return;
+        };
+        let own = need(server, self.there(cpu).map(|(_, server, _)| server));
+        if let (Some(lost), Some(here)) = (self.lost.get_mut(item), self.here.get_mut(cpu)) {
+            *lost = own.others.as_ticks();
+            here.push(item);
+        }
+    }
+
+    fn take(&mut self, item: usize, cpu: usize) {
+        self.here.get_mut(cpu).and_then(Vec::pop);
+        self.charge(item, cpu, u64::saturating_sub);
     }
 }
 

@@ -1,5 +1,7 @@
 //! A virtual CPU is bound to CPUs of its pool.
 
+use std::collections::BTreeSet;
+
 use super::Context;
 use crate::codes;
 use crate::diagnostics::{Diagnostic, Diagnostics};
@@ -33,20 +35,20 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Diagnostics) {
         let Some(cpus) = pool.and_then(|pool| pool.cpus.as_ref()) else {
             continue;
         };
-        let list: Vec<u32> = cpus.get_ref().iter().map(|cpu| *cpu.get_ref()).collect();
-        for (index, cpu) in affinity.get_ref().iter().enumerate() {
+        let list: BTreeSet<u32> = cpus.get_ref().iter().map(|cpu| *cpu.get_ref()).collect();
+        let mut listed = BTreeSet::new();
+        for cpu in affinity.get_ref() {
             let number = *cpu.get_ref();
             if !list.contains(&number) {
                 let message = format!("CPU {number} is not in pool `{}`", name.get_ref());
                 findings.push(
                     Diagnostic::error(codes::BAD_AFFINITY, message)
                         .at(context.source, cpu.span())
-                        .expected(format!("CPUs of the pool: {list:?}"))
+                        .expected(format!("CPUs of the pool: {}", listed_as(&list)))
                         .help("add the CPU to the pool, or remove it here"),
                 );
             }
-            let before = affinity.get_ref().iter().take(index);
-            if before.into_iter().any(|other| *other.get_ref() == number) {
+            if !listed.insert(number) {
                 findings.push(
                     Diagnostic::error(codes::BAD_AFFINITY, format!("CPU {number} is listed twice"))
                         .at(context.source, cpu.span())
@@ -55,4 +57,9 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Diagnostics) {
             }
         }
     }
+}
+
+fn listed_as(cpus: &BTreeSet<u32>) -> String {
+    let cpus: Vec<String> = cpus.iter().map(u32::to_string).collect();
+    cpus.join(", ")
 }

@@ -1,5 +1,7 @@
 //! A channel has a name of its own and joins two or more partitions that exist, one of which can write.
 
+use std::collections::BTreeSet;
+
 use super::Context;
 use crate::codes;
 use crate::diagnostics::{Diagnostic, Diagnostics};
@@ -14,18 +16,17 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Diagnostics) {
         .iter()
         .filter_map(|one| one.name.as_ref());
     let names: Vec<&str> = named.map(|name| name.get_ref().as_str()).collect();
-    let mut seen: Vec<&str> = Vec::new();
+    let mut seen = BTreeSet::new();
     for channel in &context.system.channels {
-        if let Some(name) = &channel.name {
-            if seen.contains(&name.get_ref().as_str()) {
-                let message = format!("there are two channels `{}`", name.get_ref());
-                findings.push(
-                    Diagnostic::error(codes::DUPLICATE_CHANNEL, message)
-                        .at(context.source, name.span())
-                        .help("give one of them another name"),
-                );
-            }
-            seen.push(name.get_ref());
+        if let Some(name) = &channel.name
+            && !seen.insert(name.get_ref())
+        {
+            let message = format!("there are two channels `{}`", name.get_ref());
+            findings.push(
+                Diagnostic::error(codes::DUPLICATE_CHANNEL, message)
+                    .at(context.source, name.span())
+                    .help("give one of them another name"),
+            );
         }
         partitions(context, channel, &names, findings);
         form(context, channel, findings);
@@ -38,7 +39,8 @@ fn partitions(
     names: &[&str],
     findings: &mut Diagnostics,
 ) {
-    for (index, end) in channel.ends().iter().enumerate() {
+    let mut seen = BTreeSet::new();
+    for end in channel.ends() {
         let name = end.partition.get_ref();
         let report = |code, message: String| {
             Diagnostic::error(code, message).at(context.source, end.partition.span())
@@ -52,11 +54,7 @@ fn partitions(
             finding.help = suggestion(name, names);
             findings.push(finding);
         }
-        let before = channel.ends().iter().take(index);
-        if before
-            .into_iter()
-            .any(|other| other.partition.get_ref() == name)
-        {
+        if !seen.insert(name) {
             let message = format!("{} ends twice at partition `{name}`", channel.title());
             let finding = report(codes::CHANNEL_ENDS, message);
             findings

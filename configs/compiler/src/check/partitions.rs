@@ -5,7 +5,7 @@ use crate::codes;
 use crate::diagnostics::{Diagnostic, Diagnostics};
 
 /// 8 bits of VMID (Arm ARM, D8.9), without 0.
-const MOST: usize = 255;
+pub(super) const MOST: usize = 255;
 
 pub(super) fn check(context: &Context<'_>, findings: &mut Diagnostics) {
     let partitions = &context.system.partitions;

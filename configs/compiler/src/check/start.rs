@@ -1,8 +1,11 @@
 //! Partitions start after others that exist, and none after itself, however long the way around.
 
+use std::collections::BTreeSet;
+
 use toml::Spanned;
 
 use super::Context;
+use super::partitions::MOST;
 use crate::codes;
 use crate::diagnostics::{Diagnostic, Diagnostics};
 use crate::nearest::suggestion;
@@ -11,8 +14,9 @@ use crate::raw::RawPartition;
 pub(super) fn check(context: &Context<'_>, findings: &mut Diagnostics) {
     let partitions = &context.system.partitions;
     let names: Vec<&str> = partitions.iter().filter_map(name).collect();
+    let known: BTreeSet<&str> = names.iter().copied().collect();
     for other in partitions.iter().flat_map(after) {
-        if names.contains(&other.get_ref().as_str()) {
+        if known.contains(other.get_ref().as_str()) {
             continue;
         }
         let message = format!("there is no partition `{}` to start after", other.get_ref());
@@ -49,13 +53,15 @@ fn after(partition: &RawPartition) -> &[Spanned<String>] {
     partition.start.as_ref().map_or(&[], |start| &start.after)
 }
 
-/// Partitions of which each starts after the next, and the last after the first.
+/// Partitions of which each starts after the next, and the last after the first. Of more than a system can have, only the first are
+/// looked at: the others are refused anyway.
 fn cycle(partitions: &[RawPartition]) -> Option<Vec<&RawPartition>> {
+    let partitions = partitions.get(..MOST).unwrap_or(partitions);
     let find = |wanted: &Spanned<String>| {
         let wanted = wanted.get_ref().as_str();
         partitions.iter().position(|one| name(one) == Some(wanted))
     };
-    let waits_for: Vec<Vec<usize>> = partitions
+    let waits_for: Vec<BTreeSet<usize>> = partitions
         .iter()
         .map(|partition| after(partition).iter().filter_map(find).collect())
         .collect();

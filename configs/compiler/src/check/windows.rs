@@ -54,7 +54,11 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Diagnostics) {
 }
 
 fn each(context: &Context<'_>, windows: &[RawWindow], frame: u64, findings: &mut Diagnostics) {
-    for (index, raw) in windows.iter().enumerate() {
+    let mut sorted: Vec<&RawWindow> = windows.iter().collect();
+    sorted.sort_by_key(|window| *window.start.get_ref());
+    // The one that ends last of those that begin earlier.
+    let mut last: Option<&RawWindow> = None;
+    for raw in sorted {
         let window = time(raw);
         let report = |message: &str| {
             Diagnostic::error(codes::BAD_WINDOW, message).at(context.source, raw.span.clone())
@@ -67,16 +71,15 @@ fn each(context: &Context<'_>, windows: &[RawWindow], frame: u64, findings: &mut
                     .help("split it in two: one up to the frame's end, one from its start"),
             );
         }
-        let before = windows.iter().take(index);
-        if let Some(other) = before
-            .into_iter()
-            .find(|other| time(other).overlaps(&window))
-        {
+        if let Some(other) = last.filter(|other| time(other).overlaps(&window)) {
             findings.push(
                 report("two windows of one virtual CPU overlap")
                     .found(format!("{} and {}", show(other), show(raw)))
                     .help("make one window of both, or move them apart"),
             );
+        }
+        if last.is_none_or(|other| time(other).end() < window.end()) {
+            last = Some(raw);
         }
     }
 }
