@@ -13,6 +13,7 @@ pub(crate) mod interrupts;
 )]
 pub(crate) mod msi;
 mod nexus;
+mod overlay;
 pub(crate) mod providers;
 mod reader;
 mod requesters;

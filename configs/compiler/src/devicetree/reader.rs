@@ -10,7 +10,7 @@ pub(super) const PROPERTY: u32 = 3;
 pub(super) const NOP: u32 = 4;
 pub(super) const END: u32 = 9;
 /// No real tree nests deeper; a tree that does is an attack on whoever walks it by recursion.
-const DEEPEST: usize = 64;
+pub(super) const DEEPEST: usize = 64;
 
 impl Tree {
     /// Reads a flattened tree.
