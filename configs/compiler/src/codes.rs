@@ -187,6 +187,12 @@ codes! {
         "A clock, reset or power domain of the device is reached only by calling the firmware (SMC), which the partition may not. With `firmware_calls = \"mediated\"` only calls that concern what the partition owns reach the firmware. With `firmware_calls = true` every call does: the partition could then switch off what others use, and the report says so.";
     GUEST_TREE_UNSOUND = "BH0613", "guest device tree names what the partition does not own",
         "Every guest device tree is read again when it is finished. It may hold no memory, CPU, register or interrupt that the partition does not own, no IOMMU, no phandle, alias or path that leads nowhere. Without an overlay such a finding means that the board's device tree says something that was not understood.";
+    OVERLAY_UNAVAILABLE = "BH0614", "overlay cannot be had",
+        "`overlay` names a device-tree overlay: a `.dtso`, which `dtc` compiles, or a `.dtbo`. The path is relative to the system file.";
+    OVERLAY_UNFIT = "BH0615", "overlay does not fit the guest device tree",
+        "A partition's overlay is put on the device tree that was made for it, which has only what the partition owns, at the paths of the board's tree and under the board's labels. A fragment names a node there.";
+    OVERLAY_UNSOUND = "BH0616", "overlay names what the partition does not own",
+        "With its overlay a guest device tree is proved like any other: an overlay describes what the partition has, and gives it nothing. It can add no memory, no CPU, no registers or interrupts but the partition's own, and no phandle that leads nowhere.";
 
     LIMIT_POLICY = "BH0701", "image cannot share a CPU yet",
         "The system is checked as it is written, but the image of this version runs `dedicated` pools only. `check` and `report` answer for `rtds` and `cyclic` pools; `build` and `run` refuse them.";

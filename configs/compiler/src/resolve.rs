@@ -1,6 +1,9 @@
 //! From names to things: the board, devices and images that a system file names.
 
 mod devices;
+mod overlay;
+
+pub(crate) use overlay::LoadedOverlay;
 
 use std::ops::Range;
 use std::path::Path;
@@ -24,6 +27,7 @@ pub(crate) struct Resolved {
     pub devices: Vec<(Range<usize>, Device)>,
     /// What the devices need of other nodes.
     pub supply: Supply,
+    pub overlay: Option<LoadedOverlay>,
     pub image: Option<LoadedImage>,
 }
 
@@ -120,9 +124,11 @@ impl Resolver<'_> {
                 None => (Vec::new(), Supply::default()),
             };
             let image = partition.image.as_ref();
+            let overlay = partition.overlay.as_ref();
             Resolved {
                 devices,
                 supply,
+                overlay: overlay.and_then(|name| self.overlay(name, &partition.title(), findings)),
                 image: image
                     .and_then(|image| self.image(partition, image.get_ref(), board, findings)),
             }

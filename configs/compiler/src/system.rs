@@ -9,7 +9,7 @@ use crate::layout::{Layout, lay_out};
 use crate::processors::{Pool, Vcpu, assign};
 use crate::range::AddressRange;
 use crate::raw::{FirmwareCalls, RawConsole, RawPartition, RawSystem};
-use crate::resolve::{LoadedImage, Resolved};
+use crate::resolve::{LoadedImage, LoadedOverlay, Resolved};
 use crate::supply::Supply;
 
 /// A checked system.
@@ -38,6 +38,8 @@ pub(crate) struct Partition {
     pub devices: Vec<Device>,
     /// What they need of other nodes.
     pub supply: Supply,
+    /// What is put on its device tree.
+    pub overlay: Option<LoadedOverlay>,
     pub dma_trusted: bool,
     pub on_fault: FaultPolicy,
     pub firmware_calls: bool,
@@ -119,6 +121,7 @@ fn partition(
             .map(|(_, device)| device)
             .collect(),
         supply: resolved.supply,
+        overlay: resolved.overlay,
         dma_trusted: raw.dma_trusted,
         on_fault: raw.fault_policy(),
         firmware_calls: raw.firmware_calls() == FirmwareCalls::All,

@@ -2,6 +2,7 @@
 
 pub(crate) mod allocation;
 pub(crate) mod mutate;
+mod overlays;
 pub(crate) mod random;
 pub(crate) mod watchdog;
 
@@ -325,7 +326,7 @@ impl FakeResources {
             ),
             ("blob.bin", vec![0x14; 512]),
         ];
-        for (name, bytes) in files {
+        for (name, bytes) in files.into_iter().chain(overlays::all()) {
             std::fs::write(folder.join(name), bytes).unwrap();
         }
         Self {

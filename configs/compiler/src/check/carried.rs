@@ -88,7 +88,6 @@ fn partition(partition: &RawPartition, used: &mut Used) {
             used.push((span.clone(), "`memory` in this form".to_owned()));
         }
     }
-    add(used, &partition.overlay, "overlay");
     for interrupt in &partition.interrupts {
         let what = format!("SPI {} ({:?})", interrupt.spi.get_ref(), interrupt.trigger);
         used.push((interrupt.span.clone(), what));

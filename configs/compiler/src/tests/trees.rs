@@ -133,3 +133,10 @@ fn command_line_that_fills_the_tree_is_refused() {
         ["BH0610"]
     );
 }
+
+#[test]
+fn overlay_adds_to_the_tree_of_its_partition() {
+    let tree = tree("image = \"program.elf\"\noverlay = \"leds.dtbo\"\n");
+    let leds = tree.find("/leds").unwrap();
+    assert_eq!(tree.string(leds, "compatible"), Some("vendor,leds"));
+}

@@ -1,5 +1,6 @@
 //! A guest tree that is proven, or what is wrong with it.
 
+use super::overlay::{Refused, overlaid};
 use super::proof::prove;
 use super::{Owned, guest_tree};
 use crate::board::Board;
@@ -33,7 +34,8 @@ pub(crate) fn proven_tree(
             return Err(findings);
         }
     };
-    for unsound in prove(&tree, &Owned::new(board, partition)) {
+    let owned = Owned::new(board, partition);
+    for unsound in prove(&tree, &owned) {
         let message = format!(
             "the device tree of partition `{}` is unsound: {unsound}",
             partition.name
@@ -49,5 +51,30 @@ pub(crate) fn proven_tree(
     if findings.has_errors() {
         return Err(findings);
     }
-    Ok(tree)
+    let Some(overlay) = &partition.overlay else {
+        return Ok(tree);
+    };
+    overlaid(&tree, &overlay.tree, board, &owned).map_err(|refused| {
+        let finding = overlay_finding(&partition.name, refused);
+        finding.at(source, overlay.span.clone()).into()
+    })
+}
+
+fn overlay_finding(partition: &str, refused: Refused) -> Diagnostic {
+    match refused {
+        Refused::Unfit(error) => Diagnostic::error(
+            codes::OVERLAY_UNFIT,
+            format!("the overlay of partition `{partition}` does not fit its device tree: {error}"),
+        )
+        .help("name nodes that the partition has: by the board's labels, or by path"),
+        Refused::Unsound(lines) => {
+            let message = format!(
+                "the overlay of partition `{partition}` names what the partition does not own"
+            );
+            let mut finding = Diagnostic::error(codes::OVERLAY_UNSOUND, message);
+            finding.notes = lines;
+            finding
+                .help("give it to the partition in the system file, or take it out of the overlay")
+        }
+    }
 }

@@ -9,6 +9,7 @@ mod base;
 mod cells;
 mod copy;
 mod finding;
+mod overlay;
 mod owned;
 mod proof;
 
