@@ -147,17 +147,16 @@ fn write_board(f: &mut fmt::Formatter<'_>, report: &Report) -> fmt::Result {
         report.cpus.len(),
         some(pools.iter().map(String::as_str), MOST_DEVICES)
     )?;
-    let given = report
-        .interrupts
-        .iter()
-        .filter(|one| matches!(one.owner, Owner::Partition(_)));
+    let given = |owner: &Owner| matches!(owner, Owner::Partition(_));
+    let interrupts = report.interrupts.iter().filter(|one| given(&one.owner));
+    let streams = report.streams.iter().filter(|one| given(&one.owner));
     let devices: usize = report.partitions.iter().map(|one| one.devices.len()).sum();
     writeln!(
         f,
         "  devices     {}, {}, {}",
         count(devices, "device"),
-        count(given.count(), "interrupt"),
-        count(report.streams.len(), "stream")
+        count(interrupts.count(), "interrupt"),
+        count(streams.count(), "stream")
     )?;
     if !report.channels.is_empty() {
         let names = report.channels.iter().map(|channel| channel.name.as_str());
