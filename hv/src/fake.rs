@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any, resume_unwind};
 
-use gic::virt::{Geometry, Grants, Interrupt, VcpuState, Version, Vgic};
+use gic::virt::{Geometry, Grants, Interrupt, Shown, VcpuState, Version, Vgic};
 use gic::{Acknowledged, GicError, InterruptController, ListRegister, ListRegisters, LrState};
 use model::board::{Board, Console as BoardConsole, ConsoleKind, PhysicalGic};
 use model::device::{PassedInterrupt, Trigger, VirtualGic, VirtualUart, Width};
@@ -309,6 +309,9 @@ impl Cpu for FakeCpu {
     fn exception_syndrome() -> u64 {
         state(|state| state.syndrome.esr)
     }
+    fn fault_address() -> Ipa {
+        Self::syndrome().ipa()
+    }
     fn step_over() {
         state(|state| state.stepped += 4);
     }
@@ -570,18 +573,21 @@ fn partition(index: usize, config: &'static Config) -> Partition {
         timers: [IntId::new(VIRTUAL_TIMER), IntId::new(30)],
         spis: config.spis,
     };
+    let shown = leak(Shown::new());
     let grants = Vec::leak(config.vcpus.iter().map(|_| Grants::NEW).collect());
     let vgic = Vgic::new(
         geometry,
         Vec::leak(vec![VcpuState::NEW; config.vcpus.len()]),
         Vec::leak(vec![Interrupt::NEW; usize::from(config.spis)]),
         grants,
+        shown,
     );
     Partition::new(
         PartitionId::new(index as u8),
         config,
         Vec::leak(shared.collect()),
         grants,
+        shown,
         vgic,
         0,
     )
@@ -705,7 +711,7 @@ impl Guest {
         const GARBAGE: [u64; 11] = [0xdead_beef_dead_beef; 11];
         let kept: [u64; 11] = self.vcpu.context.x[19..30].try_into().unwrap();
         self.vcpu.context.x[19..30].copy_from_slice(&GARBAGE);
-        let answered = short::answer(self.vcpu);
+        let answered = short::answer(self.vcpu) == short::Verdict::Answered;
         assert_eq!(self.vcpu.context.x[19..30], GARBAGE);
         self.vcpu.context.x[19..30].copy_from_slice(&kept);
         self.vcpu.context.pc += state(|state| core::mem::take(&mut state.stepped));

@@ -1,9 +1,9 @@
 //! What the core needs from the machine below it: two small traits, implemented by the architecture and by a platform, and by fakes in tests.
 
 use gic::InterruptController;
-use model::Pa;
 use model::partition::Vcpu as VcpuConfig;
 use model::system::EndState;
+use model::{Ipa, Pa};
 
 use crate::arch::aarch64::context::Context;
 use crate::arch::aarch64::inject::{Entry, GuestState};
@@ -50,6 +50,9 @@ pub trait Cpu: 'static {
 
     /// `ESR_EL2` alone.
     fn exception_syndrome() -> u64;
+
+    /// `HPFAR_EL2` and `FAR_EL2`: where a data abort happened.
+    fn fault_address() -> Ipa;
 
     /// Has the guest go on behind the trapped 32-bit instruction, while `ELR_EL2` still says where that is.
     fn step_over();

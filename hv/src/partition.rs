@@ -2,7 +2,7 @@
 
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
-use gic::virt::{Grants, VcpuSet, Vgic};
+use gic::virt::{Grants, Shown, VcpuSet, Vgic};
 use model::memory::{Mapping, MemoryKind};
 use model::partition::Partition as Config;
 use model::{IntId, Ipa, Mpidr, Pa, PartitionId, VcpuId};
@@ -11,7 +11,7 @@ use crate::exit::{Cost, CostSummary, ExitKind};
 use crate::machine::{Cpu, Machine};
 use crate::power::{Power, Start};
 use crate::sync::{Rank, TicketLock};
-use crate::uart::Pl011;
+use crate::uart::{self, Pl011};
 
 /// What other pCPUs may ask of a virtual CPU; bits of [`VcpuShared::requests`].
 pub mod request {
@@ -114,10 +114,14 @@ pub struct Partition {
     pub vcpus: &'static [VcpuShared],
     /// What the exit vectors may deliver to each of them.
     pub grants: &'static [Grants],
+    /// Registers of its virtual interrupt controller that are read without the lock.
+    pub shown: &'static Shown,
     /// `VTTBR_EL2`: its stage-2 table and VMID.
     pub translation: u64,
     /// Its UART waits for room in the console's ring.
     pub waits_for_room: AtomicBool,
+    /// What `UARTFR` says of its UART but for the room in the console's ring, as [`uart::flags`] wants it.
+    uart_status: AtomicU32,
     faults: AtomicU64,
     loads: AtomicU64,
     counter_offset: AtomicU64,
@@ -130,6 +134,7 @@ impl Partition {
         config: &'static Config,
         vcpus: &'static [VcpuShared],
         grants: &'static [Grants],
+        shown: &'static Shown,
         gic: Vgic,
         translation: u64,
     ) -> Self {
@@ -146,6 +151,8 @@ impl Partition {
             ),
             vcpus,
             grants,
+            shown,
+            uart_status: AtomicU32::new(0),
             translation,
             waits_for_room: AtomicBool::new(false),
             faults: AtomicU64::new(0),
@@ -177,6 +184,19 @@ impl Partition {
         (0..self.vcpus.len()).fold(VcpuSet::EMPTY, |set, index| {
             set | VcpuSet::only(VcpuId::new(index as u8))
         })
+    }
+
+    /// Lets others know of the UART what they may know without the lock, which the caller holds.
+    pub fn publish_uart(&self, uart: &Pl011) {
+        self.waits_for_room
+            .store(uart.waits_for_room(), Ordering::Relaxed);
+        self.uart_status.store(uart.status(), Ordering::Relaxed);
+    }
+
+    /// `UARTFR` while there is room for `room` characters in the console's ring.
+    #[inline]
+    pub fn uart_flags(&self, room: usize) -> u32 {
+        uart::flags(self.uart_status.load(Ordering::Relaxed), room)
     }
 
     /// Counts a fault and returns how many there were.
@@ -223,8 +243,8 @@ impl Partition {
             }
             devices.gic.reset(hardware);
             devices.uart = Pl011::new();
+            self.publish_uart(&devices.uart);
         }
-        self.waits_for_room.store(false, Ordering::Relaxed);
         self.loads.fetch_add(1, Ordering::Relaxed);
         for segment in self.config.segments {
             let end = segment.ipa.get().wrapping_add(segment.size);

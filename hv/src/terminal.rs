@@ -303,10 +303,11 @@ impl<M: Machine> Hypervisor<M> {
             .offer_input(partition.id, &mut |byte| {
                 let kicked = {
                     let mut devices = partition.devices.lock();
-                    match devices.uart.receive(byte) {
-                        None => return false,
-                        Some(line) => devices.gic.set_line(uart.intid, line == uart::Line::High),
-                    }
+                    let Some(line) = devices.uart.receive(byte) else {
+                        return false;
+                    };
+                    partition.publish_uart(&devices.uart);
+                    devices.gic.set_line(uart.intid, line == uart::Line::High)
                 };
                 self.kick(partition, kicked, crate::partition::request::INTERRUPTS);
                 true
@@ -331,9 +332,7 @@ impl<M: Machine> Hypervisor<M> {
             let kicked = {
                 let mut devices = partition.devices.lock();
                 let line = devices.uart.drained(&ring);
-                partition
-                    .waits_for_room
-                    .store(devices.uart.waits_for_room(), Ordering::Relaxed);
+                partition.publish_uart(&devices.uart);
                 devices.gic.set_line(uart.intid, line == uart::Line::High)
             };
             self.kick(partition, kicked, crate::partition::request::INTERRUPTS);

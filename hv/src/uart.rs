@@ -161,7 +161,7 @@ impl Pl011 {
             offset::DR => self.read_data(),
             // No receive error ever happens here.
             offset::RSR => 0,
-            offset::FR => self.flags(output.free()),
+            offset::FR => flags(self.status(), output.free()),
             offset::ILPR => self.low_power.0,
             offset::IBRD => self.integer_divisor.0,
             offset::FBRD => self.fractional_divisor.0,
@@ -293,22 +293,16 @@ impl Pl011 {
         self.depth().saturating_sub(room)
     }
 
-    /// `UARTFR` while there is room for `room` characters. Busy only while characters wait: a guest that polls for the last one must not
-    /// wait for the physical line.
-    pub fn flags(&self, room: usize) -> u32 {
-        let waiting = self.waiting(room);
-        let mut flags = flag::CTS | flag::DSR | flag::DCD;
-        flags |= if waiting == 0 { flag::TXFE } else { flag::BUSY };
-        if room == 0 {
-            flags |= flag::TXFF;
-        }
+    /// What [`flags`] is made of: the state of the receive FIFO as `UARTFR` shows it, and the depth of both FIFOs from bit 8 on.
+    pub fn status(&self) -> u32 {
+        let mut status = (self.depth() as u32) << STATUS_DEPTH;
         if self.received.is_empty() {
-            flags |= flag::RXFE;
+            status |= flag::RXFE;
         }
         if self.received.len() >= self.depth() {
-            flags |= flag::RXFF;
+            status |= flag::RXFF;
         }
-        flags
+        status
     }
 
     /// `UARTDR`: the oldest character, with no error bit; 0 when there is none.
@@ -351,6 +345,23 @@ impl Pl011 {
             self.latched &= !interrupt::RECEIVE;
         }
     }
+}
+
+/// Where [`Pl011::status`] has the depth of the FIFOs.
+const STATUS_DEPTH: u32 = 8;
+
+/// `UARTFR` for a UART with this [`status`](Pl011::status) and room for `room` characters. Busy only while characters wait: a guest that
+/// polls for the last one must not wait for the physical line.
+#[inline]
+pub fn flags(status: u32, room: usize) -> u32 {
+    let all_fit = room >= (status >> STATUS_DEPTH) as usize;
+    let receive = status & (flag::RXFE | flag::RXFF);
+    let mut flags = flag::CTS | flag::DSR | flag::DCD | receive;
+    flags |= if all_fit { flag::TXFE } else { flag::BUSY };
+    if room == 0 {
+        flags |= flag::TXFF;
+    }
+    flags
 }
 
 /// The bits that an access of `width` bytes has; `None` for widths that the bus does not have.

@@ -77,7 +77,7 @@ impl ListRegisters for Gic {
     fn image(&self, index: usize, register: ListRegister) -> u64 {
         both!(self, gic => gic.image(index, register))
     }
-    #[inline]
+    #[inline(always)]
     fn write_image(&self, index: usize, image: u64) {
         both!(self, gic => gic.write_image(index, image));
     }

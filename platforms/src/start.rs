@@ -159,6 +159,7 @@ fn build(
         shared = rest;
         let (own_interfaces, rest) = interfaces.split_at_mut_checked(count)?;
         interfaces = rest;
+        let shown = storage::SHOWN.get(index)?;
         let (own_grants, rest) = grants.split_at_checked(count)?;
         grants = rest;
         let (own_spis, rest) = spis.split_at_mut_checked(usize::from(config.spis))?;
@@ -183,7 +184,8 @@ fn build(
                 config,
                 own_shared,
                 own_grants,
-                Vgic::new(geometry, own_interfaces, own_spis, own_grants),
+                shown,
+                Vgic::new(geometry, own_interfaces, own_spis, own_grants, shown),
                 translation,
             ))
             .ok()?;

@@ -3,7 +3,7 @@
 use core::cell::UnsafeCell;
 use core::sync::atomic::AtomicPtr;
 
-use gic::virt::{Grants, Interrupt, VcpuState};
+use gic::virt::{Grants, Interrupt, Shown, VcpuState};
 use hv::arch::aarch64::boot::STACK_STRIDE;
 use hv::console::Ring;
 use hv::memory::Page;
@@ -59,6 +59,8 @@ pub static VIRTUAL_CPU_INTERFACES: ConstStaticCell<[VcpuState; VCPUS]> =
 /// State of virtual SPIs.
 pub static VIRTUAL_SPIS: ConstStaticCell<[Interrupt; SYSTEM.total_spis()]> =
     ConstStaticCell::new([const { Interrupt::NEW }; SYSTEM.total_spis()]);
+/// What is read without a lock.
+pub static SHOWN: [Shown; PARTITIONS] = [const { Shown::new() }; PARTITIONS];
 /// What the exit vectors may deliver.
 pub static GRANTS: [Grants; VCPUS] = [const { Grants::NEW }; VCPUS];
 /// What virtual CPUs share.

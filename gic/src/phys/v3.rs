@@ -387,7 +387,7 @@ impl ListRegisters for GicV3 {
         register.to_v3()
     }
 
-    #[inline]
+    #[inline(always)]
     fn write_image(&self, index: usize, image: u64) {
         sysreg::ich_lr::write(index, image);
     }

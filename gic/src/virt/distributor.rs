@@ -73,19 +73,12 @@ impl Vgic {
         })
     }
 
-    /// A guest's read of what stands here whatever the list registers hold: everything but pending and active states. `None` for
-    /// those, and where no register is: [`read`](Self::read) answers.
-    #[inline]
-    pub fn read_plain(&self, frame: Frame, offset: u32, width: Width, cpu: VcpuId) -> Option<u64> {
-        self.plain(self.decode(frame, offset, width, cpu)?)
-    }
-
-    #[inline]
+    /// What stands here whatever the list registers hold: everything but pending and active states.
     fn plain(&self, target: Target) -> Option<u64> {
         let value = match target.register {
             Register::Control if self.geometry.version == Version::V3 => self.groups | CONTROL_V3,
             Register::Control => self.groups,
-            Register::Type => self.kind,
+            Register::Type => self.shown.kind(),
             Register::Implementer => IIDR,
             Register::SetEnable | Register::ClearEnable => self.read_enabled(target),
             Register::SetPending
@@ -100,7 +93,6 @@ impl Vgic {
     }
 
     /// The registers that are put together from the interrupts' states, and those that are seldom read.
-    #[inline(never)]
     fn plain_of_each(&self, target: Target) -> u64 {
         let value = match target.register {
             Register::Group => {
@@ -127,7 +119,9 @@ impl Vgic {
     fn read_enabled(&self, target: Target) -> u32 {
         match (target.at, target.owner) {
             (0..4, None) => 0,
-            (at, owner) => self.enabled_word((at / 4) as usize, owner.unwrap_or(VcpuId::new(0))),
+            (at, owner) => self
+                .shown
+                .enabled_word((at / 4) as usize, owner.unwrap_or(VcpuId::new(0))),
         }
     }
 
@@ -384,7 +378,7 @@ impl Vgic {
         let owned = self
             .interrupt(intid, cpu)
             .is_some_and(|interrupt| interrupt.is(Flags::OWNED));
-        match self.is_enabled(intid, cpu) {
+        match self.shown.is_enabled(intid, cpu) {
             _ if !owned || !within_reach => {}
             true => caller.hardware.enable(intid, cpu),
             false => caller.hardware.disable(intid, cpu),
@@ -397,7 +391,7 @@ impl Vgic {
         cpu: VcpuId,
         caller: Caller<'_, L, H>,
     ) -> VcpuSet {
-        self.set_enabled(intid, cpu, true);
+        self.shown.set_enabled(intid, cpu, true);
         self.apply_enable(intid, cpu, caller);
         self.reconsider(intid, cpu) | self.finish(intid, cpu, caller)
     }
@@ -408,7 +402,7 @@ impl Vgic {
         cpu: VcpuId,
         caller: Caller<'_, L, H>,
     ) -> VcpuSet {
-        self.set_enabled(intid, cpu, false);
+        self.shown.set_enabled(intid, cpu, false);
         self.apply_enable(intid, cpu, caller);
         // What the guest handles stays with it, link and all; what it has not seen comes back.
         self.claim(intid, cpu, caller) | self.finish(intid, cpu, caller)

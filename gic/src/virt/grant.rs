@@ -108,7 +108,7 @@ impl Grants {
     pub fn straight(&self, intid: IntId, empty: u64) -> Option<(usize, u64)> {
         let grant = self.place(intid)?;
         let key = grant.key.load(Ordering::Relaxed);
-        let slots = key >> 32;
+        let slots = key >> 32 & ((1 << SLOTS) - 1);
         (key as u32 == intid.get() && slots & empty != 0).then(|| {
             let slot = slots.trailing_zeros() as usize;
             (slot, grant.value.load(Ordering::Relaxed))

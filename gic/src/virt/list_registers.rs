@@ -174,7 +174,7 @@ impl Vgic {
         cpu: VcpuId,
         caller: Caller<'_, L, H>,
     ) -> VcpuSet {
-        let enabled = self.is_enabled(intid, cpu);
+        let enabled = self.shown.is_enabled(intid, cpu);
         let Some(interrupt) = self
             .interrupt_mut(intid, cpu)
             .filter(|interrupt| interrupt.is(Flags::OWNED))

@@ -27,6 +27,7 @@ mod redistributor;
 mod registers;
 mod sets;
 mod sgi;
+mod shown;
 #[cfg(test)]
 mod tests;
 
@@ -35,6 +36,7 @@ pub use interrupt::Interrupt;
 pub use model::device::Width;
 pub use sets::VcpuSet;
 pub use sgi::SgiRegister;
+pub use shown::Shown;
 
 use crate::MAX_LIST_REGISTERS;
 use interrupt::{Flags, Gate, NOBODY};
@@ -42,9 +44,6 @@ use model::device::{PassedInterrupt, Trigger};
 use model::partition::Vcpu;
 use model::{IntId, VcpuId};
 use sets::IntIdSet;
-
-/// Words of 32 SPIs.
-const SPI_WORDS: usize = ((IntId::END_SPI - IntId::FIRST_SPI) as usize).div_ceil(32);
 
 /// Which architecture version the guest sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,8 +138,6 @@ pub struct VcpuState {
     interrupts: [Interrupt; 32],
     /// Interrupts that its list registers must take.
     waiting: IntIdSet,
-    /// `ISENABLER0`.
-    enabled: u32,
     /// Something came to `waiting` since it was last looked at.
     changed: bool,
     /// The interrupt that each list register in `used` holds.
@@ -162,7 +159,6 @@ impl VcpuState {
     pub const NEW: Self = Self {
         interrupts: [Interrupt::NEW; 32],
         waiting: IntIdSet::EMPTY,
-        enabled: 0,
         changed: false,
         held: [IntId::new(0); MAX_LIST_REGISTERS],
         used: 0,
@@ -179,10 +175,7 @@ pub struct Vgic {
     vcpus: &'static mut [VcpuState],
     spis: &'static mut [Interrupt],
     grants: &'static [Grants],
-    /// `ISENABLER1` and on.
-    enabled: [u32; SPI_WORDS],
-    /// `GICD_TYPER`.
-    kind: u32,
+    shown: &'static Shown,
     /// `GICD_CTLR`, bits 0 and 1: which groups are forwarded.
     groups: u32,
 }
@@ -195,14 +188,15 @@ impl Vgic {
         vcpus: &'static mut [VcpuState],
         spis: &'static mut [Interrupt],
         grants: &'static [Grants],
+        shown: &'static Shown,
     ) -> Self {
+        shown.set_kind(distributor::kind(&geometry));
         let mut vgic = Self {
-            kind: distributor::kind(&geometry),
             geometry,
             vcpus,
             spis,
             grants,
-            enabled: [0; SPI_WORDS],
+            shown,
             groups: 0,
         };
         vgic.reset_state();
@@ -237,7 +231,8 @@ impl Vgic {
     fn reset_state(&mut self) {
         let v3 = self.geometry.version == Version::V3;
         self.groups = 0;
-        self.enabled = [0; SPI_WORDS];
+        // IHI 0048B 4.3.5: SGIs of a GICv2 may be permanently enabled, and are on the GIC-400; ours can be masked.
+        self.shown.reset(if v3 { 0 } else { 0xffff });
         for grants in self.grants {
             grants.revoke_all();
         }
@@ -246,8 +241,6 @@ impl Vgic {
         let group = if v3 { Flags::GROUP1 } else { Flags::empty() };
         for (cpu, state) in self.vcpus.iter_mut().enumerate() {
             *state = VcpuState::NEW;
-            // IHI 0048B 4.3.5: SGIs of a GICv2 may be permanently enabled, and are on the GIC-400; ours can be masked.
-            state.enabled = if v3 { 0 } else { 0xffff };
             for (number, interrupt) in state.interrupts.iter_mut().enumerate() {
                 interrupt.target = cpu as u8;
                 interrupt.flags = group;
@@ -355,41 +348,10 @@ impl Vgic {
         }
     }
 
-    /// `ISENABLER` number `word`; the first one is that of `cpu`.
-    fn enabled_word(&self, word: usize, cpu: VcpuId) -> u32 {
-        let word = match word.checked_sub(1) {
-            Some(spis) => self.enabled.get(spis),
-            None => self
-                .vcpus
-                .get(usize::from(cpu.get()))
-                .map(|state| &state.enabled),
-        };
-        word.copied().unwrap_or(0)
-    }
-
-    /// Lets an interrupt be signalled, or not.
-    fn set_enabled(&mut self, intid: IntId, cpu: VcpuId, on: bool) {
-        let word = match (intid.get() as usize / 32).checked_sub(1) {
-            Some(spis) => self.enabled.get_mut(spis),
-            None => self
-                .vcpus
-                .get_mut(usize::from(cpu.get()))
-                .map(|state| &mut state.enabled),
-        };
-        if let Some(word) = word {
-            let bit = 1 << (intid.get() % 32);
-            *word = if on { *word | bit } else { *word & !bit };
-        }
-    }
-
-    fn is_enabled(&self, intid: IntId, cpu: VcpuId) -> bool {
-        self.enabled_word(intid.get() as usize / 32, cpu) >> (intid.get() % 32) & 1 != 0
-    }
-
     /// What an interrupt has to pass.
     fn gate(&self, intid: IntId, cpu: VcpuId) -> Gate {
         Gate {
-            enabled: self.is_enabled(intid, cpu),
+            enabled: self.shown.is_enabled(intid, cpu),
             groups: self.groups,
         }
     }

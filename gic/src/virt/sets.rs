@@ -8,6 +8,9 @@ use model::{IntId, VcpuId};
 pub struct VcpuSet(u64);
 
 impl VcpuSet {
+    /// How many virtual CPUs a set can tell apart.
+    pub const MOST: usize = 64;
+
     /// Nobody.
     pub const EMPTY: Self = Self(0);
 

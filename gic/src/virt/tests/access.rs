@@ -150,6 +150,42 @@ fn gicv3_registers_reset_as_specified() {
 }
 
 #[test]
+fn words_that_are_shown_without_the_lock_read_as_the_registers_do() {
+    for version in [Version::V2, Version::V3] {
+        let mut machine = Machine::new(version, 2);
+        machine.set(0, 0x104, 0x8000_0001);
+        machine.set(0, 0x108, 0x00ff_0000);
+        for cpu in 0..2 {
+            let (frame, base) = match version {
+                Version::V2 => (Frame::Distributor, 0),
+                Version::V3 => (Frame::Redistributor(VcpuId::new(cpu)), 0x1_0000),
+            };
+            machine.write(cpu, frame, base + 0x100, Width::Word, 0xf000 << cpu);
+        }
+        let mut shown = 0;
+        for frame in [0, 1, 2] {
+            let frame = match frame {
+                2 => Frame::Distributor,
+                of => Frame::Redistributor(VcpuId::new(of)),
+            };
+            for offset in 0..0x2_0000 {
+                if let Some(word) = machine.shown.read_word(frame, offset) {
+                    let by_the_table = machine.read(0, frame, offset, Width::Word);
+                    let exists = version == Version::V3 || frame == Frame::Distributor;
+                    assert!(
+                        !exists || by_the_table == Some(word.into()),
+                        "{version:?} {frame:?} {offset:#x}"
+                    );
+                    shown += 1;
+                }
+            }
+        }
+        // TYPER; ISENABLER and ICENABLER of up to 988 SPIs and of each virtual CPU.
+        assert_eq!(shown, 1 + 2 * 31 + 2 * 2);
+    }
+}
+
+#[test]
 fn gicr_typer_halves_are_affinity_above_number() {
     let vcpu = |mpidr| Vcpu {
         pcpu: PcpuId::new(0),

@@ -234,6 +234,7 @@ impl Hardware for PhysicalInterrupts {
 pub struct Machine {
     pub vgic: Vgic,
     pub grants: &'static [Grants],
+    pub shown: &'static Shown,
     /// Arrivals that the vectors delivered by themselves.
     pub straight: u32,
     pub interfaces: Vec<VirtualInterface>,
@@ -263,9 +264,11 @@ impl Machine {
         };
         let states = vec![VcpuState::NEW; count].leak();
         let spis = vec![Interrupt::NEW; SPIS].leak();
+        let shown: &Shown = Box::leak(Box::default());
         let grants: &[Grants] = (0..count).map(|_| Grants::NEW).collect::<Vec<_>>().leak();
         Self {
-            vgic: Vgic::new(geometry, states, spis, grants),
+            vgic: Vgic::new(geometry, states, spis, grants, shown),
+            shown,
             grants,
             straight: 0,
             interfaces: (0..count).map(|_| VirtualInterface::new(4)).collect(),

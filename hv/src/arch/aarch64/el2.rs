@@ -11,6 +11,7 @@ use super::inject::{Entry, GuestState};
 use super::registers::{read_register, write_register};
 use super::sysreg::Identification;
 use crate::machine::Cpu;
+use model::Ipa;
 use model::partition::Vcpu as VcpuConfig;
 
 /// A CPU at EL2.
@@ -293,6 +294,16 @@ impl Cpu for El2 {
     #[inline]
     fn exception_syndrome() -> u64 {
         read_register!("esr_el2")
+    }
+
+    #[inline]
+    fn fault_address() -> Ipa {
+        Syndrome {
+            esr: 0,
+            far: read_register!("far_el2"),
+            hpfar: read_register!("hpfar_el2"),
+        }
+        .ipa()
     }
 
     #[inline]

@@ -18,7 +18,6 @@ use crate::partition::{Partition, VcpuShared, request};
 use crate::power::{Start, Then};
 use crate::uart::{Line, Transmit};
 use crate::vcpu::Vcpu;
-use core::sync::atomic::Ordering;
 use gic::{InterruptController, ListRegisters};
 
 /// Size of a virtual UART's register page.
@@ -301,11 +300,11 @@ pub(super) fn gic_frame<M: Machine>(vcpu: &Vcpu<M>, ipa: Ipa) -> Option<(Frame, 
                 return Some((Frame::Distributor, offset));
             }
             let stride = stride.max(GICV3_REDISTRIBUTOR);
-            let all = stride.checked_mul(vcpu.partition.vcpus.len() as u64)?;
-            let offset = within(ipa, redistributors, all)?;
-            let index = VcpuId::new((offset / stride) as u8);
+            let offset = ipa.offset_from(redistributors)?;
+            let index = offset / stride;
             let offset = offset % stride;
-            (offset < GICV3_REDISTRIBUTOR).then_some((Frame::Redistributor(index), offset))
+            let inside = index < vcpu.partition.vcpus.len() as u64 && offset < GICV3_REDISTRIBUTOR;
+            inside.then_some((Frame::Redistributor(VcpuId::new(index as u8)), offset))
         }
     }
 }
@@ -372,9 +371,7 @@ fn uart_access<M: Machine>(vcpu: &mut Vcpu<M>, access: MmioAccess, offset: u64) 
             loaded = Some(u64::from(value));
             line
         };
-        vcpu.partition
-            .waits_for_room
-            .store(devices.uart.waits_for_room(), Ordering::Relaxed);
+        vcpu.partition.publish_uart(&devices.uart);
         devices.gic.set_line(uart.intid, line == Line::High)
     };
     if let Some(value) = loaded {

@@ -54,9 +54,12 @@ pub mod status {
     pub const INVALID_ADDRESS: i64 = -9;
 }
 
+pub use function::VERSION;
+
 mod function {
     pub const SMCCC_VERSION: u32 = 0x8000_0000;
     pub const SMCCC_ARCH_FEATURES: u32 = 0x8000_0001;
+    /// PSCI_VERSION.
     pub const VERSION: u32 = 0x8400_0000;
     pub const CPU_SUSPEND_32: u32 = 0x8400_0001;
     pub const CPU_SUSPEND_64: u32 = 0xc400_0001;
@@ -74,14 +77,13 @@ mod function {
 }
 
 /// PSCI 1.1: major version in bits 30:16, minor in 15:0.
-const PSCI_VERSION: i64 = 0x1_0001;
+pub const PSCI_VERSION: i64 = 0x1_0001;
 /// SMCCC 1.1.
 const SMCCC_VERSION: i64 = 0x1_0001;
 /// MIGRATE_INFO_TYPE: there is no Trusted OS that would have to migrate.
 const NO_MIGRATION: i64 = 2;
 
 /// The answer to a call that needs no state and changes none; `None` for other calls.
-#[inline]
 pub const fn immediate_answer(x0: u64, x1: u64) -> Option<i64> {
     Some(match x0 as u32 {
         function::VERSION => PSCI_VERSION,

@@ -8,7 +8,7 @@
 
 use gic::virt::SgiRegister;
 use gic::{InterruptController, ListRegisters};
-use model::device::{VirtualGic, Width};
+use model::device::VirtualGic;
 use model::partition::Vcpu as VcpuConfig;
 use model::{IntId, VcpuId};
 
@@ -24,39 +24,59 @@ use crate::vcpu::{KICK, Vcpu};
 /// Bits of `ESR_EL2` (Arm ARM D19.2.37).
 mod esr {
     /// `EC`.
-    pub(super) const CLASS: u64 = 0x3f << 26;
-    pub(super) const HVC64: u64 = 0x16 << 26;
-    pub(super) const SMC64: u64 = 0x17 << 26;
-    pub(super) const SYSTEM_REGISTER: u64 = 0x18 << 26;
-    pub(super) const DATA_ABORT: u64 = 0x24 << 26;
+    pub(super) const CLASS_SHIFT: u32 = 26;
+    pub(super) const SYSTEM_REGISTER: u64 = 0x18;
+    pub(super) const DATA_ABORT: u64 = 0x24;
     /// `IL`: a 32-bit instruction.
     pub(super) const LONG: u64 = 1 << 25;
-    /// The number in an HVC or SMC.
-    pub(super) const IMMEDIATE: u64 = 0xffff;
+    /// `HVC #0` and `SMC #0` of AArch64.
+    pub(super) const HVC: u64 = 0x16 << CLASS_SHIFT | LONG;
+    pub(super) const SMC: u64 = 0x17 << CLASS_SHIFT | LONG;
 
-    /// What tells a plain load from an unmapped page from all other data aborts: EC, IL, ISV, SSE, FnV, EA, CM, S1PTW, WnR and the kind of
+    /// What tells a plain load of a word from an unmapped page from all other data aborts: EC, IL, ISV, SAS, SSE, FnV, EA, CM, S1PTW, WnR and the kind of
     /// fault without its level.
-    pub(super) const LOAD_MASK: u64 =
-        CLASS | LONG | 1 << 24 | 1 << 21 | 1 << 10 | 1 << 9 | 1 << 8 | 1 << 7 | 1 << 6 | 0x3c;
-    /// Its value: valid syndrome, translation fault.
-    pub(super) const LOAD: u64 = DATA_ABORT | LONG | 1 << 24 | 0x04;
+    pub(super) const LOAD_MASK: u64 = 0x3f << CLASS_SHIFT
+        | LONG
+        | 1 << 24
+        | 0b11 << 22
+        | 1 << 21
+        | 1 << 10
+        | 1 << 9
+        | 1 << 8
+        | 1 << 7
+        | 1 << 6
+        | 0x3c;
+    /// Its value: valid syndrome, a word, translation fault.
+    pub(super) const LOAD: u64 = DATA_ABORT << CLASS_SHIFT | LONG | 1 << 24 | 0b10 << 22 | 0x04;
 }
 
-/// For the vectors: 0 when the exit has been answered.
-pub(super) extern "C" fn entry<M: Machine>(vcpu: &mut Vcpu<M>) -> usize {
-    usize::from(!answer(vcpu))
+/// What the vectors are told.
+#[repr(usize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// The exit is answered: back to the guest.
+    Answered = 0,
+    /// Nothing has happened yet: store everything and call the handler.
+    Left = 1,
+}
+
+/// For the vectors.
+pub(super) extern "C" fn entry<M: Machine>(vcpu: &mut Vcpu<M>) -> Verdict {
+    answer(vcpu)
 }
 
 /// Answers the exit if it is a short one.
 #[inline(always)]
-pub(crate) fn answer<M: Machine>(vcpu: &mut Vcpu<M>) -> bool {
+pub(crate) fn answer<M: Machine>(vcpu: &mut Vcpu<M>) -> Verdict {
     let syndrome = M::Cpu::exception_syndrome();
-    match syndrome & esr::CLASS {
-        esr::HVC64 => call(vcpu, syndrome, ExitKind::Hypercall),
+    if syndrome == esr::HVC {
+        return call(vcpu, ExitKind::Hypercall);
+    }
+    match syndrome >> esr::CLASS_SHIFT & 0x3f {
         esr::DATA_ABORT => load(vcpu, syndrome),
         esr::SYSTEM_REGISTER => send_sgi(vcpu, syndrome),
-        esr::SMC64 => call(vcpu, syndrome, ExitKind::FirmwareCall),
-        _ => false,
+        _ if syndrome == esr::SMC => call(vcpu, ExitKind::FirmwareCall),
+        _ => Verdict::Left,
     }
 }
 
@@ -65,16 +85,28 @@ const fn is_stored(register: u8) -> bool {
     register <= 18 || register >= 30
 }
 
-/// Calls whose answer is a constant.
+/// Calls whose answer is a constant. The commonest by itself, so that it does not pay for telling the others apart.
 #[inline(always)]
-fn call<M: Machine>(vcpu: &mut Vcpu<M>, syndrome: u64, kind: ExitKind) -> bool {
-    let [x0, x1, ..] = vcpu.context.x;
-    if syndrome & esr::IMMEDIATE != 0 {
-        return false;
+fn call<M: Machine>(vcpu: &mut Vcpu<M>, kind: ExitKind) -> Verdict {
+    let [x0, ..] = vcpu.context.x;
+    if x0 as u32 == psci::VERSION {
+        answer_call(vcpu, kind, psci::PSCI_VERSION)
+    } else {
+        rarer_call(vcpu, kind)
     }
-    let Some(value) = psci::immediate_answer(x0, x1) else {
-        return false;
-    };
+}
+
+#[inline(never)]
+fn rarer_call<M: Machine>(vcpu: &mut Vcpu<M>, kind: ExitKind) -> Verdict {
+    let [x0, x1, ..] = vcpu.context.x;
+    match psci::immediate_answer(x0, x1) {
+        Some(value) => answer_call(vcpu, kind, value),
+        None => Verdict::Left,
+    }
+}
+
+#[inline(always)]
+fn answer_call<M: Machine>(vcpu: &mut Vcpu<M>, kind: ExitKind, value: i64) -> Verdict {
     let [x0, ..] = &mut vcpu.context.x;
     *x0 = value as u64;
     if kind == ExitKind::FirmwareCall {
@@ -82,53 +114,47 @@ fn call<M: Machine>(vcpu: &mut Vcpu<M>, syndrome: u64, kind: ExitKind) -> bool {
         M::Cpu::step_over();
     }
     vcpu.shared.count_short(kind);
-    true
+    Verdict::Answered
 }
 
-/// Loads from registers of the virtual interrupt controller whose value is known here, and from the virtual UART's flag register.
+/// Loads of a word whose value is known without a lock: from the virtual UART's flag register, and from the virtual interrupt controller.
 #[inline(never)]
-fn load<M: Machine>(vcpu: &mut Vcpu<M>, syndrome: u64) -> bool {
+fn load<M: Machine>(vcpu: &mut Vcpu<M>, syndrome: u64) -> Verdict {
     let register = (syndrome >> 16 & 0x1f) as u8;
     if syndrome & esr::LOAD_MASK != esr::LOAD || !is_stored(register) {
-        return false;
+        return Verdict::Left;
     }
-    let began = M::Cpu::now();
-    let width = match syndrome >> 22 & 3 {
-        0 => Width::Byte,
-        1 => Width::Half,
-        2 => Width::Word,
-        _ => Width::Double,
-    };
-    let ipa = M::Cpu::syndrome().ipa();
-    let value = if let Some((frame, offset)) = gic_frame(vcpu, ipa) {
-        let devices = vcpu.partition.devices.lock();
-        devices.gic.read_plain(frame, offset as u32, width, vcpu.id)
-    } else if let Some(console) = &vcpu.partition.config.console
-        && within(ipa, console.base, UART_PAGE) == Some(uart::FLAGS)
+    let ipa = M::Cpu::fault_address();
+    let value = if let Some(console) = &vcpu.partition.config.console
+        && let Some(offset) = within(ipa, console.base, UART_PAGE)
     {
-        uart_flags(vcpu, width)
+        if offset == uart::FLAGS {
+            uart_flags(vcpu)
+        } else {
+            None
+        }
+    } else if let Some((frame, offset)) = gic_frame(vcpu, ipa) {
+        vcpu.partition.shown.read_word(frame, offset as u32)
     } else {
         None
     };
     let Some(value) = value else {
-        return false;
+        return Verdict::Left;
     };
-    vcpu.context.set_register(register, value);
+    vcpu.context.set_register(register, value.into());
     M::Cpu::step_over();
-    vcpu.shared
-        .count(ExitKind::Mmio, M::Cpu::now().wrapping_sub(began));
-    true
+    vcpu.shared.count_short(ExitKind::Mmio);
+    Verdict::Answered
 }
 
 /// `UARTFR`, whose reading changes nothing; `None` when the guest has typed bytes to be given first.
 #[inline(always)]
-fn uart_flags<M: Machine>(vcpu: &Vcpu<M>, width: Width) -> Option<u64> {
-    let console = vcpu.machine().console();
-    if width != Width::Word || console.has_input(vcpu.partition.id) {
+fn uart_flags<M: Machine>(vcpu: &Vcpu<M>) -> Option<u32> {
+    if vcpu.machine().console().has_input(vcpu.partition.id) {
         return None;
     }
     let room = vcpu.output.map_or(usize::MAX, crate::console::Ring::free);
-    Some(vcpu.partition.devices.lock().uart.flags(room).into())
+    Some(vcpu.partition.uart_flags(room))
 }
 
 /// A write of `ICC_SGI1R_EL1` for one virtual CPU.
@@ -136,37 +162,44 @@ fn uart_flags<M: Machine>(vcpu: &Vcpu<M>, width: Width) -> Option<u64> {
 /// To itself: delivered by a grant, as the vectors do. To another: noted among its requests, and its pCPU kicked, whose vectors do the rest.
 /// Neither needs the lock: see [`gic::virt::Grants`] and [`request::SGIS`].
 #[inline(never)]
-fn send_sgi<M: Machine>(vcpu: &mut Vcpu<M>, syndrome: u64) -> bool {
+fn send_sgi<M: Machine>(vcpu: &mut Vcpu<M>, syndrome: u64) -> Verdict {
     const SGI1R: u64 = sgi1r_write();
     const REGISTER: u64 = 0x1f << 5;
     let register = (syndrome >> 5 & 0x1f) as u8;
-    if syndrome & !REGISTER != SGI1R
-        || !is_stored(register)
-        || !matches!(vcpu.partition.config.gic, VirtualGic::V3 { .. })
-    {
-        return false;
+    if syndrome & !REGISTER != SGI1R || !is_stored(register) {
+        return Verdict::Left;
     }
-    let value = vcpu.context.register(register);
+    // Not for XZR, which names nobody.
+    let Some(&value) = vcpu.context.x.get(usize::from(register)) else {
+        return Verdict::Left;
+    };
     let Some(target) = sole_target(vcpu.partition.config.vcpus, value) else {
-        return false;
+        return Verdict::Left;
     };
     let sgi = (value >> 24 & 0xf) as u32;
     let gic = vcpu.machine().gic();
     if target == vcpu.id {
+        // With a GICv2 there is none, and the register is undefined.
         let Some((slot, image)) = vcpu.context.grants.straight(IntId::new(sgi), gic.empty()) else {
-            return false;
+            return Verdict::Left;
         };
         gic.write_image(slot, image);
     } else {
-        let Some(shared) = vcpu.partition.vcpus.get(usize::from(target.get())) else {
-            return false;
+        let gic_is_v3 = matches!(vcpu.partition.config.gic, VirtualGic::V3 { .. });
+        let Some(shared) = vcpu
+            .partition
+            .vcpus
+            .get(usize::from(target.get()))
+            .filter(|_| gic_is_v3)
+        else {
+            return Verdict::Left;
         };
         shared.request(1 << (request::FIRST_SGI + sgi));
         gic.kick(shared.pcpu, KICK);
     }
     M::Cpu::step_over();
     vcpu.shared.count_short(ExitKind::SystemRegister);
-    true
+    Verdict::Answered
 }
 
 /// The syndrome of `MSR ICC_SGI1R_EL1, X0`.
@@ -183,7 +216,13 @@ const fn sgi1r_write() -> u64 {
         ENCODING >> 3 & 0xf,
         ENCODING & 7,
     );
-    esr::SYSTEM_REGISTER | esr::LONG | op0 << 20 | op2 << 17 | op1 << 14 | crn << 10 | crm << 1
+    esr::SYSTEM_REGISTER << esr::CLASS_SHIFT
+        | esr::LONG
+        | op0 << 20
+        | op2 << 17
+        | op1 << 14
+        | crn << 10
+        | crm << 1
 }
 
 /// The one virtual CPU that a value of `ICC_SGI1R_EL1` names, when it names one whose number is its Aff0 (IHI 0069H 12.2.20).
@@ -201,46 +240,4 @@ fn sole_target(vcpus: &[VcpuConfig], value: u64) -> Option<VcpuId> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use model::{Mpidr, PcpuId};
-
-    fn vcpus(affinities: &[u64]) -> Vec<VcpuConfig> {
-        affinities
-            .iter()
-            .map(|affinity| VcpuConfig {
-                pcpu: PcpuId::new(0),
-                mpidr: Mpidr::new(*affinity),
-            })
-            .collect()
-    }
-
-    #[test]
-    fn sole_target_is_found_by_its_whole_affinity() {
-        let list = vcpus(&[0, 1, 2]);
-        assert_eq!(sole_target(&list, 1 << 24 | 1 << 2), Some(VcpuId::new(2)));
-        for elsewhere in [1 << 16, 1 << 32, 1 << 48, 1 << 44, 1 << 40] {
-            assert_eq!(sole_target(&list, elsewhere | 1 << 2), None);
-        }
-    }
-
-    #[test]
-    fn several_targets_none_and_absent_ones_are_left_to_the_full_path() {
-        let list = vcpus(&[0, 1, 2]);
-        for value in [0, 0b11, 1 << 3, 0xffff] {
-            assert_eq!(sole_target(&list, value), None);
-        }
-    }
-
-    #[test]
-    fn virtual_cpu_whose_affinity_is_not_its_number_is_left_to_the_full_path() {
-        assert_eq!(sole_target(&vcpus(&[0, 0x100]), 1 << 1), None);
-        assert_eq!(sole_target(&vcpus(&[0, 0x100]), 1 << 16 | 1), None);
-    }
-
-    #[test]
-    fn registers_that_a_called_function_must_keep_are_not_stored() {
-        assert!((0..=18).chain([30, 31]).all(is_stored));
-        assert!(!(19..=29).any(is_stored));
-    }
-}
+mod tests;
