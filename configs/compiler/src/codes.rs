@@ -117,6 +117,8 @@ codes! {
         "Guests find a channel by its name in their device tree.";
     RESTART_FIELD = "BH0230", "limit of restarts without restarts",
         "`limit` and `back_off` say how often and how soon a partition is started again. With another `policy` than `restart` they would have no effect.";
+    NOT_ONE_LINE = "BH0231", "more than one line",
+        "A description is one line of text without line breaks, tabs or other control characters.";
 
     UNKNOWN_BOARD = "BH0301", "unknown board",
         "A board is a folder of `platforms/boards` with a `board.toml`. The nearest known name is offered.";

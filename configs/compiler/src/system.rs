@@ -16,6 +16,8 @@ use crate::supply::Supply;
 #[derive(Debug)]
 pub(crate) struct System {
     pub name: String,
+    /// One line about it.
+    pub description: Option<String>,
     pub end: EndState,
     pub board: Board,
     pub pools: Vec<Pool>,
@@ -64,6 +66,7 @@ impl System {
         }
         Some(Self {
             name: raw.name.as_ref()?.get_ref().clone(),
+            description: raw.description.as_ref().map(|text| text.get_ref().clone()),
             end: raw
                 .hypervisor
                 .end

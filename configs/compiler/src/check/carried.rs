@@ -54,7 +54,6 @@ fn add_all<T>(used: &mut Used, field: &[Spanned<T>], what: &'static str) {
 }
 
 fn system(system: &RawSystem, used: &mut Used) {
-    add(used, &system.description, "description");
     add_all(used, &system.overlays, "overlays");
     let RawHypervisor {
         console,

@@ -1,4 +1,4 @@
-//! Names are short, plain, and unique.
+//! Names are short, plain, and unique; the description is one line.
 
 use toml::Spanned;
 
@@ -22,6 +22,17 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Diagnostics) {
     };
     if let Some(name) = &system.name {
         named(name, "the system's", findings);
+    }
+    if let Some(text) = &system.description
+        && text.get_ref().contains(char::is_control)
+    {
+        findings.push(
+            Diagnostic::error(codes::NOT_ONE_LINE, "the description is more than one line")
+                .at(context.source, text.span())
+                .help(
+                    "write one line without control characters; the report shows it below the name",
+                ),
+        );
     }
     for pool in &system.pools {
         named(&pool.name, "the pool's", findings);

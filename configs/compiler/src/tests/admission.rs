@@ -113,3 +113,41 @@ fn virtual_cpus_of_one_partition_run_in_different_pools() {
     );
     assert_eq!(proof(&text).0, [0, 1]);
 }
+
+/// The systems that `docs/time.md` shows.
+fn documented() -> Vec<String> {
+    let page = include_str!("../../../../docs/time.md");
+    let blocks = page.split("```toml\n").skip(1);
+    let blocks = blocks.filter_map(|rest| rest.split("```").next());
+    let systems = blocks.filter(|block| block.contains("[[partition]]"));
+    systems.map(|block| system(block, &[])).collect()
+}
+
+#[test]
+fn systems_in_the_document_about_time_are_admitted() {
+    let systems = documented();
+    assert_eq!(systems.len(), 2);
+    for text in systems {
+        assert!(!proof(&text).1.is_empty());
+    }
+}
+
+#[test]
+fn documented_system_without_its_priority_is_refused() {
+    let text = documented()[0].replace("priority = 1\n", "");
+    let findings = prove_text(&text).unwrap_err();
+    assert!(
+        findings.iter().any(|one| one.code.as_str() == "BH0224"),
+        "{findings}"
+    );
+}
+
+#[test]
+fn description_is_in_the_report() {
+    let text = system(
+        "description = \"Two words\"\n[pools.p]\ncpus = [0]\npolicy = \"dedicated\"",
+        &[("one", "pool = \"p\"")],
+    );
+    let report = prove_text(&text).unwrap().report;
+    assert_eq!(report.description.as_deref(), Some("Two words"));
+}

@@ -20,7 +20,7 @@ pub(crate) fn report(plan: &Plan, warnings: &Diagnostics) -> Report {
     let mut report = Report {
         version: VERSION,
         system: system.name.clone(),
-        description: None,
+        description: system.description.clone(),
         board: board.name.clone(),
         board_description: board.description.clone(),
         compatible: board.compatible.clone(),
