@@ -73,6 +73,15 @@ impl Walk<'_> {
         self.visit(node, device);
     }
 
+    /// The same with all that is below it.
+    fn copy_whole(&mut self, node: NodeId, device: usize) {
+        let mut waiting = vec![node];
+        while let Some(node) = waiting.pop() {
+            self.copy(node, device);
+            waiting.extend_from_slice(self.tree().children(node));
+        }
+    }
+
     fn node(&mut self, node: NodeId, device: usize) -> Result<(), TreeError> {
         let board = self.board;
         for dependency in dependencies(&board.tree, node)? {
@@ -120,15 +129,13 @@ impl Walk<'_> {
             ..
         } = dependency;
         match resolution {
-            Resolution::Copied => {
-                let mut waiting = vec![provider];
-                while let Some(node) = waiting.pop() {
-                    self.copy(node, device);
-                    waiting.extend_from_slice(self.tree().children(node));
-                }
-            }
+            Resolution::Copied => self.copy_whole(provider, device),
             Resolution::Firmware => {
-                // The interface and everything between it and the node: that is how its driver finds the node.
+                // The interface and everything between it and the node: that is how its driver finds the node. A state of pins is
+                // all that is below it.
+                if property.starts_with(PINS) {
+                    self.copy_whole(provider, device);
+                }
                 let mut above = Some(provider);
                 let interface = firmware::interface(self.tree(), provider);
                 while let Some(node) = above {

@@ -192,6 +192,13 @@ fn clock_of_firmware_comes_with_its_interface_and_nothing_else_of_it() {
         tree.set_cells(clocks, "#clock-cells", &[1]);
         tree.set_cells(clocks, "phandle", &[0x92]);
         tree.add(interface, "power-management");
+        let pins = tree.add(interface, "pinctrl");
+        tree.add(pins, "uart-default");
+        let state = tree.add(pins, "timer-default");
+        tree.set_cells(state, "phandle", &[0x93]);
+        let mux = tree.add(state, "mux");
+        tree.set_string(mux, "function", "timer0");
+        tree.set_cells(node, "pinctrl-0", &[0x93]);
         tree.set_cells(node, "clocks", &[0x92, 5]);
         tree.set_cells(node, "power-domains", &[0x91, 6]);
     });
@@ -206,7 +213,11 @@ fn clock_of_firmware_comes_with_its_interface_and_nothing_else_of_it() {
         .iter()
         .map(|child| guest.name(*child))
         .collect();
-    assert_eq!(children, ["clock-controller"]);
+    assert_eq!(children, ["clock-controller", "pinctrl"]);
+    let pins = guest.find("/firmware/vendor-firmware/pinctrl").unwrap();
+    assert_eq!(guest.children(pins).len(), 1, "pins of others");
+    let mux = guest.child(guest.children(pins)[0], "mux").unwrap();
+    assert_eq!(guest.string(mux, "function"), Some("timer0"));
 }
 
 #[test]

@@ -326,7 +326,7 @@ pub(crate) const DEVICE: Table = Table {
             Kind::List(&Kind::Text("property")),
             "[]",
             "[\"resets\", \"power-domains\"]",
-            "Properties that the partition does not see. What they name stays as the firmware left it; the report lists them.",
+            "Properties that the partition does not see: those that name other nodes, `pinctrl` for all pin states, `interrupts`, or a property of a subnode (`ethernet-phy@c/reset-gpios`). What they name stays as the firmware left it; the report lists them. The name of a subnode leaves that out.",
         ),
         optional(
             "access",
