@@ -167,8 +167,8 @@ fn each_finding_marks_a_line_that_no_valid_system_has() {
         let only_limits = all.iter().all(is_limit);
         for one in all.iter().filter(|one| only_limits || !is_limit(one)) {
             let line = one.location.as_ref().map_or("", |at| at.text.as_str());
-            // What is missing has no line of its own: the header of its table is marked.
-            let missing = line.starts_with('[') && one.message.contains(" has no ");
+            // What is missing has no line of its own: its table, or what needs it, is marked.
+            let missing = one.message.contains(" has no ");
             if !missing && SOUND_LINES.lines().any(|sound| sound == line) != excused {
                 wrong.push(format!("{name}: {one}"));
             }
