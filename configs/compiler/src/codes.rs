@@ -132,6 +132,8 @@ codes! {
         "The hypervisor's console is the serial port that `[hypervisor] console` of the system file names, or else `console` in board.toml, or else `/chosen/stdout-path` of the device tree.";
     BAD_LOAD = "BH0306", "load address does not suit",
         "The image is entered as an arm64 Image: its load address is a multiple of 2 MiB and lies in the board's memory.";
+    BAD_OVERLAY = "BH0307", "overlay does not fit the board's device tree",
+        "An overlay is a tree of fragments. Each names the node that it changes by a label or a path, and those must be in the tree. Trees and overlays that use labels are compiled with `dtc -@`, which keeps them.";
 
     UNALIGNED_MEMORY = "BH0401", "memory is no multiple of 4 KiB",
         "4 KiB is the smallest granule of isolation; a partition's memory is a whole number of them.";
@@ -190,7 +192,7 @@ codes! {
     GUEST_TREE_UNSOUND = "BH0613", "guest device tree names what the partition does not own",
         "Every guest device tree is read again when it is finished. It may hold no memory, CPU, register or interrupt that the partition does not own, no IOMMU, no phandle, alias or path that leads nowhere. Without an overlay such a finding means that the board's device tree says something that was not understood.";
     OVERLAY_UNAVAILABLE = "BH0614", "overlay cannot be had",
-        "`overlay` names a device-tree overlay: a `.dtso`, which `dtc` compiles, or a `.dtbo`. The path is relative to the system file.";
+        "`overlay` and `overlays` name device-tree overlays: `.dtso`, which `dtc` compiles, or `.dtbo`. A path is relative to the system file.";
     OVERLAY_UNFIT = "BH0615", "overlay does not fit the guest device tree",
         "A partition's overlay is put on the device tree that was made for it, which has only what the partition owns, at the paths of the board's tree and under the board's labels. A fragment names a node there.";
     OVERLAY_UNSOUND = "BH0616", "overlay names what the partition does not own",

@@ -112,11 +112,12 @@ fn iommus(context: &Context<'_>, uses: &mut Uses) {
     }
 }
 
-/// The console needs a driver and an interrupt, unless nothing is printed.
+/// The image prints, and so needs a console with a driver and an interrupt.
 fn consoles(context: &Context<'_>, uses: &mut Uses) {
     let Some(board) = context.board else { return };
     let chosen = context.system.hypervisor.console.as_ref();
-    if chosen.is_some_and(|one| matches!(one.get_ref(), RawHypervisorConsole::None)) {
+    if let Some(chosen) = chosen.filter(|one| matches!(one.get_ref(), RawHypervisorConsole::None)) {
+        uses.push((chosen.span(), "do without a console".to_owned()));
         return;
     }
     let (path, kind) = (board.tree.path(board.console.node), board.console.kind);

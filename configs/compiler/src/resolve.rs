@@ -1,5 +1,6 @@
 //! From names to things: the board, devices and images that a system file names.
 
+mod board;
 mod devices;
 mod overlay;
 
@@ -11,11 +12,10 @@ use std::rc::Rc;
 
 use toml::Spanned;
 
-use crate::board::{Board, Device, read_board_toml};
+use crate::board::{Board, Device};
 use crate::codes;
 use crate::diagnostics::{Diagnostic, Diagnostics, SourceText};
 use crate::image::{self, Image, ImageFile};
-use crate::nearest::suggestion;
 use crate::raw::{RawImage, RawPartition, RawSystem};
 use crate::resources::{ResourceError, Resources, Source};
 use crate::supply::Supply;
@@ -50,67 +50,6 @@ pub(crate) struct Resolver<'a> {
 }
 
 impl Resolver<'_> {
-    /// The system's board.
-    pub fn board(&self, system: &RawSystem, findings: &mut Diagnostics) -> Option<Board> {
-        let name = system.board.as_ref()?;
-        let report =
-            |code, message: String| Diagnostic::error(code, message).at(self.source, name.span());
-        let files = match self.resources.board(name.get_ref()) {
-            Ok(files) => files,
-            Err(ResourceError::NotFound { .. }) => {
-                let known = self.resources.boards();
-                let known: Vec<&str> = known.iter().map(String::as_str).collect();
-                let mut finding = report(
-                    codes::UNKNOWN_BOARD,
-                    format!("there is no board `{}`", name.get_ref()),
-                );
-                finding.help = suggestion(name.get_ref(), &known);
-                findings.push(finding);
-                return None;
-            }
-            Err(ResourceError::Unavailable { reason, help }) => {
-                let mut finding = report(
-                    codes::BOARD_UNAVAILABLE,
-                    format!("board `{}` cannot be had: {reason}", name.get_ref()),
-                );
-                finding.help = help;
-                findings.push(finding);
-                return None;
-            }
-        };
-        let file = match read_board_toml(&files.board_toml, &files.path) {
-            Ok(file) => file,
-            Err(more) => {
-                findings.extend(more);
-                return None;
-            }
-        };
-        if file.name != *name.get_ref() {
-            let message = format!(
-                "board `{}` calls itself `{}` in board.toml",
-                name.get_ref(),
-                file.name
-            );
-            let finding = report(codes::BOARD_UNAVAILABLE, message).in_file(&files.path);
-            findings.push(finding.help("give the folder and `name` in board.toml the same name"));
-            return None;
-        }
-        match Board::new(file, &files.tree) {
-            Ok(board) => Some(board),
-            Err(errors) => {
-                for error in errors {
-                    let message = format!("board `{}` cannot be used: {error}", name.get_ref());
-                    findings.push(
-                        report(error.code(), message)
-                            .in_file(&files.path)
-                            .help(error.help()),
-                    );
-                }
-                None
-            }
-        }
-    }
-
     /// What each partition's names stand for.
     pub fn partitions(
         &self,

@@ -212,6 +212,16 @@ fn clocked(tree: &mut Tree, node: NodeId) {
     tree.set_string(node, "clock-names", "apb_pclk");
 }
 
+/// An overlay that enables the node at a path.
+fn overlay(path: &str) -> Vec<u8> {
+    let mut tree = Tree::new();
+    let fragment = tree.add(Tree::ROOT, "fragment@0");
+    tree.set_string(fragment, "target-path", path);
+    let content = tree.add(fragment, "__overlay__");
+    tree.set_string(content, "status", "okay");
+    tree.write()
+}
+
 /// Text of a `board.toml` for a test board.
 pub(crate) fn board_toml(name: &str) -> String {
     format!(
@@ -223,7 +233,7 @@ pub(crate) fn board_toml(name: &str) -> String {
 /// A board from a tree, through the flattened format.
 pub(crate) fn board(tree: Tree) -> Board {
     let file = read_board_toml(&board_toml("test"), Path::new("board.toml")).unwrap();
-    Board::new(file, &tree.write()).unwrap()
+    Board::from_tree(file, Tree::read(&tree.write()).unwrap()).unwrap()
 }
 
 /// An ELF file with one segment.
@@ -304,7 +314,9 @@ impl FakeResources {
         let folder = unique_path("resources");
         std::fs::create_dir_all(&folder).unwrap();
         let program = elf(EM_AARCH64, RAM, RAM, &[0x14; 64], 0x1000);
-        let files: [(&str, Vec<u8>); 14] = [
+        let files: [(&str, Vec<u8>); 16] = [
+            ("enable-timer.dtbo", overlay("/timer@9160000")),
+            ("no-such-target.dtbo", overlay("/timer@99")),
             ("linux-image-cloud-arm64", kernel(32 << 20)),
             ("busybox", vec![0x42; 3000]),
             ("rt", program.clone()),

@@ -194,10 +194,6 @@ fn free_spi(tree: &Tree, gic: NodeId) -> IntId {
 }
 
 impl Board {
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "the ownership proof reads it next")
-    )]
     /// Takes another device as the hypervisor's console: `console` of a system file.
     ///
     /// # Errors

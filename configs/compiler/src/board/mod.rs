@@ -119,8 +119,7 @@ impl Board {
     ///
     /// # Errors
     /// Everything that is missing or malformed, all at once.
-    pub fn new(file: BoardToml, tree: &[u8]) -> Result<Self, Vec<BoardError>> {
-        let tree = Tree::read(tree).map_err(|error| vec![error.into()])?;
+    pub fn from_tree(file: BoardToml, tree: Tree) -> Result<Self, Vec<BoardError>> {
         let mut errors = Vec::new();
         let mut note = |error| errors.push(error);
 
@@ -196,7 +195,7 @@ mod tests {
     fn errors(tree: &Tree) -> Vec<String> {
         let file =
             read_board_toml(&board_toml("test"), std::path::Path::new("board.toml")).unwrap();
-        let errors = Board::new(file, &tree.write()).unwrap_err();
+        let errors = Board::from_tree(file, Tree::read(&tree.write()).unwrap()).unwrap_err();
         errors.iter().map(ToString::to_string).collect()
     }
 
@@ -338,7 +337,7 @@ mod tests {
             board_toml("test")
         );
         let file = read_board_toml(&text, std::path::Path::new("board.toml")).unwrap();
-        let board = Board::new(file, &tree.write()).unwrap();
+        let board = Board::from_tree(file, Tree::read(&tree.write()).unwrap()).unwrap();
         assert_eq!(
             board.memory.reserved,
             [(

@@ -9,16 +9,13 @@ use toml::Spanned;
 use super::Context;
 use crate::codes;
 use crate::diagnostics::{Diagnostic, Diagnostics};
-use crate::raw::{
-    RawChannel, RawEnd, RawHypervisor, RawHypervisorConsole, RawMemory, RawPartition, RawSystem,
-};
+use crate::raw::{RawChannel, RawEnd, RawMemory, RawPartition};
 
 /// Fields that are used, each with its place.
 type Used = Vec<(Range<usize>, String)>;
 
 pub(super) fn check(context: &Context<'_>, findings: &mut Diagnostics) {
     let mut used = Used::new();
-    system(context.system, &mut used);
     for one in &context.system.partitions {
         partition(one, &mut used);
     }
@@ -43,31 +40,6 @@ fn add<T>(used: &mut Used, field: &Option<Spanned<T>>, what: &'static str) {
             .as_ref()
             .map(|value| (value.span(), format!("`{what}`"))),
     );
-}
-
-fn add_all<T>(used: &mut Used, field: &[Spanned<T>], what: &'static str) {
-    used.extend(
-        field
-            .iter()
-            .map(|value| (value.span(), format!("`{what}`"))),
-    );
-}
-
-fn system(system: &RawSystem, used: &mut Used) {
-    add_all(used, &system.overlays, "overlays");
-    let RawHypervisor {
-        console,
-        log: _,
-        trace: _,
-        end: _,
-    } = &system.hypervisor;
-    if let Some(console) = console {
-        let what = match console.get_ref() {
-            RawHypervisorConsole::None => "`console`".to_owned(),
-            RawHypervisorConsole::Device(name) => format!("console `{name}`"),
-        };
-        used.push((console.span(), what));
-    }
 }
 
 fn partition(partition: &RawPartition, used: &mut Used) {

@@ -26,7 +26,7 @@ pub(crate) mod vcpu;
 pub(crate) use channel::{RawChannel, RawEnd};
 pub(crate) use console::RawConsole;
 pub(crate) use device::RawDevice;
-pub(crate) use hypervisor::{RawHypervisor, RawHypervisorConsole};
+pub(crate) use hypervisor::RawHypervisorConsole;
 pub(crate) use image::RawImage;
 pub(crate) use memory::RawMemory;
 pub(crate) use partition::RawPartition;

@@ -6,10 +6,8 @@ use toml::Spanned;
 
 use super::{Resolved, Resolver};
 use crate::board::{Board, Device, Handover};
-use crate::codes;
 use crate::devicetree::NodeId;
 use crate::diagnostics::{Diagnostic, Diagnostics};
-use crate::nearest::nearest;
 use crate::raw::{FirmwareCalls, RawConsole, RawDevice, RawPartition};
 use crate::supply::{Supply, supply};
 
@@ -66,18 +64,7 @@ impl Resolver<'_> {
         let report =
             |code, message: String| Diagnostic::error(code, message).at(self.source, name.span());
         let Some(node) = board.device_node(text) else {
-            let names = board.device_names();
-            let mut finding = report(
-                codes::UNKNOWN_DEVICE,
-                format!("the board has no device `{text}`"),
-            );
-            finding.help = Some(match nearest(text, names.iter().map(String::as_str)) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => {
-                    "name it by label, alias or full path in the board's device tree".to_owned()
-                }
-            });
-            return Err(Box::new(finding));
+            return Err(Box::new(self.unknown_device(text, name.span(), board)));
         };
         board.device(node, handover).map_err(|error| {
             let finding = report(

@@ -1,6 +1,6 @@
 //! Guest device trees: exactly what the partition owns.
 
-use super::prove_text;
+use super::{compile_text, prove_text};
 use crate::devicetree::Tree;
 
 const HEAD: &str = "[system]\nname = \"t\"\nboard = \"lab\"\n[pools.p]\ncpus = [0, 1]\npolicy = \"dedicated\"\n\
@@ -139,4 +139,25 @@ fn overlay_adds_to_the_tree_of_its_partition() {
     let tree = tree("image = \"program.elf\"\noverlay = \"leds.dtbo\"\n");
     let leds = tree.find("/leds").unwrap();
     assert_eq!(tree.string(leds, "compatible"), Some("vendor,leds"));
+}
+
+#[test]
+fn overlay_of_the_system_changes_the_board() {
+    let with = |overlays: &str| {
+        let head = HEAD.replace("board = \"lab\"\n", &format!("board = \"lab\"\n{overlays}"));
+        let device = "image = \"program.elf\"\ndevices = [\"/timer@9160000\"]\n";
+        compile_text(&format!("{head}{device}"))
+    };
+    assert!(with("").is_err(), "the timer is disabled");
+    assert!(with("overlays = [\"enable-timer.dtbo\"]\n").is_ok());
+}
+
+#[test]
+fn console_of_the_system_is_not_the_boards() {
+    let head = HEAD.replace(
+        "[pools.p]",
+        "[hypervisor]\nconsole = \"/serial@9100000\"\n[pools.p]",
+    );
+    let compiled = compile_text(&format!("{head}image = \"program.elf\"\n")).unwrap();
+    assert!(compiled.table.contains("0x9100000"), "{}", compiled.table);
 }
