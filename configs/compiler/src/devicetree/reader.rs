@@ -11,6 +11,10 @@ pub(super) const NOP: u32 = 4;
 pub(super) const END: u32 = 9;
 /// No real tree nests deeper; a tree that does is an attack on whoever walks it by recursion.
 pub(super) const DEEPEST: usize = 64;
+/// The largest tree that an arm64 kernel takes (Linux, Documentation/arch/arm64/booting.rst, section 2).
+const LARGEST: usize = 2 << 20;
+/// Far more than the labels of any board, which are the properties of one node. Each look-up goes through them.
+const MOST_PROPERTIES: usize = 4096;
 
 impl Tree {
     /// Reads a flattened tree.
@@ -23,6 +27,9 @@ impl Tree {
             return Err(broken(0, "no device tree: the magic number is missing"));
         }
         let total = header.word(4)? as usize;
+        if total > LARGEST {
+            return Err(broken(4, "the tree is larger than 2 MiB"));
+        }
         let bytes = bytes
             .get(..total)
             .ok_or_else(|| broken(4, "the file is shorter than its header says"))?;
@@ -101,6 +108,9 @@ fn read_structure(
                 let length = cursor.take_word()? as usize;
                 let name = string_at(strings, cursor.take_word()? as usize, offset)?;
                 let value = cursor.take(length)?;
+                if tree.properties(node).len() == MOST_PROPERTIES {
+                    return Err(broken(offset, "a node has more than 4096 properties"));
+                }
                 tree.set(node, name, value);
             }
             END_NODE => {
@@ -202,6 +212,24 @@ mod tests {
         for length in 0..whole.len() {
             assert!(Tree::read(&whole[..length]).is_err(), "cut at {length}");
         }
+    }
+
+    #[test]
+    fn endless_properties_are_refused() {
+        let mut tree = Tree::new();
+        for number in 0..=MOST_PROPERTIES {
+            tree.set(Tree::ROOT, &format!("p{number}"), []);
+        }
+        let error = Tree::read(&tree.write()).unwrap_err().to_string();
+        assert!(error.contains("4096 properties"), "{error}");
+    }
+
+    #[test]
+    fn tree_of_more_than_2_mib_is_refused() {
+        let mut tree = Tree::new();
+        tree.set(Tree::ROOT, "large", vec![0; LARGEST]);
+        let error = Tree::read(&tree.write()).unwrap_err().to_string();
+        assert!(error.contains("2 MiB"), "{error}");
     }
 
     #[test]
