@@ -56,8 +56,6 @@ codes! {
         "A frequency is a number with a unit in one string (\"100MHz\", \"32768Hz\", \"66.66MHz\"); the units are Hz, kHz, MHz and GHz. It is counted in whole hertz and is never zero.";
     TIME_OUT_OF_RANGE = "BH0111", "time out of range",
         "The time is zero, shorter than the machine can keep, or longer than the field can mean. Times of a schedule are at least 10us: below that, switching costs more than it gives.";
-    NOT_YET = "BH0199", "field has no effect yet",
-        "The field is known and its form is checked, but no later step of this version acts on it. It is refused rather than ignored.";
 
     BAD_NAME = "BH0201", "bad name",
         "Names of systems, pools and partitions are 1 to 15 characters of a-z, 0-9 and `-`: they prefix console lines and name files. A partition cannot be named `hv`: that is the hypervisor's own prefix.";
@@ -143,6 +141,26 @@ codes! {
         "Stage-2 translation covers at most 48 bits of intermediate physical address.";
     MEMORY_COVERS_DEVICE = "BH0404", "memory would cover registers",
         "A partition's memory starts at the board's RAM base, as on the bare board. With this size it would reach the registers that the partition also sees.";
+    MEMORY_OF_HYPERVISOR = "BH0405", "memory overlaps the hypervisor",
+        "Memory at a fixed `address` would lie in the RAM that is kept for the hypervisor's image, its tables and the guests' images. Without `address` the compiler finds a place.";
+    MEMORY_RESERVED = "BH0406", "memory overlaps what firmware keeps",
+        "Firmware uses the regions under `/reserved-memory` and the `/memreserve/` entries of the board's device tree after boot; the hypervisor's image may lie above others. A partition's memory at a fixed `address` must not overlap them.";
+    MEMORY_COLLIDES = "BH0407", "memory has two owners",
+        "Each byte of RAM belongs to one partition or channel. Memory that partitions share is a `[[channel]]`.";
+    IMAGE_RESERVED = "BH0408", "the hypervisor's image overlaps what firmware keeps",
+        "The image is loaded where board.toml says, with the guests' images behind it. The device tree reserves memory there.";
+    OUTSIDE_RAM = "BH0409", "memory is not in RAM",
+        "Memory at a fixed `address` must lie in one piece of the RAM that the board's device tree lists.";
+    BAD_ALIGNMENT = "BH0410", "alignment makes no sense",
+        "`align` is what the physical address of a region is a multiple of: a power of two of at least 4KiB. A fixed `address` must agree with it.";
+    IDENTITY_WITH_AT = "BH0411", "`identity` and `at` together",
+        "With `identity = true` a partition sees the memory where it lies, so there is nothing left to choose for `at`.";
+    REGIONS_OVERLAP = "BH0412", "a partition would see two regions at one place",
+        "The regions of a partition's memory must not overlap in its own address space. Without `at`, a region follows the one before it.";
+    CHANNEL_COVERS = "BH0413", "channel in the way",
+        "A partition would see a channel where it sees memory, registers or another channel. Without `at`, the compiler finds a place behind its memory.";
+    NO_SUCH_SPI = "BH0414", "no such interrupt",
+        "A virtual distributor has the SPIs 0 to 959. The number is counted as in device trees: INTID minus 32.";
 
     IMAGE_UNAVAILABLE = "BH0501", "image cannot be had",
         "The file is missing or unreadable, or the package or guest that should yield it could not be had. Paths are relative to the system file.";

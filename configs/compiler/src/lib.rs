@@ -28,9 +28,10 @@ mod image;
 pub mod import;
 mod layout;
 mod limits;
+mod memory;
 mod nearest;
+mod ownership;
 mod payload;
-mod place;
 mod plan;
 mod processors;
 mod range;
@@ -140,7 +141,7 @@ pub fn compile(system_file: &Path, resources: &dyn Resources) -> Result<Compiled
     let info = system.partitions.iter().map(|partition| PartitionInfo {
         name: partition.name.clone(),
         vcpus: partition.vcpus.len(),
-        memory_bytes: partition.memory.size,
+        memory_bytes: partition.memory_size(),
         console: partition.console == Console::Virtual,
     });
     Ok(Compiled {
@@ -191,18 +192,14 @@ fn prepare(
     };
     let board = resolver.board(&raw, &mut findings);
     let resolved = resolver.partitions(&raw, board.as_ref(), &mut findings);
-    let context = Context {
-        source: &source,
-        system: &raw,
-        board: board.as_ref(),
-        resolved: &resolved,
-    };
+    let context = Context::new(&source, &raw, board.as_ref(), &resolved, &mut findings);
     check::check(&context, &mut findings);
     limits::check(&context, limits, &mut findings);
     findings.sort();
+    let memory = context.memory;
     let checked = board
         .filter(|_| !findings.has_errors())
-        .and_then(|board| System::new(&raw, board, resolved));
+        .and_then(|board| System::new(&raw, board, resolved, memory));
     let Some(system) = checked else {
         if !findings.has_errors() {
             findings.push(inconsistent(&source));

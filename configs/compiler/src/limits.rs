@@ -18,69 +18,80 @@ use crate::raw::{FirmwareCalls, PoolPolicy, RawHypervisorConsole, RawPartition};
 /// Where the file asks for it, and what it asks for: "… cannot" comes before it.
 type Uses = Vec<(Range<usize>, String)>;
 
-/// A limit: its code, what finds its uses, and what can be done.
-type Limit = (Code, fn(&Context<'_>, &mut Uses), &'static str);
+/// Something that the image cannot do.
+struct Limit {
+    code: Code,
+    /// Finds where the system asks for it.
+    find: fn(&Context<'_>, &mut Uses),
+    /// What can be done.
+    help: &'static str,
+}
 
 const LIMITS: &[Limit] = &[
-    (
-        codes::LIMIT_POLICY,
-        policies,
-        "use `policy = \"dedicated\"` for an image",
-    ),
-    (
-        codes::LIMIT_DOORBELL,
-        doorbells,
-        "leave `doorbell` out for an image, and poll the memory",
-    ),
-    (
-        codes::LIMIT_WATCHDOG,
-        watchdogs,
-        "leave `watchdog` out for an image",
-    ),
-    (
-        codes::LIMIT_START,
-        starts,
-        "leave `start` out for an image: all partitions start at boot",
-    ),
-    (
-        codes::LIMIT_RESTART,
-        restarts,
-        "write `on_fault = \"restart\"` for an image: it restarts at once, each time",
-    ),
-    (
-        codes::LIMIT_PSCI,
-        psci,
-        "leave `psci` out for an image: all rights are granted",
-    ),
-    (
-        codes::LIMIT_MEDIATION,
-        mediation,
-        "write `firmware_calls = false` for an image, or `true`",
-    ),
-    (codes::LIMIT_LOG, logs, "leave it out for an image"),
-    (
-        codes::LIMIT_IOMMU,
-        iommus,
-        "leave the device out for an image",
-    ),
-    (
-        codes::LIMIT_CONSOLE,
-        consoles,
-        "name a PL011 of the board in `[hypervisor] console` for an image, if it has one",
-    ),
+    Limit {
+        code: codes::LIMIT_POLICY,
+        find: policies,
+        help: "use `policy = \"dedicated\"` for an image",
+    },
+    Limit {
+        code: codes::LIMIT_DOORBELL,
+        find: doorbells,
+        help: "leave `doorbell` out for an image, and poll the memory",
+    },
+    Limit {
+        code: codes::LIMIT_WATCHDOG,
+        find: watchdogs,
+        help: "leave `watchdog` out for an image",
+    },
+    Limit {
+        code: codes::LIMIT_START,
+        find: starts,
+        help: "leave `start` out for an image: all partitions start at boot",
+    },
+    Limit {
+        code: codes::LIMIT_RESTART,
+        find: restarts,
+        help: "write `on_fault = \"restart\"` for an image: it restarts at once, each time",
+    },
+    Limit {
+        code: codes::LIMIT_PSCI,
+        find: psci,
+        help: "leave `psci` out for an image: all rights are granted",
+    },
+    Limit {
+        code: codes::LIMIT_MEDIATION,
+        find: mediation,
+        help: "write `firmware_calls = false` for an image, or `true`",
+    },
+    Limit {
+        code: codes::LIMIT_LOG,
+        find: logs,
+        help: "leave it out for an image",
+    },
+    Limit {
+        code: codes::LIMIT_IOMMU,
+        find: iommus,
+        help: "leave the device out for an image",
+    },
+    Limit {
+        code: codes::LIMIT_CONSOLE,
+        find: consoles,
+        help: "name a PL011 of the board in `[hypervisor] console` for an image, if it has one",
+    },
 ];
 
 /// Reports every use of what the image cannot do.
 pub(crate) fn check(context: &Context<'_>, severity: Severity, findings: &mut Diagnostics) {
-    for (code, find, help) in LIMITS {
+    for limit in LIMITS {
         let mut uses = Uses::new();
-        find(context, &mut uses);
+        (limit.find)(context, &mut uses);
         for (span, what) in uses {
+            let message = format!("the image of this version cannot {what}");
             let finding = Diagnostic {
                 severity,
-                ..Diagnostic::error(*code, format!("the image of this version cannot {what}"))
+                ..Diagnostic::error(limit.code, message)
             };
-            findings.push(finding.at(context.source, span).help(*help));
+            findings.push(finding.at(context.source, span).help(limit.help));
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use model::device::PassedInterrupt;
-use model::ids::{IntId, Ipa, Pa};
+use model::ids::{Ipa, Pa};
 use model::memory::{Mapping, MemoryKind, PAGE};
 use model::partition::Segment;
 
@@ -14,17 +14,14 @@ use crate::emit::proven_tree;
 use crate::guest_gic;
 use crate::layout::TREE_ROOM;
 use crate::payload::Payload;
-use crate::place::{PlaceError, image_room, place};
-use crate::range::{AddressRange, human_size, merge};
+use crate::range::{AddressRange, merge};
 use crate::stage2::{self, Extent};
-use crate::system::{Console, Partition, System};
+use crate::system::{Console, Partition, Region, System};
 
 /// A system with a place for everything.
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub system: System,
-    /// Room for the hypervisor's image with its payload.
-    pub image: AddressRange,
     pub payload: Payload,
     /// In the order of the system's partitions.
     pub partitions: Vec<Planned>,
@@ -66,25 +63,15 @@ pub(crate) fn plan(system: System, source: &SourceText) -> Result<Plan, Diagnost
         .found(format!("{end:#x}"))
         .help("remove the device that lies there from `devices`")
     })?;
-    let image = image_room(&system.board, payload.size())
-        .map_err(|error| unplaced(&error, &system, source))?;
-    let sizes: Vec<u64> = system
-        .partitions
-        .iter()
-        .map(|partition| partition.memory.size)
-        .collect();
-    let bases = place(&system.board, image, system.board.ram_base(), &sizes);
-    let bases = bases.map_err(|error| unplaced(&error, &system, source))?;
-
     let mut partitions = Vec::new();
-    for ((partition, base), contents) in system.partitions.iter().zip(bases).zip(contents) {
-        let interrupts = passed_interrupts(partition);
-        let uart =
-            (partition.console == Console::Virtual).then_some(system.board.virtual_uart.intid);
+    for (partition, contents) in system.partitions.iter().zip(contents) {
+        let mut interrupts: Vec<PassedInterrupt> = partition.interrupts().collect();
+        interrupts.sort_by_key(|one| one.intid);
+        interrupts.dedup_by_key(|one| one.intid);
         partitions.push(Planned {
-            mappings: mappings(&system, partition, base),
+            mappings: mappings(&system, partition),
             segments: contents.segments,
-            spis: guest_gic::spis(interrupts.iter().map(|one| one.intid).chain(uart)),
+            spis: guest_gic::spis(partition.spis(&system.board)),
             interrupts,
             tree: contents.tree,
         });
@@ -95,7 +82,6 @@ pub(crate) fn plan(system: System, source: &SourceText) -> Result<Plan, Diagnost
             .map(|one| table_pages(one, ipa_bits))
             .sum(),
         system,
-        image,
         payload,
         partitions,
         ipa_bits,
@@ -132,7 +118,7 @@ fn fill(
             );
             findings.push(
                 Diagnostic::error(codes::GUEST_TREE_TOO_LARGE, message)
-                    .at(source, partition.memory_span.clone())
+                    .at(source, partition.memory_span())
                     .found(format!("{} bytes", tree.len()))
                     .expected(format!("at most {TREE_ROOM}"))
                     .help("shorten `cmdline`, or give it fewer devices"),
@@ -202,19 +188,31 @@ fn ends(system: &System, partition: &Partition) -> Vec<u64> {
     let seen = devices
         .chain(gic.into_iter().flatten())
         .chain(uart)
-        .chain([partition.memory]);
+        .chain(partition.memory.iter().map(|region| region.seen))
+        .chain(partition.channels.iter().map(|end| end.seen));
     seen.map(|range| range.outward(PAGE).map_or(u64::MAX, AddressRange::end))
         .collect()
 }
 
-/// Memory, the virtual CPU interface of a GICv2, and the registers of devices. The virtual UART is not mapped: it traps.
-fn mappings(system: &System, partition: &Partition, base: u64) -> Vec<Mapping> {
-    let mut mappings = vec![Mapping {
-        ipa: Ipa::new(partition.memory.base),
-        pa: Pa::new(base),
-        size: partition.memory.size,
+/// Memory, channels, the virtual CPU interface of a GICv2, and the registers of devices. The virtual UART is not mapped: it traps.
+fn mappings(system: &System, partition: &Partition) -> Vec<Mapping> {
+    let region = |region: &Region| Mapping {
+        ipa: Ipa::new(region.seen.base),
+        pa: Pa::new(region.pa),
+        size: region.seen.size,
         kind: MemoryKind::Ram,
-    }];
+    };
+    let mut mappings: Vec<Mapping> = partition.memory.iter().map(region).collect();
+    mappings.extend(partition.channels.iter().map(|end| Mapping {
+        ipa: Ipa::new(end.seen.base),
+        pa: Pa::new(end.pa),
+        size: end.seen.size,
+        kind: if end.writable {
+            MemoryKind::Shared
+        } else {
+            MemoryKind::ReadOnly
+        },
+    }));
     if let GicKind::V2 {
         cpu, virtual_cpu, ..
     } = &system.board.gic.kind
@@ -243,54 +241,4 @@ fn mappings(system: &System, partition: &Partition, base: u64) -> Vec<Mapping> {
     }
     mappings.sort_by_key(|mapping| mapping.ipa);
     mappings
-}
-
-fn passed_interrupts(partition: &Partition) -> Vec<PassedInterrupt> {
-    let all = partition
-        .devices
-        .iter()
-        .flat_map(|device| &device.interrupts);
-    let passed = all.map(|one| PassedInterrupt {
-        intid: one.intid,
-        trigger: one.trigger,
-    });
-    let mut interrupts: Vec<PassedInterrupt> = passed.collect();
-    interrupts.sort_by_key(|one| one.intid);
-    interrupts.dedup_by_key(|one: &mut PassedInterrupt| -> IntId { one.intid });
-    interrupts
-}
-
-fn unplaced(error: &PlaceError, system: &System, source: &SourceText) -> Diagnostic {
-    let finding = Diagnostic::error(codes::NOT_PLACEABLE, error.to_string());
-    let PlaceError::Partition { index, holes } = error else {
-        let first = system
-            .partitions
-            .first()
-            .map_or(0..0, |partition| partition.memory_span.clone());
-        return finding
-            .at(source, first)
-            .help("use smaller images, or a board with more memory");
-    };
-    let partition = &system.partitions[*index];
-    let total: u64 = system.board.memory.banks.iter().map(|bank| bank.size).sum();
-    let mut finding = Diagnostic::error(
-        codes::NOT_PLACEABLE,
-        format!(
-            "the memory of partition `{}` has no place on the board",
-            partition.name
-        ),
-    )
-    .at(source, partition.memory_span.clone())
-    .found(format!(
-        "{} wanted; the board has {}",
-        human_size(partition.memory.size),
-        human_size(total)
-    ));
-    for hole in holes {
-        finding = finding.note(format!("free: {} at {hole}", human_size(hole.size)));
-    }
-    if holes.is_empty() {
-        finding = finding.note("nothing is free");
-    }
-    finding.help("ask for less memory here or in another partition")
 }

@@ -1,13 +1,21 @@
 //! A system after every rule has passed: nothing is optional that must be there.
 
+use std::collections::BTreeSet;
+
+use model::IntId;
+use model::device::PassedInterrupt;
 use model::partition::FaultPolicy;
 use model::system::EndState;
 use toml::Spanned;
 
 use crate::board::{Board, Device};
+use crate::guest_gic;
 use crate::layout::{Layout, lay_out};
+use crate::memory::{self, Arrangement};
 use crate::processors::{Pool, Vcpu, assign};
 use crate::range::AddressRange;
+use crate::raw::channel::Access;
+use crate::raw::interrupt::RawInterrupt;
 use crate::raw::{FirmwareCalls, RawConsole, RawPartition, RawSystem};
 use crate::resolve::{LoadedImage, LoadedOverlay, Resolved};
 use crate::supply::Supply;
@@ -22,6 +30,9 @@ pub(crate) struct System {
     pub board: Board,
     pub pools: Vec<Pool>,
     pub partitions: Vec<Partition>,
+    pub channels: Vec<Channel>,
+    /// RAM kept for the hypervisor's image with its payload.
+    pub image: AddressRange,
 }
 
 /// A checked partition.
@@ -30,10 +41,8 @@ pub(crate) struct Partition {
     pub name: String,
     /// The first one boots.
     pub vcpus: Vec<Vcpu>,
-    /// The memory that it sees.
-    pub memory: AddressRange,
-    /// Where its memory is written in the system file.
-    pub memory_span: std::ops::Range<usize>,
+    /// The first region holds its image and its device tree.
+    pub memory: Vec<Region>,
     pub image: LoadedImage,
     pub layout: Layout,
     pub console: Console,
@@ -45,6 +54,43 @@ pub(crate) struct Partition {
     pub dma_trusted: bool,
     pub on_fault: FaultPolicy,
     pub firmware_calls: bool,
+    /// Interrupts that it owns without a device.
+    pub bare_interrupts: Vec<PassedInterrupt>,
+    /// Its ends of channels.
+    pub channels: Vec<End>,
+}
+
+/// A region of a partition's memory.
+#[derive(Clone, Debug)]
+pub(crate) struct Region {
+    /// What the partition sees.
+    pub seen: AddressRange,
+    /// Where it lies.
+    pub pa: u64,
+    /// Where the system file asks for it.
+    pub span: std::ops::Range<usize>,
+}
+
+/// Memory that partitions share.
+#[derive(Clone, Debug)]
+pub(crate) struct Channel {
+    pub name: String,
+    /// Where it lies.
+    pub memory: AddressRange,
+}
+
+/// A partition's end of a channel.
+#[derive(Clone, Debug)]
+pub(crate) struct End {
+    /// Its channel's name.
+    pub name: String,
+    /// What the partition sees.
+    pub seen: AddressRange,
+    /// Where it lies.
+    pub pa: u64,
+    pub writable: bool,
+    /// The interrupt by which the others notify it.
+    pub doorbell: Option<IntId>,
 }
 
 /// A partition's console.
@@ -58,12 +104,24 @@ pub(crate) enum Console {
 
 impl System {
     /// Puts a checked system together. `None` when something is missing after all, which is then reported already.
-    pub fn new(raw: &RawSystem, board: Board, resolved: Vec<Resolved>) -> Option<Self> {
+    pub fn new(
+        raw: &RawSystem,
+        board: Board,
+        resolved: Vec<Resolved>,
+        places: Arrangement,
+    ) -> Option<Self> {
         let (pools, vcpus) = assign(raw)?;
         let mut partitions = Vec::new();
-        for ((raw, resolved), vcpus) in raw.partitions.iter().zip(resolved).zip(vcpus) {
-            partitions.push(partition(raw, resolved, &board, vcpus)?);
+        let parts = raw
+            .partitions
+            .iter()
+            .zip(resolved)
+            .zip(vcpus)
+            .zip(places.partitions);
+        for (((raw, resolved), vcpus), regions) in parts {
+            partitions.push(partition(raw, resolved, vcpus, &regions)?);
         }
+        let channels = channels(raw, &places.channels, &mut partitions, &board)?;
         Some(Self {
             name: raw.name.as_ref()?.get_ref().clone(),
             description: raw.description.as_ref().map(|text| text.get_ref().clone()),
@@ -75,6 +133,8 @@ impl System {
             board,
             pools,
             partitions,
+            channels,
+            image: places.image?,
         })
     }
 
@@ -95,16 +155,56 @@ impl System {
     }
 }
 
+impl Partition {
+    /// Its memory in bytes, channels not counted.
+    pub fn memory_size(&self) -> u64 {
+        self.memory.iter().map(|region| region.seen.size).sum()
+    }
+
+    /// Where its memory is written in the system file.
+    pub fn memory_span(&self) -> std::ops::Range<usize> {
+        self.memory
+            .first()
+            .map_or(0..0, |region| region.span.clone())
+    }
+
+    /// Physical interrupts that it owns, device by device.
+    pub fn interrupts(&self) -> impl Iterator<Item = PassedInterrupt> {
+        let devices = self.devices.iter().flat_map(|device| &device.interrupts);
+        let passed = devices.map(|one| PassedInterrupt {
+            intid: one.intid,
+            trigger: one.trigger,
+        });
+        passed.chain(self.bare_interrupts.iter().copied())
+    }
+
+    /// SPIs that mean something to it: those that it owns, its virtual console's, and its doorbells.
+    pub fn spis<'a>(&'a self, board: &'a Board) -> impl Iterator<Item = IntId> + 'a {
+        let console = (self.console == Console::Virtual).then_some(board.virtual_uart.intid);
+        let doorbells = self.channels.iter().filter_map(|end| end.doorbell);
+        self.interrupts()
+            .map(|one| one.intid)
+            .chain(console)
+            .chain(doorbells)
+    }
+}
+
 fn partition(
     raw: &RawPartition,
     resolved: Resolved,
-    board: &Board,
     vcpus: Vec<Vcpu>,
+    regions: &[memory::Region],
 ) -> Option<Partition> {
-    let size = &raw.memory.first()?.size;
-    let memory = AddressRange::new(board.ram_base(), *size.get_ref())?;
+    let region = |region: &memory::Region| {
+        Some(Region {
+            seen: region.seen()?,
+            pa: region.pa?,
+            span: region.span.clone(),
+        })
+    };
+    let memory = regions.iter().map(region).collect::<Option<Vec<_>>>()?;
     let image = resolved.image?;
-    let layout = lay_out(&image.image, image.initrd.as_ref(), memory).ok()?;
+    let layout = lay_out(&image.image, image.initrd.as_ref(), memory.first()?.seen).ok()?;
     let console = match raw.console.as_ref().map(Spanned::get_ref)? {
         RawConsole::Virtual => Console::Virtual,
         RawConsole::None => Console::None,
@@ -114,7 +214,6 @@ fn partition(
         name: raw.name.as_ref()?.get_ref().clone(),
         vcpus,
         memory,
-        memory_span: size.span(),
         image,
         layout,
         console,
@@ -128,5 +227,60 @@ fn partition(
         dma_trusted: raw.dma_trusted,
         on_fault: raw.fault_policy(),
         firmware_calls: raw.firmware_calls() == FirmwareCalls::All,
+        bare_interrupts: raw.interrupts.iter().map(passed).collect(),
+        channels: Vec::new(),
     })
+}
+
+fn passed(raw: &RawInterrupt) -> PassedInterrupt {
+    PassedInterrupt {
+        intid: IntId::new(IntId::FIRST_SPI.saturating_add(*raw.spi.get_ref())),
+        trigger: raw.trigger,
+    }
+}
+
+/// Puts channels together and gives each partition its ends.
+fn channels(
+    raw: &RawSystem,
+    places: &[Option<memory::ChannelMemory>],
+    partitions: &mut [Partition],
+    board: &Board,
+) -> Option<Vec<Channel>> {
+    let mut channels = Vec::new();
+    for (raw, place) in raw.channels.iter().zip(places) {
+        let (name, place) = (raw.name.as_ref()?.get_ref(), place.as_ref()?);
+        let memory = place.lies()?;
+        for (number, end) in raw.ends().iter().enumerate() {
+            let partition = end.partition.get_ref();
+            let partition = partitions.iter_mut().find(|one| one.name == *partition)?;
+            let doorbell = match end.doorbell {
+                true => Some(free_spi(partition, board)?),
+                false => None,
+            };
+            partition.channels.push(End {
+                name: name.clone(),
+                seen: place.seen(number)?,
+                pa: memory.base,
+                writable: end.access == Access::ReadWrite,
+                doorbell,
+            });
+        }
+        channels.push(Channel {
+            name: name.clone(),
+            memory,
+        });
+    }
+    Some(channels)
+}
+
+/// The highest free SPI among as many as the virtual distributor has for the others, or the next one: what a device brings along later
+/// is most likely low.
+fn free_spi(partition: &Partition, board: &Board) -> Option<IntId> {
+    let used: BTreeSet<IntId> = partition.spis(board).collect();
+    let spis = u32::from(guest_gic::spis(used.iter().copied()));
+    let own = (IntId::FIRST_SPI..IntId::FIRST_SPI + spis).rev();
+    let more = IntId::FIRST_SPI + spis..guest_gic::END_INTID;
+    own.chain(more)
+        .map(IntId::new)
+        .find(|one| !used.contains(one))
 }

@@ -111,7 +111,8 @@ pub(crate) fn lab() -> Tree {
         add_cpu(&mut tree, cpus, number);
     }
     device(&mut tree, "serial@9100000", "arm,pl011", 0x910_0000, 10);
-    device(&mut tree, "serial@9100800", "arm,pl011", 0x910_0800, 11);
+    device(&mut tree, "serial@92f0000", "arm,pl011", 0x92f_0000, 40);
+    device(&mut tree, "serial@92f0800", "arm,pl011", 0x92f_0800, 11);
     device(&mut tree, "watchdog@9110000", "arm,sp805", 0x911_0000, 10);
     device(
         &mut tree,
@@ -188,6 +189,20 @@ pub(crate) fn lab() -> Tree {
     tree.set_string(off, "status", "disabled");
     let bare = tree.add(Tree::ROOT, "gpio-keys");
     tree.set_string(bare, "compatible", "gpio-keys");
+    tree
+}
+
+/// `lab` with a region that firmware keeps at `base`, and with a device that is disabled beside another.
+fn with_firmware(base: u32) -> Tree {
+    let mut tree = lab();
+    let parent = tree.add(Tree::ROOT, "reserved-memory");
+    tree.set_cells(parent, "#address-cells", &[2]);
+    tree.set_cells(parent, "#size-cells", &[2]);
+    tree.set(parent, "ranges", []);
+    let kept = tree.add(parent, format!("firmware@{base:x}"));
+    tree.set_cells(kept, "reg", &[0, base, 0, 0x4_0000]);
+    let mate = tree.find("/serial@92f0800").unwrap();
+    tree.set_string(mate, "status", "disabled");
     tree
 }
 
@@ -298,10 +313,12 @@ pub(crate) struct FakeResources {
     given: Vec<u8>,
 }
 
-const BOARDS: [&str; 8] = [
+const BOARDS: [&str; 10] = [
     "qemu-virt-gicv2",
     "qemu-virt-gicv3",
     "lab",
+    "firmware",
+    "firmware-low",
     "cut-tree",
     "bare-tree",
     "odd-console",
@@ -367,6 +384,8 @@ impl Resources for FakeResources {
             "qemu-virt-gicv3" => virt(Gic::V3).write(),
             "lab" => lab().write(),
             "given" => self.given.clone(),
+            "firmware" => with_firmware(0x7ed0_0000).write(),
+            "firmware-low" => with_firmware(0x4030_0000).write(),
             "cut-tree" => virt(Gic::V3).write()[..600].to_vec(),
             "bare-tree" => {
                 let mut tree = Tree::new();

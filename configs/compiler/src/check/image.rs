@@ -5,13 +5,12 @@ use crate::diagnostics::{Diagnostic, Diagnostics};
 use crate::layout::lay_out;
 
 pub(super) fn check(context: &Context<'_>, findings: &mut Diagnostics) {
-    for (partition, resolved) in context.partitions() {
-        let (Some(image), Some(raw), Some(region)) =
-            (&resolved.image, &partition.image, partition.memory.first())
-        else {
-            continue;
-        };
-        let Some(memory) = context.memory(*region.size.get_ref()) else {
+    for (index, (partition, resolved)) in context.partitions().enumerate() {
+        let (Some(image), Some(raw), Some(memory)) = (
+            &resolved.image,
+            &partition.image,
+            context.memory.first(index),
+        ) else {
             continue;
         };
         if let Err(error) = lay_out(&image.image, image.initrd.as_ref(), memory) {

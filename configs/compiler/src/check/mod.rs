@@ -2,7 +2,6 @@
 
 mod admission;
 mod affinity;
-mod carried;
 mod channel_ends;
 mod console;
 mod cpus;
@@ -16,18 +15,23 @@ mod pages;
 mod partitions;
 mod pools;
 mod providers;
+mod ram;
 mod restart;
 mod schedule;
 mod start;
 mod vcpus;
 mod windows;
 
+use std::ops::Range;
+
+use toml::Spanned;
+
 use crate::board::Board;
-use crate::diagnostics::{Diagnostics, SourceText};
-use crate::guest_gic;
+use crate::diagnostics::{Diagnostic, Diagnostics, SourceText};
+use crate::memory::{Arrangement, arrange};
 use crate::nearest::nearest;
-use crate::range::AddressRange;
-use crate::raw::{RawPartition, RawSystem};
+use crate::ownership::{Claim, Clash, Ledger, Owner, Space, ledger};
+use crate::raw::{RawChannel, RawPartition, RawSystem};
 use crate::resolve::Resolved;
 
 /// What the rules look at.
@@ -38,11 +42,38 @@ pub(crate) struct Context<'a> {
     pub board: Option<&'a Board>,
     /// For each partition of the file, what its names stand for.
     pub resolved: &'a [Resolved],
+    /// Where memory is.
+    pub memory: Arrangement,
+    /// Who owns what.
+    pub ledger: Ledger,
 }
 
-impl Context<'_> {
+impl<'a> Context<'a> {
+    /// Finds a place for all memory, and enters everything in the ledger. What has no place is reported.
+    pub fn new(
+        source: &'a SourceText,
+        system: &'a RawSystem,
+        board: Option<&'a Board>,
+        resolved: &'a [Resolved],
+        findings: &mut Diagnostics,
+    ) -> Self {
+        let mut context = Self {
+            source,
+            system,
+            board,
+            resolved,
+            memory: Arrangement::default(),
+            ledger: Ledger::default(),
+        };
+        context.memory = arrange(&context, findings);
+        if let Some(board) = board {
+            context.ledger = ledger(&context, board);
+        }
+        context
+    }
+
     /// Each partition of the file with what its names stand for.
-    fn partitions(&self) -> impl Iterator<Item = (&RawPartition, &Resolved)> {
+    pub fn partitions(&self) -> impl Iterator<Item = (&RawPartition, &Resolved)> {
         self.system.partitions.iter().zip(self.resolved)
     }
 
@@ -64,33 +95,63 @@ impl Context<'_> {
             .collect()
     }
 
-    /// The memory that a partition of `size` bytes sees.
-    fn memory(&self, size: u64) -> Option<AddressRange> {
-        AddressRange::new(self.board?.ram_base(), size)
+    /// How messages call an owner.
+    fn owner(&self, owner: Owner) -> String {
+        match owner {
+            Owner::Hypervisor => "the hypervisor".to_owned(),
+            Owner::Firmware => "firmware".to_owned(),
+            Owner::Board => "nobody".to_owned(),
+            Owner::Partition(index) => {
+                let partition = self.system.partitions.get(index);
+                partition.map_or("a partition".to_owned(), RawPartition::title)
+            }
+            Owner::Channel(index) => {
+                let channel = self.system.channels.get(index);
+                channel.map_or("a channel".to_owned(), RawChannel::title)
+            }
+        }
+    }
+
+    /// A clash from the side of the one that the system file can change: the later of two places in the file.
+    fn sides<'c>(&self, clash: &Clash<'c>) -> (&'c Claim, &'c Claim) {
+        let place = |claim: &Claim| claim.span.as_ref().map(|span| span.start);
+        if place(clash.first) > place(clash.second) {
+            (clash.first, clash.second)
+        } else {
+            (clash.second, clash.first)
+        }
+    }
+
+    /// Reports the clashes of a space, each pair of claimants once.
+    fn report_clashes(
+        &self,
+        space: &Space,
+        report: impl Fn(&Self, &Clash<'_>) -> Option<Diagnostic>,
+        findings: &mut Diagnostics,
+    ) {
+        let (clashes, cut) = space.clashes();
+        let mut found: Vec<Diagnostic> = Vec::new();
+        for one in clashes.iter().filter_map(|clash| report(self, clash)) {
+            let same =
+                |other: &Diagnostic| other.message == one.message && other.location == one.location;
+            if !found.iter().any(same) {
+                found.push(one);
+            }
+        }
+        if cut && let Some(last) = found.last_mut() {
+            last.notes
+                .push("there are more clashes: correct these first".to_owned());
+        }
+        findings.extend(found);
+    }
+
+    /// Where the file names its board.
+    pub fn board_span(&self) -> Range<usize> {
+        self.system.board.as_ref().map_or(0..0, Spanned::span)
     }
 }
 
-/// Where a partition sees the frames of its interrupt controller, and what they are.
-fn virtual_gic(
-    board: &Board,
-    partition: &RawPartition,
-) -> impl Iterator<Item = (AddressRange, &'static str)> {
-    let vcpus = partition.vcpus.len().max(1) as u64;
-    let frames = [
-        (guest_gic::distributor(board), "the GIC distributor"),
-        (guest_gic::cpu_interface(board), "the GIC CPU interface"),
-        (
-            guest_gic::redistributors(board, vcpus),
-            "the GIC redistributor region",
-        ),
-    ];
-    frames
-        .into_iter()
-        .filter_map(|(range, what)| Some((range?, what)))
-}
-
 const RULES: &[fn(&Context<'_>, &mut Diagnostics)] = &[
-    carried::check,
     names::check,
     partitions::check,
     pools::check,
@@ -104,6 +165,7 @@ const RULES: &[fn(&Context<'_>, &mut Diagnostics)] = &[
     restart::check,
     channel_ends::check,
     memory::check,
+    ram::check,
     image::check,
     devices::check,
     providers::check,

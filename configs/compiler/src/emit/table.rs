@@ -34,7 +34,7 @@ pub(crate) fn table(plan: &Plan) -> String {
     ));
     out.open("pub const SYSTEM: model::system::System = model::system::System {");
     out.field("name", &format!("{:?}", system.name));
-    board(&mut out, &system.board, plan.image);
+    board(&mut out, &system.board, system.image);
     let mpidrs = cpus.iter().map(|cpu| {
         format!(
             "model::system::Pcpu {{ mpidr: {} }}",
@@ -68,7 +68,14 @@ pub(crate) fn table(plan: &Plan) -> String {
         out.close("},");
     }
     out.close("],");
-    out.field("channels", "&[]");
+    let channels = system.channels.iter().map(|channel| {
+        format!(
+            "model::channel::Channel {{ name: {:?}, memory: {} }}",
+            channel.name,
+            range(&channel.memory)
+        )
+    });
+    out.list("channels", channels);
     out.field("ipa_bits", &plan.ipa_bits.to_string());
     out.field("stage2_pages", &plan.stage2_pages.to_string());
     out.field("payload_size", &format!("{:#x}", plan.payload.size()));

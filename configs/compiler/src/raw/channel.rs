@@ -12,8 +12,6 @@ use crate::diagnostics::{Diagnostic, Diagnostics, SourceText};
 /// A channel as it stands.
 #[derive(Debug)]
 pub(crate) struct RawChannel {
-    /// Its table's header.
-    pub span: Range<usize>,
     pub name: Option<Spanned<String>>,
     /// Bytes, not 0.
     pub size: Option<Spanned<u64>>,
@@ -96,7 +94,6 @@ fn read_channel(
     };
     reader.finish(findings);
     Some(RawChannel {
-        span: value.span(),
         name,
         size,
         address,

@@ -23,7 +23,7 @@ pub(crate) mod system;
 pub(crate) mod values;
 pub(crate) mod vcpu;
 
-pub(crate) use channel::{RawChannel, RawEnd};
+pub(crate) use channel::RawChannel;
 pub(crate) use console::RawConsole;
 pub(crate) use device::RawDevice;
 pub(crate) use hypervisor::RawHypervisorConsole;

@@ -348,9 +348,9 @@ fn device_keeps_its_bus_with_windows_and_cells() {
     tree.set_string(soc, "compatible", "simple-bus");
     tree.set_cells(soc, "#address-cells", &[1]);
     tree.set_cells(soc, "#size-cells", &[1]);
-    tree.set_cells(soc, "ranges", &[0x1000, 0, 0x920_0000, 0x1000]);
+    tree.set_cells(soc, "ranges", &[0x1000, 0, 0x920_0000, 0x2000]);
     tree.set_cells(soc, "dma-ranges", &[0, 0, 0x4000_0000, 0x1000_0000]);
-    for (name, base) in [("serial@1000", 0x1000), ("serial@1800", 0x1800)] {
+    for (name, base) in [("serial@1000", 0x1000), ("serial@2000", 0x2000)] {
         let node = tree.add(soc, name);
         tree.set_string(node, "compatible", "arm,pl011");
         tree.set_cells(node, "reg", &[base, 0x800]);

@@ -4,6 +4,7 @@ use super::{Guest, TooNarrow};
 use crate::board::GicKind;
 use crate::devicetree::Tree;
 use crate::guest_gic;
+use crate::range::AddressRange;
 use crate::system::Partition;
 
 /// Everything but the console.
@@ -17,11 +18,10 @@ pub(super) fn write(guest: &mut Guest<'_>, partition: &Partition) -> Result<(), 
 }
 
 fn memory(guest: &mut Guest<'_>, partition: &Partition) -> Result<(), TooNarrow> {
-    let memory = partition.memory;
-    let reg = guest.cells.reg(&[memory])?;
-    let node = guest
-        .tree
-        .add(Tree::ROOT, format!("memory@{:x}", memory.base));
+    let regions: Vec<AddressRange> = partition.memory.iter().map(|region| region.seen).collect();
+    let reg = guest.cells.reg(&regions)?;
+    let base = regions.first().map_or(0, |region| region.base);
+    let node = guest.tree.add(Tree::ROOT, format!("memory@{base:x}"));
     guest.tree.set_string(node, "device_type", "memory");
     guest.tree.set_cells(node, "reg", &reg);
     Ok(())

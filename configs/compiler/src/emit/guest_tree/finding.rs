@@ -28,7 +28,7 @@ pub(crate) fn proven_tree(
             );
             findings.push(
                 Diagnostic::error(codes::ADDRESS_SPACE, message)
-                    .at(source, partition.memory_span.clone())
+                    .at(source, partition.memory_span())
                     .help("give the partition memory below 4 GiB as it sees it"),
             );
             return Err(findings);
@@ -42,7 +42,7 @@ pub(crate) fn proven_tree(
         );
         findings.push(
             Diagnostic::error(codes::GUEST_TREE_UNSOUND, message)
-                .at(source, partition.memory_span.clone())
+                .at(source, partition.memory_span())
                 .help(
                     "remove the device from `devices`; the board's device tree may be wrong there",
                 ),

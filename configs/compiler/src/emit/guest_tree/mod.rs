@@ -7,6 +7,7 @@
 
 mod base;
 mod cells;
+mod channels;
 mod copy;
 mod finding;
 mod overlay;
@@ -35,6 +36,7 @@ fn guest_tree(board: &Board, partition: &Partition) -> Result<Tree, TooNarrow> {
     copier.supplies();
     let devices = copier.devices();
     copier.finish();
+    channels::write(&mut guest, partition)?;
 
     let console = match partition.console {
         Console::Virtual => Some((base::virtual_console(&mut guest)?, None)),

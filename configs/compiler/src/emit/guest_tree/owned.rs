@@ -39,14 +39,11 @@ impl Owned {
         ];
         let devices = partition.devices.iter();
         let mut owned = Self {
-            memory: vec![partition.memory],
-            channels: Vec::new(),
+            memory: partition.memory.iter().map(|region| region.seen).collect(),
+            channels: partition.channels.iter().map(|end| end.seen).collect(),
             registers: gic.into_iter().flatten().collect(),
             distributor: distributor.map_or(0, |range| range.base),
-            interrupts: devices
-                .clone()
-                .flat_map(|device| device.interrupts.iter().map(|one| one.intid))
-                .collect(),
+            interrupts: partition.spis(board).collect(),
             private: board
                 .timers
                 .specifiers

@@ -178,7 +178,7 @@ pub(super) fn memory_map(plan: &Plan) -> Vec<MapEntry> {
 fn ram(plan: &Plan, map: &mut Map) {
     let memory = &plan.system.board.memory;
     map.claim(
-        plan.image,
+        plan.system.image,
         MapKind::Ram,
         &Owner::Hypervisor,
         "image and payload",

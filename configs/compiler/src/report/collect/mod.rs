@@ -39,7 +39,7 @@ pub(crate) fn report(plan: &Plan, warnings: &Diagnostics) -> Report {
             .map(|(bytes, name)| range(name, *bytes))
             .collect(),
         memory_map: board::memory_map(plan),
-        image: range("hypervisor", plan.image),
+        image: range("hypervisor", plan.system.image),
         payload_size: plan.payload.size(),
         ipa_bits: plan.ipa_bits,
         stage2_pages: plan.stage2_pages,
