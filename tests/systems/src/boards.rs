@@ -1,5 +1,5 @@
-//! Systems for real boards: each is checked against the board's real device tree, reported, and its guests get their trees. Nothing
-//! is booted. Each test prints how long that takes, fetching excluded.
+//! Systems for real boards, and for QEMU's with an SMMU: each is checked against the board's real device tree, reported, and its
+//! guests get their trees. Nothing is booted. Each test prints how long that takes, fetching excluded.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -13,7 +13,8 @@ use crate::bench::Bench;
 use crate::registry::{Need, Test};
 
 /// Boards with a system `configs/<board>/linux-rt.toml`.
-const BOARDS: [&str; 12] = [
+const BOARDS: [&str; 13] = [
+    "qemu-virt-gicv3-smmu",
     "rcar-d3",
     "rcar-e3",
     "rcar-h3",
