@@ -57,6 +57,12 @@ fn partition(partition: &PartitionEntry) -> Vec<Risk> {
         let place = format!("{place}, device {}", device.path);
         device.providers.iter().filter_map(move |provider| {
             let (level, kind, what, remedy) = match provider.resolution.as_str() {
+                "left-as-firmware-set-it" | "fixed-clock" if !provider.owner.is_empty() => (
+                    RiskLevel::Medium,
+                    "foreign-provider",
+                    format!("{} ({}) belongs to partition `{}`, which can change it or stop it at any time.", provider.property, provider.provider, provider.owner),
+                    "Give the provider to this partition or to none, or see to it that its owner leaves it alone.",
+                ),
                 "left-as-firmware-set-it" => (
                     RiskLevel::Low,
                     "firmware-state",

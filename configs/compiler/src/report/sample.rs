@@ -281,6 +281,7 @@ fn provider(property: &str, provider: &str, resolution: &str, detail: &str) -> P
         provider: provider.to_owned(),
         resolution: resolution.to_owned(),
         detail: detail.to_owned(),
+        owner: String::new(),
     }
 }
 

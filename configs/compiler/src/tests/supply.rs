@@ -407,3 +407,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn clock_that_another_partition_can_stop_is_a_risk_in_the_report() {
+    let tree = board(|tree, node| {
+        provider(tree, "clocks", 0x921_0000, 0x91, ("#clock-cells", 1));
+        tree.set_cells(node, "clocks", &[0x91, 1]);
+    });
+    let lines = "devices = [{ device = \"/timer@9200000\", clocks = [\"1MHz\"] }]\n\
+         [[partition]]\nname = \"b\"\npool = \"p\"\nmemory = \"64MiB\"\nimage = \"program.elf\"\ndevices = [\"/clocks@9210000\"]";
+    let proof = prove(&tree, lines).unwrap_or_else(|findings| panic!("{findings}"));
+    let foreign = |one: &&crate::Risk| one.kind == "foreign-provider";
+    let risk = proof.report.risks.iter().find(foreign).unwrap();
+    assert!(
+        risk.what.contains("belongs to partition `b`"),
+        "{}",
+        risk.what
+    );
+}

@@ -207,7 +207,10 @@ fn device(plan: &Plan, partition: &Partition, index: usize, device: &Device) -> 
         dma_unconfined: board.dma(device) == Dma::Unconfined,
         read_only: device.read_only,
         providers: needs
-            .map(|need| provider(&board.tree, device, need))
+            .map(|need| ProviderEntry {
+                owner: other_owner(plan, partition, need),
+                ..provider(&board.tree, device, need)
+            })
             .collect(),
     }
 }
@@ -228,7 +231,21 @@ fn provider(tree: &Tree, device: &Device, need: &Need) -> ProviderEntry {
         provider: tree.path(need.provider),
         resolution: resolution.to_owned(),
         detail,
+        owner: String::new(),
     }
+}
+
+/// The name of another partition that owns what a need names, or nothing.
+fn other_owner(plan: &Plan, partition: &Partition, need: &Need) -> String {
+    let owns = |one: &&Partition| {
+        let mut devices = one.devices.iter().filter(|device| !device.read_only);
+        devices.any(|device| device.members.iter().any(|own| own.node == need.provider))
+    };
+    let others = plan.system.partitions.iter();
+    let mut others = others.filter(|one| one.name != partition.name);
+    others
+        .find(owns)
+        .map_or(String::new(), |one| one.name.clone())
 }
 
 /// The stable word for a resolution, and what it means.

@@ -38,6 +38,8 @@ pub struct ProviderEntry {
     pub resolution: String,
     /// What that means here, in a few words: "the same partition owns it", "fixed at 100 MHz".
     pub detail: String,
+    /// The other partition that owns the provider, and can change it; empty when there is none.
+    pub owner: String,
 }
 
 /// A physical interrupt.

@@ -106,7 +106,7 @@ pub struct Risk {
     /// How much it matters.
     pub level: RiskLevel,
     /// What kind it is, in one stable word: `trusted-dma`, `no-iommu`, `shared-device`, `shared-page`, `firmware-calls`,
-    /// `firmware-state`, `missing-provider`, `image-limit`.
+    /// `firmware-state`, `foreign-provider`, `missing-provider`, `image-limit`.
     pub kind: &'static str,
     /// What could happen.
     pub what: String,
