@@ -305,11 +305,14 @@ impl Interrupt {
     }
 
     /// Joins a new arrival into the register that holds it, without reading the others. `None` when that cannot be done.
-    pub(super) fn join(&mut self, id: IntId, now: LrState) -> Option<ListRegister> {
+    pub(super) fn join(&mut self, id: IntId, now: LrState, gate: Gate) -> Option<ListRegister> {
+        if self.is(Flags::SOURCED) {
+            return self.reload(id, now, gate);
+        }
         if !self.is(Flags::EDGE)
             || self
                 .flags
-                .intersects(Flags::SOURCED | Flags::LINKED | Flags::RELINKED | Flags::LATER)
+                .intersects(Flags::LINKED | Flags::RELINKED | Flags::LATER)
         {
             return None;
         }
@@ -324,6 +327,19 @@ impl Interrupt {
             end_maintenance: false,
             source: 0,
         })
+    }
+
+    /// Loads a GICv2 SGI that the guest has ended into the register that still is its home. `None` when there is more to it.
+    fn reload(&mut self, id: IntId, now: LrState, gate: Gate) -> Option<ListRegister> {
+        const NOTED: Flags = Flags::LATER
+            .union(Flags::DROP_PENDING)
+            .union(Flags::DROP_ACTIVE)
+            .union(Flags::SET_ACTIVE);
+        if now != LrState::Empty || self.flags.intersects(NOTED) {
+            return None;
+        }
+        self.flags -= Flags::HELD | Flags::NEW | Flags::PENDING | Flags::ACTIVE;
+        Some(self.load(id, self.holder, self.slot, gate))
     }
 
     /// Takes it back out of the register that held it, whose last content was `last`.

@@ -263,9 +263,10 @@ impl Vgic {
                 continue;
             }
             let now = caller.registers.read(slot).state;
+            let gate = self.gate(intid, caller.cpu);
             let Some(joined) = self
                 .interrupt_mut(intid, caller.cpu)
-                .and_then(|interrupt| interrupt.join(intid, now))
+                .and_then(|interrupt| interrupt.join(intid, now, gate))
             else {
                 return false;
             };

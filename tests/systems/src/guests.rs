@@ -19,8 +19,8 @@ const CEILINGS: [(&str, u64, u64); 9] = [
     ("uart-flag", 125, 125),
     ("timer-spin", 30, 27),
     ("timer-wfi", 92, 27),
-    ("sgi-self", 1500, 125),
-    ("sgi-other", 1950, 182),
+    ("sgi-self", 960, 125),
+    ("sgi-other", 1400, 182),
 ];
 
 pub fn tests() -> Vec<Test> {

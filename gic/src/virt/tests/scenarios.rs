@@ -75,6 +75,45 @@ fn interrupt_that_comes_again_takes_the_register_it_had() {
         assert_eq!(machine.handle_all(0), [EDGE]);
     }
     assert_eq!(machine.vgic.vcpus[0].used, 1);
+    assert_eq!(machine.straight, 99, "all but the first by a grant");
+}
+
+#[test]
+fn grant_is_gone_after_each_change_that_a_delivery_must_heed() {
+    for (what, offset, value) in [
+        ("disabled", 0x184, 1 << (EDGE.get() % 32)),
+        ("group 0", 0x084, 0),
+        ("other priority", 0x420, 0x0010_0000),
+        ("pending by the guest", 0x204, 1 << (EDGE.get() % 32)),
+        ("active by the guest", 0x304, 1 << (EDGE.get() % 32)),
+        ("level-sensitive", 0xc08, 0),
+        ("groups off", 0, 0),
+    ] {
+        let mut machine = Machine::started(Version::V3, 2);
+        machine.pulse(EDGE);
+        assert_eq!(machine.handle_all(0), [EDGE]);
+        assert!(machine.grants[0].straight(EDGE, u64::MAX).is_some());
+        machine.set(1, offset, value);
+        assert_eq!(machine.grants[0].straight(EDGE, u64::MAX), None, "{what}");
+    }
+}
+
+#[test]
+fn no_grant_stands_while_an_interrupt_waits_for_a_list_register() {
+    let mut machine = Machine::started(Version::V3, 1);
+    machine.pulse(EDGE);
+    machine.handle_all(0);
+    assert!(machine.grants[0].straight(EDGE, u64::MAX).is_some());
+    for sgi in 0..6 {
+        let kicks = machine.vgic.raise(IntId::new(sgi), VcpuId::new(0));
+        machine.kick(kicks);
+    }
+    for number in 0..64 {
+        assert_eq!(
+            machine.grants[0].straight(IntId::new(number), u64::MAX),
+            None
+        );
+    }
 }
 
 #[test]

@@ -159,6 +159,20 @@ fn gicv2_same_source_again_while_handled_joins_the_same_register() {
 }
 
 #[test]
+fn gicv2_sgi_that_comes_again_is_loaded_where_it_was_with_its_new_source_and_its_new_priority() {
+    let mut machine = Machine::started(Version::V2, 4);
+    for (source, priority) in [(1, 0x40), (3, 0x80)] {
+        machine.write(0, Frame::Distributor, 0x405, Width::Byte, priority);
+        machine.set(source, 0xf00, 1 << 16 | 5);
+        let held = machine.interface(0).read(0);
+        assert_eq!((held.virtual_id, held.source), (IntId::new(5), source));
+        assert_eq!(u64::from(held.priority), priority);
+        assert_eq!(machine.handle_all(0), [IntId::new(5)]);
+    }
+    assert_eq!(machine.vgic.vcpus[0].used, 1);
+}
+
+#[test]
 fn gicv2_pending_sources_are_read_set_and_cleared() {
     let mut machine = Machine::started(Version::V2, 3);
     machine.set(0, 0, 0);
