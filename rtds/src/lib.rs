@@ -12,8 +12,8 @@
 //!   be taken for one another.
 //!
 //! # Limits
-//! The `rtds` and `cyclic` policies themselves are not here: [`model::system::Policy`] does not have them and the configuration compiler
-//! refuses them.
+//! The `rtds` and `cyclic` policies themselves are not here: [`model::system::Policy`] does not have them. The configuration compiler
+//! admits virtual CPUs to such pools, and builds no image for them.
 #![cfg_attr(not(test), no_std)]
 #![cfg_attr(
     not(test),

@@ -66,10 +66,10 @@ pub fn report(builder: &Builder, system: &Path, json: bool) -> anyhow::Result<u8
     Ok(0)
 }
 
-/// `cargo xtask explain`: one code at length, or all codes with their titles.
+/// `cargo xtask explain`: one code or field at length, or all codes with their titles.
 ///
 /// # Errors
-/// The code does not exist.
+/// There is no such code or field.
 pub fn explain(code: Option<&str>) -> anyhow::Result<u8> {
     let Some(code) = code else {
         for (code, title) in compiler::codes() {
@@ -77,9 +77,13 @@ pub fn explain(code: Option<&str>) -> anyhow::Result<u8> {
         }
         return Ok(0);
     };
+    if let Some(text) = compiler::explain_field(code) {
+        println!("{}", text.trim_end());
+        return Ok(0);
+    }
     let code = code.to_ascii_uppercase();
     let text = compiler::explain(&code).with_context(|| {
-        format!("there is no diagnostic {code}; `cargo xtask explain` lists all of them")
+        format!("there is no diagnostic or field {code}; `cargo xtask explain` lists the codes, docs/reference.md the fields")
     })?;
     let title = compiler::codes()
         .find(|(known, _)| *known == code)

@@ -79,9 +79,9 @@ enum Verb {
         #[arg(long)]
         list: bool,
     },
-    /// Explain a diagnostic code, for example BH0104; without a code, list all of them.
+    /// Explain a diagnostic code (BH0104) or a field of the system file (budget); without either, list all codes.
     Explain {
-        /// The code.
+        /// The code or field.
         code: Option<String>,
     },
     /// Turn another project's configuration into a system file; docs/import.md says how.

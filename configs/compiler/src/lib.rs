@@ -54,7 +54,7 @@ pub use audit::audit;
 pub use board::{BoardToml, QemuMachine, TreeSource, read_board_toml};
 pub use codes::{Code, codes, explain};
 pub use diagnostics::{Diagnostic, Diagnostics, Location, Severity, SourceText};
-pub use raw::schema::{json_schema, reference};
+pub use raw::schema::{explain_field, json_schema, reference};
 pub use report::{
     ChannelEndEntry, ChannelEntry, CpuEntry, DeviceEntry, ImageEntry, InterruptEntry, MapEntry,
     MapKind, MappingEntry, MappingKind, Owner, PartitionEntry, PoolEntry, ProviderEntry,

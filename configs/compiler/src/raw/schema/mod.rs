@@ -20,7 +20,7 @@ pub use json::json_schema;
 pub(crate) use partition::{
     CONSOLE, DEVICE, INTERRUPT, KERNEL, MEMORY, ON_FAULT, PARTITION, RAW_FILE, START,
 };
-pub use reference::reference;
+pub use reference::{explain_field, reference};
 pub(crate) use system::{HYPERVISOR, POOL, ROOT, SYSTEM};
 pub(crate) use vcpu::{VCPU, WINDOW};
 

@@ -90,6 +90,34 @@ pub fn reference() -> String {
     page
 }
 
+/// A field at length, for each table that has one of that name, as plain text. `None` when no table has it.
+pub fn explain_field(name: &str) -> Option<String> {
+    let mut text = String::new();
+    for (table, _) in ORDER {
+        let Some(field) = table.field(name) else {
+            continue;
+        };
+        let presence = match field.presence {
+            Presence::Required => "Required.".to_owned(),
+            Presence::Default(value) => format!("Default: {value}"),
+            Presence::Absent(meaning) => format!("When it is missing: {meaning}."),
+        };
+        let _ = write!(
+            text,
+            "{name}, in {}: {}\n  {}\n  {presence}\n  Example: {name} = {}\n",
+            table.header,
+            field.kind.describe(),
+            field.doc,
+            field.example
+        );
+        for word in field.kind.words() {
+            let _ = writeln!(text, "  \"{}\": {}", word.text, word.doc);
+        }
+        text.push('\n');
+    }
+    (!text.is_empty()).then_some(text)
+}
+
 fn entry(table: &Table, field: &Field, page: &mut String) {
     let _ = writeln!(
         page,

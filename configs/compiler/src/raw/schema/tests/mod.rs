@@ -198,3 +198,15 @@ fn every_doc_is_a_sentence() {
         assert!(sentence, "{}.{}: {doc}", table.name, field.name);
     }
 }
+
+#[test]
+fn field_is_explained_in_each_table_that_has_it_and_unknown_ones_are_not() {
+    let text = super::explain_field("address").unwrap();
+    for header in ["memory = { … }", "[[channel]]"] {
+        assert!(
+            text.contains(&format!("address, in {header}: an address")),
+            "{text}"
+        );
+    }
+    assert_eq!(super::explain_field("adress"), None);
+}
