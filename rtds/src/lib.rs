@@ -6,7 +6,7 @@
 //! - Time is [`embassy_time::Instant`] in nanosecond ticks.
 //!
 //! # What is here
-//! - [`admission`]: whether what is promised fits the processors, asked when a system is built.
+//! - `admission`: whether what is promised fits the processors, asked when a system is built. Behind a feature: no image has it.
 //! - [`dedicated`]: the policy of `dedicated` pools, complete. One virtual CPU owns one physical CPU from boot on, and no scheduler runs.
 //! - [`key`]: the two orders of the `rtds` policy, by which vCPUs run and by which their budgets are replenished, as types that cannot
 //!   be taken for one another.
@@ -25,6 +25,7 @@
     )
 )]
 
+#[cfg(any(test, feature = "admission"))]
 pub mod admission;
 pub mod dedicated;
 pub mod key;

@@ -36,12 +36,16 @@ pub fn count(source: &str) -> Count {
     }
 }
 
-/// The modules in files of their own that a source declares for tests only.
-pub fn test_modules(source: &str) -> Vec<&str> {
+/// The modules in files of their own that a source declares for tests or a feature only. An image's crates have no feature turned on.
+pub fn left_out_modules(source: &str) -> Vec<&str> {
     source
-        .split("#[cfg(test)]")
+        .split("#[cfg(")
         .skip(1)
         .filter_map(|item| {
+            let (condition, item) = item.split_once(")]")?;
+            if condition != "test" && !condition.starts_with("any(test, feature = ") {
+                return None;
+            }
             let item = item.trim_start().trim_start_matches("pub ");
             let name = item.strip_prefix("mod ")?;
             let end = name.find(|c: char| !c.is_alphanumeric() && c != '_')?;
@@ -189,9 +193,9 @@ mod tests {
     }
 
     #[test]
-    fn modules_for_tests_in_files_of_their_own_are_named() {
-        let source = "mod a;\n#[cfg(test)]\nmod tests;\n#[cfg(test)]\nmod inline { }\n#[cfg(test)]\nuse x;\n";
-        assert_eq!(test_modules(source), ["tests"]);
+    fn modules_for_tests_or_a_feature_in_files_of_their_own_are_named() {
+        let source = "mod a;\n#[cfg(test)]\nmod tests;\n#[cfg(any(test, feature = \"x\"))]\npub mod host;\n#[cfg(test)]\nmod inline { }\n#[cfg(test)]\nuse x;\n";
+        assert_eq!(left_out_modules(source), ["tests", "host"]);
     }
 
     #[test]

@@ -114,7 +114,7 @@ fn print(figures: &Figures) {
     );
 }
 
-/// Counts every Rust file below a folder that is not a module of tests.
+/// Counts every Rust file below a folder that is compiled in: no module of tests, none behind a feature.
 fn count_folder(folder: &Path) -> anyhow::Result<Count> {
     let mut files = Vec::new();
     list_files(folder, &mut files)?;
@@ -123,7 +123,7 @@ fn count_folder(folder: &Path) -> anyhow::Result<Count> {
     for path in files {
         let text = std::fs::read_to_string(&path)
             .with_context(|| format!("cannot read {}", path.display()))?;
-        for module in source_lines::test_modules(&text) {
+        for module in source_lines::left_out_modules(&text) {
             tests.push(submodules(&path).join(module));
         }
         sources.push((path, text));
