@@ -13,6 +13,9 @@ const MOST_DEVICES: usize = 4;
 /// So many risks are named.
 const MOST_RISKS: usize = 6;
 
+/// So many letters of a risk's place are shown.
+const MOST_LETTERS: usize = 70;
+
 /// What a checked system amounts to. Its `Display` fills at most a screen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
@@ -182,12 +185,21 @@ fn write_risks(f: &mut fmt::Formatter<'_>, report: &Report) -> fmt::Result {
             RiskLevel::Medium => "medium",
             RiskLevel::Low => "low",
         };
-        writeln!(f, "  {level:<7} {:<16} {}", risk.kind, risk.place)?;
+        writeln!(f, "  {level:<7} {:<16} {}", risk.kind, cut(&risk.place))?;
     }
     match risks.len().saturating_sub(MOST_RISKS) {
         0 => Ok(()),
         others => writeln!(f, "  … and {others} more in the report"),
     }
+}
+
+/// A place, cut to what a line can hold.
+fn cut(place: &str) -> String {
+    if place.chars().count() <= MOST_LETTERS {
+        return place.to_owned();
+    }
+    let kept: String = place.chars().take(MOST_LETTERS - 1).collect();
+    format!("{kept}…")
 }
 
 #[cfg(test)]
@@ -196,7 +208,7 @@ mod tests {
     use crate::report::sample;
 
     #[test]
-    fn rich_system_fits_a_screen_of_80_columns_by_30_lines() {
+    fn rich_system_fits_a_screen_of_100_columns_by_30_lines() {
         let text = Summary::new(sample::report()).to_string();
         assert!(text.lines().count() <= 30, "{text}");
         let longest = text.lines().map(|line| line.chars().count()).max();
@@ -218,7 +230,7 @@ mod tests {
             "parked: 5–7",
             "setpoints, alarms",
             "2.88 GiB of 4 GiB free",
-            "gateway on sample-board: no errors, 1 warning",
+            "gateway on sample-board: no errors, 2 warnings",
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }

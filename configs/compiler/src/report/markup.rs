@@ -67,6 +67,16 @@ impl Markup {
         });
     }
 
+    /// A sentence in which backticks stand around code, as in messages.
+    pub fn prose(&mut self, text: &str) {
+        for (index, part) in text.split('`').enumerate() {
+            match index % 2 {
+                0 => self.text(part),
+                _ => self.leaf("code", &[], part),
+            }
+        }
+    }
+
     fn open(&mut self, name: &'static str, attributes: Attributes<'_>) {
         self.out.push('<');
         self.out.push_str(name);
@@ -132,6 +142,13 @@ mod tests {
         let mut out = Markup::default();
         out.code("/soc/uart@1");
         assert_eq!(out.finish(), "<code>/<wbr/>soc/<wbr/>uart@1</code>");
+    }
+
+    #[test]
+    fn backticks_become_code_letters() {
+        let mut out = Markup::default();
+        out.prose("write `a = <1>` here");
+        assert_eq!(out.finish(), "write <code>a = &lt;1&gt;</code> here");
     }
 
     #[test]

@@ -60,30 +60,36 @@ fn partition(partition: &PartitionEntry) -> Vec<Risk> {
                 "left-as-firmware-set-it" | "fixed-clock" if !provider.owner.is_empty() => (
                     RiskLevel::Medium,
                     "foreign-provider",
-                    format!("{} ({}) belongs to partition `{}`, which can change it or stop it at any time.", provider.property, provider.provider, provider.owner),
+                    format!("What a device needs belongs to partition `{}`, which can change it or stop it at any time.", provider.owner),
                     "Give the provider to this partition or to none, or see to it that its owner leaves it alone.",
                 ),
                 "left-as-firmware-set-it" => (
                     RiskLevel::Low,
                     "firmware-state",
-                    format!("{} ({}) stays as the firmware left it; nobody changes it, nobody guards it.", provider.property, provider.provider),
+                    "What is left out stays as the firmware left it; nobody changes it, nobody guards it.".to_owned(),
                     "Make sure that the firmware sets it up before the hypervisor starts.",
                 ),
                 "fixed-clock" => (
                     RiskLevel::Low,
                     "firmware-state",
-                    format!("{} ({}) is told to the partition as a clock that never changes; the firmware must have started it.", provider.property, provider.provider),
-                    "Measure the frequency on the board, or read it from the firmware's clock tree.",
+                    "The partition is told a frequency that nobody measures; the firmware must have started the clock.".to_owned(),
+                    "Measure the clock on the board, or read it from the firmware's clock tree.",
                 ),
                 "missing" => (
                     RiskLevel::Medium,
                     "missing-provider",
-                    format!("{} needs {}, which the partition has not.", provider.property, provider.provider),
+                    "A device needs what its partition has not.".to_owned(),
                     "Give the provider, too, or take the property away with `without`.",
                 ),
                 _ => return None,
             };
-            Some(Risk { level, kind, what, place: place.clone(), remedy: remedy.to_owned() })
+            Some(Risk {
+                level,
+                kind,
+                what,
+                place: format!("{place}: {} → {}", provider.property, provider.provider),
+                remedy: remedy.to_owned(),
+            })
         })
     }));
     risks
@@ -118,13 +124,21 @@ fn limits(report: &Report) -> Vec<Risk> {
     let risk = |one: &crate::Diagnostic| Risk {
         level: RiskLevel::Medium,
         kind: "image-limit",
-        what: one.message.clone(),
+        what: sentence(&one.message),
         place: one.location.as_ref().map_or(one.code.to_string(), |at| {
-            format!("{} ({}:{})", one.code, at.file, at.line)
+            format!("{} at line {}", one.code, at.line)
         }),
         remedy: one.help.clone().unwrap_or_default(),
     };
     limits.map(risk).collect()
+}
+
+/// A message as a sentence.
+fn sentence(message: &str) -> String {
+    let mut letters = message.chars();
+    let first = letters.next().map(char::to_uppercase);
+    let first: String = first.into_iter().flatten().collect();
+    format!("{first}{}.", letters.as_str())
 }
 
 #[cfg(test)]
@@ -150,6 +164,7 @@ mod tests {
             "shared-device",
             "firmware-state",
             "missing-provider",
+            "image-limit",
         ] {
             assert!(kinds.iter().any(|(one, _)| *one == kind), "{kind}");
         }

@@ -675,9 +675,19 @@ fn warnings() -> Diagnostics {
         std::path::Path::new("gateway.toml"),
         "[pools.spare]\ncpus = [5]\n",
     );
-    Diagnostics::from(
+    let mut warnings = Diagnostics::default();
+    warnings.push(
         Diagnostic::warning(codes::UNUSED_POOL, "no partition uses pool `spare`")
             .at(&source, 0..13)
             .help("remove it, or let a partition use it"),
-    )
+    );
+    warnings.push(
+        Diagnostic::warning(
+            codes::LIMIT_POLICY,
+            "the image of this version cannot share the CPUs of pool `realtime` by the policy \"rtds\"",
+        )
+        .at(&source, 14..18)
+        .help("use `policy = \"dedicated\"` for an image"),
+    );
+    warnings
 }

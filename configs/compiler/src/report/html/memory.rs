@@ -49,7 +49,7 @@ pub(super) fn chapter(out: &mut Markup, report: &Report, owners: &Owners<'_>) {
                     &[],
                     format_args!(
                         "{} that no partition can reach",
-                        count(idle.len(), "block of registers")
+                        count(idle.len(), "register block")
                     ),
                 );
                 table(

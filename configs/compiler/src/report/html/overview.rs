@@ -90,7 +90,7 @@ fn figures(report: &Report) -> Vec<(&'static str, String)> {
         [] => "none parked".to_owned(),
         cpus => format!("{} parked", ranges(cpus)),
     };
-    let devices = report.partitions.iter().map(|one| one.devices.len()).sum();
+    let devices: usize = report.partitions.iter().map(|one| one.devices.len()).sum();
     vec![
         ("Partitions", report.partitions.len().to_string()),
         ("RAM", size(total)),
@@ -108,8 +108,8 @@ fn figures(report: &Report) -> Vec<(&'static str, String)> {
         ),
         ("of firmware", sum(|owner| *owner == Owner::Firmware)),
         ("free", sum(|owner| *owner == Owner::Nobody)),
-        ("CPUs", format!("{}, {parked}", report.cpus.len())),
-        ("Devices given", count(devices, "device")),
+        ("CPUs", format!("{}; {parked}", report.cpus.len())),
+        ("Devices given", devices.to_string()),
         ("Interrupts given", given.count().to_string()),
         ("Streams", report.streams.len().to_string()),
         ("Console", report.console.clone()),
@@ -134,13 +134,32 @@ pub(super) fn risks(out: &mut Markup, report: &Report) {
             return;
         }
         out.leaf("h2", &[], format_args!("⚠ {}", count(report.risks.len(), "risk")));
-        for risk in &report.risks {
-            draw_risk(out, risk);
+        for group in groups(&report.risks) {
+            draw_risks(out, &group);
         }
     });
 }
 
-fn draw_risk(out: &mut Markup, risk: &Risk) {
+/// Risks that differ in their place only, together; in the order of the first of each.
+fn groups(risks: &[Risk]) -> Vec<Vec<&Risk>> {
+    let mut groups: Vec<Vec<&Risk>> = Vec::new();
+    for risk in risks {
+        let same = |group: &&mut Vec<&Risk>| {
+            let of = |one: &Risk| (one.level, one.kind, one.what.clone(), one.remedy.clone());
+            group.first().is_some_and(|first| of(first) == of(risk))
+        };
+        match groups.iter_mut().find(same) {
+            Some(group) => group.push(risk),
+            None => groups.push(vec![risk]),
+        }
+    }
+    groups
+}
+
+fn draw_risks(out: &mut Markup, group: &[&Risk]) {
+    let Some(risk) = group.first() else {
+        return;
+    };
     let (class, word) = match risk.level {
         RiskLevel::High => ("high", "high"),
         RiskLevel::Medium => ("medium", "medium"),
@@ -152,15 +171,19 @@ fn draw_risk(out: &mut Markup, risk: &Risk) {
         |out| {
             out.element("p", &[("class", &"risk-head")], |out| {
                 out.leaf("strong", &[("class", &"level")], word);
-                out.text(" ");
-                out.code(&risk.place);
                 out.leaf("span", &[("class", &"kind")], risk.kind);
+                out.text(" ");
+                out.prose(&risk.what);
             });
-            out.leaf("p", &[], &risk.what);
+            out.element("ul", &[("class", &"places")], |out| {
+                for one in group {
+                    out.element("li", &[], |out| out.code(&one.place));
+                }
+            });
             if !risk.remedy.is_empty() {
                 out.element("p", &[("class", &"remedy")], |out| {
-                    out.leaf("span", &[], "To remove it: ");
-                    out.text(&risk.remedy);
+                    out.leaf("span", &[], "What to do: ");
+                    out.prose(&risk.remedy);
                 });
             }
         },

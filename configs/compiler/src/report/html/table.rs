@@ -52,7 +52,7 @@ impl Cell {
 
     fn write(&self, out: &mut Markup) {
         match self {
-            Self::Text(text) => out.leaf("td", &[], text),
+            Self::Text(text) => out.element("td", &[], |out| out.prose(text)),
             Self::Number(number) => out.leaf("td", &[("class", &"number")], number),
             Self::Code(code) => out.element("td", &[], |out| out.code(code)),
             Self::Owner(name, class) => out.element("td", &[("class", &"owner")], |out| {

@@ -1,11 +1,11 @@
 //! A broken axis: how long each piece of an address space is drawn.
 //!
 //! Address spaces hold pieces of 4 KiB beside pieces of many GiB, so no scale suits all. One scale is chosen, a power of two of bytes
-//! per pixel, such that most pieces are drawn true to it. A piece that would be too short to be named is *enlarged* to one line of text;
+//! per pixel, such that most pieces with an owner are drawn true to it. A piece that would be too short to be named is *enlarged* to one line of text;
 //! one that would not fit is *cut*. Both are marked in the drawing, and the scale is written under it: the drawing never lies silently.
 
 /// Shortest length of a piece: a line of text. In pixels.
-pub(super) const SHORTEST: u64 = 18;
+pub(super) const SHORTEST: u64 = 16;
 /// A cut piece is at least that long, so that the cut can be seen. In pixels.
 const SHORTEST_CUT: u64 = 54;
 
@@ -30,14 +30,17 @@ pub(super) struct Scale {
 }
 
 impl Scale {
-    /// The scale that draws most of these `sizes` true within `room` pixels; of several, the one that draws them largest.
-    pub fn choose(sizes: &[u64], room: u64) -> Self {
+    /// The scale that draws most of these pieces true within `room` pixels; of several, the one that draws them largest. Each piece is
+    /// its size and whether it counts: nobody minds when what nobody owns is cut.
+    pub fn choose(pieces: &[(u64, bool)], room: u64) -> Self {
+        let sizes: Vec<u64> = pieces.iter().map(|(size, _)| *size).collect();
         let scales = (0..u64::BITS).map(|shift| Self {
             shift,
-            longest: longest(sizes, shift, room),
+            longest: longest(&sizes, shift, room),
         });
         let distorted = |scale: &Self| {
-            let shapes = sizes.iter().map(|size| scale.draw(*size).1);
+            let counted = pieces.iter().filter(|(_, counts)| *counts);
+            let shapes = counted.map(|(size, _)| scale.draw(*size).1);
             shapes.filter(|shape| *shape != Shape::True).count()
         };
         // `min_by_key` takes the first of equals: the finest.
@@ -90,7 +93,8 @@ mod tests {
     const MIB: u64 = 1 << 20;
 
     fn drawn(sizes: &[u64], room: u64) -> Vec<(u64, Shape)> {
-        let scale = Scale::choose(sizes, room);
+        let pieces: Vec<(u64, bool)> = sizes.iter().map(|size| (*size, true)).collect();
+        let scale = Scale::choose(&pieces, room);
         sizes.iter().map(|size| scale.draw(*size)).collect()
     }
 
@@ -119,6 +123,14 @@ mod tests {
     }
 
     #[test]
+    fn free_space_is_cut_before_an_owned_piece_is_enlarged() {
+        let pieces = [(16 * MIB, true), (256 * MIB, true), (30 << 30, false)];
+        let scale = Scale::choose(&pieces, 600);
+        let shapes = pieces.map(|(size, _)| scale.draw(size).1);
+        assert_eq!(shapes, [Shape::True, Shape::True, Shape::Cut]);
+    }
+
+    #[test]
     fn drawing_fits_its_room_when_there_is_room_for_lines() {
         let sizes: Vec<u64> = (0..20).map(|bit| 4096 << bit).collect();
         let total: u64 = drawn(&sizes, 1200).iter().map(|one| one.0).sum();
@@ -144,7 +156,7 @@ mod tests {
 
     #[test]
     fn line_of_the_scale_stands_for_what_it_draws() {
-        let scale = Scale::choose(&[64 * MIB, 128 * MIB], 200);
+        let scale = Scale::choose(&[(64 * MIB, true), (128 * MIB, true)], 200);
         let (pixels, shape) = scale.draw(64 * MIB);
         assert_eq!(shape, Shape::True);
         assert_eq!(scale.bytes(pixels), 64 * MIB);

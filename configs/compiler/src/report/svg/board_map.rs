@@ -8,14 +8,14 @@ use super::axis::{SHORTEST, Scale, Shape};
 use super::shapes::{Anchor, Look, Rect, drawing, piece, tail, text, zigzag};
 
 /// Height that the pieces may fill before they are cut.
-const ROOM: u64 = 620;
+const ROOM: u64 = 560;
 /// Height of a hole between pieces, whatever its length.
 const HOLE: u64 = 20;
-const BAR_X: u64 = 150;
-const BAR_WIDTH: u64 = 250;
-const BASELINE: u64 = 13;
+const BAR_X: u64 = 130;
+const BAR_WIDTH: u64 = 230;
+const BASELINE: u64 = 12;
 
-/// One piece of the drawing: an entry of the map, or several that nobody has.
+/// One piece of the drawing: an entry of the map, several that touch and are one thing, or several that nobody has.
 struct Row<'a> {
     first: &'a MapEntry,
     end: u64,
@@ -32,9 +32,14 @@ pub(in crate::report) fn board_map(
     owners: &Owners<'_>,
 ) {
     let rows = rows(map, kind);
-    let sizes: Vec<u64> = rows.iter().map(|row| row.bytes).collect();
-    let scale = Scale::choose(&sizes, ROOM.max(sizes.len() as u64 * SHORTEST * 3 / 2));
-    let lengths: u64 = sizes.iter().map(|size| scale.draw(*size).0).sum();
+    let counts = |row: &Row<'_>| (row.bytes, row.first.owner != Owner::Nobody);
+    let pieces: Vec<(u64, bool)> = rows.iter().map(counts).collect();
+    let lines = pieces.len() as u64 * SHORTEST * 2;
+    let scale = match kind {
+        MapKind::Ram => Scale::choose(&pieces, ROOM.max(lines)),
+        MapKind::Registers => Scale::choose(&pieces, lines),
+    };
+    let lengths: u64 = rows.iter().map(|row| scale.draw(row.bytes).0).sum();
     let holes = rows.windows(2).filter(|pair| is_hole(pair)).count() as u64;
     let height = lengths + holes * HOLE + HOLE + 44;
     let title = match kind {
@@ -81,14 +86,11 @@ fn rows(map: &[MapEntry], kind: MapKind) -> Vec<Row<'_>> {
     let mut rows: Vec<Row<'_>> = Vec::new();
     for entry in entries {
         match rows.last_mut() {
-            Some(row)
-                if kind == MapKind::Registers
-                    && row.first.owner == Owner::Nobody
-                    && entry.owner == Owner::Nobody =>
-            {
+            Some(row) if is_one(row, entry, kind) => {
+                let several = entry.owner == Owner::Nobody;
                 row.end = row.end.max(entry.end());
                 row.bytes = row.bytes.saturating_add(entry.size);
-                row.entries += 1;
+                row.entries += usize::from(several);
             }
             _ => rows.push(Row {
                 first: entry,
@@ -99,6 +101,16 @@ fn rows(map: &[MapEntry], kind: MapKind) -> Vec<Row<'_>> {
         }
     }
     rows
+}
+
+/// True when an entry continues a row.
+fn is_one(row: &Row<'_>, entry: &MapEntry, kind: MapKind) -> bool {
+    let idle = row.first.owner == Owner::Nobody && entry.owner == Owner::Nobody;
+    let continues = row.end == entry.base && row.first.what == entry.what;
+    match kind {
+        MapKind::Registers if idle => true,
+        _ => continues && row.first.owner == entry.owner && !idle,
+    }
 }
 
 fn is_hole(pair: &[Row<'_>]) -> bool {
@@ -173,7 +185,7 @@ fn draw_row(out: &mut Markup, row: &Row<'_>, y: u64, scale: Scale, owners: &Owne
             count(row.entries, "block")
         )
     } else {
-        format!("{} · {}{mark}", size(row.bytes), tail(what, 62))
+        format!("{} · {}{mark}", size(row.bytes), tail(what, 52))
     };
     text(
         out,

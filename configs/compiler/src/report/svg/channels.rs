@@ -7,10 +7,10 @@ use super::super::units::{count, size};
 use super::axis::Shape;
 use super::shapes::{Anchor, Look, Rect, WIDTH, drawing, piece, text};
 
-const PARTITION_WIDTH: u64 = 150;
+const PARTITION_WIDTH: u64 = 140;
 const PARTITION_HEIGHT: u64 = 44;
-const CHANNEL_X: u64 = 300;
-const CHANNEL_WIDTH: u64 = 360;
+const CHANNEL_X: u64 = 255;
+const CHANNEL_WIDTH: u64 = 350;
 const HEAD: u64 = 26;
 const LINE: u64 = 24;
 const GAP: u64 = 26;

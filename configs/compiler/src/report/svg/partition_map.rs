@@ -11,10 +11,10 @@ const ROOM: u64 = 420;
 /// Height of a hole between pieces, whatever its length.
 const HOLE: u64 = 14;
 const TOP: u64 = 30;
-const BASELINE: u64 = 13;
-const IPA_X: u64 = 130;
-const PA_X: u64 = 580;
-const BAR_WIDTH: u64 = 250;
+const BASELINE: u64 = 12;
+const IPA_X: u64 = 112;
+const PA_X: u64 = 506;
+const BAR_WIDTH: u64 = 240;
 
 /// Something in one of the two address spaces.
 struct Block<'a> {
@@ -64,7 +64,7 @@ pub(in crate::report) fn partition_map(
         size: one.size,
         what: Content::Mapped(one),
     });
-    let sizes: Vec<u64> = seen.iter().map(|one| one.size).collect();
+    let sizes: Vec<(u64, bool)> = seen.iter().map(|one| (one.size, true)).collect();
     let scale = Scale::choose(&sizes, ROOM.max(sizes.len() as u64 * SHORTEST * 3 / 2));
     let seen = place(seen, scale);
     let real = place(real.collect(), scale);
@@ -173,7 +173,7 @@ fn block(out: &mut Markup, placed: &Placed<'_>, x: u64, partition: &str, owners:
         },
         &look,
     );
-    let label = format!("{} · {bytes}{mark}", tail(what, 24));
+    let label = format!("{} · {bytes}{mark}", tail(what, 23));
     text(
         out,
         (x + 8, placed.y + BASELINE),
@@ -244,7 +244,7 @@ mod tests {
             what: Content::Mapped(one),
         });
         let blocks: Vec<Block<'_>> = blocks.collect();
-        let sizes: Vec<u64> = blocks.iter().map(|one| one.size).collect();
+        let sizes: Vec<(u64, bool)> = blocks.iter().map(|one| (one.size, true)).collect();
         let placed = place(blocks, Scale::choose(&sizes, ROOM));
         assert!(
             placed

@@ -6,7 +6,7 @@ use super::super::markup::Markup;
 use super::axis::Shape;
 
 /// Width of every drawing in its own units; the page scales it.
-pub(super) const WIDTH: u64 = 960;
+pub(super) const WIDTH: u64 = 860;
 
 /// A drawing with a title and a description for those who do not see it.
 pub(super) fn drawing(

@@ -8,7 +8,7 @@ use super::axis::Shape;
 use super::shapes::{Anchor, Look, Rect, WIDTH, drawing, piece, tail, text};
 
 const MILLION: u64 = 1_000_000;
-const LABEL: u64 = 150;
+const LABEL: u64 = 130;
 const BAR: u64 = WIDTH - LABEL - 10;
 const LINE: u64 = 30;
 const HEIGHT: u64 = 20;
