@@ -66,6 +66,7 @@ pub use summary::Summary;
 
 use check::Context;
 use plan::{Plan, plan};
+use raw::RawSystem;
 use resolve::Resolver;
 use system::{Console, System};
 
@@ -127,8 +128,8 @@ pub struct PartitionInfo {
 /// # Errors
 /// Everything that is wrong with the system file, its board and its images, all at once. Warnings are among them then.
 pub fn prove(system_file: &Path, resources: &dyn Resources) -> Result<Proof, Diagnostics> {
-    let (plan, warnings) = prepare(system_file, resources, Severity::Warning)?;
-    Ok(proof(&plan, warnings))
+    let (plan, raw, warnings) = prepare(system_file, resources, Severity::Warning)?;
+    Ok(proof(&plan, &raw, warnings))
 }
 
 /// Compiles a system file: proves it, and makes what an image is linked with.
@@ -136,7 +137,7 @@ pub fn prove(system_file: &Path, resources: &dyn Resources) -> Result<Proof, Dia
 /// # Errors
 /// The same as [`prove`], and everything that the image of this version cannot do.
 pub fn compile(system_file: &Path, resources: &dyn Resources) -> Result<Compiled, Diagnostics> {
-    let (plan, warnings) = prepare(system_file, resources, Severity::Error)?;
+    let (plan, raw, warnings) = prepare(system_file, resources, Severity::Error)?;
     let system = &plan.system;
     let info = system.partitions.iter().map(|partition| PartitionInfo {
         name: partition.name.clone(),
@@ -150,11 +151,11 @@ pub fn compile(system_file: &Path, resources: &dyn Resources) -> Result<Compiled
         pcpus: system.cpus(),
         partitions: info.collect(),
         qemu: system.board.qemu.clone(),
-        proof: proof(&plan, warnings),
+        proof: proof(&plan, &raw, warnings),
     })
 }
 
-fn proof(plan: &Plan, warnings: Diagnostics) -> Proof {
+fn proof(plan: &Plan, raw: &RawSystem, warnings: Diagnostics) -> Proof {
     let system = &plan.system;
     let trees = system.partitions.iter().zip(&plan.partitions);
     Proof {
@@ -163,7 +164,7 @@ fn proof(plan: &Plan, warnings: Diagnostics) -> Proof {
         guest_trees: trees
             .map(|(partition, planned)| (partition.name.clone(), planned.tree.to_vec()))
             .collect(),
-        report: report::report(plan, &warnings),
+        report: report::report(plan, raw, &warnings),
         warnings,
     }
 }
@@ -174,7 +175,7 @@ fn prepare(
     system_file: &Path,
     resources: &dyn Resources,
     limits: Severity,
-) -> Result<(Plan, Diagnostics), Diagnostics> {
+) -> Result<(Plan, RawSystem, Diagnostics), Diagnostics> {
     let text = std::fs::read_to_string(system_file).map_err(|error| {
         Diagnostic::error(
             codes::UNREADABLE,
@@ -207,7 +208,7 @@ fn prepare(
         return Err(findings);
     };
     match plan(system, &source) {
-        Ok(plan) => Ok((plan, findings)),
+        Ok(plan) => Ok((plan, raw, findings)),
         Err(more) => {
             findings.extend(more);
             findings.sort();

@@ -48,6 +48,7 @@ impl<'a> Owners<'a> {
             MappingKind::Memory | MappingKind::Registers => self.partition_class(partition),
             MappingKind::Channel => self.class(&Owner::Channel(String::new())),
             MappingKind::ReadOnlyRegisters => self.class(&Owner::Shared(Vec::new())),
+            MappingKind::InterruptController => "own-played".to_owned(),
         }
     }
 

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::facts::{MapEntry, Owner, Report, StreamEntry, Verdict};
+use super::facts::{MapEntry, MapKind, MappingKind, Owner, Report, StreamEntry, Verdict};
 use super::units::address;
 
 /// Looks at every byte, interrupt, stream and CPU of the lists once.
 pub(super) fn verdict(report: &Report) -> Verdict {
-    let mut clashes = memory(&report.memory_map);
+    let mut clashes = memory(&claims(report));
     clashes.extend(interrupts(report));
     clashes.extend(streams(report));
     clashes.extend(cpus(report));
@@ -18,7 +18,59 @@ pub(super) fn verdict(report: &Report) -> Verdict {
     }
 }
 
-/// Entries of the map that lie on one another.
+/// Who has which bytes, from the lists that the image is made of: the map is drawn so that no byte is there twice.
+fn claims(report: &Report) -> Vec<MapEntry> {
+    let claim = |base, size, kind, owner, what: &str| MapEntry {
+        base,
+        size,
+        kind,
+        owner,
+        what: what.to_owned(),
+    };
+    let image = &report.image;
+    let mut claims = vec![claim(
+        image.base,
+        image.size,
+        MapKind::Ram,
+        Owner::Hypervisor,
+        &image.name,
+    )];
+    for one in &report.reserved {
+        claims.push(claim(
+            one.base,
+            one.size,
+            MapKind::Ram,
+            Owner::Firmware,
+            &one.name,
+        ));
+    }
+    for one in &report.channels {
+        claims.push(claim(
+            one.base,
+            one.size,
+            MapKind::Ram,
+            Owner::Channel(one.name.clone()),
+            "channel",
+        ));
+    }
+    for partition in &report.partitions {
+        for one in &partition.mappings {
+            let kind = match one.kind {
+                MappingKind::Memory => MapKind::Ram,
+                MappingKind::Registers => MapKind::Registers,
+                // Shared as the system file declares, or by hardware that tells the CPUs apart.
+                MappingKind::Channel
+                | MappingKind::ReadOnlyRegisters
+                | MappingKind::InterruptController => continue,
+            };
+            let owner = Owner::Partition(partition.name.clone());
+            claims.push(claim(one.pa, one.size, kind, owner, &one.what));
+        }
+    }
+    claims
+}
+
+/// Claims that lie on one another.
 fn memory(map: &[MapEntry]) -> Vec<String> {
     let mut sorted: Vec<&MapEntry> = map.iter().filter(|entry| entry.size > 0).collect();
     sorted.sort_by_key(|entry| (entry.base, entry.end()));
@@ -141,7 +193,6 @@ fn shared(report: &Report) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::facts::MapKind;
     use super::super::sample;
     use super::*;
 
@@ -159,7 +210,6 @@ mod tests {
 
     #[test]
     fn byte_of_two_owners_is_a_clash_even_behind_a_small_neighbour() {
-        let mut report = sample::report();
         let entry = |base, size, owner| MapEntry {
             base,
             size,
@@ -167,15 +217,20 @@ mod tests {
             owner,
             what: "memory".to_owned(),
         };
-        report.memory_map = vec![
+        let claims = [
             entry(0, 100, partition("a")),
             entry(10, 10, partition("a")),
             entry(90, 20, partition("b")),
         ];
-        assert_eq!(
-            verdict(&report).clashes,
-            ["memory at 0x5a (b) lies on memory (a)"]
-        );
+        assert_eq!(memory(&claims), ["memory at 0x5a (b) lies on memory (a)"]);
+    }
+
+    #[test]
+    fn partition_in_memory_of_another_or_of_firmware_is_a_clash() {
+        let mut report = sample::report();
+        report.partitions[1].mappings[0].pa = report.partitions[2].mappings[0].pa;
+        report.partitions[3].mappings[0].pa = report.reserved[0].base;
+        assert_eq!(verdict(&report).clashes.len(), 2);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use super::super::facts::{
     VirtualDevice,
 };
 use super::map::Map;
+use crate::board::Device;
 use crate::devicetree::addresses::registers;
 use crate::devicetree::streams::{Ids, Stream};
 use crate::devicetree::{NodeId, Tree};
@@ -197,6 +198,10 @@ fn ram(plan: &Plan, map: &mut Map) {
             }
         }
     }
+    for channel in &plan.system.channels {
+        let owner = Owner::Channel(channel.name.clone());
+        map.claim(channel.memory, MapKind::Ram, &owner, "shared memory");
+    }
     for (bytes, name) in &memory.reserved {
         map.claim(*bytes, MapKind::Ram, &Owner::Firmware, name);
     }
@@ -215,7 +220,7 @@ fn owned_registers(plan: &Plan, map: &mut Map) {
                 map.claim(
                     bytes,
                     MapKind::Registers,
-                    &Owner::Partition(partition.name.clone()),
+                    &owner(plan, partition, device),
                     &device.path,
                 );
             }
@@ -236,6 +241,18 @@ fn owned_registers(plan: &Plan, map: &mut Map) {
         keep(&iommu.registers, iommu.node);
     }
     keep(&[board.console.registers], board.console.node);
+}
+
+/// A partition, or all that may read the device.
+fn owner(plan: &Plan, partition: &Partition, device: &Device) -> Owner {
+    let has = |other: &&Partition| other.devices.iter().any(|one| one.node == device.node);
+    let names = plan.system.partitions.iter().filter(has);
+    let names: Vec<String> = names.map(|one| one.name.clone()).collect();
+    if device.read_only && names.len() > 1 {
+        Owner::Shared(names)
+    } else {
+        Owner::Partition(partition.name.clone())
+    }
 }
 
 /// Registers that the device tree names and nobody has. What a node says that cannot be read is no device anybody could have.

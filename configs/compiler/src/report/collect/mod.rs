@@ -3,20 +3,24 @@
 mod board;
 mod map;
 mod partition;
+mod terms;
 
-use super::facts::{PoolEntry, RangeEntry, Report, VERSION, Verdict};
+use super::facts::{
+    ChannelEndEntry, ChannelEntry, PoolEntry, RangeEntry, Report, VERSION, Verdict,
+};
 use super::{risks, verdict};
 use crate::diagnostics::Diagnostics;
 use crate::plan::Plan;
 use crate::processors::Pool;
 use crate::range::AddressRange;
+use crate::raw::RawSystem;
 
-/// The report of a planned system.
-pub(crate) fn report(plan: &Plan, warnings: &Diagnostics) -> Report {
+/// The report of a planned system; `raw` is what the system file says of it.
+pub(crate) fn report(plan: &Plan, raw: &RawSystem, warnings: &Diagnostics) -> Report {
     let system = &plan.system;
     let board = &system.board;
     let used = system.cpus();
-    let partitions = partition::partitions(plan);
+    let partitions = partition::partitions(plan, raw);
     let mut report = Report {
         version: VERSION,
         system: system.name.clone(),
@@ -51,7 +55,7 @@ pub(crate) fn report(plan: &Plan, warnings: &Diagnostics) -> Report {
         pools: pools(plan),
         interrupts: board::interrupts(plan, &partitions),
         streams: board::streams(plan),
-        channels: Vec::new(),
+        channels: channels(plan),
         partitions,
         warnings: warnings.clone(),
     };
@@ -77,4 +81,34 @@ fn pools(plan: &Plan) -> Vec<PoolEntry> {
         admission: pool.admission.clone(),
     };
     plan.system.pools.iter().map(pool).collect()
+}
+
+fn channels(plan: &Plan) -> Vec<ChannelEntry> {
+    let system = &plan.system;
+    let entry = |channel: &crate::system::Channel| ChannelEntry {
+        name: channel.name.clone(),
+        base: channel.memory.base,
+        size: channel.memory.size,
+        ends: ends(plan, &channel.name),
+    };
+    system.channels.iter().map(entry).collect()
+}
+
+fn ends(plan: &Plan, channel: &str) -> Vec<ChannelEndEntry> {
+    let ends = plan.system.partitions.iter().flat_map(|partition| {
+        let own = partition.channels.iter().filter(|end| end.name == channel);
+        own.map(|end| ChannelEndEntry {
+            partition: partition.name.clone(),
+            access: if end.writable {
+                "read-write"
+            } else {
+                "read-only"
+            }
+            .to_owned(),
+            ipa: end.seen.base,
+            doorbell: end.doorbell.is_some(),
+            doorbell_intid: end.doorbell.map(|intid| intid.get()),
+        })
+    });
+    ends.collect()
 }

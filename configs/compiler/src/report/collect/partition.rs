@@ -9,21 +9,23 @@ use super::super::facts::{
     ProviderEntry, SegmentEntry, Share, TreeEntry, VcpuEntry, Window,
 };
 use super::super::units::frequency;
-use super::{board, range};
+use super::{board, range, terms};
 use crate::board::{Device, Dma};
 use crate::devicetree::Tree;
 use crate::image::sha256;
 use crate::plan::{Plan, Planned};
 use crate::processors::TimeShare;
+use crate::raw::{RawPartition, RawSystem};
 use crate::supply::{Lack, Need, Resolution};
 use crate::system::{Console, Partition};
 
 /// All partitions, in the order of the system file.
-pub(super) fn partitions(plan: &Plan) -> Vec<PartitionEntry> {
-    let pairs = plan.system.partitions.iter().zip(&plan.partitions);
-    pairs
+pub(super) fn partitions(plan: &Plan, raw: &RawSystem) -> Vec<PartitionEntry> {
+    let planned = plan.system.partitions.iter().zip(&plan.partitions);
+    planned
+        .zip(&raw.partitions)
         .enumerate()
-        .map(|(index, (one, planned))| partition(plan, index, one, planned))
+        .map(|(index, ((one, planned), raw))| partition(plan, index, one, planned, raw))
         .collect()
 }
 
@@ -32,6 +34,7 @@ fn partition(
     index: usize,
     partition: &Partition,
     planned: &Planned,
+    raw: &RawPartition,
 ) -> PartitionEntry {
     let images = partition.image.files.iter().map(|file| ImageEntry {
         role: file.role.to_owned(),
@@ -67,24 +70,18 @@ fn partition(
             .collect(),
         interrupts: interrupts(partition, planned),
         dma_trusted: partition.dma_trusted,
-        psci: ["cpus", "off", "reset", "suspend"]
-            .map(str::to_owned)
-            .to_vec(),
-        firmware_calls: if partition.firmware_calls {
-            "all"
-        } else {
-            "none"
-        }
-        .to_owned(),
+        psci: terms::psci(raw),
+        firmware_calls: terms::firmware_calls(raw).to_owned(),
         on_fault: match partition.on_fault {
             FaultPolicy::Inject => "inject",
             FaultPolicy::Stop => "stop",
             FaultPolicy::Restart => "restart",
             FaultPolicy::StopSystem => "stop-system",
         }
-        .to_owned(),
-        watchdog_ns: None,
-        start: String::new(),
+        .to_owned()
+            + &terms::restarts(raw),
+        watchdog_ns: raw.watchdog.as_ref().map(|time| *time.get_ref()),
+        start: terms::start(raw),
         tree: TreeEntry {
             size: planned.tree.len() as u64,
             sha256: sha256(&planned.tree),
@@ -137,23 +134,32 @@ fn mapping(partition: &Partition, mapping: &Mapping) -> MappingEntry {
             let mut registers = device.registers.iter();
             registers.any(|one| one.base < pa.saturating_add(mapping.size) && pa < one.end())
         };
-        let paths: Vec<&str> = partition
-            .devices
-            .iter()
-            .filter(here)
+        let paths = partition.devices.iter().filter(here);
+        paths
             .map(|one| one.path.as_str())
-            .collect();
-        match paths.as_slice() {
-            // The only registers that are mapped without a device are those of a GICv2 (Arm IHI 0048B, section 5.5).
-            [] => "virtual CPU interface of the GIC".to_owned(),
-            paths => paths.join(", "),
-        }
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let channel = || {
+        let end = partition
+            .channels
+            .iter()
+            .find(|end| end.seen.base == mapping.ipa.get());
+        end.map_or(String::new(), |end| format!("channel {}", end.name))
     };
     let (kind, what) = match mapping.kind {
         MemoryKind::Ram => (MappingKind::Memory, "memory".to_owned()),
-        MemoryKind::Shared | MemoryKind::ReadOnly => (MappingKind::Channel, "channel".to_owned()),
+        MemoryKind::Shared | MemoryKind::ReadOnly => (MappingKind::Channel, channel()),
         MemoryKind::Device => (MappingKind::Registers, device()),
         MemoryKind::DeviceReadOnly => (MappingKind::ReadOnlyRegisters, device()),
+    };
+    // The only registers that are mapped without a device are those of a GICv2 (Arm IHI 0048B, section 5.5).
+    let (kind, what) = match (kind, what.as_str()) {
+        (MappingKind::Registers, "") => (
+            MappingKind::InterruptController,
+            "virtual CPU interface of the GIC".to_owned(),
+        ),
+        _ => (kind, what),
     };
     MappingEntry {
         kind,

@@ -59,6 +59,8 @@ pub enum MappingKind {
     Registers,
     /// Registers that it may read only.
     ReadOnlyRegisters,
+    /// Registers by which hardware plays an interrupt controller for whoever runs: each CPU shows its own.
+    InterruptController,
 }
 
 /// A mapping of a partition's address space.

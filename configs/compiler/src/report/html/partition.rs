@@ -88,6 +88,7 @@ fn mappings(out: &mut Markup, partition: &PartitionEntry, owners: &Owners<'_>) {
                 MappingKind::Channel => "channel",
                 MappingKind::Registers => "registers",
                 MappingKind::ReadOnlyRegisters => "registers, read-only",
+                MappingKind::InterruptController => "interrupt controller",
             };
             vec![
                 Cell::address(one.ipa),

@@ -141,7 +141,9 @@ fn block(out: &mut Markup, placed: &Placed<'_>, x: u64, partition: &str, owners:
                 MappingKind::Channel | MappingKind::ReadOnlyRegisters => {
                     Some("url(#look-shared)".to_owned())
                 }
-                MappingKind::Memory | MappingKind::Registers => None,
+                MappingKind::Memory | MappingKind::Registers | MappingKind::InterruptController => {
+                    None
+                }
             },
             one.what.as_str(),
         ),

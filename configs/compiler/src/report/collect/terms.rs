@@ -1,0 +1,64 @@
+//! What a system file says of a partition's rights and life, in words.
+
+use super::super::units::{count, time};
+use crate::raw::rights::PsciRight;
+use crate::raw::{FirmwareCalls, RawPartition};
+
+/// The PSCI functions that a partition may use; all when the file does not say.
+pub(super) fn psci(raw: &RawPartition) -> Vec<String> {
+    const ALL: [(PsciRight, &str); 4] = [
+        (PsciRight::Cpus, "cpus"),
+        (PsciRight::Off, "off"),
+        (PsciRight::Reset, "reset"),
+        (PsciRight::Suspend, "suspend"),
+    ];
+    let has = |right: &PsciRight| {
+        let listed = raw.psci.as_ref();
+        listed.is_none_or(|rights| rights.get_ref().iter().any(|one| one.get_ref() == right))
+    };
+    let granted = ALL.iter().filter(|(right, _)| has(right));
+    granted.map(|(_, word)| (*word).to_owned()).collect()
+}
+
+/// Which firmware calls beyond PSCI pass.
+pub(super) fn firmware_calls(raw: &RawPartition) -> &'static str {
+    match raw.firmware_calls() {
+        FirmwareCalls::None => "none",
+        FirmwareCalls::Mediated => "mediated",
+        FirmwareCalls::All => "all",
+    }
+}
+
+/// How often and how fast a restart is tried: what follows the policy.
+pub(super) fn restarts(raw: &RawPartition) -> String {
+    let Some(on_fault) = raw.on_fault.as_ref().map(|one| one.get_ref()) else {
+        return String::new();
+    };
+    let limit = on_fault
+        .limit
+        .as_ref()
+        .map(|limit| format!(", at most {}", count(*limit.get_ref() as usize, "time")));
+    let pause = on_fault
+        .back_off
+        .as_ref()
+        .map(|pause| format!(", {} later", time(*pause.get_ref())));
+    [limit, pause].into_iter().flatten().collect()
+}
+
+/// When it starts; empty for "at once".
+pub(super) fn start(raw: &RawPartition) -> String {
+    let Some(start) = &raw.start else {
+        return String::new();
+    };
+    let names: Vec<&str> = start
+        .after
+        .iter()
+        .map(|name| name.get_ref().as_str())
+        .collect();
+    let after = (!names.is_empty()).then(|| format!("after {}", names.join(", ")));
+    let delay = start.delay.as_ref().filter(|delay| *delay.get_ref() > 0);
+    let delay = delay.map(|delay| format!("{} later", time(*delay.get_ref())));
+    let waits = (!start.automatic).then(|| "only when it is told to".to_owned());
+    let parts: Vec<String> = [waits, after, delay].into_iter().flatten().collect();
+    parts.join(", ")
+}
