@@ -8,7 +8,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use compiler::{Compiled, Proof, QemuMachine};
+use compiler::{Compiled, Proof};
 use nix::fcntl::{Flock, FlockArg};
 use qemu::debian::cache::Cache;
 use qemu::machine::Machine;
@@ -16,7 +16,7 @@ use qemu::session::Bootable;
 
 use crate::command;
 use crate::image;
-use crate::resources::{Host, write_if_changed};
+use crate::resources::{Host, command_line, write_if_changed};
 use crate::setup;
 use crate::steps::Steps;
 use crate::toolchain::HYPERVISOR_TARGET;
@@ -285,17 +285,6 @@ impl Built {
                 .map(|partition| partition.name.clone())
                 .collect(),
         })
-    }
-}
-
-/// A board's machine as QEMU's options.
-pub fn command_line(machine: &QemuMachine) -> Machine {
-    Machine {
-        machine: machine.machine.clone(),
-        cpu: machine.cpu.clone(),
-        cpus: machine.cpus,
-        // QEMU's own suffix; the boards' sizes are whole MiB.
-        memory: format!("{}M", machine.memory_bytes >> 20),
     }
 }
 

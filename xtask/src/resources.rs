@@ -5,20 +5,30 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail, ensure};
-use compiler::{BoardFiles, ResourceError, Resources, Source, TreeSource};
+use compiler::{BoardFiles, QemuMachine, ResourceError, Resources, Source, TreeSource};
 use qemu::debian::cache::Cache;
 use qemu::debian::part::{self, BUSYBOX, Part};
 use qemu::initramfs;
 use qemu::machine::Machine;
 use qemu::version::{PROGRAM, Version};
 
-use crate::build::command_line;
 use crate::command;
 use crate::device_tree;
 use crate::setup;
 use crate::steps::Steps;
 use crate::toolchain::GUEST_TARGET;
 use crate::workspace::Workspace;
+
+/// A board's machine as QEMU's options.
+pub fn command_line(machine: &QemuMachine) -> Machine {
+    Machine {
+        machine: machine.machine.clone(),
+        cpu: machine.cpu.clone(),
+        cpus: machine.cpus,
+        // QEMU's own suffix; the boards' sizes are whole MiB.
+        memory: format!("{}M", machine.memory_bytes >> 20),
+    }
+}
 
 /// The real world, as the compiler sees it. What is missing is set up when it is first asked for.
 pub struct Host<'a> {

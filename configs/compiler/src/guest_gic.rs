@@ -2,19 +2,14 @@
 
 use model::ids::IntId;
 
-use crate::board::{Board, GicKind};
+use crate::board::{Board, CPU_INTERFACE_SIZE, GicKind};
 use crate::range::AddressRange;
 
-/// The CPU interface of a GICv2: 8 KiB, since GICC_DIR lies in the second page (Arm IHI 0048B, table 4-2).
-pub(crate) const CPU_INTERFACE_SIZE: u64 = 0x2000;
 /// Two frames of 64 KiB for each CPU (Arm IHI 0069H, section 12.10).
 pub(crate) const REDISTRIBUTOR_STRIDE: u64 = 0x2_0000;
 
 /// Every virtual distributor has at least this many SPIs.
 const FEWEST_SPIS: u32 = 64;
-
-/// The first interrupt that a virtual distributor cannot have: 960 SPIs are the last whole step of 32 below the architecture's 988.
-pub(crate) const END_INTID: u32 = IntId::FIRST_SPI + 960;
 
 /// The emulated distributor.
 pub(crate) fn distributor(board: &Board) -> Option<AddressRange> {

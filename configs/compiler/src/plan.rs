@@ -7,7 +7,7 @@ use model::ids::{Ipa, Pa};
 use model::memory::{Mapping, MemoryKind, PAGE};
 use model::partition::Segment;
 
-use crate::board::GicKind;
+use crate::board::{CPU_INTERFACE_SIZE, GicKind};
 use crate::codes;
 use crate::diagnostics::{Diagnostic, Diagnostics, SourceText};
 use crate::emit::proven_tree;
@@ -220,7 +220,7 @@ fn mappings(system: &System, partition: &Partition) -> Vec<Mapping> {
         mappings.push(Mapping {
             ipa: Ipa::new(*cpu),
             pa: Pa::new(*virtual_cpu),
-            size: guest_gic::CPU_INTERFACE_SIZE,
+            size: CPU_INTERFACE_SIZE,
             kind: MemoryKind::Device,
         });
     }

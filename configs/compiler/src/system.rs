@@ -8,7 +8,7 @@ use model::partition::FaultPolicy;
 use model::system::EndState;
 use toml::Spanned;
 
-use crate::board::{Board, Device};
+use crate::board::{Board, Device, END_INTID};
 use crate::guest_gic;
 use crate::layout::{Layout, lay_out};
 use crate::memory::{self, Arrangement};
@@ -279,7 +279,7 @@ fn free_spi(partition: &Partition, board: &Board) -> Option<IntId> {
     let used: BTreeSet<IntId> = partition.spis(board).collect();
     let spis = u32::from(guest_gic::spis(used.iter().copied()));
     let own = (IntId::FIRST_SPI..IntId::FIRST_SPI + spis).rev();
-    let more = IntId::FIRST_SPI + spis..guest_gic::END_INTID;
+    let more = IntId::FIRST_SPI + spis..END_INTID;
     own.chain(more)
         .map(IntId::new)
         .find(|one| !used.contains(one))

@@ -3,10 +3,10 @@
 use model::ids::IntId;
 use model::memory::PAGE;
 
+use super::gic::END_INTID;
 use super::{Board, BoardError};
 use crate::devicetree::interrupts::{Interrupt, Line, lines};
 use crate::devicetree::{NodeId, Tree, TreeError, addresses::registers};
-use crate::guest_gic::END_INTID;
 use crate::range::AddressRange;
 
 /// Which registers a serial port has.
@@ -128,7 +128,8 @@ pub(super) fn read(tree: &Tree, gic: NodeId, named: Option<&str>) -> Result<Uart
             return Err(BoardError::Console(what.to_owned()));
         }
     };
-    let node = super::device::named(tree, name)
+    let node = tree
+        .named(name)
         .ok_or_else(|| BoardError::Console(format!("{says} names no node: {name}")))?;
     uart(tree, gic, node)
 }

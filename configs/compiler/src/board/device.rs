@@ -1,13 +1,13 @@
 //! A device that a system file names, and what it takes to give it away.
 
 use super::Board;
+use super::gic::END_INTID;
 use crate::codes::{self, Code};
 use crate::devicetree::addresses::registers;
 use crate::devicetree::interrupts::{Interrupt, Line, lines};
 use crate::devicetree::providers::{dependencies, entries};
 use crate::devicetree::streams::{Stream, streams};
 use crate::devicetree::{NodeId, Tree, TreeError};
-use crate::guest_gic::END_INTID;
 use crate::range::AddressRange;
 use crate::supply::PINS;
 
@@ -152,21 +152,10 @@ impl DeviceError {
     }
 }
 
-/// The node with that label, alias or path.
-pub(crate) fn named(tree: &Tree, name: &str) -> Option<NodeId> {
-    if name.starts_with('/') {
-        return tree.find(name);
-    }
-    let path_in = |table: &str| tree.find(table).and_then(|node| tree.string(node, name));
-    // `dtc -@` keeps labels in `/__symbols__`.
-    let path = path_in("/aliases").or_else(|| path_in("/__symbols__"))?;
-    tree.find(path)
-}
-
 impl Board {
     /// The node that a system file names by label, alias or path.
     pub fn device_node(&self, name: &str) -> Option<NodeId> {
-        named(&self.tree, name).filter(|node| *node != Tree::ROOT)
+        self.tree.named(name).filter(|node| *node != Tree::ROOT)
     }
 
     /// Every name by which a device can be called, for "did you mean …?".

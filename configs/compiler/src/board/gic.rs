@@ -5,8 +5,13 @@ use model::memory::PAGE;
 
 use super::BoardError;
 use crate::devicetree::{NodeId, Tree, addresses::registers, interrupts::interrupts};
-use crate::guest_gic::CPU_INTERFACE_SIZE;
 use crate::range::AddressRange;
+
+/// The CPU interface of a GICv2: 8 KiB, since GICC_DIR lies in the second page (Arm IHI 0048B, table 4-2).
+pub(crate) const CPU_INTERFACE_SIZE: u64 = 0x2000;
+
+/// The first interrupt that a virtual distributor cannot have: 960 SPIs are the last whole step of 32 below the architecture's 988.
+pub(crate) const END_INTID: u32 = IntId::FIRST_SPI + 960;
 
 /// The physical GIC.
 #[derive(Debug)]

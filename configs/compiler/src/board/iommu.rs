@@ -1,6 +1,5 @@
 //! The board's IOMMUs.
 
-use super::device::named;
 use super::given::IommuLimits;
 use super::{Board, BoardError};
 use crate::devicetree::addresses::registers;
@@ -38,7 +37,7 @@ pub(super) fn read(
     let found: Result<Vec<Iommu>, TreeError> = nodes.map(|node| iommu(tree, node, gic)).collect();
     let mut found = found?;
     for one in limits {
-        let node = named(tree, &one.node);
+        let node = tree.named(&one.node);
         let iommu = found.iter_mut().find(|iommu| Some(iommu.node) == node);
         let iommu = iommu.ok_or_else(|| BoardError::NoIommu(one.node.clone()))?;
         iommu.limits = Some(one.clone());

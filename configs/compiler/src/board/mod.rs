@@ -19,7 +19,7 @@ pub(crate) use console::{Uart, UartKind, VirtualUart};
 pub(crate) use cpus::Cpu;
 pub(crate) use device::{Device, Handover, Member};
 pub(crate) use dma::Dma;
-pub(crate) use gic::{Gic, GicKind};
+pub(crate) use gic::{CPU_INTERFACE_SIZE, END_INTID, Gic, GicKind};
 pub(crate) use iommu::Iommu;
 pub(crate) use memory::Memory;
 pub(crate) use timer::Timers;

@@ -3,9 +3,9 @@
 use model::ids::IntId;
 
 use super::Context;
+use crate::board::END_INTID;
 use crate::codes;
 use crate::diagnostics::{Diagnostic, Diagnostics};
-use crate::guest_gic::END_INTID;
 use crate::ownership::Clash;
 
 pub(super) fn check(context: &Context<'_>, findings: &mut Diagnostics) {

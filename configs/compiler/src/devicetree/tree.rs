@@ -119,6 +119,17 @@ impl Tree {
         (0..self.nodes.len()).map(NodeId)
     }
 
+    /// The node with that label, alias or path.
+    pub fn named(&self, name: &str) -> Option<NodeId> {
+        if name.starts_with('/') {
+            return self.find(name);
+        }
+        let path_in = |table: &str| self.string(self.find(table)?, name);
+        // `dtc -@` keeps labels in `/__symbols__`.
+        let path = path_in("/aliases").or_else(|| path_in("/__symbols__"))?;
+        self.find(path)
+    }
+
     pub fn name(&self, node: NodeId) -> &str {
         &self.nodes[node.0].name
     }

@@ -7,6 +7,7 @@ use model::device::VirtualGic;
 use model::{IntId, Ipa, VcpuId};
 
 use super::decode::Syndrome;
+use super::frames::{UART_PAGE, gic_frame, within};
 use super::inject::Exception;
 use super::psci::{self, Call, status};
 use super::sysreg::{self, Answer, Identification, PFR0_GIC_SYSTEM_REGISTERS, pa_range};
@@ -19,15 +20,6 @@ use crate::power::{Start, Then};
 use crate::uart::{Line, Transmit};
 use crate::vcpu::Vcpu;
 use gic::{InterruptController, ListRegisters};
-
-/// Size of a virtual UART's register page.
-pub(super) const UART_PAGE: u64 = 0x1000;
-/// Size of a GICv2 distributor's page (IHI 0048B 4.1.2).
-const GICV2_DISTRIBUTOR: u64 = 0x1000;
-/// Size of a GICv3 distributor's frame (IHI 0069H 12.8).
-const GICV3_DISTRIBUTOR: u64 = 0x1_0000;
-/// Size of a GICv3 redistributor: RD_base and SGI_base.
-const GICV3_REDISTRIBUTOR: u64 = 0x2_0000;
 
 /// The functions that the vectors call, by reason (see [`vector`]), with the stack of the pCPU empty.
 pub fn handlers<M: Machine>() -> [usize; vector::HANDLERS] {
@@ -277,36 +269,6 @@ fn mmio<M: Machine>(vcpu: &mut Vcpu<M>, access: MmioAccess) -> bool {
     }
     gic_access(vcpu, access, frame, offset as u32);
     true
-}
-
-/// Offset of `ipa` in `[base, base + size)`.
-pub(super) fn within(ipa: Ipa, base: Ipa, size: u64) -> Option<u64> {
-    ipa.offset_from(base).filter(|offset| *offset < size)
-}
-
-/// Which register frame of the virtual interrupt controller an address is in.
-#[inline]
-pub(super) fn gic_frame<M: Machine>(vcpu: &Vcpu<M>, ipa: Ipa) -> Option<(Frame, u64)> {
-    match vcpu.partition.config.gic {
-        VirtualGic::V2 { distributor } => {
-            within(ipa, distributor, GICV2_DISTRIBUTOR).map(|offset| (Frame::Distributor, offset))
-        }
-        VirtualGic::V3 {
-            distributor,
-            redistributors,
-            stride,
-        } => {
-            if let Some(offset) = within(ipa, distributor, GICV3_DISTRIBUTOR) {
-                return Some((Frame::Distributor, offset));
-            }
-            let stride = stride.max(GICV3_REDISTRIBUTOR);
-            let offset = ipa.offset_from(redistributors)?;
-            let index = offset / stride;
-            let offset = offset % stride;
-            let inside = index < vcpu.partition.vcpus.len() as u64 && offset < GICV3_REDISTRIBUTOR;
-            inside.then_some((Frame::Redistributor(VcpuId::new(index as u8)), offset))
-        }
-    }
 }
 
 /// An access to the virtual interrupt controller.

@@ -3,6 +3,7 @@
 
 pub mod context;
 pub mod decode;
+mod frames;
 pub mod guest;
 pub mod inject;
 pub mod psci;

@@ -12,7 +12,7 @@ use model::device::VirtualGic;
 use model::partition::Vcpu as VcpuConfig;
 use model::{IntId, VcpuId};
 
-use super::guest::{UART_PAGE, gic_frame, within};
+use super::frames::{UART_PAGE, gic_frame, within};
 use super::psci;
 use super::sysreg::{self, Answer};
 use crate::exit::ExitKind;

@@ -1,6 +1,6 @@
 //! Devices that a domain gets by a partial device tree: `xen,path`, `xen,reg` and `xen,force-assign-without-iommu`.
 
-use super::domain::{Domain, module_address};
+use super::domain::Domain;
 use super::{ImportError, Source};
 use crate::devicetree::{NodeId, Tree, TreeError};
 
@@ -19,7 +19,7 @@ pub(super) struct Devices {
 pub(super) fn read(source: &mut Source<'_>, domain: NodeId) -> Result<Devices, ImportError> {
     let mut devices = Devices::default();
     for node in source.children(domain, &[MODULE]) {
-        let address = module_address(source, node)?;
+        let address = source.module_address(node)?;
         let mut modules = source.options.modules.iter();
         match modules.find(|module| Some(module.address) == address) {
             Some(module) => {

@@ -412,7 +412,7 @@ fn file(
     domain: &str,
     what: &str,
 ) -> Result<String, TreeError> {
-    let address = module_address(source, node)?;
+    let address = source.module_address(node)?;
     let given = address.and_then(|address| {
         let mut modules = source.options.modules.iter();
         modules.find(|module| module.address == address)
@@ -431,16 +431,6 @@ fn file(
         format!("put it beside the system file as {placeholder}, or change the path there"),
     );
     Ok(placeholder)
-}
-
-/// Where a module is put; `None` when nothing says so.
-pub(super) fn module_address(source: &Source<'_>, node: NodeId) -> Result<Option<u64>, TreeError> {
-    let tree = source.tree;
-    let Some(parent) = tree.parent(node).filter(|_| tree.has(node, "reg")) else {
-        return Ok(None);
-    };
-    let numbers = source.numbers(node, "reg", &source.widths(parent)?)?;
-    Ok(numbers.first().copied())
 }
 
 #[cfg(test)]

@@ -56,6 +56,16 @@ struct Source<'a> {
 }
 
 impl<'a> Source<'a> {
+    /// Where a module is put; `None` when nothing says so.
+    fn module_address(&self, node: NodeId) -> Result<Option<u64>, TreeError> {
+        let tree = self.tree;
+        let Some(parent) = tree.parent(node).filter(|_| tree.has(node, "reg")) else {
+            return Ok(None);
+        };
+        let numbers = self.numbers(node, "reg", &self.widths(parent)?)?;
+        Ok(numbers.first().copied())
+    }
+
     fn note(&mut self, node: NodeId, found: impl Into<String>, advice: impl Into<String>) {
         let note = Note {
             node: self.tree.path(node),
