@@ -215,6 +215,10 @@ codes! {
         "A partition's overlay is put on the device tree that was made for it, which has only what the partition owns, at the paths of the board's tree and under the board's labels. A fragment names a node there.";
     OVERLAY_UNSOUND = "BH0616", "overlay names what the partition does not own",
         "With its overlay a guest device tree is proved like any other: an overlay describes what the partition has, and gives it nothing. It can add no memory, no CPU, no registers or interrupts but the partition's own, and no phandle that leads nowhere.";
+    STREAM_OWNED_TWICE = "BH0617", "DMA stream owned twice",
+        "An IOMMU tells devices apart by the number of their stream, and gives each stream the memory of one owner. Two devices with one stream reach the same memory, so both go to one partition. A stream match register can stand for several numbers: one in common is enough.";
+    IOMMU_FULL = "BH0618", "IOMMU cannot hold it all",
+        "Each stream of an IOMMU takes one of its entries, each partition with devices behind it one of its contexts. `[[iommu]]` of board.toml says how many it has.";
 
     LIMIT_POLICY = "BH0701", "image cannot share a CPU yet",
         "The system is checked as it is written, but the image of this version runs `dedicated` pools only. `check` and `report` answer for `rtds` and `cyclic` pools; `build` and `run` refuse them.";

@@ -144,6 +144,8 @@ pub(crate) fn lab() -> Tree {
     tree.set_cells(smmu, "#iommu-cells", &[1]);
     let dma = device(&mut tree, "dma@91b0000", "vendor,dma", 0x91b_0000, 21);
     tree.set_cells(dma, "iommus", &[0x9003, 5]);
+    let mate = device(&mut tree, "dma@9210000", "vendor,dma", 0x921_0000, 25);
+    tree.set_cells(mate, "iommus", &[0x9003, 4, 0x9003, 5]);
     // Fuses with a cell, and who reads it.
     let efuse = device(
         &mut tree,

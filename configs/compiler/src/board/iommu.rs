@@ -91,11 +91,14 @@ impl Board {
     /// # Errors
     /// A malformed specifier or map.
     pub fn streams(&self, node: NodeId) -> Result<Vec<Stream>, TreeError> {
-        let enabled = |stream: &Stream| self.iommu(stream.iommu).is_some_and(|iommu| iommu.enabled);
-        Ok(streams(&self.tree, node)?
-            .into_iter()
-            .filter(enabled)
-            .collect())
+        Ok(self.confined(&streams(&self.tree, node)?))
+    }
+
+    /// Those of some streams that an IOMMU can confine.
+    pub fn confined(&self, streams: &[Stream]) -> Vec<Stream> {
+        let enabled =
+            |stream: &&Stream| self.iommu(stream.iommu).is_some_and(|iommu| iommu.enabled);
+        streams.iter().filter(enabled).cloned().collect()
     }
 }
 

@@ -19,6 +19,7 @@ mod ram;
 mod restart;
 mod schedule;
 mod start;
+mod streams;
 mod vcpus;
 mod windows;
 
@@ -173,6 +174,7 @@ const RULES: &[fn(&Context<'_>, &mut Diagnostics)] = &[
     pages::check,
     interrupts::check,
     dma::check,
+    streams::check,
 ];
 
 /// Applies every rule.

@@ -6,7 +6,7 @@ use std::ops::Range;
 use model::ids::IntId;
 use model::memory::PAGE;
 
-use super::{Claim, Owner, Sharing, Space};
+use super::{Claim, Owner, Sharing, Space, Streams};
 use crate::board::{Board, Device};
 use crate::check::Context;
 use crate::devicetree::addresses::registers;
@@ -25,6 +25,8 @@ pub(crate) struct Ledger {
     pub registers: Space,
     /// Interrupt numbers (INTIDs).
     pub interrupts: Space,
+    /// Streams of the enabled IOMMUs.
+    pub streams: Streams,
 }
 
 /// Enters every claim on the board.
@@ -53,6 +55,13 @@ pub(crate) fn ledger(context: &Context<'_>, board: &Board) -> Ledger {
                 Sharing::SameOwner
             };
             ledger.device(device, owner, sharing, span);
+            // What is only read is never told to do DMA.
+            if !device.read_only {
+                let confined = board.confined(&device.streams);
+                ledger
+                    .streams
+                    .claim(&confined, owner, &device.path, Some(span));
+            }
         }
         for interrupt in &partition.interrupts {
             let number = u64::from(IntId::FIRST_SPI) + u64::from(*interrupt.spi.get_ref());
@@ -135,6 +144,9 @@ impl Ledger {
             // Partitions see their virtual consoles' interrupt at this number, even where the board's console has none.
             let number = u64::from(board.virtual_uart.intid.get());
             self.interrupt(number, own, what, Sharing::SameOwner, None);
+            // A malformed list is nobody's stream; who names the device is told.
+            let streams = board.streams(uart.node).unwrap_or_default();
+            self.streams.claim(&streams, own, what, None);
         }
         for (intid, what) in [
             (board.gic.maintenance, "the maintenance interrupt"),

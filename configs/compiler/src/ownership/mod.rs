@@ -7,9 +7,11 @@
 
 mod ledger;
 mod space;
+mod streams;
 
 pub(crate) use ledger::{Ledger, ledger};
 pub(crate) use space::{Claim, Clash, Sharing, Space};
+pub(crate) use streams::{MOST_ENTRIES, StreamClaim, Streams, clashes as stream_clashes};
 
 /// Who owns something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -11,6 +11,7 @@ use crate::{Diagnostic, Diagnostics, codes, compile, prove};
 /// Codes that no file of the corpus can show, each with the reason.
 const NOT_IN_CORPUS: &[(&str, &str)] = &[
     ("BH0613", "needs an overlay; unit tests have it"),
+    ("BH0618", "needs 4097 streams"),
     ("BH0100", "there is no file then"),
     ("BH0213", "needs 256 partitions; a unit test has it"),
     ("BH0306", "is a fault of `board.toml`; a unit test has it"),
