@@ -1,7 +1,9 @@
 //! Tests of the virtual controller against a fake machine whose virtual CPU interface plays the hardware's part.
 
 mod access;
+mod conformance;
 mod random;
+mod reference;
 mod scenarios;
 mod sgi;
 
@@ -105,13 +107,30 @@ impl VirtualInterface {
 
     /// The guest ends what it acknowledged last. Returns the physical interrupt that this deactivates.
     pub fn end(&self) -> Option<IntId> {
-        let (intid, _) = self.running.borrow_mut().pop()?;
+        let intid = self.drop_priority()?;
+        self.deactivate(intid)?.hardware
+    }
+
+    /// The guest drops its running priority. Returns the interrupt that had it.
+    pub fn drop_priority(&self) -> Option<IntId> {
+        self.running.borrow_mut().pop().map(|(intid, _)| intid)
+    }
+
+    /// The guest deactivates an interrupt. Returns the list register that had it active, as it is then.
+    pub fn deactivate(&self, intid: IntId) -> Option<ListRegister> {
         let mut registers = self.registers.borrow_mut();
         let ended = registers
             .iter_mut()
             .find(|register| register.virtual_id == intid && register.state.is_active())?;
         ended.state = LrState::new(ended.state.is_pending(), false);
-        ended.hardware
+        Some(*ended)
+    }
+
+    /// What [`reset_virtual_interface`](crate::InterruptController::reset_virtual_interface) does.
+    fn reset(&self) {
+        self.registers.borrow_mut().fill(ListRegister::EMPTY);
+        self.running.borrow_mut().clear();
+        self.refill.set(false);
     }
 }
 
@@ -239,6 +258,8 @@ pub struct Machine {
     pub straight: u32,
     pub interfaces: Vec<VirtualInterface>,
     pub physical: PhysicalInterrupts,
+    /// Virtual CPUs that do not run.
+    off: VcpuSet,
 }
 
 impl Machine {
@@ -273,6 +294,7 @@ impl Machine {
             straight: 0,
             interfaces: (0..count).map(|_| VirtualInterface::new(4)).collect(),
             physical: PhysicalInterrupts::default(),
+            off: VcpuSet::EMPTY,
         }
     }
 
@@ -338,8 +360,29 @@ impl Machine {
     /// Has every virtual CPU in the set flush, and those that they name in turn.
     pub fn kick(&mut self, mut set: VcpuSet) {
         while let Some(cpu) = set.iter().next() {
-            set = set.without(cpu) | self.act(cpu.get(), |vgic, caller| vgic.flush(caller));
+            set = set.without(cpu);
+            if self.is_on(cpu.get()) {
+                set |= self.act(cpu.get(), |vgic, caller| vgic.flush(caller));
+            }
         }
+    }
+
+    pub fn is_on(&self, cpu: u8) -> bool {
+        !self.off.contains(VcpuId::new(cpu))
+    }
+
+    /// CPU_OFF: its interrupts go back to the state, and its virtual CPU interface is as after reset.
+    pub fn turn_off(&mut self, cpu: u8) {
+        let kicks = self.act(cpu, |vgic, caller| vgic.sync(caller));
+        self.interfaces[usize::from(cpu)].reset();
+        self.off |= VcpuSet::only(VcpuId::new(cpu));
+        self.kick(kicks);
+    }
+
+    /// CPU_ON.
+    pub fn turn_on(&mut self, cpu: u8) {
+        self.off = self.off.without(VcpuId::new(cpu));
+        self.kick(VcpuSet::only(VcpuId::new(cpu)));
     }
 
     /// A guest's write, and the flushes that follow.
@@ -411,6 +454,10 @@ impl Machine {
 
     /// An interrupt for `cpu`, as the vectors and then the exit deliver it.
     pub fn arrive(&mut self, intid: IntId, cpu: u8) {
+        if !self.is_on(cpu) {
+            let kicks = self.act(cpu, |vgic, caller| vgic.raise(intid, caller.cpu));
+            return self.kick(kicks);
+        }
         let interface = &self.interfaces[usize::from(cpu)];
         let straight = self.grants[usize::from(cpu)].straight(intid, interface.empty());
         if let Some((slot, image)) = straight {

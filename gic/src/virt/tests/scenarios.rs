@@ -344,6 +344,19 @@ fn six_nested_interrupts_with_four_registers_all_end() {
 }
 
 #[test]
+fn more_pending_than_registers_all_arrive_after_the_cpu_was_off() {
+    let mut machine = Machine::started(Version::V3, 2);
+    let pending: Vec<_> = (0..7).map(|n| IntId::new(70 + n)).collect();
+    for intid in &pending {
+        route(&mut machine, *intid, 1);
+        put(&mut machine, 0, PEND, *intid);
+    }
+    machine.turn_off(1);
+    machine.turn_on(1);
+    assert_eq!(machine.handle_all(1), pending);
+}
+
+#[test]
 fn virtual_device_with_its_line_still_high_interrupts_again() {
     for version in BOTH {
         let mut machine = Machine::started(version, 1);
