@@ -129,6 +129,10 @@ impl Vgic {
             return VcpuSet::EMPTY;
         };
         state.recall = false;
+        // A virtual CPU that is turned off now comes back with its interface reset, and then asks anew.
+        if core::mem::take(&mut state.refill) {
+            caller.registers.request_refill(false);
+        }
         let timers_changed = core::mem::take(&mut state.timers_changed);
         let used = core::mem::take(&mut state.used);
         let mut kicks = VcpuSet::EMPTY;

@@ -346,14 +346,15 @@ fn six_nested_interrupts_with_four_registers_all_end() {
 #[test]
 fn more_pending_than_registers_all_arrive_after_the_cpu_was_off() {
     let mut machine = Machine::started(Version::V3, 2);
-    let pending: Vec<_> = (0..7).map(|n| IntId::new(70 + n)).collect();
-    for intid in &pending {
-        route(&mut machine, *intid, 1);
-        put(&mut machine, 0, PEND, *intid);
-    }
+    // Edges: nothing announces their end.
+    let pending: Vec<_> = (0..7).map(IntId::new).collect();
+    let frame = Frame::Redistributor(VcpuId::new(1));
+    machine.write(0, frame, 0x1_0000 + PEND, Width::Word, 0x7f);
     machine.turn_off(1);
     machine.turn_on(1);
-    assert_eq!(machine.handle_all(1), pending);
+    let mut handled = machine.handle_all(1);
+    handled.sort();
+    assert_eq!(handled, pending);
 }
 
 #[test]
