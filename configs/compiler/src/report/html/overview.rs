@@ -86,6 +86,8 @@ fn figures(report: &Report) -> Vec<(&'static str, String)> {
         .interrupts
         .iter()
         .filter(|one| matches!(one.owner, Owner::Partition(_)));
+    let streams = report.streams.iter();
+    let streams = streams.filter(|one| matches!(one.owner, Owner::Partition(_)));
     let parked = match report.parked_cpus.as_slice() {
         [] => "none parked".to_owned(),
         cpus => format!("{} parked", ranges(cpus)),
@@ -111,7 +113,7 @@ fn figures(report: &Report) -> Vec<(&'static str, String)> {
         ("CPUs", format!("{}; {parked}", report.cpus.len())),
         ("Devices given", devices.to_string()),
         ("Interrupts given", given.count().to_string()),
-        ("Streams", report.streams.len().to_string()),
+        ("Streams given", streams.count().to_string()),
         ("Console", report.console.clone()),
     ]
 }

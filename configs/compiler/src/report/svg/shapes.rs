@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use super::super::markup::Markup;
-use super::axis::Shape;
+use super::axis::{SHORTEST, Shape};
 
 /// Width of every drawing in its own units; the page scales it.
 pub(super) const WIDTH: u64 = 860;
@@ -106,7 +106,8 @@ pub(super) fn piece(out: &mut Markup, rect: Rect, look: &Look) {
         if let Some(pattern) = &look.pattern {
             out.empty("rect", &[("fill", pattern), a, b, c, d]);
         }
-        if look.shape == Shape::Cut {
+        // A line of text keeps its letters free: its label has the mark.
+        if look.shape == Shape::Cut && height >= 2 * SHORTEST {
             zigzag(out, x, y + height / 2, width);
         }
     });
