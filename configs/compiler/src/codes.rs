@@ -219,6 +219,8 @@ codes! {
         "An IOMMU tells devices apart by the number of their stream, and gives each stream the memory of one owner. Two devices with one stream reach the same memory, so both go to one partition. A stream match register can stand for several numbers: one in common is enough.";
     IOMMU_FULL = "BH0618", "IOMMU cannot hold it all",
         "Each stream of an IOMMU takes one of its entries, each partition with devices behind it one of its contexts. `[[iommu]]` of board.toml says how many it has.";
+    DMA_MISSES = "BH0619", "DMA misses the partition's memory",
+        "A device behind no IOMMU uses addresses as its driver gives them: physical ones. Where the partition sees its memory at other addresses than it has, the device would read and write somebody else's. With `identity = true` both are the same. A program that is linked for one address needs a fixed `address`, too.";
 
     LIMIT_POLICY = "BH0701", "image cannot share a CPU yet",
         "The system is checked as it is written, but the image of this version runs `dedicated` pools only. `check` and `report` answer for `rtds` and `cyclic` pools; `build` and `run` refuse them.";

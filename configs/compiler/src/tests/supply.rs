@@ -35,7 +35,7 @@ fn prove(tree: &Tree, lines: &str) -> Result<Proof, Diagnostics> {
     resources.give(tree.write());
     let text = format!(
         "[system]\nname = \"t\"\nboard = \"given\"\n[pools.p]\ncpus = [0, 1]\npolicy = \"dedicated\"\n\
-         [[partition]]\nname = \"a\"\npool = \"p\"\nmemory = \"64MiB\"\nimage = \"program.elf\"\n{lines}\n"
+         [[partition]]\nname = \"a\"\npool = \"p\"\nmemory = {{ size = \"64MiB\", identity = true }}\nimage = \"Image\"\n{lines}\n"
     );
     prove_with(&text, &resources)
 }

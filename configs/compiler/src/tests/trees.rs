@@ -115,8 +115,9 @@ fn physical_console_is_passed_through_whole() {
 
 #[test]
 fn trusted_dma_device_is_passed_and_marked() {
-    let rest = "image = \"program.elf\"\ndevices = [\"/ethernet@9120000\"]\ndma = \"trusted\"\n";
-    let proof = prove_text(&format!("{HEAD}{rest}")).unwrap();
+    let head = HEAD.replace("\"64MiB\"", "{ size = \"64MiB\", identity = true }");
+    let rest = "image = \"Image\"\ndevices = [\"/ethernet@9120000\"]\ndma = \"trusted\"\n";
+    let proof = prove_text(&format!("{head}{rest}")).unwrap();
     assert!(proof.report.partitions[0].devices[0].dma_unconfined);
     assert!(proof.report.to_html().contains("class=\"danger\""));
 }

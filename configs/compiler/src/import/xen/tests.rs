@@ -145,6 +145,7 @@ fn partial_tree_names_devices_and_trust() {
     let (import, proof) = round_trip(&tree, &partial);
     assert_eq!(proof.report.partitions[0].devices[0].path, "/pl031@9010000");
     assert!(proof.report.partitions[0].dma_trusted);
+    assert!(import.toml.contains("identity = true"), "{}", import.toml);
     assert!(has_note(&import, "another address"));
     assert!(!has_note(&import, "marked `xen,passthrough`"));
 }

@@ -70,7 +70,7 @@ fn partition(out: &mut String, domain: &Domain, pool: Option<&Pool>) {
         }
     }
     if !domain.memory.is_empty() {
-        let _ = writeln!(out, "memory = {}", memory(&domain.memory));
+        let _ = writeln!(out, "memory = {}", memory(domain));
     }
     if let Some(kernel) = &domain.kernel {
         let _ = write!(out, "image = {{ kernel = {}", quoted(kernel));
@@ -122,17 +122,21 @@ fn vcpus(out: &mut String, domain: &Domain, pool: &Pool) {
     let _ = writeln!(out, "vcpus = [{}]", tables.join(", "));
 }
 
-fn memory(regions: &[Memory]) -> String {
-    match regions {
-        [only] if only.address.is_none() && !only.identity => size(only.size),
-        _ => {
-            let regions: Vec<String> = regions.iter().map(region).collect();
-            format!("[{}]", regions.join(", "))
+fn memory(domain: &Domain) -> String {
+    // DMA that no IOMMU translates needs memory that is seen where it lies.
+    let identity = domain.devices.trusted;
+    match domain.memory.as_slice() {
+        [only] if only.address.is_none() && !only.identity && !identity => size(only.size),
+        regions => {
+            let regions = regions
+                .iter()
+                .map(|one| region(one, one.identity || identity));
+            format!("[{}]", regions.collect::<Vec<_>>().join(", "))
         }
     }
 }
 
-fn region(region: &Memory) -> String {
+fn region(region: &Memory, identity: bool) -> String {
     let mut text = format!("{{ size = {}", size(region.size));
     if let Some(base) = region.address {
         let _ = write!(text, ", address = {}", address(base));
@@ -140,7 +144,7 @@ fn region(region: &Memory) -> String {
             text += ", align = \"4KiB\"";
         }
     }
-    if region.identity {
+    if identity {
         text += ", identity = true";
     }
     text + " }"

@@ -102,7 +102,8 @@ const FIELDS: [Field; 21] = {
             Kind::Word(&DMA),
             "\"protected\"",
             "\"trusted\"",
-            "Whether the partition may own devices whose DMA nothing confines.",
+            "Whether the partition may own devices whose DMA nothing confines. It then needs memory with `identity = true`, as such a device knows no other \
+             addresses.",
         ),
         optional(
             "psci",
