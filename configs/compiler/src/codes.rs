@@ -117,6 +117,8 @@ codes! {
         "`limit` and `back_off` say how often and how soon a partition is started again. With another `policy` than `restart` they would have no effect.";
     NOT_ONE_LINE = "BH0231", "more than one line",
         "A description is one line of text without line breaks, tabs or other control characters.";
+    LISTED_TWICE = "BH0232", "listed twice",
+        "The order of this list means nothing and an entry counts once, so the second place would silently do nothing. Perhaps another entry was meant.";
 
     UNKNOWN_BOARD = "BH0301", "unknown board",
         "A board is a folder of `platforms/boards` with a `board.toml`. The nearest known name is offered.";
@@ -161,6 +163,10 @@ codes! {
         "A partition would see a channel where it sees memory, registers or another channel. Without `at`, the compiler finds a place behind its memory.";
     NO_SUCH_SPI = "BH0414", "no such interrupt",
         "A virtual distributor has the SPIs 0 to 959. The number is counted as in device trees: INTID minus 32.";
+    NO_MEMORY = "BH0415", "partition without memory",
+        "A partition's first region holds its image and its device tree; without memory nothing can run.";
+    NO_SPI_LEFT = "BH0416", "no interrupt left for a doorbell",
+        "Each doorbell is an SPI of the partition's virtual distributor that no device of the partition raises. All of them are taken.";
 
     IMAGE_UNAVAILABLE = "BH0501", "image cannot be had",
         "The file is missing or unreadable, or the package or guest that should yield it could not be had. Paths are relative to the system file.";

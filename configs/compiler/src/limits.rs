@@ -137,7 +137,7 @@ fn consoles(context: &Context<'_>, uses: &mut Uses) {
         (UartKind::Pl011, None) => {
             format!("read the console {path}: it has no interrupt that can be used")
         }
-        _ => format!("drive the console {path}, a {}", kind.name()),
+        _ => format!("drive the console {path}, {}", kind.name()),
     };
     let board = context.system.board.as_ref().map(Spanned::span);
     let span = chosen.map(Spanned::span).or(board).unwrap_or(0..0);

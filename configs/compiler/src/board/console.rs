@@ -76,17 +76,17 @@ impl UartKind {
         KINDS.iter().find(is).map_or(Self::Other, |(kind, _)| *kind)
     }
 
-    /// As people write it.
+    /// As people write it, with an article.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Pl011 => "PL011",
-            Self::Cadence => "Cadence UART",
-            Self::Scif => "SCIF",
-            Self::Hscif => "HSCIF",
-            Self::Ns16550 => "16550",
-            Self::Imx => "i.MX UART",
-            Self::Lpuart => "LPUART",
-            Self::Other => "serial port of an unknown kind",
+            Self::Pl011 => "a PL011",
+            Self::Cadence => "a Cadence UART",
+            Self::Scif => "a SCIF",
+            Self::Hscif => "an HSCIF",
+            Self::Ns16550 => "a 16550",
+            Self::Imx => "an i.MX UART",
+            Self::Lpuart => "an LPUART",
+            Self::Other => "a serial port of an unknown kind",
         }
     }
 }

@@ -1,15 +1,22 @@
 //! Each interrupt has one owner, and a virtual distributor has it.
 
+use std::collections::BTreeSet;
+
 use model::ids::IntId;
+use toml::Spanned;
 
 use super::Context;
 use crate::board::END_INTID;
 use crate::codes;
 use crate::diagnostics::{Diagnostic, Diagnostics};
-use crate::ownership::Clash;
+use crate::ownership::{Clash, Owner};
+use crate::raw::{RawChannel, RawConsole, RawPartition};
+use crate::resolve::Resolved;
+
+/// How many SPIs a virtual distributor has at most.
+const SPIS: u32 = END_INTID - IntId::FIRST_SPI;
 
 pub(super) fn check(context: &Context<'_>, findings: &mut Diagnostics) {
-    const SPIS: u32 = END_INTID - IntId::FIRST_SPI;
     for partition in &context.system.partitions {
         for interrupt in &partition.interrupts {
             let spi = *interrupt.spi.get_ref();
@@ -24,7 +31,49 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Diagnostics) {
             }
         }
     }
+    for (partition, resolved) in context.partitions() {
+        doorbells(context, partition, resolved, findings);
+    }
     context.report_clashes(&context.ledger.interrupts, clash, findings);
+}
+
+/// Each doorbell of a partition has an SPI that the partition does not use otherwise.
+fn doorbells(
+    context: &Context<'_>,
+    partition: &RawPartition,
+    resolved: &Resolved,
+    findings: &mut Diagnostics,
+) {
+    let devices = resolved.devices.iter().flat_map(|(_, one)| &one.interrupts);
+    let listed = partition.interrupts.iter().map(|one| *one.spi.get_ref());
+    let listed = listed.map(|spi| IntId::new(IntId::FIRST_SPI.saturating_add(spi)));
+    let console = partition.console.as_ref().map(Spanned::get_ref);
+    let console = context
+        .board
+        .filter(|_| matches!(console, Some(RawConsole::Virtual)))
+        .map(|board| board.virtual_uart.intid);
+    let used: BTreeSet<IntId> = devices
+        .map(|one| one.intid)
+        .chain(listed)
+        .chain(console)
+        .collect();
+    let name = partition.name.as_ref().map(Spanned::get_ref);
+    let ends = context.system.channels.iter().flat_map(RawChannel::ends);
+    let mut ours = ends.filter(|end| end.doorbell && Some(end.partition.get_ref()) == name);
+    // The first doorbell for which nothing is left is told; so would each one after it be.
+    if let Some(end) = ours.nth((SPIS as usize).saturating_sub(used.len())) {
+        let message = format!("{} has no SPI left for a doorbell", partition.title());
+        findings.push(
+            Diagnostic::error(codes::NO_SPI_LEFT, message)
+                .at(context.source, end.span.clone())
+                .found(format!(
+                    "{} SPIs of devices and of `interrupts`",
+                    used.len()
+                ))
+                .expected(format!("at most {SPIS} together with the doorbells"))
+                .help("shorten `interrupts`, or do without the doorbell"),
+        );
+    }
 }
 
 fn clash(context: &Context<'_>, clash: &Clash<'_>) -> Option<Diagnostic> {
@@ -44,11 +93,23 @@ fn clash(context: &Context<'_>, clash: &Clash<'_>) -> Option<Diagnostic> {
         // A device owned twice is another rule's matter.
         return None;
     } else {
-        let message = format!(
-            "{} of {owner} and {} share an interrupt",
-            ours.what, theirs.what
-        );
-        let help = "an interrupt is delivered to one owner: give both devices to one partition";
+        let other = context.owner(theirs.owner);
+        let holder = match theirs.owner {
+            Owner::Partition(_) if ours.what == theirs.what => other,
+            Owner::Partition(_) => format!("{} of {other}", theirs.what),
+            _ => theirs.what.clone(),
+        };
+        let message = match ours.what.starts_with('/') {
+            true => format!(
+                "the interrupt of {} ({owner}) belongs to {holder}",
+                ours.what
+            ),
+            false => format!("{owner} cannot have {}: it belongs to {holder}", ours.what),
+        };
+        let help = match ours.what.starts_with('/') {
+            true => "an interrupt is delivered to one owner: give both devices to one partition",
+            false => "an interrupt is delivered to one owner: list it in one partition",
+        };
         (message, help)
     };
     let found = format!("INTID {number} (SPI {})", number.saturating_sub(32));

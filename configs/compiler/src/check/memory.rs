@@ -17,6 +17,7 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Diagnostics) {
     for index in 0..context.system.partitions.len() {
         let mut things = view(context, index);
         too_far(context, &things, findings);
+        wraps(context, index, findings);
         things.sort_by_key(|thing| thing.pages);
         overlaps(context, index, &things, findings);
     }
@@ -98,8 +99,42 @@ fn too_far(context: &Context<'_>, things: &[Thing], findings: &mut Diagnostics) 
                 Diagnostic::error(codes::ADDRESS_SPACE, message)
                     .at(context.source, thing.span.clone())
                     .found(human_size(thing.pages.size))
-                    .help("ask for less memory"),
+                    .help("choose a lower `at`, or ask for less memory"),
             );
+        }
+    }
+}
+
+/// What ends beyond even 64 bits is no range at all.
+fn wraps(context: &Context<'_>, index: usize, findings: &mut Diagnostics) {
+    let Some(partition) = context.system.partitions.get(index) else {
+        return;
+    };
+    let mut report = |what: String, size: u64, span: Range<usize>| {
+        let message = format!("{what} ends beyond 48 bits of address");
+        findings.push(
+            Diagnostic::error(codes::ADDRESS_SPACE, message)
+                .at(context.source, span)
+                .found(human_size(size))
+                .help("choose a lower `at`, or ask for less memory"),
+        );
+    };
+    for region in context.memory.partitions.get(index).into_iter().flatten() {
+        // Where memory is seen as it lies, the rule of `address` tells.
+        if region.ipa.is_some() && region.seen().is_none() && !region.identity {
+            let what = format!("the memory of {}", partition.title());
+            report(what, region.size, region.span.clone());
+        }
+    }
+    let name = partition.name.as_ref().map(Spanned::get_ref);
+    for (raw, channel) in context.system.channels.iter().zip(&context.memory.channels) {
+        let Some(channel) = channel else { continue };
+        for (number, end) in raw.ends().iter().enumerate() {
+            let placed = channel.ends.get(number).is_some_and(Option::is_some);
+            if Some(end.partition.get_ref()) == name && placed && channel.seen(number).is_none() {
+                let span = end.at.as_ref().map_or(end.span.clone(), Spanned::span);
+                report(raw.title(), channel.size, span);
+            }
         }
     }
 }

@@ -16,6 +16,7 @@ mod partitions;
 mod pools;
 mod providers;
 mod ram;
+mod repeated;
 mod restart;
 mod schedule;
 mod start;
@@ -163,6 +164,7 @@ const RULES: &[fn(&Context<'_>, &mut Diagnostics)] = &[
     windows::check,
     admission::check,
     start::check,
+    repeated::check,
     restart::check,
     channel_ends::check,
     memory::check,

@@ -17,7 +17,9 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Diagnostics) {
         let pools = partition.pools().into_iter();
         pools.map(move |pool| (partition, pool))
     });
-    for (partition, pool) in named.filter(|(_, pool)| !names.contains(&pool.get_ref().as_str())) {
+    let unknown = named.filter(|(_, pool)| !names.contains(&pool.get_ref().as_str()));
+    // A pool that was reported as wrong may be the one that is meant.
+    for (partition, pool) in unknown.filter(|_| !system.pools_wrong) {
         let message = format!(
             "{} runs in pool `{}`, which does not exist",
             partition.title(),
@@ -34,6 +36,11 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Diagnostics) {
         findings.push(finding);
     }
     let misspelt = context.misspelt_pools();
+    // Where a pool is missing, any may be meant; that is reported already.
+    let missing = system.partitions.iter().any(|partition| {
+        let without = partition.vcpus.iter().any(|vcpu| vcpu.pool.is_none());
+        without || partition.vcpus.is_empty() && partition.pool.is_none()
+    });
     for pool in &system.pools {
         let name = pool.name.get_ref();
         if let Some(cpus) = pool.cpus.as_ref().filter(|cpus| cpus.get_ref().is_empty()) {
@@ -55,7 +62,7 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Diagnostics) {
         };
         // A misspelt pool is reported at its partition; the pool that was meant is not unused.
         let used = used(name) || misspelt.contains(&name.as_str());
-        if !used && !system.partitions.is_empty() {
+        if !used && !missing && !system.partitions.is_empty() {
             findings.push(
                 Diagnostic::warning(
                     codes::UNUSED_POOL,

@@ -113,7 +113,8 @@ pub(super) fn settle_channels(
     for (channel, end) in all {
         let Some(one) = channels[channel]
             .as_mut()
-            .filter(|one| one.ends[end].is_none())
+            // One that lies nowhere is reported already.
+            .filter(|one| one.ends[end].is_none() && one.lies().is_some())
         else {
             continue;
         };
@@ -123,9 +124,10 @@ pub(super) fn settle_channels(
         };
         let from = partitions[partition].iter().filter_map(Region::seen);
         let from = from.map(AddressRange::end).max().unwrap_or(0);
-        let place = free_place(from, one.size, taken[partition].iter().copied());
-        one.ends[end] = place;
-        taken[partition].extend(place.and_then(|base| AddressRange::new(base, one.size)));
+        // Beyond all addresses it is reported as such.
+        let place = free_place(from, one.size, taken[partition].iter().copied()).unwrap_or(END);
+        one.ends[end] = Some(place);
+        taken[partition].extend(AddressRange::new(place, one.size));
     }
 }
 

@@ -168,10 +168,10 @@ fn alignment(align: &Spanned<u64>, what: &str, source: &SourceText, findings: &m
     findings.push(
         Diagnostic::error(
             codes::BAD_ALIGNMENT,
-            format!("{what} has a strange `align`"),
+            format!("{what} has an `align` that is no power of two of at least 4KiB"),
         )
         .at(source, align.span())
         .found(format!("{value:#x}"))
-        .expected("a power of two of at least 4KiB: \"4KiB\", \"64KiB\", \"2MiB\", \"1GiB\""),
+        .help("write a size like \"4KiB\", \"64KiB\", \"2MiB\" or \"1GiB\""),
     );
 }

@@ -19,6 +19,8 @@ pub(crate) struct RawDevice {
     pub without: Vec<Spanned<String>>,
     /// There when several partitions may list the device.
     pub read_only: Option<Spanned<()>>,
+    /// True when one of these fields was reported as wrong: what the device needs is not known then.
+    pub wrong: bool,
 }
 
 /// The devices of a partition. A device that is listed wrongly is reported and left out: the others are still checked.
@@ -48,6 +50,7 @@ fn read_device(
                 clocks: None,
                 without: Vec::new(),
                 read_only: None,
+                wrong: false,
             });
         }
         DeValue::Table(table) => table,
@@ -56,6 +59,7 @@ fn read_device(
             return None;
         }
     };
+    let before = findings.len();
     let mut reader = TableReader::new(source, "a device", &DEVICE, table, value.span());
     let name = reader.required("device", string, findings);
     let clocks = reader.optional("clocks", frequencies, findings);
@@ -73,6 +77,7 @@ fn read_device(
         read_only: access
             .filter(|access| *access.get_ref() == DeviceAccess::ReadOnly)
             .map(|access| Spanned::new(access.span(), ())),
+        wrong: findings.len() > before,
     })
 }
 

@@ -8,7 +8,8 @@ use toml::de::DeValue;
 use super::reader::{Slot, TableReader, Value, each};
 use super::schema::MEMORY;
 use super::values::{address, boolean, size};
-use crate::diagnostics::{Diagnostics, SourceText};
+use crate::codes;
+use crate::diagnostics::{Diagnostic, Diagnostics, SourceText};
 
 /// A region of memory as it stands.
 #[derive(Debug)]
@@ -26,9 +27,10 @@ pub(crate) struct RawMemory {
     pub identity: bool,
 }
 
-/// The regions of a partition. Empty when one of them is wrong.
+/// The regions of the partition that messages call `title`. Empty when one of them is wrong.
 pub(super) fn read_memory(
     source: &SourceText,
+    title: &str,
     slot: Slot,
     value: &Value<'_>,
     findings: &mut Diagnostics,
@@ -37,6 +39,19 @@ pub(super) fn read_memory(
         read_region(source, slot, element, findings)
     };
     let regions = match value.get_ref() {
+        DeValue::Array(elements) if elements.is_empty() => {
+            let message = format!("{title} has no memory");
+            findings.push(
+                Diagnostic::error(codes::NO_MEMORY, message)
+                    .at(source, value.span())
+                    .found("an empty array")
+                    .help(format!(
+                        "write how much it needs: `memory = {}`",
+                        slot.example
+                    )),
+            );
+            None
+        }
         DeValue::Array(_) => each(source, slot, value, findings, read),
         _ => read(slot, value, findings).map(|region| vec![region]),
     };

@@ -130,7 +130,7 @@ fn read_partition(
         reader.report_missing("pool", findings);
     }
     let memory = match reader.value("memory") {
-        Some((slot, value)) => read_memory(source, slot, value, findings),
+        Some((slot, value)) => read_memory(source, &title, slot, value, findings),
         None => {
             reader.report_missing("memory", findings);
             Vec::new()

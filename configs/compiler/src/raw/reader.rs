@@ -23,6 +23,8 @@ pub(crate) struct Slot {
     /// The field's name.
     pub name: &'static str,
     pub kind: &'static Kind,
+    /// A value of the field, as TOML.
+    pub example: &'static str,
 }
 
 impl Slot {
@@ -103,6 +105,7 @@ impl<'a> TableReader<'a> {
         let slot = Slot {
             name: field.name,
             kind: &field.kind,
+            example: field.example,
         };
         let table = self.table;
         let value = table.iter().find(|(name, _)| name.get_ref() == key);

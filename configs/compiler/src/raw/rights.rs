@@ -8,7 +8,7 @@ use super::values::{array, one_of};
 use crate::diagnostics::{Diagnostic, SourceText};
 
 /// A right to a group of PSCI calls, each of which acts on the partition only.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum PsciRight {
     /// CPU_ON and CPU_OFF.
     Cpus,

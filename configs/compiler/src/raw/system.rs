@@ -24,6 +24,8 @@ pub(crate) struct RawSystem {
     pub hypervisor: RawHypervisor,
     /// In the order of the file.
     pub pools: Vec<RawPool>,
+    /// True when a pool was reported as wrong and is not among them.
+    pub pools_wrong: bool,
     pub partitions: Vec<RawPartition>,
     pub channels: Vec<RawChannel>,
 }
@@ -61,10 +63,11 @@ pub(crate) fn read(source: &SourceText, findings: &mut Diagnostics) -> RawSystem
         let reader = TableReader::new(source, "`[hypervisor]`", &schema::HYPERVISOR, table, span);
         system.hypervisor = read_hypervisor(reader, findings);
     }
-    if let Some((slot, value)) = root.value("pools")
-        && let Some(table) = table_of(source, slot, value, findings)
-    {
-        system.pools = read_pools(source, slot, table, findings);
+    if let Some((slot, value)) = root.value("pools") {
+        let tables = table_of(source, slot, value, findings);
+        let pools = tables.map(|table| (table.len(), read_pools(source, slot, table, findings)));
+        system.pools_wrong = pools.as_ref().is_none_or(|(all, read)| read.len() < *all);
+        system.pools = pools.map_or(Vec::new(), |(_, pools)| pools);
     }
     match root.value("partition") {
         Some((slot, value)) => system.partitions = read_partitions(source, slot, value, findings),

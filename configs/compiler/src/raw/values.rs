@@ -116,7 +116,10 @@ pub(crate) fn size(
     let finding = match parse_size(text) {
         Ok(0) => Diagnostic::error(codes::ZERO_SIZE, format!("`{key}` is zero"))
             .at(source, value.span())
-            .help(format!("write how much is needed: `{key} = \"64MiB\"`")),
+            .help(format!(
+                "write a size that is not zero: `{key} = {}`",
+                slot.example
+            )),
         Ok(bytes) => return Ok(bytes),
         Err(SizeError::NotASize) => bad("is not a size", &quoted),
         Err(SizeError::NoUnit) => bad("has no unit", &quoted),

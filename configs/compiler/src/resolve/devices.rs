@@ -31,14 +31,20 @@ impl Resolver<'_> {
             .iter()
             .find(|one| console_node.is_some() && is_console(one));
         let mut devices: Vec<(Range<usize>, Device)> = Vec::new();
-        let mut add = |name: &Spanned<String>, handover: Handover| match self
-            .device(name, board, &handover)
-        {
-            Ok(device) => devices.push((name.span(), device)),
-            Err(finding) => findings.push(*finding),
+        // Places of devices whose fields are wrong.
+        let mut wrong: Vec<usize> = Vec::new();
+        let mut add = |name: &Spanned<String>, listed: Option<&RawDevice>| {
+            let handover = listed.map_or_else(Handover::default, handover);
+            match self.device(name, board, &handover) {
+                Ok(device) => {
+                    wrong.extend(listed.filter(|one| one.wrong).map(|_| devices.len()));
+                    devices.push((name.span(), device));
+                }
+                Err(finding) => findings.push(*finding),
+            }
         };
         if let Some(name) = console {
-            add(name, repeated.map_or_else(Handover::default, handover));
+            add(name, repeated);
         }
         let mut skipped = false;
         for listed in &partition.devices {
@@ -46,11 +52,13 @@ impl Resolver<'_> {
                 skipped = true;
                 continue;
             }
-            add(&listed.name, handover(listed));
+            add(&listed.name, Some(listed));
         }
         let all: Vec<&Device> = devices.iter().map(|(_, device)| device).collect();
         let calls = partition.firmware_calls() != FirmwareCalls::None;
-        let supply = supply(board, &all, calls);
+        let mut supply = supply(board, &all, calls);
+        // What such a device lacks may be what its wrong field would have given it.
+        supply.forget(&wrong);
         (devices, supply)
     }
 

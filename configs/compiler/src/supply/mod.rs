@@ -86,6 +86,12 @@ impl Supply {
         })
     }
 
+    /// Forgets what the devices at these places need, and what could not be read of them.
+    pub fn forget(&mut self, devices: &[usize]) {
+        self.needs.retain(|need| !devices.contains(&need.device));
+        self.errors.retain(|(device, _)| !devices.contains(device));
+    }
+
     /// True when a guest tree leaves this property of this node out.
     pub fn leaves_out(&self, node: NodeId, property: &str) -> bool {
         self.left_out.contains(&(node, property.to_owned()))

@@ -1,6 +1,9 @@
 //! What a partition sees at addresses of its own never overlaps: memory, devices, virtual interrupt controller and console.
 
+use model::ids::IntId;
+
 use super::compile_with;
+use crate::board::END_INTID;
 use crate::devicetree::Tree;
 use crate::testing::{FakeResources, Gic, lab, virt};
 use crate::{Compiled, Diagnostics, codes};
@@ -133,4 +136,40 @@ fn eight_virtual_cpus_are_taken_and_nine_are_refused() {
     };
     assert_eq!(wide(8).unwrap().pcpus.len(), 8);
     assert_eq!(finding(wide(9)).0, codes::PARTITION_TOO_WIDE);
+}
+
+/// A channel's doorbell has an SPI that the partition does not use otherwise; SPI 1 is the hypervisor's console's.
+#[test]
+fn one_doorbell_is_taken_beside_all_other_spis_and_two_are_refused() {
+    let spis = (IntId::FIRST_SPI..END_INTID).map(|intid| intid - IntId::FIRST_SPI);
+    let interrupts: Vec<String> = spis
+        .filter(|spi| *spi != 1)
+        .map(|spi| format!("{{ spi = {spi}, trigger = \"edge\" }}"))
+        .collect();
+    let with_doorbells = |number: usize| {
+        let partition = |name: &str| {
+            format!(
+                "[[partition]]\nname = \"{name}\"\npool = \"p\"\nmemory = \"64MiB\"\nimage = \"program.elf\"\n"
+            )
+        };
+        let channel = |index: usize| {
+            format!(
+                "[[channel]]\nname = \"c{index}\"\nsize = \"4KiB\"\n\
+                 ends = [{{ partition = \"a\", doorbell = true }}, {{ partition = \"b\" }}]\n"
+            )
+        };
+        let text = format!(
+            "[system]\nname = \"t\"\nboard = \"lab\"\n[pools.p]\ncpus = [0, 1]\npolicy = \"dedicated\"\n{}interrupts = [{}]\n{}{}",
+            partition("a"),
+            interrupts.join(", "),
+            partition("b"),
+            (0..number).map(channel).collect::<String>()
+        );
+        let findings = super::compile_text(&text).unwrap_err();
+        let codes: Vec<codes::Code> = findings.iter().map(|one| one.code).collect();
+        codes
+    };
+    // Doorbells are a limit of the image, but no fault.
+    assert_eq!(with_doorbells(1), [codes::LIMIT_DOORBELL]);
+    assert!(with_doorbells(2).contains(&codes::NO_SPI_LEFT));
 }
