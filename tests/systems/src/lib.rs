@@ -12,6 +12,7 @@ pub mod registry;
 pub mod system_file;
 
 mod boards;
+mod channels;
 mod command_line;
 mod cpu_models;
 mod demo;

@@ -9,6 +9,7 @@ pub struct SystemFile {
     board: String,
     hypervisor: String,
     partitions: String,
+    channels: String,
     next_cpu: u32,
 }
 
@@ -20,6 +21,7 @@ impl SystemFile {
             board: board.to_owned(),
             hypervisor: String::new(),
             partitions: String::new(),
+            channels: String::new(),
             next_cpu: 0,
         }
     }
@@ -79,11 +81,22 @@ impl SystemFile {
         system
     }
 
+    /// Adds a channel. `ends` are TOML tables, one for each end.
+    pub fn channel(mut self, name: &str, size: &str, ends: &[&str]) -> Self {
+        // Writing to a String cannot fail.
+        let _ = write!(
+            self.channels,
+            "\n[[channel]]\nname = \"{name}\"\nsize = \"{size}\"\nends = [{}]\n",
+            ends.join(", ")
+        );
+        self
+    }
+
     /// The TOML text.
     pub fn text(&self) -> String {
         format!(
-            "[system]\nname = \"{}\"\nboard = \"{}\"\n{}{}",
-            self.name, self.board, self.hypervisor, self.partitions
+            "[system]\nname = \"{}\"\nboard = \"{}\"\n{}{}{}",
+            self.name, self.board, self.hypervisor, self.partitions, self.channels
         )
     }
 }
@@ -101,6 +114,21 @@ mod tests {
         assert!(text.contains("[pools.a]\ncpus = [0, 1]\n"), "{text}");
         assert!(text.contains("[pools.b]\ncpus = [2]\n"), "{text}");
         assert!(text.contains("image = \"guest:hello\"\n"), "{text}");
+    }
+
+    #[test]
+    fn channel_stands_behind_all_partitions() {
+        let text = SystemFile::new("x", "b")
+            .channel(
+                "c",
+                "4KiB",
+                &["{ partition = \"a\" }", "{ partition = \"d\" }"],
+            )
+            .guest("a", "channel", 1)
+            .guest("d", "channel", 1)
+            .text();
+        let channel = "\n\n[[channel]]\nname = \"c\"\nsize = \"4KiB\"\nends = [{ partition = \"a\" }, { partition = \"d\" }]\n";
+        assert!(text.ends_with(channel), "{text}");
     }
 
     #[test]

@@ -30,7 +30,8 @@ pub fn board() -> Option<&'static Board> {
 #[unsafe(no_mangle)]
 extern "C" fn first_cpu_main(x0: u64) -> ! {
     let address = if x0 == 0 { RAM_BASE } else { x0 };
-    mmu::map_ram(address, FDT_MAX_SIZE);
+    // SAFETY: the boot protocol puts the tree into RAM.
+    unsafe { mmu::map_ram(address, FDT_MAX_SIZE) };
     // SAFETY: the boot protocol puts a tree there; its magic is checked before anything else of it is used, and nothing writes to it.
     let tree = unsafe {
         if (address as *const u32).read().to_be() != FDT_MAGIC {
@@ -46,7 +47,8 @@ extern "C" fn first_cpu_main(x0: u64) -> ! {
         Err(_) => cpu::park(), // As above.
     };
     for region in &board.ram {
-        mmu::map_ram(region.base, region.size);
+        // SAFETY: the tree says that this is RAM.
+        unsafe { mmu::map_ram(region.base, region.size) };
     }
     // SAFETY: the tree says that this is a PL011, and everything outside RAM is mapped as Device.
     unsafe { uart::init(board.uart.base) };

@@ -19,7 +19,7 @@ pub mod timer;
 pub mod tree;
 pub mod uart;
 
-pub use tree::{Board, Region};
+pub use tree::{Board, Node, Region};
 
 /// The most CPUs that a guest can use: the linker script has a stack for each.
 pub const MAX_CPUS: usize = 8;

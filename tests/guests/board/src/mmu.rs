@@ -27,11 +27,14 @@ unsafe extern "C" {
 
 /// Maps `base .. base + size`, rounded outwards to 2 MiB, as Normal memory. RAM beyond the GiB at the RAM base is mapped by
 /// whole GiB.
-pub(crate) fn map_ram(base: u64, size: u64) {
+///
+/// # Safety
+/// The range, rounded, holds no device registers that the guest uses.
+pub unsafe fn map_ram(base: u64, size: u64) {
     let end = base.saturating_add(size);
     let mut block = base & !(LEVEL2_BLOCK - 1);
     while block < end {
-        // SAFETY: the blocks hold RAM of this board, and their addresses stay what they are.
+        // SAFETY: the caller vouches that no registers are there, and all addresses stay what they are.
         unsafe {
             if let Some(index) = level2_index(block) {
                 set_level2(index, block | NORMAL);

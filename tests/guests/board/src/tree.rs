@@ -32,6 +32,22 @@ impl Region {
     }
 }
 
+/// A node of the device tree.
+#[derive(Clone, Copy)]
+pub struct Node<'b>(FdtNode<'b, 'static>);
+
+impl Node<'_> {
+    /// The first sized region of `reg`.
+    pub fn region(self) -> Option<Region> {
+        regions(self.0).next()
+    }
+
+    /// A property that is one string.
+    pub fn text(self, property: &str) -> Option<&'static str> {
+        self.0.property(property)?.as_str()
+    }
+}
+
 /// The board as its device tree describes it.
 pub struct Board {
     /// RAM, in the order of the tree; at most four regions are kept.
@@ -84,9 +100,14 @@ impl Board {
             .any(|region| region.contains(address))
     }
 
+    /// The first node of this kind.
+    pub fn find(&self, compatible: &str) -> Option<Node<'_>> {
+        self.tree.find_compatible(&[compatible]).map(Node)
+    }
+
     /// Whether the tree has a device of this kind.
     pub fn has(&self, compatible: &str) -> bool {
-        self.tree.find_compatible(&[compatible]).is_some()
+        self.find(compatible).is_some()
     }
 
     /// The whole RAM in bytes.

@@ -1,4 +1,4 @@
-//! The console: a PL011 (Arm DDI 0183), transmit only, polled.
+//! The console: a PL011 (Arm DDI 0183), polled.
 
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -11,6 +11,7 @@ const FR: u64 = 0x18;
 const LCR_H: u64 = 0x2c;
 const CR: u64 = 0x30;
 
+const FR_RXFE: u32 = 1 << 4;
 const FR_TXFF: u32 = 1 << 5;
 const LCR_H_8_BITS_FIFO: u32 = 0b111 << 4;
 const CR_UARTEN_TXE_RXE: u32 = 1 | 1 << 8 | 1 << 9;
@@ -51,6 +52,16 @@ impl Write for Transmitter {
         text.bytes().for_each(|byte| self.send(byte));
         Ok(())
     }
+}
+
+/// Takes the next byte that was typed, if there is one. What the line garbled counts as typed.
+pub fn read_byte() -> Option<u8> {
+    let base = BASE.load(Ordering::Acquire);
+    if base == 0 {
+        return None;
+    }
+    // SAFETY: `init` was given a PL011; reading FR has no side effect, and DR is read only when it holds a byte.
+    unsafe { (mmio::read32(base + FR) & FR_RXFE == 0).then(|| mmio::read32(base + DR) as u8) }
 }
 
 /// Prints one line; what [`println!`](crate::println) does.

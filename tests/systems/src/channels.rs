@@ -1,0 +1,126 @@
+//! Channels: memory that two partitions share, with one end that may only read.
+
+use anyhow::ensure;
+use qemu::session::Session;
+
+use crate::bench::Bench;
+use crate::partitions::partition;
+use crate::registry::Test;
+use crate::system_file::SystemFile;
+
+/// The `channel` guest writes the next message when this is typed,
+const WRITE: &str = "w";
+/// and resets its partition at this.
+const RESET: &str = "r";
+
+pub fn tests() -> Vec<Test> {
+    let mut tests = Vec::new();
+    for gic in ["gicv2", "gicv3"] {
+        let system = shared("inject", gic);
+        tests.push(Test::new(
+            format!("channels/{gic}"),
+            &["guests", "channel", "fault"],
+            move |bench| reader_sees_every_message_and_writes_none(bench, &system),
+        ));
+        let system = shared("restart", gic);
+        tests.push(Test::new(
+            format!("channels/restart/{gic}"),
+            &["guests", "channel", "restart"],
+            move |bench| content_outlives_the_restart_of_either_end(bench, &system),
+        ));
+    }
+    tests
+}
+
+/// A writer, which sees the channel where the compiler wants it, and a reader with this fault policy, which sees it at an address of its own.
+fn shared(on_fault: &str, gic: &str) -> SystemFile {
+    let more = format!("on_fault = \"{on_fault}\"\n");
+    SystemFile::new(&format!("channel-{on_fault}"), &format!("qemu-virt-{gic}"))
+        .guest("writer", "channel", 1)
+        .partition("reader", 1, "16MiB", "\"guest:channel\"", &more)
+        .channel(
+            "sensors",
+            "64KiB",
+            &[
+                "{ partition = \"writer\" }",
+                "{ partition = \"reader\", access = \"read-only\", at = \"0x50000000\" }",
+            ],
+        )
+}
+
+/// The channel is zero at first. Each message arrives whole; the reader's writes, to the first word and to the last, are external aborts of
+/// its own and change nothing.
+fn reader_sees_every_message_and_writes_none(
+    bench: &Bench<'_>,
+    system: &SystemFile,
+) -> anyhow::Result<()> {
+    let mut session = bench.start(system)?;
+    both_start_with_zeros(&mut session, bench)?;
+    for message in 1..=3 {
+        exchange(&mut session, message, bench)?;
+        for address in ["0x50000000", "0x5000fff8"] {
+            let refused = format!("^channel: write at {address} refused: data abort, status 0x10$");
+            session.wait_for("reader", &refused, bench.left())?;
+        }
+        let whole = format!("^channel: message {message} is still whole$");
+        session.wait_for("reader", &whole, bench.left())?;
+    }
+    expect_counts(&mut session, "writer", 0, 0, bench)?;
+    expect_counts(&mut session, "reader", 0, 6, bench)
+}
+
+/// The reader's write restarts it, and it finds the message where it was; so does the writer after a reset of its own, and goes on from there.
+fn content_outlives_the_restart_of_either_end(
+    bench: &Bench<'_>,
+    system: &SystemFile,
+) -> anyhow::Result<()> {
+    let mut session = bench.start(system)?;
+    both_start_with_zeros(&mut session, bench)?;
+    for message in 1..=2 {
+        exchange(&mut session, message, bench)?;
+        let kept = format!("^channel: starts with message {message}$");
+        session.wait_for("reader", &kept, bench.left())?;
+        session.send("writer", RESET)?;
+        session.wait_for("writer", &kept, bench.left())?;
+    }
+    expect_counts(&mut session, "writer", 2, 0, bench)?;
+    expect_counts(&mut session, "reader", 2, 2, bench)
+}
+
+fn both_start_with_zeros(session: &mut Session, bench: &Bench<'_>) -> anyhow::Result<()> {
+    let writer = "^channel: sensors is read-write, 64 KiB at 0x[0-9a-f]+$";
+    let reader = "^channel: sensors is read-only, 64 KiB at 0x50000000$";
+    for (partition, end) in [("writer", writer), ("reader", reader)] {
+        session.wait_for(partition, end, bench.left())?;
+        session.wait_for(partition, "^channel: starts with zeros only$", bench.left())?;
+    }
+    Ok(())
+}
+
+/// Has the writer write the next message, which is number `message`, and waits until the reader has it.
+fn exchange(session: &mut Session, message: u32, bench: &Bench<'_>) -> anyhow::Result<()> {
+    session.send("writer", WRITE)?;
+    let wrote = format!("^channel: wrote message {message}$");
+    session.wait_for("writer", &wrote, bench.left())?;
+    let whole = format!("^channel: message {message} is whole$");
+    session.wait_for("reader", &whole, bench.left())?;
+    Ok(())
+}
+
+fn expect_counts(
+    session: &mut Session,
+    name: &str,
+    restarts: u64,
+    faults: u64,
+    bench: &Bench<'_>,
+) -> anyhow::Result<()> {
+    let found = partition(session, name, bench)?;
+    ensure!(
+        (found.state.as_str(), found.restarts, found.faults) == ("running", restarts, faults),
+        "{name} is {} after {} restarts and {} faults, not running after {restarts} and {faults}",
+        found.state,
+        found.restarts,
+        found.faults
+    );
+    Ok(())
+}
