@@ -180,6 +180,24 @@ fn clocks_that_name_each_other_are_copied_once() {
     assert!(guest.find("/one").is_some() && guest.find("/two").is_some());
 }
 
+/// A copy of such a clock would leave the device's `clocks` one cell short in the guest tree.
+#[test]
+fn fixed_clock_whose_cells_do_not_suit_its_user_is_refused() {
+    for cells in [None, Some(1)] {
+        let tree = board(|tree, node| {
+            let clock = tree.add(Tree::ROOT, "clock");
+            tree.set_string(clock, "compatible", "fixed-clock");
+            tree.set_cells(clock, "phandle", &[0x95]);
+            if let Some(cells) = cells {
+                tree.set_cells(clock, "#clock-cells", &[cells]);
+            }
+            tree.set_cells(node, "clocks", &[0x95]);
+        });
+        let (codes, text) = refusal(&tree, "devices = [\"/timer@9200000\"]");
+        assert_eq!(codes, ["BH0608"], "{text}");
+    }
+}
+
 #[test]
 fn clock_of_firmware_comes_with_its_interface_and_nothing_else_of_it() {
     let tree = board(|tree, node| {
