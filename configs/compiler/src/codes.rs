@@ -119,6 +119,8 @@ codes! {
         "A description is one line of text without line breaks, tabs or other control characters.";
     LISTED_TWICE = "BH0232", "listed twice",
         "The order of this list means nothing and an entry counts once, so the second place would silently do nothing. Perhaps another entry was meant.";
+    TOO_MANY_CHANNELS = "BH0233", "too many channels",
+        "A system has at most 64 channels. More uses can share one: a channel is memory, which its partitions divide as they like.";
 
     UNKNOWN_BOARD = "BH0301", "unknown board",
         "A board is a folder of `platforms/boards` with a `board.toml`. The nearest known name is offered.";

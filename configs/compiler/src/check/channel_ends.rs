@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::Context;
 use crate::codes;
 use crate::diagnostics::{Diagnostic, Diagnostics};
+use crate::memory::MOST_CHANNELS;
 use crate::nearest::suggestion;
 use crate::raw::RawChannel;
 use crate::raw::channel::Access;
@@ -16,6 +17,16 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Diagnostics) {
         .iter()
         .filter_map(|one| one.name.as_ref());
     let names: Vec<&str> = named.map(|name| name.get_ref().as_str()).collect();
+    if let Some(one_too_many) = context.system.channels.get(MOST_CHANNELS) {
+        let place = one_too_many.name.as_ref().map(toml::Spanned::span);
+        findings.push(
+            Diagnostic::error(codes::TOO_MANY_CHANNELS, "the system has too many channels")
+                .at(context.source, place.unwrap_or(0..0))
+                .found(context.system.channels.len().to_string())
+                .expected(format!("at most {MOST_CHANNELS}"))
+                .help("let several uses share one channel"),
+        );
+    }
     let mut seen = BTreeSet::new();
     for channel in &context.system.channels {
         if let Some(name) = &channel.name

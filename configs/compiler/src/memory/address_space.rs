@@ -1,5 +1,7 @@
 //! What a partition sees at addresses of its own: registers at the board's places, and memory beside them.
 
+use std::collections::BTreeSet;
+
 use model::memory::PAGE;
 use toml::Spanned;
 
@@ -93,32 +95,28 @@ pub(super) fn settle_channels(
             memory.chain(seen.iter().map(|seen| seen.pages)).collect()
         })
         .collect();
-    let ends = |channels: &[Option<ChannelMemory>]| -> Vec<(usize, usize)> {
-        let known = channels.iter().enumerate();
-        known
-            .flat_map(|(index, channel)| {
-                let ends = channel.iter().flat_map(|channel| 0..channel.ends.len());
-                ends.map(move |end| (index, end))
-            })
-            .collect()
-    };
-    let all = ends(channels);
-    for (channel, end) in &all {
-        let fixed = channels[*channel].as_ref().and_then(|one| one.seen(*end));
-        let partition = partition_of(*channel, *end).and_then(|index| taken.get_mut(index));
-        if let (Some(partition), Some(fixed)) = (partition, fixed) {
-            partition.push(fixed);
+    // A partition has one end of a channel; a second one is refused elsewhere and gets no place.
+    let mut met = BTreeSet::new();
+    let mut ends: Vec<(usize, usize, usize)> = Vec::new();
+    for (index, channel) in channels.iter().enumerate() {
+        for end in channel.iter().flat_map(|channel| 0..channel.ends.len()) {
+            let partition = partition_of(index, end).filter(|partition| *partition < taken.len());
+            ends.extend(
+                partition
+                    .filter(|partition| met.insert((index, *partition)))
+                    .map(|partition| (index, end, partition)),
+            );
         }
     }
-    for (channel, end) in all {
+    for (channel, end, partition) in &ends {
+        let fixed = channels[*channel].as_ref().and_then(|one| one.seen(*end));
+        taken[*partition].extend(fixed);
+    }
+    for (channel, end, partition) in ends {
         let Some(one) = channels[channel]
             .as_mut()
             // One that lies nowhere is reported already.
             .filter(|one| one.ends[end].is_none() && one.lies().is_some())
-        else {
-            continue;
-        };
-        let Some(partition) = partition_of(channel, end).filter(|index| *index < taken.len())
         else {
             continue;
         };

@@ -19,6 +19,9 @@ use crate::range::AddressRange;
 /// Blocks of stage 2 at level 2 (Arm ARM, D8.2): what memory is aligned to unless the system file says otherwise.
 const BLOCK: u64 = 2 << 20;
 
+/// More channels than this are refused, and get no place. Each is held against the others of its partitions.
+pub(crate) const MOST_CHANNELS: usize = 64;
+
 /// A region of a partition's memory.
 #[derive(Clone, Debug)]
 pub(crate) struct Region {

@@ -3,8 +3,10 @@
 //! What the system file fixes comes first. Then the compiler places what it sees as it lies (`identity`), which has fewer places to go;
 //! then the rest of the partitions' memory, larger regions first, each at the lowest place that lets large blocks map it; then channels.
 
+use std::collections::BTreeMap;
+
 use super::address_space::{settle, settle_channels};
-use super::{Arrangement, BLOCK, ChannelMemory, Region, Seen, form, seen};
+use super::{Arrangement, BLOCK, ChannelMemory, MOST_CHANNELS, Region, Seen, form, seen};
 use crate::board::Board;
 use crate::check::Context;
 use crate::codes;
@@ -34,6 +36,7 @@ pub(crate) fn arrange(context: &Context<'_>, findings: &mut Diagnostics) -> Arra
     let mut channels: Vec<Option<ChannelMemory>> = system
         .channels
         .iter()
+        .take(MOST_CHANNELS)
         .map(|channel| form::channel(channel, context.source, findings))
         .collect();
     let Some(board) = context.board else {
@@ -58,15 +61,15 @@ pub(crate) fn arrange(context: &Context<'_>, findings: &mut Diagnostics) -> Arra
     let mut holes = Holes::of(board, image, &partitions, &channels);
     holes.place_partitions(&mut partitions, &registers, context, findings);
     holes.place_channels(&mut channels, context, findings);
-    let names: Vec<Option<&String>> = system
-        .partitions
-        .iter()
-        .map(|partition| partition.name.as_ref().map(toml::Spanned::get_ref))
-        .collect();
+    let mut names: BTreeMap<&str, usize> = BTreeMap::new();
+    for (index, partition) in system.partitions.iter().enumerate() {
+        if let Some(name) = &partition.name {
+            names.entry(name.get_ref()).or_insert(index);
+        }
+    }
     settle_channels(&mut channels, &partitions, &registers, |channel, end| {
         let end = system.channels.get(channel)?.ends().get(end)?;
-        let wanted = end.partition.get_ref();
-        names.iter().position(|name| *name == Some(wanted))
+        names.get(end.partition.get_ref().as_str()).copied()
     });
     Arrangement {
         image,

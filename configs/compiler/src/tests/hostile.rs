@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{compile_text, compile_with};
+use super::{compile_text, compile_with, prove_text};
 use crate::testing::{FakeResources, Gic, lab, unique_path, virt};
 
 #[test]
@@ -21,6 +21,32 @@ fn partition_256_is_one_too_many() {
         findings.iter().any(|one| one.code.as_str() == "BH0213"),
         "{findings}"
     );
+}
+
+#[test]
+fn thousands_of_channels_are_too_many_and_take_no_time() {
+    let partition = |name: &str| {
+        format!(
+            "[[partition]]\nname = \"{name}\"\npool = \"p\"\nmemory = \"1MiB\"\nimage = \"program.elf\"\n"
+        )
+    };
+    let channel = |index: u32| {
+        format!(
+            "[[channel]]\nname = \"c{index}\"\nsize = \"4KiB\"\nends = [{{ partition = \"a\" }}, {{ partition = \"b\" }}]\n"
+        )
+    };
+    let text = |count: u32| {
+        let channels: String = (0..count).map(channel).collect();
+        format!(
+            "[system]\nname = \"many\"\nboard = \"lab\"\n[pools.p]\ncpus = [0, 1]\npolicy = \"dedicated\"\n{}{}{channels}",
+            partition("a"),
+            partition("b")
+        )
+    };
+    prove_text(&text(64)).unwrap_or_else(|findings| panic!("{findings}"));
+    let findings = prove_text(&text(5000)).unwrap_err();
+    let codes: Vec<&str> = findings.iter().map(|one| one.code.as_str()).collect();
+    assert_eq!(codes, ["BH0233"], "{findings}");
 }
 
 #[test]

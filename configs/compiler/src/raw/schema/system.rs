@@ -39,7 +39,7 @@ pub(crate) const ROOT: Table = Table {
             Kind::List(&Kind::Table(&CHANNEL)),
             "[]",
             "[{ name = \"data\", size = \"64KiB\", ends = [{ partition = \"linux\" }, { partition = \"rt\" }] }]",
-            "Memory that partitions share, one `[[channel]]` each.",
+            "Memory that partitions share, one `[[channel]]` each: at most 64.",
         ),
     ],
 };
