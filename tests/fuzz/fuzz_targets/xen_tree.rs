@@ -16,6 +16,10 @@ fuzz_target!(|tree: &[u8]| {
     };
     // Whatever the tree says, it does not break out of its comments and strings.
     if let Ok(import) = xen(tree, &options) {
-        assert!(import.toml.parse::<toml::Table>().is_ok(), "{}", import.toml);
+        assert!(
+            import.toml.parse::<toml::Table>().is_ok(),
+            "{}",
+            import.toml
+        );
     }
 });
