@@ -226,7 +226,7 @@ codes! {
     STREAM_OWNED_TWICE = "BH0617", "DMA stream owned twice",
         "An IOMMU tells devices apart by the number of their stream, and gives each stream the memory of one owner. Two devices with one stream reach the same memory, so both go to one partition. A stream match register can stand for several numbers: one in common is enough.";
     IOMMU_FULL = "BH0618", "IOMMU cannot hold it all",
-        "Each stream of an IOMMU takes one of its entries. No IOMMU has more than 4096.";
+        "An SMMUv2 compares streams with its stream match registers and translates by its contexts, one for each partition behind it; `[[iommu]]` of board.toml says how many it has, and how many bits a stream number has. No IOMMU has more than 4096 entries.";
     DMA_MISSES = "BH0619", "DMA misses the partition's memory",
         "A device behind no IOMMU uses addresses as its driver gives them: physical ones. Where the partition sees its memory at other addresses than it has, the device would read and write somebody else's. With `identity = true` both are the same. A program that is linked for one address needs a fixed `address`, too.";
 

@@ -315,10 +315,11 @@ pub(crate) struct FakeResources {
     given: Vec<u8>,
 }
 
-const BOARDS: [&str; 10] = [
+const BOARDS: [&str; 11] = [
     "qemu-virt-gicv2",
     "qemu-virt-gicv3",
     "lab",
+    "narrow-iommu",
     "firmware",
     "firmware-low",
     "cut-tree",
@@ -384,7 +385,7 @@ impl Resources for FakeResources {
         let tree = match name {
             "qemu-virt-gicv2" => virt(Gic::V2).write(),
             "qemu-virt-gicv3" => virt(Gic::V3).write(),
-            "lab" => lab().write(),
+            "lab" | "narrow-iommu" => lab().write(),
             "given" => self.given.clone(),
             "firmware" => with_firmware(0x7ed0_0000).write(),
             "firmware-low" => with_firmware(0x4030_0000).write(),
@@ -418,8 +419,12 @@ impl Resources for FakeResources {
                 });
             }
         };
+        let mut board_toml = board_toml(name);
+        if name == "narrow-iommu" {
+            board_toml += "[[iommu]]\nnode = \"/iommu@91a0000\"\nstream_match_registers = 1\n";
+        }
         Ok(BoardFiles {
-            board_toml: board_toml(name),
+            board_toml,
             path: PathBuf::from(format!("boards/{name}/board.toml")),
             tree,
         })

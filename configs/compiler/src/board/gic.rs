@@ -24,7 +24,7 @@ pub(crate) struct Gic {
     /// Its enabled v2m frames and ITSs.
     #[cfg_attr(
         not(test),
-        expect(dead_code, reason = "the ownership proof reads it next")
+        expect(dead_code, reason = "for PCI hosts, which are refused yet")
     )]
     pub msi: Vec<MsiController>,
 }
@@ -50,7 +50,7 @@ pub(crate) enum GicKind {
 #[derive(Clone, Debug)]
 #[cfg_attr(
     not(test),
-    expect(dead_code, reason = "the ownership proof reads it next")
+    expect(dead_code, reason = "for PCI hosts, which are refused yet")
 )]
 pub(crate) struct MsiController {
     pub node: NodeId,

@@ -9,7 +9,10 @@ mod gic;
 mod given;
 #[cfg_attr(
     not(test),
-    expect(dead_code, reason = "the ownership proof reads it next")
+    expect(
+        dead_code,
+        reason = "kind, interrupts and main IOMMU are for the tables of an IOMMU driver"
+    )
 )]
 mod iommu;
 mod memory;
@@ -23,6 +26,8 @@ pub(crate) use gic::{CPU_INTERFACE_SIZE, END_INTID, Gic, GicKind};
 pub(crate) use iommu::Iommu;
 pub(crate) use memory::Memory;
 pub(crate) use timer::Timers;
+
+pub(crate) use given::IommuLimits;
 
 pub use file::{BoardToml, QemuMachine, TreeSource, read_board_toml};
 

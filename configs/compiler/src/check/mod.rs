@@ -9,6 +9,7 @@ mod devices;
 mod dma;
 mod image;
 mod interrupts;
+mod iommus;
 mod memory;
 mod names;
 mod pages;
@@ -177,6 +178,7 @@ const RULES: &[fn(&Context<'_>, &mut Diagnostics)] = &[
     interrupts::check,
     dma::check,
     streams::check,
+    iommus::check,
 ];
 
 /// Applies every rule.
