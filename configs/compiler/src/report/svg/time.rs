@@ -133,27 +133,22 @@ pub(in crate::report) fn rtds_periods(
         return;
     };
     let whole = longest.min(shortest.saturating_mul(MOST_PERIODS));
-    let height = members.len() as u64 * LINE + 24;
     let title = format!("Periods and budgets of pool {}", pool.name);
     let description = format!("The first {} from the start.", time(whole));
-    drawing(out, height, &title, &description, |out| {
-        for (line, (name, index, vcpu)) in members.iter().enumerate() {
-            let y = line as u64 * LINE + 2;
-            text(
-                out,
-                (LABEL - 10, y + 14),
-                Anchor::End,
-                "name",
-                tail(&format!("{name} vCPU {index}"), 20),
-            );
-            frame(out, y, "piece own-nobody");
+    timeline(
+        out,
+        &members,
+        whole,
+        (&title, &description),
+        |out, y, member| {
+            let (name, index, vcpu) = member;
             let Share::Rtds {
                 period_ns,
                 budget_ns,
                 ..
             } = vcpu.share
             else {
-                continue;
+                return;
             };
             let title = format!(
                 "{name} vCPU {index}: {} in {}",
@@ -162,19 +157,9 @@ pub(in crate::report) fn rtds_periods(
             );
             let mut start = 0u64;
             while period_ns > 0 && start < whole {
-                let from = pixels(start, whole);
-                let to = pixels(start.saturating_add(budget_ns), whole);
-                piece(
-                    out,
-                    Rect {
-                        x: LABEL + from,
-                        y,
-                        width: to - from,
-                        height: HEIGHT,
-                    },
-                    &look(name, title.clone(), owners),
-                );
-                let x = LABEL + from;
+                let rect = stretch(start, budget_ns, whole, y);
+                piece(out, rect, &look(name, title.clone(), owners));
+                let x = rect.x;
                 out.empty(
                     "path",
                     &[
@@ -184,9 +169,8 @@ pub(in crate::report) fn rtds_periods(
                 );
                 start = start.saturating_add(period_ns);
             }
-        }
-        draw_ends(out, height - 6, whole);
-    });
+        },
+    );
 }
 
 /// The windows of a major frame, a line for each virtual CPU.
@@ -199,12 +183,53 @@ pub(in crate::report) fn cyclic_frame(
     let Some(whole) = pool.major_frame_ns.filter(|frame| *frame > 0) else {
         return;
     };
-    let members = members(report, pool);
-    let height = members.len() as u64 * LINE + 24;
     let title = format!("Major frame of pool {}", pool.name);
     let description = format!("{} long, again and again.", time(whole));
-    drawing(out, height, &title, &description, |out| {
-        for (line, (name, index, vcpu)) in members.iter().enumerate() {
+    let members = members(report, pool);
+    timeline(
+        out,
+        &members,
+        whole,
+        (&title, &description),
+        |out, y, member| {
+            let (name, index, vcpu) = member;
+            let Share::Cyclic { windows } = &vcpu.share else {
+                return;
+            };
+            for window in windows {
+                let title = format!(
+                    "{name} vCPU {index}: {} from {}",
+                    time(window.length_ns),
+                    time(window.start_ns)
+                );
+                let rect = stretch(window.start_ns, window.length_ns, whole, y);
+                piece(out, rect, &look(name, title, owners));
+                if rect.width > 60 {
+                    text(
+                        out,
+                        (rect.x.midpoint(rect.x + rect.width), y + 14),
+                        Anchor::Middle,
+                        "what",
+                        time(window.length_ns),
+                    );
+                }
+            }
+        },
+    );
+}
+
+/// A line for each virtual CPU along one axis of time; `draw` fills it, at the height that it is told.
+fn timeline<'a>(
+    out: &mut Markup,
+    members: &[Member<'a>],
+    whole: u64,
+    (title, description): (&str, &str),
+    draw: impl Fn(&mut Markup, u64, &Member<'a>),
+) {
+    let height = members.len() as u64 * LINE + 24;
+    drawing(out, height, title, description, |out| {
+        for (line, member) in members.iter().enumerate() {
+            let (name, index, _) = member;
             let y = line as u64 * LINE + 2;
             text(
                 out,
@@ -214,37 +239,22 @@ pub(in crate::report) fn cyclic_frame(
                 tail(&format!("{name} vCPU {index}"), 20),
             );
             frame(out, y, "piece own-nobody");
-            let Share::Cyclic { windows } = &vcpu.share else {
-                continue;
-            };
-            for window in windows {
-                let from = pixels(window.start_ns, whole);
-                let to = pixels(window.start_ns.saturating_add(window.length_ns), whole);
-                let title = format!(
-                    "{name} vCPU {index}: {} from {}",
-                    time(window.length_ns),
-                    time(window.start_ns)
-                );
-                let rect = Rect {
-                    x: LABEL + from,
-                    y,
-                    width: to - from,
-                    height: HEIGHT,
-                };
-                piece(out, rect, &look(name, title, owners));
-                if to - from > 60 {
-                    text(
-                        out,
-                        (LABEL + from.midpoint(to), y + 14),
-                        Anchor::Middle,
-                        "what",
-                        time(window.length_ns),
-                    );
-                }
-            }
+            draw(out, y, member);
         }
         draw_ends(out, height - 6, whole);
     });
+}
+
+/// The piece of a line that stands for a time.
+fn stretch(start: u64, length: u64, whole: u64, y: u64) -> Rect {
+    let from = pixels(start, whole);
+    let to = pixels(start.saturating_add(length), whole);
+    Rect {
+        x: LABEL + from,
+        y,
+        width: to - from,
+        height: HEIGHT,
+    }
 }
 
 /// The ends of the time axis.
