@@ -128,10 +128,9 @@ impl GicV3 {
 
     /// The redistributor of the calling CPU, which has run `init_cpu`.
     fn redistributor(&self) -> Option<Frame<{ gicr::SIZE }>> {
+        let base = self.known.get(Self::this_cpu())?;
         // SAFETY: only `init_cpu` fills the table, with the addresses of frames that it found inside the regions.
-        self.known
-            .get(Self::this_cpu())
-            .map(|base| unsafe { Frame::new(base) })
+        Some(unsafe { Frame::new(base) })
     }
 
     /// Sets the bit of `intid` in a set/clear array, wherever the interrupt lives.

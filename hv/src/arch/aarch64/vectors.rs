@@ -44,13 +44,8 @@ global_asm!(
     isb
 .endm
 
-// What needs no state but the guest's first registers.
-.macro SYNCHRONOUS
-    .balign 128
-    stp     x0, x1, [sp, #-16]!
-    mrs     x0, tpidr_el2
-    stp     x2, x3, [x0, #16]
-    stp     x4, x5, [x0, #32]
+// Of the registers that a function may change (AAPCS64 6.1.1), those behind x5. x0: the context.
+.macro STORE_FROM_X6
     stp     x6, x7, [x0, #48]
     stp     x8, x9, [x0, #64]
     stp     x10, x11, [x0, #80]
@@ -59,12 +54,10 @@ global_asm!(
     stp     x16, x17, [x0, #128]
     str     x18, [x0, #144]
     str     x30, [x0, #240]
-    ldp     x2, x3, [sp], #16
-    stp     x2, x3, [x0]
-    ldr     x1, [x0, #{short}]
-    blr     x1
-    cbnz    x0, bulkhead_long
-    mrs     x0, tpidr_el2
+.endm
+
+// x0: the context.
+.macro LOAD_X2_TO_X17
     ldp     x2, x3, [x0, #16]
     ldp     x4, x5, [x0, #32]
     ldp     x6, x7, [x0, #48]
@@ -73,6 +66,23 @@ global_asm!(
     ldp     x12, x13, [x0, #96]
     ldp     x14, x15, [x0, #112]
     ldp     x16, x17, [x0, #128]
+.endm
+
+// What needs no state but the guest's first registers.
+.macro SYNCHRONOUS
+    .balign 128
+    stp     x0, x1, [sp, #-16]!
+    mrs     x0, tpidr_el2
+    stp     x2, x3, [x0, #16]
+    stp     x4, x5, [x0, #32]
+    STORE_FROM_X6
+    ldp     x2, x3, [sp], #16
+    stp     x2, x3, [x0]
+    ldr     x1, [x0, #{short}]
+    blr     x1
+    cbnz    x0, bulkhead_long
+    mrs     x0, tpidr_el2
+    LOAD_X2_TO_X17
     ldr     x18, [x0, #144]
     ldr     x30, [x0, #240]
     ldp     x0, x1, [x0]
@@ -248,14 +258,7 @@ bulkhead_system_error:
 bulkhead_store:
     ldp     x2, x3, [sp], #16
     stp     x2, x3, [x0]
-    stp     x6, x7, [x0, #48]
-    stp     x8, x9, [x0, #64]
-    stp     x10, x11, [x0, #80]
-    stp     x12, x13, [x0, #96]
-    stp     x14, x15, [x0, #112]
-    stp     x16, x17, [x0, #128]
-    str     x18, [x0, #144]
-    str     x30, [x0, #240]
+    STORE_FROM_X6
     b       bulkhead_call
 
 // A synchronous exception that is not a short one. x0 to x18 and x30 are stored, the stack is empty.
@@ -286,14 +289,7 @@ bulkhead_enter:
     ldr     x3, [x0, #{pstate}]
     msr     elr_el2, x2
     msr     spsr_el2, x3
-    ldp     x2, x3, [x0, #16]
-    ldp     x4, x5, [x0, #32]
-    ldp     x6, x7, [x0, #48]
-    ldp     x8, x9, [x0, #64]
-    ldp     x10, x11, [x0, #80]
-    ldp     x12, x13, [x0, #96]
-    ldp     x14, x15, [x0, #112]
-    ldp     x16, x17, [x0, #128]
+    LOAD_X2_TO_X17
     ldp     x18, x19, [x0, #144]
     ldp     x20, x21, [x0, #160]
     ldp     x22, x23, [x0, #176]

@@ -90,9 +90,10 @@ impl<T> Once<T> {
     }
 
     pub(crate) fn get(&self) -> Option<&T> {
+        if !self.set.load(Ordering::Acquire) {
+            return None;
+        }
         // SAFETY: `set` is only true after the value was written, and the value never changes again.
-        self.set
-            .load(Ordering::Acquire)
-            .then(|| unsafe { (*self.value.get()).assume_init_ref() })
+        Some(unsafe { (*self.value.get()).assume_init_ref() })
     }
 }
