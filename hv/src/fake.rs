@@ -472,6 +472,7 @@ const fn vcpu_on(pcpu: u8, mpidr: u64) -> VcpuConfig {
     VcpuConfig {
         pcpu: PcpuId::new(pcpu),
         mpidr: Mpidr::new(mpidr),
+        time: model::time::TimeShare::Always,
     }
 }
 

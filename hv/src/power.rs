@@ -264,6 +264,7 @@ mod tests {
             .map(|i| Vcpu {
                 pcpu: PcpuId::new(i),
                 mpidr: Mpidr::new(u64::from(i)),
+                time: model::time::TimeShare::Always,
             })
             .collect();
         let mut power = Power::new(&vcpus);

@@ -154,6 +154,7 @@ mod tests {
         Vcpu {
             pcpu: PcpuId::new(pcpu),
             mpidr: Mpidr::new(pcpu as u64),
+            time: model::time::TimeShare::Always,
         }
     }
 

@@ -17,5 +17,6 @@ pub mod ids;
 pub mod memory;
 pub mod partition;
 pub mod system;
+pub mod time;
 
 pub use ids::{IntId, Ipa, Mpidr, Pa, PartitionId, PcpuId, StreamId, Va, VcpuId, Vmid};

@@ -3,6 +3,7 @@
 use crate::device::{PassedInterrupt, VirtualGic, VirtualUart};
 use crate::ids::{Ipa, Mpidr, PcpuId, Vmid};
 use crate::memory::Mapping;
+use crate::time::TimeShare;
 
 /// Most virtual CPUs in one partition: as many as a GICv2 addresses (IHI 0048B 1.3.1).
 pub const MOST_VCPUS: usize = 8;
@@ -45,6 +46,8 @@ pub struct Vcpu {
     pub pcpu: PcpuId,
     /// Affinity that the guest reads in `MPIDR_EL1`.
     pub mpidr: Mpidr,
+    /// When it runs there.
+    pub time: TimeShare,
 }
 
 /// Bytes of the payload that are copied into a partition at each start, or zeros.

@@ -4,6 +4,7 @@ use crate::board::Board;
 use crate::channel::Channel;
 use crate::ids::{Mpidr, PcpuId};
 use crate::partition::Partition;
+use crate::time::Duration;
 
 /// A whole system, checked and placed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +54,13 @@ pub struct Pool {
 pub enum Policy {
     /// One virtual CPU owns one physical CPU; no scheduler runs and WFI is not trapped.
     Dedicated,
+    /// Each physical CPU runs those of its virtual CPUs first whose period ends first, each within its budget.
+    Rtds,
+    /// Each physical CPU runs its virtual CPUs in windows of a frame that comes again and again.
+    Cyclic {
+        /// Length of the frame; more than zero.
+        major_frame: Duration,
+    },
 }
 
 /// What the machine does when nothing is left to run.

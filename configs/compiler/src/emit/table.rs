@@ -10,7 +10,9 @@ use model::system::EndState;
 use crate::board::{Board, GicKind};
 use crate::guest_gic;
 use crate::plan::{Plan, Planned};
+use crate::processors::{Pool, TimeShare};
 use crate::range::AddressRange;
+use crate::raw::PoolPolicy;
 use crate::system::{Console, Partition};
 
 /// Writes `pub const SYSTEM: model::system::System`.
@@ -45,8 +47,9 @@ pub(crate) fn table(plan: &Plan) -> String {
     let pools = system.pools.iter().map(|pool| {
         let members: Vec<String> = pool.cpus.iter().map(pcpu).collect();
         format!(
-            "model::system::Pool {{ name: {:?}, policy: model::system::Policy::Dedicated, pcpus: &[{}] }}",
+            "model::system::Pool {{ name: {:?}, policy: {}, pcpus: &[{}] }}",
             pool.name,
+            policy(pool),
             members.join(", ")
         )
     });
@@ -58,10 +61,11 @@ pub(crate) fn table(plan: &Plan) -> String {
         out.field("name", &format!("{:?}", partition.name));
         out.field("vmid", &format!("model::Vmid::new({})", index + 1));
         let vcpus = partition.vcpus.iter().enumerate().map(|(number, vcpu)| {
-            // One each: the image has dedicated pools only.
+            // One each: admission gives every virtual CPU a home.
             let own = vcpu.cpus.first().unwrap_or(&0);
             let (pcpu, mpidr) = (pcpu(own), mpidr(&system.board, number));
-            format!("model::partition::Vcpu {{ pcpu: {pcpu}, mpidr: {mpidr} }}")
+            let time = time_share(&vcpu.time);
+            format!("model::partition::Vcpu {{ pcpu: {pcpu}, mpidr: {mpidr}, time: {time} }}")
         });
         out.list("vcpus", vcpus);
         fields(&mut out, &system.board, partition, planned);
@@ -186,6 +190,53 @@ fn fields(out: &mut Source, board: &Board, partition: &Partition, planned: &Plan
         &format!("model::partition::FaultPolicy::{on_fault}"),
     );
     out.field("firmware_calls", &partition.firmware_calls.to_string());
+}
+
+fn policy(pool: &Pool) -> String {
+    let policy = match pool.policy {
+        PoolPolicy::Dedicated => "Dedicated".to_owned(),
+        PoolPolicy::Rtds => "Rtds".to_owned(),
+        PoolPolicy::Cyclic => format!(
+            "Cyclic {{ major_frame: {} }}",
+            duration(pool.major_frame.unwrap_or(0))
+        ),
+    };
+    format!("model::system::Policy::{policy}")
+}
+
+fn time_share(time: &TimeShare) -> String {
+    let share = match time {
+        TimeShare::Always => "Always".to_owned(),
+        TimeShare::Budget {
+            period,
+            budget,
+            extra_time,
+            priority,
+        } => format!(
+            "Budget(model::time::Budget {{ period: {}, budget: {}, priority: {priority}, extra_time: {extra_time} }})",
+            duration(*period),
+            duration(*budget)
+        ),
+        TimeShare::Windows(windows) => {
+            let mut windows = windows.clone();
+            windows.sort_unstable();
+            let one = |(start, length): &(u64, u64)| {
+                format!(
+                    "model::time::Window {{ start: {}, length: {} }}",
+                    duration(*start),
+                    duration(*length)
+                )
+            };
+            let all: Vec<String> = windows.iter().map(one).collect();
+            format!("Windows(&[{}])", all.join(", "))
+        }
+    };
+    format!("model::time::TimeShare::{share}")
+}
+
+/// `nanoseconds` as the image counts time.
+fn duration(nanoseconds: u64) -> String {
+    format!("model::time::Duration::from_ticks({nanoseconds})")
 }
 
 fn mapping(mapping: &Mapping) -> String {

@@ -190,6 +190,7 @@ fn gicr_typer_halves_are_affinity_above_number() {
     let vcpu = |mpidr| Vcpu {
         pcpu: PcpuId::new(0),
         mpidr: Mpidr::new(mpidr),
+        time: model::time::TimeShare::Always,
     };
     let mut machine = Machine::with_vcpus(
         Version::V3,

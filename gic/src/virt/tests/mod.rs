@@ -269,6 +269,7 @@ impl Machine {
             .map(|n| Vcpu {
                 pcpu: PcpuId::new(n),
                 mpidr: Mpidr::new(u64::from(n / 4) << 8 | u64::from(n % 4)),
+                time: model::time::TimeShare::Always,
             })
             .collect();
         Self::with_vcpus(version, list)

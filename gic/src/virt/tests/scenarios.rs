@@ -227,6 +227,7 @@ fn bao_394_split_route_writes_keep_the_other_half() {
     let vcpu = |mpidr| Vcpu {
         pcpu: PcpuId::new(0),
         mpidr: Mpidr::new(mpidr),
+        time: model::time::TimeShare::Always,
     };
     let mut machine = Machine::with_vcpus(Version::V3, vec![vcpu(0), vcpu(0x05_0001_0203)]);
     let route = 0x6000 + 8 * HIDDEN.get();

@@ -55,6 +55,7 @@ fn range_selector_reaches_aff0_above_15() {
     let vcpu = |mpidr| Vcpu {
         pcpu: PcpuId::new(0),
         mpidr: Mpidr::new(mpidr),
+        time: model::time::TimeShare::Always,
     };
     let mut machine = Machine::with_vcpus(Version::V3, vec![vcpu(0), vcpu(0x12)]);
     machine.set(0, 0, 3);

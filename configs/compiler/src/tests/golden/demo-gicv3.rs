@@ -36,8 +36,8 @@ pub const SYSTEM: model::system::System = model::system::System {
             name: "linux",
             vmid: model::Vmid::new(1),
             vcpus: &[
-                model::partition::Vcpu { pcpu: model::PcpuId::new(0), mpidr: model::Mpidr::new(0x0) },
-                model::partition::Vcpu { pcpu: model::PcpuId::new(1), mpidr: model::Mpidr::new(0x1) },
+                model::partition::Vcpu { pcpu: model::PcpuId::new(0), mpidr: model::Mpidr::new(0x0), time: model::time::TimeShare::Always },
+                model::partition::Vcpu { pcpu: model::PcpuId::new(1), mpidr: model::Mpidr::new(0x1), time: model::time::TimeShare::Always },
             ],
             memory: &[
                 model::memory::Mapping { ipa: model::Ipa::new(0x40000000), pa: model::Pa::new(0x40800000), size: 0x10000000, kind: model::memory::MemoryKind::Ram },
@@ -60,7 +60,7 @@ pub const SYSTEM: model::system::System = model::system::System {
             name: "rt",
             vmid: model::Vmid::new(2),
             vcpus: &[
-                model::partition::Vcpu { pcpu: model::PcpuId::new(2), mpidr: model::Mpidr::new(0x0) },
+                model::partition::Vcpu { pcpu: model::PcpuId::new(2), mpidr: model::Mpidr::new(0x0), time: model::time::TimeShare::Always },
             ],
             memory: &[
                 model::memory::Mapping { ipa: model::Ipa::new(0x40000000), pa: model::Pa::new(0x50800000), size: 0x1000000, kind: model::memory::MemoryKind::Ram },
@@ -82,7 +82,7 @@ pub const SYSTEM: model::system::System = model::system::System {
             name: "vandal",
             vmid: model::Vmid::new(3),
             vcpus: &[
-                model::partition::Vcpu { pcpu: model::PcpuId::new(3), mpidr: model::Mpidr::new(0x0) },
+                model::partition::Vcpu { pcpu: model::PcpuId::new(3), mpidr: model::Mpidr::new(0x0), time: model::time::TimeShare::Always },
             ],
             memory: &[
                 model::memory::Mapping { ipa: model::Ipa::new(0x40000000), pa: model::Pa::new(0x51800000), size: 0x1000000, kind: model::memory::MemoryKind::Ram },

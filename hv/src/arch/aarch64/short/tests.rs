@@ -229,6 +229,7 @@ fn vcpus(affinities: &[u64]) -> Vec<VcpuConfig> {
         .map(|affinity| VcpuConfig {
             pcpu: PcpuId::new(0),
             mpidr: Mpidr::new(*affinity),
+            time: model::time::TimeShare::Always,
         })
         .collect()
 }
