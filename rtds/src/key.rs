@@ -17,7 +17,18 @@ impl Level {
     /// The next level; the last one stays.
     #[must_use]
     pub const fn next(self) -> Self {
-        Self(self.0.saturating_add(1))
+        self.up(1)
+    }
+
+    /// The level that is so many above this one; the last one stays.
+    #[must_use]
+    pub const fn up(self, levels: u64) -> Self {
+        let room = u8::MAX - self.0;
+        if levels < room as u64 {
+            Self(self.0 + levels as u8)
+        } else {
+            Self(u8::MAX)
+        }
     }
 
     /// The bare number.
@@ -31,6 +42,9 @@ impl Level {
 pub struct Arrival(u64);
 
 impl Arrival {
+    /// The first one.
+    pub const FIRST: Self = Self(0);
+
     /// The one that follows. At one arrival per nanosecond the numbers last for 584 years.
     #[must_use]
     pub const fn next(self) -> Self {
@@ -38,12 +52,17 @@ impl Arrival {
     }
 }
 
-/// Order in which vCPUs run: lower level first, then earlier deadline, then who came first.
+/// Order in which vCPUs run: lower level first, then the more urgent priority, then earlier deadline, then who came first.
+///
+/// The level comes before the priority: whoever has used up its budget waits for all who have not, however urgent it is. Admission
+/// relies on that.
 // The derived order compares the fields from top to bottom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RunKey {
-    /// Priority level.
+    /// Priority level: how many budgets of its current period are used up.
     pub level: Level,
+    /// Priority by the system file: 0 is the most urgent.
+    pub priority: u8,
     /// End of the current period.
     pub deadline: Instant,
     /// When it came.
@@ -54,7 +73,8 @@ impl RunKey {
     /// True when a vCPU with this key must displace a running one with `other`. Among equals the running one stays: a switch would
     /// cost time and gain nothing.
     pub fn outranks(&self, other: &Self) -> bool {
-        (self.level, self.deadline) < (other.level, other.deadline)
+        let rank = |key: &Self| (key.level, key.priority, key.deadline);
+        rank(self) < rank(other)
     }
 }
 
@@ -78,6 +98,7 @@ mod tests {
     fn run(level: u8, deadline: u64, came: u64) -> RunKey {
         RunKey {
             level: Level(level),
+            priority: 0,
             deadline: Instant::from_ticks(deadline),
             arrival: arrival(came),
         }
@@ -86,6 +107,13 @@ mod tests {
     #[test]
     fn lower_level_runs_before_an_earlier_deadline() {
         assert!(run(0, 100, 9) < run(1, 10, 0));
+    }
+
+    #[test]
+    fn more_urgent_priority_runs_before_an_earlier_deadline_but_not_before_a_lower_level() {
+        let priority = |priority, key| RunKey { priority, ..key };
+        assert!(run(0, 100, 9) < priority(1, run(0, 10, 0)));
+        assert!(priority(1, run(0, 100, 9)) < run(1, 10, 0));
     }
 
     #[test]
@@ -119,6 +147,8 @@ mod tests {
     fn last_level_does_not_wrap_around() {
         assert_eq!(Level(u8::MAX).next(), Level(u8::MAX));
         assert_eq!(Level::FIRST.next().get(), 1);
+        assert_eq!(Level(250).up(u64::MAX), Level(u8::MAX));
+        assert_eq!(Level(250).up(4).get(), 254);
     }
 
     #[test]

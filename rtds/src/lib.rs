@@ -6,14 +6,14 @@
 //! - Time is [`embassy_time::Instant`] in nanosecond ticks.
 //!
 //! # What is here
+//! - [`dedicated`]: the policy of `dedicated` pools. One virtual CPU owns one physical CPU from boot on, and no scheduler runs.
+//! - [`rtds`](mod@rtds): budgets in periods, the earliest deadline first. [`key`] has its two orders, by which virtual CPUs run and by
+//!   which their budgets are replenished, as types that cannot be taken for one another; [`queue`] is the queue for both; [`account`]
+//!   and [`counters`] are about one virtual CPU.
+//! - [`cyclic`]: windows of a frame that repeats.
 //! - `admission`: whether what is promised fits the processors, asked when a system is built. Behind a feature: no image has it.
-//! - [`dedicated`]: the policy of `dedicated` pools, complete. One virtual CPU owns one physical CPU from boot on, and no scheduler runs.
-//! - [`key`]: the two orders of the `rtds` policy, by which vCPUs run and by which their budgets are replenished, as types that cannot
-//!   be taken for one another.
 //!
-//! # Limits
-//! The `rtds` and `cyclic` policies themselves are not here: [`model::system::Policy`] does not have them. The configuration compiler
-//! admits virtual CPUs to such pools, and builds no image for them.
+//! An image has the features `rtds` and `cyclic` only for pools with these policies.
 #![cfg_attr(not(test), no_std)]
 #![cfg_attr(
     not(test),
@@ -27,8 +27,35 @@
 
 #[cfg(any(test, feature = "admission"))]
 pub mod admission;
+#[cfg(feature = "cyclic")]
+pub mod cyclic;
 pub mod dedicated;
+#[cfg(any(feature = "rtds", feature = "cyclic"))]
+pub mod ids;
+
+#[cfg(feature = "rtds")]
+pub mod account;
+#[cfg(feature = "rtds")]
+pub mod counters;
+#[cfg(feature = "rtds")]
 pub mod key;
+#[cfg(feature = "rtds")]
+pub mod queue;
+#[cfg(feature = "rtds")]
+pub mod rtds;
+#[cfg(feature = "rtds")]
+mod slots;
+
+#[cfg(all(test, feature = "rtds"))]
+mod tests;
 
 pub use dedicated::{AssignError, Dedicated, Owner};
-pub use key::{Arrival, Level, ReplenishKey, RunKey};
+#[cfg(any(feature = "rtds", feature = "cyclic"))]
+pub use ids::{PcpuIndex, PcpuSet, VcpuIndex};
+#[cfg(feature = "rtds")]
+pub use {
+    account::{Parameters, Reservation, ReservationError},
+    counters::Counters,
+    key::{Arrival, Level, ReplenishKey, RunKey},
+    rtds::{Actions, AddError, Event, Rtds},
+};

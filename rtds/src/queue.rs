@@ -1,0 +1,213 @@
+//! A priority queue of virtual CPUs in a fixed array: a binary heap that knows where each one stands, so that any of them can be taken
+//! out or given another key in O(log n), in the worst case too.
+
+use crate::ids::VcpuIndex;
+use crate::slots::{slot, slot_mut};
+
+/// Up to `N` virtual CPUs in the order of a key, the least first.
+#[derive(Clone, Debug)]
+pub struct Queue<K, const N: usize> {
+    /// The key of each virtual CPU that is queued.
+    keys: [Option<K>; N],
+    /// Where each of them stands in `heap`.
+    places: [u16; N],
+    /// Each is less than its children at twice its place plus one and two.
+    heap: [u16; N],
+    length: u16,
+}
+
+impl<K: Copy + Ord, const N: usize> Default for Queue<K, N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<K: Copy + Ord, const N: usize> Queue<K, N> {
+    /// An empty queue.
+    pub const fn new() -> Self {
+        const { assert!(N > 0 && N < u16::MAX as usize) };
+        Self {
+            keys: [None; N],
+            places: [0; N],
+            heap: [0; N],
+            length: 0,
+        }
+    }
+
+    /// How many are queued.
+    pub const fn len(&self) -> usize {
+        self.length as usize
+    }
+
+    /// True when nobody is queued.
+    pub const fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// The one with the least key.
+    pub fn first(&self) -> Option<(K, VcpuIndex)> {
+        if self.is_empty() {
+            return None;
+        }
+        let first = *slot(&self.heap, 0);
+        let key = *slot(&self.keys, usize::from(first));
+        key.map(|key| (key, VcpuIndex::new(first)))
+    }
+
+    /// The key of one that is queued.
+    pub fn key(&self, vcpu: VcpuIndex) -> Option<K> {
+        self.keys.get(vcpu.get()).copied().flatten()
+    }
+
+    /// Queues one, or gives it another key. One with a number of `N` or more is left out.
+    pub fn insert(&mut self, vcpu: VcpuIndex, key: K) {
+        let index = vcpu.get();
+        let Some(own) = self.keys.get_mut(index) else {
+            return;
+        };
+        let known = own.replace(key).is_some();
+        let place = if known {
+            usize::from(*slot(&self.places, index))
+        } else {
+            self.length += 1;
+            self.len() - 1
+        };
+        self.put(place, index);
+        self.settle(place);
+    }
+
+    /// Takes one out. Nothing happens when it is not queued.
+    pub fn remove(&mut self, vcpu: VcpuIndex) {
+        let index = vcpu.get();
+        if self.keys.get_mut(index).and_then(Option::take).is_none() {
+            return;
+        }
+        let place = usize::from(*slot(&self.places, index));
+        self.length -= 1;
+        let last = self.len();
+        if place < last {
+            self.put(place, self.at(last));
+            self.settle(place);
+        }
+    }
+
+    /// Who stands at a place.
+    fn at(&self, place: usize) -> usize {
+        usize::from(*slot(&self.heap, place))
+    }
+
+    // Both are below `N`, which is below 2^16.
+    const fn put(&mut self, place: usize, index: usize) {
+        *slot_mut(&mut self.heap, place) = index as u16;
+        *slot_mut(&mut self.places, index) = place as u16;
+    }
+
+    /// True when the one at the first place belongs before the other.
+    fn before(&self, place: usize, other: usize) -> bool {
+        slot(&self.keys, self.at(place)) < slot(&self.keys, self.at(other))
+    }
+
+    fn swap(&mut self, one: usize, other: usize) {
+        let (a, b) = (self.at(one), self.at(other));
+        self.put(one, b);
+        self.put(other, a);
+    }
+
+    /// Moves the one at a place up or down to where it belongs.
+    fn settle(&mut self, mut place: usize) {
+        while place > 0 && self.before(place, (place - 1) / 2) {
+            self.swap(place, (place - 1) / 2);
+            place = (place - 1) / 2;
+        }
+        loop {
+            let (left, right) = (2 * place + 1, 2 * place + 2);
+            let mut least = place;
+            if left < self.len() && self.before(left, least) {
+                least = left;
+            }
+            if right < self.len() && self.before(right, least) {
+                least = right;
+            }
+            if least == place {
+                return;
+            }
+            self.swap(place, least);
+            place = least;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn v(index: u16) -> VcpuIndex {
+        VcpuIndex::new(index)
+    }
+
+    #[test]
+    fn least_key_is_first() {
+        let mut queue = Queue::<u32, 4>::new();
+        assert_eq!(queue.first(), None);
+        queue.insert(v(2), 7);
+        queue.insert(v(0), 5);
+        queue.insert(v(3), 9);
+        assert_eq!(queue.first(), Some((5, v(0))));
+        assert_eq!(queue.len(), 3);
+    }
+
+    #[test]
+    fn another_key_moves_one_without_queueing_it_twice() {
+        let mut queue = Queue::<u32, 4>::new();
+        queue.insert(v(0), 5);
+        queue.insert(v(1), 6);
+        queue.insert(v(0), 8);
+        assert_eq!(queue.first(), Some((6, v(1))));
+        assert_eq!(queue.len(), 2);
+    }
+
+    #[test]
+    fn one_that_is_not_queued_is_not_removed() {
+        let mut queue = Queue::<u32, 2>::new();
+        queue.insert(v(0), 5);
+        queue.remove(v(1));
+        queue.remove(v(9));
+        assert_eq!(queue.len(), 1);
+    }
+
+    #[test]
+    fn one_beyond_the_capacity_is_left_out() {
+        let mut queue = Queue::<u32, 2>::new();
+        queue.insert(v(2), 1);
+        assert!(queue.is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn queue_agrees_with_a_sorted_list(steps in prop::collection::vec((0u16..20, 0u32..50, any::<bool>()), 0..200)) {
+            let mut queue = Queue::<(u32, u16), 20>::new();
+            let mut list: Vec<(u32, u16)> = Vec::new();
+            for (index, key, insert) in steps {
+                list.retain(|(_, other)| *other != index);
+                if insert {
+                    list.push((key, index));
+                    queue.insert(v(index), (key, index));
+                } else {
+                    queue.remove(v(index));
+                }
+                list.sort_unstable();
+                prop_assert_eq!(queue.first().map(|(key, _)| key), list.first().copied());
+                prop_assert_eq!(queue.len(), list.len());
+                let in_list = list.iter().find(|(_, other)| *other == index);
+                prop_assert_eq!(queue.key(v(index)), in_list.copied());
+            }
+            while let Some((key, vcpu)) = queue.first() {
+                prop_assert_eq!(key, list.remove(0));
+                queue.remove(vcpu);
+            }
+            prop_assert!(list.is_empty());
+        }
+    }
+}

@@ -1,0 +1,471 @@
+//! The `rtds` policy: deferrable servers, the earliest deadline first, on one or several physical CPUs.
+//!
+//! # How a shell drives it
+//! One lock per pool is held around each call, and the time is read after the lock is taken. Whatever happens on a physical CPU is told
+//! by [`Rtds::on`]. The answer says what that CPU runs and when its timer fires, and which others must look too: they are sent an
+//! interrupt and call with [`Event::Look`].
+//!
+//! ```text
+//! Actions { run, timer, kick } = on(now, here, event)
+//! kick the others; arm the timer
+//! if run is not what is loaded here:
+//!     save what is loaded, if anything is
+//!     Actions { run, timer, kick } = on(now, here, Event::Saved)
+//!     kick the others; arm the timer; load `run`, or wait for an interrupt
+//! ```
+//! A virtual CPU that moves is not given to its new CPU before the old one has said [`Event::Saved`]: nobody runs twice.
+//!
+//! # The one rule
+//! After each event, preemption is decided anew wherever the choice may have changed. So no eligible virtual CPU ever waits behind one
+//! that it outranks. Xen's `rt.c` does this only for some events, with the effects that the tests in `defects` show.
+//!
+//! # Cost
+//! O(log n) in the virtual CPUs for each event and each replenishment that is due, and O(m · a) in the pool's physical CPUs and distinct
+//! affinities, both of which are small and known when the system is built.
+
+use embassy_time::Instant;
+
+use crate::account::{Account, Parameters, Reservation};
+use crate::counters::Counters;
+use crate::ids::{PcpuIndex, PcpuSet, VcpuIndex};
+use crate::key::{Arrival, ReplenishKey, RunKey};
+use crate::queue::Queue;
+use crate::slots::{slot, slot_mut};
+
+/// The latest time. Later ones are taken as this one, so that no sum with a period overflows.
+const END_OF_TIME: u64 = u64::MAX - 2 * Reservation::LONGEST.as_ticks();
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A virtual CPU has something to do.
+    Wake(VcpuIndex),
+    /// A virtual CPU has nothing to do: it waits for an interrupt, or is off.
+    Block(VcpuIndex),
+    /// This CPU's timer has fired, or another one has kicked it.
+    Look,
+    /// This CPU has saved what was loaded, if anything was, and takes what the answer says.
+    Saved,
+}
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Actions {
+    /// What the CPU that asks shall run; `None`: it waits.
+    pub run: Option<VcpuIndex>,
+    /// When its timer shall fire; `None`: never. It may lie in the past, for at once.
+    pub timer: Option<Instant>,
+    /// The other CPUs that must look.
+    pub kick: PcpuSet,
+}
+
+/// Why a virtual CPU cannot be added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AddError {
+    /// The pool is full.
+    #[error("the pool holds no more virtual CPUs")]
+    TooMany,
+    /// None of the pool's CPUs is in its affinity.
+    #[error("the virtual CPU may run on none of the pool's CPUs")]
+    NoPcpu,
+    /// More distinct affinities than the pool was built for.
+    #[error("the pool holds no more distinct affinities")]
+    TooManyAffinities,
+}
+
+/// Where an awake virtual CPU is. One that sleeps is `Nowhere`, and so is one that waits for its budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Nowhere,
+    Waiting,
+    Chosen(PcpuIndex),
+}
+
+#[derive(Clone, Debug)]
+struct Vcpu {
+    account: Account,
+    place: Place,
+    /// Where it was chosen last.
+    last: PcpuIndex,
+    /// Which of the pool's run queues is that of its affinity.
+    lane: usize,
+}
+
+/// Those with one affinity who wait.
+#[derive(Clone, Debug)]
+struct Lane<const VCPUS: usize> {
+    affinity: PcpuSet,
+    waiting: Queue<RunKey, VCPUS>,
+}
+
+impl<const VCPUS: usize> Lane<VCPUS> {
+    /// A lane that no affinity has yet.
+    const NEW: Self = Self {
+        affinity: PcpuSet::EMPTY,
+        waiting: Queue::new(),
+    };
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Pcpu {
+    /// Who shall run here.
+    chosen: Option<VcpuIndex>,
+    /// Whose registers are here.
+    held: Option<VcpuIndex>,
+    /// What it was told last.
+    told: Told,
+}
+
+impl Pcpu {
+    const NEW: Self = Self {
+        chosen: None,
+        held: None,
+        told: Told {
+            run: None,
+            timer: None,
+        },
+    };
+}
+
+/// What a physical CPU runs, and the tick at which its timer fires.
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    run: Option<VcpuIndex>,
+    timer: Option<u64>,
+}
+
+impl Told {
+    /// True when the other's timer fires after this one should.
+    fn sooner_than(&self, other: &Self) -> bool {
+        let tick = |timer: Option<u64>| timer.unwrap_or(u64::MAX);
+        tick(self.timer) < tick(other.timer)
+    }
+}
+
+impl Vcpu {
+    const VACANT: Self = Self {
+        account: Account::new(Parameters::NONE, 0),
+        place: Place::Nowhere,
+        last: PcpuIndex::new(0),
+        lane: 0,
+    };
+}
+
+/// A pool of `PCPUS` physical CPUs for up to `VCPUS` virtual ones, which have up to `AFFINITIES` distinct affinities.
+#[derive(Clone, Debug)]
+pub struct Rtds<const VCPUS: usize, const PCPUS: usize, const AFFINITIES: usize = 1> {
+    /// The first `count` ones are there.
+    vcpus: [Vcpu; VCPUS],
+    count: usize,
+    pcpus: [Pcpu; PCPUS],
+    lanes: [Lane<VCPUS>; AFFINITIES],
+    replenishments: Queue<ReplenishKey, VCPUS>,
+    arrival: Arrival,
+    start: u64,
+    now: u64,
+}
+
+impl<const VCPUS: usize, const PCPUS: usize, const AFFINITIES: usize>
+    Rtds<VCPUS, PCPUS, AFFINITIES>
+{
+    /// An empty pool. All periods count from `start`.
+    pub const fn new(start: Instant) -> Self {
+        const { assert!(PCPUS <= PcpuSet::MOST) };
+        let start = start.as_ticks();
+        Self {
+            vcpus: [const { Vcpu::VACANT }; VCPUS],
+            count: 0,
+            pcpus: [const { Pcpu::NEW }; PCPUS],
+            lanes: [const { Lane::NEW }; AFFINITIES],
+            replenishments: Queue::new(),
+            arrival: Arrival::FIRST,
+            start,
+            now: start,
+        }
+    }
+
+    /// Adds a virtual CPU, which sleeps.
+    ///
+    /// # Errors
+    /// [`AddError`]; nothing is added then.
+    pub fn add(&mut self, parameters: Parameters) -> Result<VcpuIndex, AddError> {
+        let affinity = parameters.affinity.and(PcpuSet::first(PCPUS));
+        let last = affinity.iter().next().ok_or(AddError::NoPcpu)?;
+        let index = self.count;
+        let vcpu = self.vcpus.get_mut(index).ok_or(AddError::TooMany)?;
+        let same = |lane: &Lane<VCPUS>| lane.affinity == affinity || lane.affinity.is_empty();
+        let lane = self.lanes.iter().position(same);
+        let lane = lane.ok_or(AddError::TooManyAffinities)?;
+        slot_mut(&mut self.lanes, lane).affinity = affinity;
+        *vcpu = Vcpu {
+            account: Account::new(parameters, self.start),
+            last,
+            lane,
+            ..Vcpu::VACANT
+        };
+        self.count += 1;
+        // A queue of more than 2^16 does not compile.
+        Ok(VcpuIndex::new(index as u16))
+    }
+
+    /// Something happened at `now` on the physical CPU `here`. A time before that of the call before counts as that one. A virtual or
+    /// physical CPU that the pool does not have is ignored, and so is a wake of one that is awake and a block of one that sleeps.
+    pub fn on(&mut self, now: Instant, here: PcpuIndex, event: Event) -> Actions {
+        self.now = self.now.max(now.as_ticks().min(END_OF_TIME));
+        self.advance();
+        match event {
+            Event::Wake(vcpu) if self.knows(vcpu) => self.wake(vcpu),
+            Event::Block(vcpu) if self.knows(vcpu) => self.block(vcpu),
+            Event::Saved if here.get() < PCPUS => self.saved(here),
+            _ => {}
+        }
+        self.actions(here)
+    }
+
+    /// The counters of a virtual CPU; `None` when there is no such one. They are as old as the last event.
+    pub fn counters(&self, vcpu: VcpuIndex) -> Option<&Counters> {
+        self.knows(vcpu).then(|| &self.vcpu(vcpu).account.counters)
+    }
+
+    fn knows(&self, vcpu: VcpuIndex) -> bool {
+        vcpu.get() < self.count
+    }
+
+    fn vcpu(&self, vcpu: VcpuIndex) -> &Vcpu {
+        slot(&self.vcpus, vcpu.get())
+    }
+
+    fn vcpu_mut(&mut self, vcpu: VcpuIndex) -> &mut Vcpu {
+        slot_mut(&mut self.vcpus, vcpu.get())
+    }
+
+    fn pcpu(&self, pcpu: PcpuIndex) -> &Pcpu {
+        slot(&self.pcpus, pcpu.get())
+    }
+
+    fn pcpu_mut(&mut self, pcpu: PcpuIndex) -> &mut Pcpu {
+        slot_mut(&mut self.pcpus, pcpu.get())
+    }
+
+    /// Brings all accounts up to now: of those who run, and of those whose period has ended.
+    fn advance(&mut self) {
+        for pcpu in PcpuSet::first(PCPUS).iter() {
+            if let Some(held) = self.pcpu(pcpu).held {
+                self.settle(held);
+            }
+        }
+        while let Some((key, vcpu)) = self.replenishments.first() {
+            if key.at.as_ticks() > self.now {
+                return;
+            }
+            self.settle(vcpu);
+        }
+    }
+
+    fn settle(&mut self, vcpu: VcpuIndex) {
+        let now = self.now;
+        let account = &mut self.vcpu_mut(vcpu).account;
+        let changed = account.settle(now);
+        if account.awake && changed {
+            self.await_replenishment(vcpu);
+            self.reconsider(vcpu);
+        }
+    }
+
+    fn await_replenishment(&mut self, vcpu: VcpuIndex) {
+        let key = ReplenishKey {
+            at: Instant::from_ticks(self.vcpu(vcpu).account.deadline),
+            arrival: self.next_arrival(),
+        };
+        self.replenishments.insert(vcpu, key);
+    }
+
+    fn next_arrival(&mut self) -> Arrival {
+        self.arrival = self.arrival.next();
+        self.arrival
+    }
+
+    fn wake(&mut self, vcpu: VcpuIndex) {
+        let now = self.now;
+        let account = &mut self.vcpu_mut(vcpu).account;
+        if !account.awake {
+            account.wake(now);
+            self.await_replenishment(vcpu);
+            self.reconsider(vcpu);
+        }
+    }
+
+    fn block(&mut self, vcpu: VcpuIndex) {
+        let now = self.now;
+        let account = &mut self.vcpu_mut(vcpu).account;
+        if account.awake {
+            account.block(now);
+            self.replenishments.remove(vcpu);
+            self.withdraw(vcpu);
+        }
+    }
+
+    /// What was loaded on a CPU is saved, and what was chosen for it is loaded there.
+    fn saved(&mut self, pcpu: PcpuIndex) {
+        let now = self.now;
+        if let Some(old) = self.pcpu_mut(pcpu).held.take() {
+            self.vcpu_mut(old).account.put_down(now);
+        }
+        if let Some(new) = self.ready(pcpu) {
+            self.pcpu_mut(pcpu).held = Some(new);
+            self.vcpu_mut(new).account.take_up(pcpu, now);
+        }
+    }
+
+    /// Who is chosen for a CPU and is not on another one any more.
+    fn ready(&self, pcpu: PcpuIndex) -> Option<VcpuIndex> {
+        let chosen = self.pcpu(pcpu).chosen?;
+        let held = self.vcpu(chosen).account.held;
+        held.is_none_or(|held| held == pcpu).then_some(chosen)
+    }
+
+    /// Decides anew about one that is awake and whose rank or budget has changed.
+    fn reconsider(&mut self, vcpu: VcpuIndex) {
+        let Vcpu { account, place, .. } = self.vcpu(vcpu);
+        match *place {
+            _ if account.left == 0 => self.withdraw(vcpu),
+            Place::Chosen(pcpu) => {
+                let key = self.key(vcpu);
+                if let Some((first, waiter)) = self.first_waiter(pcpu)
+                    && first.outranks(&key)
+                {
+                    self.choose(waiter, pcpu);
+                    self.enqueue(vcpu);
+                    self.spread(vcpu);
+                }
+            }
+            Place::Waiting | Place::Nowhere => {
+                self.enqueue(vcpu);
+                self.spread(vcpu);
+            }
+        }
+    }
+
+    /// Takes one away from where it runs or waits; the first of those who wait gets its CPU.
+    fn withdraw(&mut self, vcpu: VcpuIndex) {
+        let Vcpu { place, lane, .. } = *self.vcpu(vcpu);
+        self.vcpu_mut(vcpu).place = Place::Nowhere;
+        match place {
+            Place::Nowhere => {}
+            Place::Waiting => slot_mut(&mut self.lanes, lane).waiting.remove(vcpu),
+            Place::Chosen(pcpu) => {
+                self.pcpu_mut(pcpu).chosen = None;
+                if let Some((_, waiter)) = self.first_waiter(pcpu) {
+                    self.choose(waiter, pcpu);
+                }
+            }
+        }
+    }
+
+    /// Puts one among those who wait, behind its equals.
+    fn enqueue(&mut self, vcpu: VcpuIndex) {
+        let arrival = self.next_arrival();
+        let key = RunKey {
+            arrival,
+            ..self.key(vcpu)
+        };
+        self.vcpu_mut(vcpu).place = Place::Waiting;
+        let lane = self.vcpu(vcpu).lane;
+        slot_mut(&mut self.lanes, lane).waiting.insert(vcpu, key);
+    }
+
+    /// Looks for a CPU for one that waits, then for the one that it displaces there, and so on. Each outranks the next, so no CPU comes
+    /// twice.
+    fn spread(&mut self, vcpu: VcpuIndex) {
+        let mut waiter = Some(vcpu);
+        while let Some(vcpu) = waiter {
+            let Some(pcpu) = self.place_for(vcpu) else {
+                return;
+            };
+            waiter = self.pcpu(pcpu).chosen;
+            self.choose(vcpu, pcpu);
+            if let Some(displaced) = waiter {
+                self.enqueue(displaced);
+            }
+        }
+    }
+
+    /// The CPU that one that waits shall have: an idle one, or that of the least urgent one that it outranks. Where it was last is
+    /// preferred among equals.
+    fn place_for(&self, vcpu: VcpuIndex) -> Option<PcpuIndex> {
+        let Vcpu { last, lane, .. } = *self.vcpu(vcpu);
+        let key = self.key(vcpu);
+        let affinity = slot(&self.lanes, lane).affinity;
+        // `None`, an idle CPU, is before all others.
+        let urgency = |pcpu: PcpuIndex| {
+            let chosen = self.pcpu(pcpu).chosen.map(|chosen| self.key(chosen));
+            chosen.map(|key| core::cmp::Reverse((key.level, key.priority, key.deadline)))
+        };
+        let open = affinity.iter().filter(|pcpu| {
+            let chosen = self.pcpu(*pcpu).chosen;
+            chosen.is_none_or(|chosen| key.outranks(&self.key(chosen)))
+        });
+        open.min_by_key(|pcpu| (urgency(*pcpu), *pcpu != last))
+    }
+
+    /// Makes one that waits the one that runs on a CPU.
+    fn choose(&mut self, vcpu: VcpuIndex, pcpu: PcpuIndex) {
+        let lane = self.vcpu(vcpu).lane;
+        slot_mut(&mut self.lanes, lane).waiting.remove(vcpu);
+        let chosen = self.vcpu_mut(vcpu);
+        (chosen.place, chosen.last) = (Place::Chosen(pcpu), pcpu);
+        self.pcpu_mut(pcpu).chosen = Some(vcpu);
+    }
+
+    /// The first of those who wait and may run on a CPU.
+    fn first_waiter(&self, pcpu: PcpuIndex) -> Option<(RunKey, VcpuIndex)> {
+        let lanes = self.lanes.iter();
+        lanes
+            .filter(|lane| lane.affinity.contains(pcpu))
+            .filter_map(|lane| lane.waiting.first())
+            .min()
+    }
+
+    /// Its rank. The arrival counts only among those who wait.
+    fn key(&self, vcpu: VcpuIndex) -> RunKey {
+        let account = &self.vcpu(vcpu).account;
+        RunKey {
+            level: account.level,
+            priority: account.parameters.priority,
+            deadline: Instant::from_ticks(account.deadline),
+            arrival: Arrival::FIRST,
+        }
+    }
+
+    /// The answer for one CPU, and who else must look: those that run another one than they were told, or whose timer would be late.
+    fn actions(&mut self, here: PcpuIndex) -> Actions {
+        let mut actions = Actions::default();
+        for pcpu in PcpuSet::first(PCPUS).iter() {
+            let plan = Told {
+                run: self.ready(pcpu),
+                timer: self.timer(pcpu),
+            };
+            let told = &mut self.pcpu_mut(pcpu).told;
+            if pcpu == here {
+                *told = plan;
+                actions.run = plan.run;
+                actions.timer = plan.timer.map(Instant::from_ticks);
+            } else if plan.run != told.run || plan.sooner_than(told) {
+                *told = plan;
+                actions.kick = actions.kick.with(pcpu);
+            }
+        }
+        actions
+    }
+
+    /// When a CPU must look by itself: at the end of its virtual CPU's budget, and the first one at the next replenishment too.
+    fn timer(&self, pcpu: PcpuIndex) -> Option<u64> {
+        let Pcpu { chosen, held, .. } = *self.pcpu(pcpu);
+        let runs = held.filter(|held| chosen == Some(*held));
+        let end = runs.map(|vcpu| self.vcpu(vcpu).account.budget_end());
+        let replenishment = self.replenishments.first();
+        let replenishment = replenishment.filter(|_| pcpu == PcpuIndex::default());
+        let replenishment = replenishment.map(|(key, _)| key.at.as_ticks());
+        end.into_iter().chain(replenishment).min()
+    }
+}
