@@ -23,9 +23,11 @@
 )]
 
 mod controller;
+mod interface_state;
 mod list_register;
 pub mod phys;
 pub mod virt;
 
 pub use controller::{Acknowledged, GicError, InterruptController};
+pub use interface_state::{InterfaceState, PrivateState};
 pub use list_register::{ListRegister, ListRegisters, LrState, MAX_LIST_REGISTERS};

@@ -9,7 +9,10 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any, resume_unwind};
 
 use gic::virt::{Geometry, Grants, Interrupt, Shown, VcpuState, Version, Vgic};
-use gic::{Acknowledged, GicError, InterruptController, ListRegister, ListRegisters, LrState};
+use gic::{
+    Acknowledged, GicError, InterfaceState, InterruptController, ListRegister, ListRegisters,
+    LrState, PrivateState,
+};
 use model::board::{Board, Console as BoardConsole, ConsoleKind, PhysicalGic};
 use model::device::{PassedInterrupt, Trigger, VirtualGic, VirtualUart, Width};
 use model::memory::{Mapping, MemoryKind, PhysicalRange};
@@ -68,6 +71,7 @@ pub enum Done {
     DeactivatePhysical(u32),
     Route(u32, u64),
     ResetVirtualInterface,
+    SetPrivate(PrivateState),
     ResetGuest {
         mpidr: u64,
         counter_offset: u64,
@@ -117,6 +121,7 @@ struct State {
     done: Vec<Done>,
     pending: [VecDeque<u32>; 3],
     list_registers: [[ListRegister; 4]; 3],
+    interfaces: [InterfaceState; 3],
     /// What went over the wire, and how much more the UART takes.
     wire: Vec<u8>,
     room: usize,
@@ -142,6 +147,7 @@ impl State {
             done: Vec::new(),
             pending: Default::default(),
             list_registers: [[ListRegister::EMPTY; 4]; 3],
+            interfaces: Default::default(),
             wire: Vec::new(),
             room: usize::MAX,
             typed: VecDeque::new(),
@@ -399,6 +405,15 @@ impl InterruptController for FakeGic {
         done(Done::Kick(cpu.get()));
         let pcpu = PCPUS.iter().position(|affinity| *affinity == cpu.get());
         pend(pcpu.expect("a pCPU of this machine"), sgi.get());
+    }
+    fn save_virtual_interface(&self) -> InterfaceState {
+        state(|state| core::mem::take(&mut state.interfaces[state.pcpu]))
+    }
+    fn restore_virtual_interface(&self, saved: &InterfaceState) {
+        state(|state| state.interfaces[state.pcpu] = *saved);
+    }
+    fn set_private(&self, private: PrivateState) {
+        done(Done::SetPrivate(private));
     }
     fn reset_virtual_interface(&self) {
         state(|state| state.list_registers[state.pcpu] = [ListRegister::EMPTY; 4]);

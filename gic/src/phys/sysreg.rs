@@ -82,7 +82,7 @@ registers! {
     icc_sgi1r = "icc_sgi1r_el1" writer;
     ich_hcr = "ich_hcr_el2" reader writer;
     ich_vtr = "ich_vtr_el2" reader;
-    ich_vmcr = "ich_vmcr_el2" writer;
+    ich_vmcr = "ich_vmcr_el2" reader writer;
     ich_eisr = "ich_eisr_el2" reader;
     ich_elrsr = "ich_elrsr_el2" reader;
 }
@@ -93,7 +93,6 @@ macro_rules! array {
         pub(super) mod $module {
             #[cfg(target_arch = "aarch64")]
             #[inline(always)]
-            #[allow(unused, reason = "active priorities are only cleared")]
             pub(in crate::phys) fn read(index: usize) -> u64 {
                 let value: u64;
                 match index {
@@ -122,7 +121,6 @@ macro_rules! array {
             static VALUES: [super::AtomicU64; 16] = [const { super::AtomicU64::new(0) }; 16];
 
             #[cfg(not(target_arch = "aarch64"))]
-            #[allow(unused, reason = "active priorities are only cleared")]
             pub(in crate::phys) fn read(index: usize) -> u64 {
                 VALUES.get(index).map_or(0, |value| value.load(super::Ordering::Relaxed))
             }

@@ -7,7 +7,8 @@ use super::cpu_table::CpuTable;
 use super::mmio::Frame;
 use super::{FOUR_PRIORITIES, sysreg, wait_until};
 use crate::{
-    Acknowledged, GicError, InterruptController, ListRegister, ListRegisters, MAX_LIST_REGISTERS,
+    Acknowledged, GicError, InterfaceState, InterruptController, ListRegister, ListRegisters,
+    MAX_LIST_REGISTERS, PrivateState,
 };
 use model::device::Trigger;
 use model::memory::PhysicalRange;
@@ -57,6 +58,7 @@ mod array {
     pub(super) const ISENABLER: usize = 0x100;
     pub(super) const ICENABLER: usize = 0x180;
     pub(super) const ICPENDR: usize = 0x280;
+    pub(super) const ISACTIVER: usize = 0x300;
     pub(super) const ICACTIVER: usize = 0x380;
     pub(super) const IPRIORITYR: usize = 0x400;
     pub(super) const ICFGR: usize = 0xc00;
@@ -179,6 +181,13 @@ fn frames(region: &PhysicalRange) -> impl Iterator<Item = Frame<{ gicr::SIZE }>>
         };
         Some(frame)
     })
+}
+
+/// How many active-priorities registers there are for each group: 5 preemption bits need one, 6 two, 7 four (12.4.1); the others do not
+/// exist.
+fn active_priorities() -> usize {
+    let preemption_bits = (sysreg::ich_vtr::read() >> 26 & 7) + 1;
+    1 << preemption_bits.saturating_sub(5).min(2)
 }
 
 impl InterruptController for GicV3 {
@@ -340,15 +349,53 @@ impl InterruptController for GicV3 {
         sysreg::synchronize();
     }
 
+    fn save_virtual_interface(&self) -> InterfaceState {
+        let mut state = InterfaceState {
+            control: sysreg::ich_hcr::read(),
+            machine: sysreg::ich_vmcr::read(),
+            ..InterfaceState::default()
+        };
+        let [group0, group1] = &mut state.active_priorities;
+        let registers = group0.iter_mut().zip(group1).enumerate();
+        for (index, (group0, group1)) in registers.take(active_priorities()) {
+            *group0 = sysreg::ich_ap0r::read(index);
+            *group1 = sysreg::ich_ap1r::read(index);
+        }
+        state
+    }
+
+    fn restore_virtual_interface(&self, state: &InterfaceState) {
+        let [group0, group1] = &state.active_priorities;
+        let registers = group0.iter().zip(group1).enumerate();
+        for (index, (group0, group1)) in registers.take(active_priorities()) {
+            sysreg::ich_ap0r::write(index, *group0);
+            sysreg::ich_ap1r::write(index, *group1);
+        }
+        sysreg::ich_vmcr::write(state.machine);
+        sysreg::ich_hcr::write(state.control);
+    }
+
+    fn set_private(&self, state: PrivateState) {
+        if let Some(frame) = self.redistributor() {
+            let PrivateState {
+                mask,
+                enabled,
+                active,
+            } = state;
+            frame.write(gicr::SGI + array::ICENABLER, mask & !enabled);
+            frame.write(gicr::SGI + array::ICACTIVER, mask & !active);
+            frame.write(gicr::SGI + array::ISACTIVER, mask & active);
+            frame.write(gicr::SGI + array::ISENABLER, mask & enabled);
+        }
+    }
+
     fn reset_virtual_interface(&self) {
         let vtr = sysreg::ich_vtr::read();
         sysreg::ich_hcr::write(0);
         for index in 0..Self::list_registers(vtr).min(MAX_LIST_REGISTERS) {
             sysreg::ich_lr::write(index, 0);
         }
-        // 5 preemption bits need one active-priorities register, 6 two, 7 four (12.4.1); the others do not exist.
-        let preemption_bits = (vtr >> 26 & 7) + 1;
-        for index in 0..1_usize << preemption_bits.saturating_sub(5).min(2) {
+        for index in 0..active_priorities() {
             sysreg::ich_ap0r::write(index, 0);
             sysreg::ich_ap1r::write(index, 0);
         }

@@ -28,6 +28,7 @@ mod registers;
 mod sets;
 mod sgi;
 mod shown;
+mod switch;
 #[cfg(test)]
 mod tests;
 
