@@ -1,6 +1,6 @@
 //! What the hypervisor asks of a physical interrupt controller.
 
-use crate::{InterfaceState, ListRegisters, PrivateState};
+use crate::ListRegisters;
 use model::device::Trigger;
 use model::{IntId, Mpidr};
 
@@ -98,15 +98,6 @@ pub trait InterruptController: ListRegisters + Copy {
 
     /// Empties the calling CPU's virtual interface: what a virtual CPU finds when it starts.
     fn reset_virtual_interface(&self);
-
-    /// Reads the calling CPU's virtual interface, whose list registers are empty, for a virtual CPU that does not run for a while.
-    fn save_virtual_interface(&self) -> InterfaceState;
-
-    /// Puts back what [`save_virtual_interface`](Self::save_virtual_interface) gave, in place of what another virtual CPU left.
-    fn restore_virtual_interface(&self, state: &InterfaceState);
-
-    /// Brings private interrupts of the calling CPU into this state.
-    fn set_private(&self, state: PrivateState);
 
     /// Addresses of `GICC` and `GICH`, for the exit vectors; `None` where both are system registers.
     fn frames(&self) -> Option<[usize; 2]> {

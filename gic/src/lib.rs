@@ -23,11 +23,13 @@
 )]
 
 mod controller;
-mod interface_state;
 mod list_register;
 pub mod phys;
+#[cfg(feature = "shared")]
+mod shared;
 pub mod virt;
 
 pub use controller::{Acknowledged, GicError, InterruptController};
-pub use interface_state::{InterfaceState, PrivateState};
 pub use list_register::{ListRegister, ListRegisters, LrState, MAX_LIST_REGISTERS};
+#[cfg(feature = "shared")]
+pub use shared::{InterfaceState, PrivateState, SharedInterface};

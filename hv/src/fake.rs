@@ -11,7 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, panic_any, resume_unwind};
 use gic::virt::{Geometry, Grants, Interrupt, Shown, VcpuState, Version, Vgic};
 use gic::{
     Acknowledged, GicError, InterfaceState, InterruptController, ListRegister, ListRegisters,
-    LrState, PrivateState,
+    LrState, PrivateState, SharedInterface,
 };
 use model::board::{Board, Console as BoardConsole, ConsoleKind, PhysicalGic};
 use model::device::{PassedInterrupt, Trigger, VirtualGic, VirtualUart, Width};
@@ -363,6 +363,18 @@ impl ListRegisters for FakeGic {
     fn request_refill(&self, _on: bool) {}
 }
 
+impl SharedInterface for FakeGic {
+    fn save_virtual_interface(&self) -> InterfaceState {
+        state(|state| core::mem::take(&mut state.interfaces[state.pcpu]))
+    }
+    fn restore_virtual_interface(&self, saved: &InterfaceState) {
+        state(|state| state.interfaces[state.pcpu] = *saved);
+    }
+    fn set_private(&self, private: PrivateState) {
+        done(Done::SetPrivate(private));
+    }
+}
+
 impl InterruptController for FakeGic {
     fn init_distributor(&self) -> Result<(), GicError> {
         Ok(())
@@ -405,15 +417,6 @@ impl InterruptController for FakeGic {
         done(Done::Kick(cpu.get()));
         let pcpu = PCPUS.iter().position(|affinity| *affinity == cpu.get());
         pend(pcpu.expect("a pCPU of this machine"), sgi.get());
-    }
-    fn save_virtual_interface(&self) -> InterfaceState {
-        state(|state| core::mem::take(&mut state.interfaces[state.pcpu]))
-    }
-    fn restore_virtual_interface(&self, saved: &InterfaceState) {
-        state(|state| state.interfaces[state.pcpu] = *saved);
-    }
-    fn set_private(&self, private: PrivateState) {
-        done(Done::SetPrivate(private));
     }
     fn reset_virtual_interface(&self) {
         state(|state| state.list_registers[state.pcpu] = [ListRegister::EMPTY; 4]);

@@ -2,10 +2,7 @@
 
 use gic::phys::v2::GicV2;
 use gic::phys::v3::GicV3;
-use gic::{
-    Acknowledged, GicError, InterfaceState, InterruptController, ListRegister, ListRegisters,
-    PrivateState,
-};
+use gic::{Acknowledged, GicError, InterruptController, ListRegister, ListRegisters};
 use model::board::PhysicalGic;
 use model::device::Trigger;
 use model::{IntId, Mpidr};
@@ -149,15 +146,6 @@ impl InterruptController for Gic {
     }
     fn look_again(&self) {
         both!(self, gic => gic.look_again());
-    }
-    fn save_virtual_interface(&self) -> InterfaceState {
-        both!(self, gic => gic.save_virtual_interface())
-    }
-    fn restore_virtual_interface(&self, state: &InterfaceState) {
-        both!(self, gic => gic.restore_virtual_interface(state));
-    }
-    fn set_private(&self, state: PrivateState) {
-        both!(self, gic => gic.set_private(state));
     }
     fn reset_virtual_interface(&self) {
         both!(self, gic => gic.reset_virtual_interface());

@@ -9,6 +9,7 @@ macro_rules! reader {
     ($name:literal) => {
         #[cfg(target_arch = "aarch64")]
         #[inline(always)]
+        #[allow(unused, reason = "some are read by optional parts only")]
         pub(in crate::phys) fn read() -> u64 {
             let value: u64;
             // SAFETY: EL2 may read this register; a read has no effect but on the GIC's own state. Not `nomem`: memory accesses must
@@ -93,6 +94,7 @@ macro_rules! array {
         pub(super) mod $module {
             #[cfg(target_arch = "aarch64")]
             #[inline(always)]
+            #[allow(unused, reason = "active priorities are read where virtual CPUs take turns only")]
             pub(in crate::phys) fn read(index: usize) -> u64 {
                 let value: u64;
                 match index {
@@ -121,6 +123,7 @@ macro_rules! array {
             static VALUES: [super::AtomicU64; 16] = [const { super::AtomicU64::new(0) }; 16];
 
             #[cfg(not(target_arch = "aarch64"))]
+            #[allow(unused, reason = "as above")]
             pub(in crate::phys) fn read(index: usize) -> u64 {
                 VALUES.get(index).map_or(0, |value| value.load(super::Ordering::Relaxed))
             }

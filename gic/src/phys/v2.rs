@@ -3,12 +3,14 @@
 //! Interrupts stay in group 0 where the controller has no security extensions, and are in group 1, seen through the Non-secure view, where
 //! it has. Bit 0 (enable) and bit 9 (split end) of `GICC_CTLR` stand at the same place in both (4.4.1), and so does `GICD_CTLR` bit 0.
 
+#[cfg(feature = "shared")]
+mod shared;
+
 use super::cpu_table::CpuTable;
 use super::mmio::Frame;
 use super::{FOUR_PRIORITIES, sysreg};
 use crate::{
-    Acknowledged, GicError, InterfaceState, InterruptController, ListRegister, ListRegisters,
-    MAX_LIST_REGISTERS, PrivateState,
+    Acknowledged, GicError, InterruptController, ListRegister, ListRegisters, MAX_LIST_REGISTERS,
 };
 use model::device::Trigger;
 use model::{IntId, Mpidr};
@@ -21,7 +23,6 @@ mod gicd {
     pub(super) const ISENABLER: usize = 0x100;
     pub(super) const ICENABLER: usize = 0x180;
     pub(super) const ICPENDR: usize = 0x280;
-    pub(super) const ISACTIVER: usize = 0x300;
     pub(super) const ICACTIVER: usize = 0x380;
     pub(super) const IPRIORITYR: usize = 0x400;
     pub(super) const ITARGETSR: usize = 0x800;
@@ -276,37 +277,6 @@ impl InterruptController for GicV2 {
 
     fn look_again(&self) {
         self.cpu.write(gicc::PMR, gicc::PMR_OPEN);
-    }
-
-    fn save_virtual_interface(&self) -> InterfaceState {
-        let mut state = InterfaceState {
-            control: self.control.read(gich::HCR).into(),
-            machine: self.control.read(gich::VMCR).into(),
-            ..InterfaceState::default()
-        };
-        let [[active_priorities, ..], _] = &mut state.active_priorities;
-        *active_priorities = self.control.read(gich::APR).into();
-        state
-    }
-
-    fn restore_virtual_interface(&self, state: &InterfaceState) {
-        let [[active_priorities, ..], _] = state.active_priorities;
-        self.control.write(gich::APR, active_priorities as u32);
-        self.control.write(gich::VMCR, state.machine as u32);
-        self.control.write(gich::HCR, state.control as u32);
-    }
-
-    fn set_private(&self, state: PrivateState) {
-        let PrivateState {
-            mask,
-            enabled,
-            active,
-        } = state;
-        let gicd = &self.distributor;
-        gicd.write(gicd::ICENABLER, mask & !enabled);
-        gicd.write(gicd::ICACTIVER, mask & !active);
-        gicd.write(gicd::ISACTIVER, mask & active);
-        gicd.write(gicd::ISENABLER, mask & enabled);
     }
 
     fn reset_virtual_interface(&self) {

@@ -3,12 +3,14 @@
 //! With a single security state (`GICD_CTLR.DS` = 1, as on QEMU `virt`) every interrupt starts in group 0; all are moved to group 1. With two,
 //! EL2 is Non-secure, sees group 1 only, and the same writes mean the same.
 
+#[cfg(feature = "shared")]
+mod shared;
+
 use super::cpu_table::CpuTable;
 use super::mmio::Frame;
 use super::{FOUR_PRIORITIES, sysreg, wait_until};
 use crate::{
-    Acknowledged, GicError, InterfaceState, InterruptController, ListRegister, ListRegisters,
-    MAX_LIST_REGISTERS, PrivateState,
+    Acknowledged, GicError, InterruptController, ListRegister, ListRegisters, MAX_LIST_REGISTERS,
 };
 use model::device::Trigger;
 use model::memory::PhysicalRange;
@@ -58,7 +60,6 @@ mod array {
     pub(super) const ISENABLER: usize = 0x100;
     pub(super) const ICENABLER: usize = 0x180;
     pub(super) const ICPENDR: usize = 0x280;
-    pub(super) const ISACTIVER: usize = 0x300;
     pub(super) const ICACTIVER: usize = 0x380;
     pub(super) const IPRIORITYR: usize = 0x400;
     pub(super) const ICFGR: usize = 0xc00;
@@ -347,46 +348,6 @@ impl InterruptController for GicV3 {
         sysreg::complete_memory();
         sysreg::icc_sgi1r::write(target | u64::from(sgi.get() & 0xf) << 24);
         sysreg::synchronize();
-    }
-
-    fn save_virtual_interface(&self) -> InterfaceState {
-        let mut state = InterfaceState {
-            control: sysreg::ich_hcr::read(),
-            machine: sysreg::ich_vmcr::read(),
-            ..InterfaceState::default()
-        };
-        let [group0, group1] = &mut state.active_priorities;
-        let registers = group0.iter_mut().zip(group1).enumerate();
-        for (index, (group0, group1)) in registers.take(active_priorities()) {
-            *group0 = sysreg::ich_ap0r::read(index);
-            *group1 = sysreg::ich_ap1r::read(index);
-        }
-        state
-    }
-
-    fn restore_virtual_interface(&self, state: &InterfaceState) {
-        let [group0, group1] = &state.active_priorities;
-        let registers = group0.iter().zip(group1).enumerate();
-        for (index, (group0, group1)) in registers.take(active_priorities()) {
-            sysreg::ich_ap0r::write(index, *group0);
-            sysreg::ich_ap1r::write(index, *group1);
-        }
-        sysreg::ich_vmcr::write(state.machine);
-        sysreg::ich_hcr::write(state.control);
-    }
-
-    fn set_private(&self, state: PrivateState) {
-        if let Some(frame) = self.redistributor() {
-            let PrivateState {
-                mask,
-                enabled,
-                active,
-            } = state;
-            frame.write(gicr::SGI + array::ICENABLER, mask & !enabled);
-            frame.write(gicr::SGI + array::ICACTIVER, mask & !active);
-            frame.write(gicr::SGI + array::ISACTIVER, mask & active);
-            frame.write(gicr::SGI + array::ISENABLER, mask & enabled);
-        }
     }
 
     fn reset_virtual_interface(&self) {

@@ -28,6 +28,7 @@ mod registers;
 mod sets;
 mod sgi;
 mod shown;
+#[cfg(feature = "shared")]
 mod switch;
 #[cfg(test)]
 mod tests;

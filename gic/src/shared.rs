@@ -1,4 +1,18 @@
-//! What a virtual CPU interface knows beside its list registers, while its virtual CPU does not run.
+//! Physical CPUs that several virtual CPUs share: what is moved from one to the next.
+
+use crate::InterruptController;
+
+/// The virtual CPU interface of a physical CPU, which its virtual CPUs use in turns.
+pub trait SharedInterface: InterruptController {
+    /// Reads the calling CPU's virtual interface, whose list registers are empty, for a virtual CPU that does not run for a while.
+    fn save_virtual_interface(&self) -> InterfaceState;
+
+    /// Puts back what [`save_virtual_interface`](Self::save_virtual_interface) gave, in place of what another virtual CPU left.
+    fn restore_virtual_interface(&self, state: &InterfaceState);
+
+    /// Brings private interrupts of the calling CPU into this state.
+    fn set_private(&self, state: PrivateState);
+}
 
 /// A virtual CPU interface whose list registers are empty: priority mask, group enables and binary points, active priorities, and what it
 /// is to tell of.

@@ -1,0 +1,49 @@
+//! Turns of several virtual CPUs on one physical CPU.
+
+use super::{GicV3, active_priorities, array, gicr, sysreg};
+use crate::{InterfaceState, PrivateState, SharedInterface};
+
+/// Active states of private interrupts (12.11).
+const ISACTIVER: usize = 0x300;
+
+impl SharedInterface for GicV3 {
+    fn save_virtual_interface(&self) -> InterfaceState {
+        let mut state = InterfaceState {
+            control: sysreg::ich_hcr::read(),
+            machine: sysreg::ich_vmcr::read(),
+            ..InterfaceState::default()
+        };
+        let [group0, group1] = &mut state.active_priorities;
+        let registers = group0.iter_mut().zip(group1).enumerate();
+        for (index, (group0, group1)) in registers.take(active_priorities()) {
+            *group0 = sysreg::ich_ap0r::read(index);
+            *group1 = sysreg::ich_ap1r::read(index);
+        }
+        state
+    }
+
+    fn restore_virtual_interface(&self, state: &InterfaceState) {
+        let [group0, group1] = &state.active_priorities;
+        let registers = group0.iter().zip(group1).enumerate();
+        for (index, (group0, group1)) in registers.take(active_priorities()) {
+            sysreg::ich_ap0r::write(index, *group0);
+            sysreg::ich_ap1r::write(index, *group1);
+        }
+        sysreg::ich_vmcr::write(state.machine);
+        sysreg::ich_hcr::write(state.control);
+    }
+
+    fn set_private(&self, state: PrivateState) {
+        if let Some(frame) = self.redistributor() {
+            let PrivateState {
+                mask,
+                enabled,
+                active,
+            } = state;
+            frame.write(gicr::SGI + array::ICENABLER, mask & !enabled);
+            frame.write(gicr::SGI + array::ICACTIVER, mask & !active);
+            frame.write(gicr::SGI + ISACTIVER, mask & active);
+            frame.write(gicr::SGI + array::ISENABLER, mask & enabled);
+        }
+    }
+}
