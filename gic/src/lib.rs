@@ -23,6 +23,8 @@
 )]
 
 mod controller;
+#[cfg(feature = "its")]
+pub mod its_command;
 mod list_register;
 pub mod phys;
 #[cfg(feature = "shared")]

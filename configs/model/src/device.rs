@@ -48,6 +48,42 @@ pub enum VirtualGic {
     },
 }
 
+/// DeviceIDs by which an ITS knows the devices of a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeviceIds {
+    /// The first one.
+    pub first: u32,
+    /// How many, at least 1. The last one is at most `u32::MAX`.
+    pub count: u32,
+}
+
+impl DeviceIds {
+    /// The last one.
+    pub const fn last(&self) -> u32 {
+        self.first.saturating_add(self.count.saturating_sub(1))
+    }
+
+    /// True when `device` is one of them.
+    pub const fn contains(&self, device: u32) -> bool {
+        device >= self.first && device - self.first < self.count
+    }
+}
+
+/// The interrupt translation service that a partition sees (Arm IHI 0069H, chapter 5), and its share of the physical one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VirtualIts {
+    /// Base of its emulated frames, 128 KiB: where the physical ones are, since devices write to those.
+    pub base: Ipa,
+    /// Its devices, which have the same DeviceIDs inside and outside.
+    pub devices: &'static [DeviceIds],
+    /// The physical LPI behind its first one.
+    pub first_lpi: IntId,
+    /// Its first collection in the physical ITS.
+    pub first_collection: u16,
+    /// Its first translation table in the physical ITS.
+    pub first_table: u16,
+}
+
 /// Width of one access to a device register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Width {

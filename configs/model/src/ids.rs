@@ -131,6 +131,8 @@ impl IntId {
     pub const FIRST_SPI: u32 = 32;
     /// First number that is not an ordinary SPI: 1020 to 1023 are special, 1024 and up are extended or LPIs.
     pub const END_SPI: u32 = 1020;
+    /// First locality-specific peripheral interrupt: those that an ITS signals.
+    pub const FIRST_LPI: u32 = 8192;
 
     /// True for a software-generated interrupt.
     pub const fn is_sgi(self) -> bool {
@@ -140,6 +142,11 @@ impl IntId {
     /// True for an interrupt that each CPU has its own copy of: SGIs and PPIs.
     pub const fn is_private(self) -> bool {
         self.0 < Self::FIRST_SPI
+    }
+
+    /// True for a locality-specific peripheral interrupt.
+    pub const fn is_lpi(self) -> bool {
+        self.0 >= Self::FIRST_LPI
     }
 
     /// True for an ordinary shared peripheral interrupt.
@@ -180,5 +187,6 @@ mod tests {
         assert!(!IntId::new(16).is_sgi() && IntId::new(31).is_private());
         assert!(IntId::new(32).is_spi() && IntId::new(1019).is_spi());
         assert!(!IntId::new(1020).is_spi() && !IntId::new(8192).is_spi());
+        assert!(!IntId::new(8191).is_lpi() && IntId::new(8192).is_lpi());
     }
 }

@@ -1,6 +1,8 @@
 //! Guest accesses to the register frames: decoding, and what each register does to an interrupt.
 
 use super::interrupt::{Flags, Interrupt, NOBODY};
+#[cfg(feature = "its")]
+use super::its;
 use super::registers::{Map, Register, find, identification};
 use super::{Access, Caller, Frame, Geometry, Hardware, ReadValue, VcpuSet, Version, Vgic, Width};
 use crate::ListRegisters;
@@ -10,7 +12,7 @@ use model::{IntId, Mpidr, VcpuId};
 /// `GICD_CTLR` of GICv3: affinity routing (ARE) and one security state (DS), both fixed (IHI 0069H 12.9.4).
 const CONTROL_V3: u32 = 1 << 4 | 1 << 6;
 /// Product "B", Arm's implementer code (IHI 0069H 12.9.11).
-const IIDR: u32 = 0x42 << 24 | 0x43b;
+pub(super) const IIDR: u32 = 0x42 << 24 | 0x43b;
 /// The bits of a priority that are implemented: 32 levels, as every virtual CPU interface has at least (IHI 0069H 4.8).
 const PRIORITY_BITS: u8 = 0xf8;
 
@@ -109,6 +111,13 @@ impl Vgic {
                 return narrow(value, target);
             }
             Register::Waker => target.owner.map_or(0, |cpu| self.read_waker(cpu)),
+            #[cfg(feature = "its")]
+            Register::RedistributorControl => self.read_lpi_control(target.owner),
+            #[cfg(feature = "its")]
+            Register::LpiTables => {
+                let value = self.read_lpi_tables(target.owner, target.at);
+                return narrow(value, target);
+            }
             Register::Identification => identification(self.geometry.version, target.at),
             _ => 0,
         };
@@ -234,6 +243,16 @@ impl Vgic {
                 }
                 VcpuSet::EMPTY
             }
+            #[cfg(feature = "its")]
+            Register::RedistributorControl => self.write_lpi_control(target.owner, word, caller),
+            #[cfg(feature = "its")]
+            Register::LpiTables => {
+                let part = its::Part::new(target.at, target.width);
+                self.write_lpi_tables(target.owner, target.at, part, value);
+                VcpuSet::EMPTY
+            }
+            #[cfg(not(feature = "its"))]
+            Register::RedistributorControl | Register::LpiTables => VcpuSet::EMPTY,
             Register::Type
             | Register::Implementer
             | Register::RedistributorType
@@ -339,7 +358,7 @@ impl Vgic {
     }
 
     /// Gets hold of an interrupt's state: reads the caller's list registers back if they hold it, and has another holder do so.
-    fn claim<L: ListRegisters, H: Hardware>(
+    pub(super) fn claim<L: ListRegisters, H: Hardware>(
         &mut self,
         intid: IntId,
         cpu: VcpuId,
@@ -357,7 +376,7 @@ impl Vgic {
     }
 
     /// Ends an access that changed an interrupt: its physical side, then its place.
-    fn finish<L, H: Hardware>(
+    pub(super) fn finish<L, H: Hardware>(
         &mut self,
         intid: IntId,
         cpu: VcpuId,
@@ -426,7 +445,7 @@ impl Vgic {
         self.update(intid, cpu)
     }
 
-    fn clear_pending<L: ListRegisters, H: Hardware>(
+    pub(super) fn clear_pending<L: ListRegisters, H: Hardware>(
         &mut self,
         intid: IntId,
         cpu: VcpuId,
@@ -511,7 +530,7 @@ impl Vgic {
     }
 
     /// An interrupt that is pending in a list register keeps the priority that it was loaded with (IHI 0069H 12.9.20 leaves it open).
-    fn set_priority(&mut self, intid: IntId, cpu: VcpuId, priority: u8) -> VcpuSet {
+    pub(super) fn set_priority(&mut self, intid: IntId, cpu: VcpuId, priority: u8) -> VcpuSet {
         if let Some(interrupt) = self.interrupt_mut(intid, cpu) {
             interrupt.priority = priority & PRIORITY_BITS;
         }
@@ -617,7 +636,7 @@ impl Vgic {
         )
     }
 
-    fn send_to(
+    pub(super) fn send_to(
         &mut self,
         intid: IntId,
         route: u32,

@@ -48,6 +48,10 @@ bitflags! {
         const RELINKED = 1 << 16;
         /// The vectors may deliver it to `holder` by themselves (see `grant`).
         const GRANTED = 1 << 17;
+        /// An LPI: it has no active state of its own (IHI 0069H 4.1.2), whatever a list register says while the guest handles it.
+        const MESSAGE = 1 << 30;
+        /// An LPI that its configuration table enables. For all others the enable bits are in `Shown`.
+        const ENABLED = 1 << 31;
     }
 }
 
@@ -371,7 +375,7 @@ impl Interrupt {
         }
         self.flags -= Flags::HELD | Flags::NEW | Flags::LATER | Flags::RELINKED;
         self.flags -= Flags::DROP_PENDING | Flags::DROP_ACTIVE | Flags::SET_ACTIVE;
-        self.put(Flags::ACTIVE, active);
+        self.put(Flags::ACTIVE, active && !self.is(Flags::MESSAGE));
     }
 
     /// True when the physical interrupt, `enabled` or not, must be deactivated now, since no list register will do it: nothing is left for the guest to end;

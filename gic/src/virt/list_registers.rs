@@ -2,7 +2,7 @@
 
 use super::interrupt::Flags;
 use super::sets::Bits;
-use super::{Caller, Hardware, VcpuSet, Vgic};
+use super::{Caller, FROM_SPI_TO_LPI, Hardware, VcpuSet, Vgic};
 use crate::{ListRegister, ListRegisters, MAX_LIST_REGISTERS};
 use model::{IntId, VcpuId};
 
@@ -45,7 +45,10 @@ impl Vgic {
         }
         let number = intid.get() as usize;
         let interrupt = match number.checked_sub(IntId::FIRST_SPI as usize) {
-            Some(spi) => self.spis.get_mut(spi)?,
+            Some(spi) => match self.spis.get_mut(spi) {
+                Some(interrupt) => interrupt,
+                None => self.lpis.get_mut(spi.wrapping_sub(FROM_SPI_TO_LPI))?,
+            },
             None => state.interrupts.get_mut(number)?,
         };
         if !interrupt.is_straight(cpu, gate) {
@@ -72,6 +75,7 @@ impl Vgic {
     /// Lets the vectors deliver the next arrival of an interrupt in the caller's list registers, if it will be an ordinary one.
     fn grant<L: ListRegisters, H>(&mut self, intid: IntId, caller: Caller<'_, L, H>) {
         let gate = self.gate(intid, caller.cpu);
+        let physical = self.physical(intid);
         let Some(grants) = self.grants.get(usize::from(caller.cpu.get())) else {
             return;
         };
@@ -82,7 +86,7 @@ impl Vgic {
             return;
         };
         let slot = usize::from(interrupt.slot);
-        if grants.set(intid, slot, caller.registers.image(slot, content)) {
+        if grants.set(physical, slot, caller.registers.image(slot, content)) {
             interrupt.flags |= Flags::GRANTED;
         }
     }
@@ -178,7 +182,7 @@ impl Vgic {
         cpu: VcpuId,
         caller: Caller<'_, L, H>,
     ) -> VcpuSet {
-        let enabled = self.shown.is_enabled(intid, cpu);
+        let enabled = self.is_enabled(intid, cpu);
         let Some(interrupt) = self
             .interrupt_mut(intid, cpu)
             .filter(|interrupt| interrupt.is(Flags::OWNED))

@@ -22,7 +22,11 @@
 mod distributor;
 mod grant;
 mod interrupt;
+#[cfg(feature = "its")]
+pub mod its;
 mod list_registers;
+#[cfg(feature = "its")]
+mod lpi;
 mod redistributor;
 mod registers;
 mod sets;
@@ -47,6 +51,9 @@ use model::partition::Vcpu;
 use model::{IntId, VcpuId};
 use sets::IntIdSet;
 
+/// Most LPIs of a partition: what `GICD_TYPER.num_LPIs` says to its guest.
+pub const MOST_LPIS: usize = 256;
+
 /// Which architecture version the guest sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
@@ -55,6 +62,9 @@ pub enum Version {
     /// GICv3, at most 64 virtual CPUs.
     V3,
 }
+
+/// From the index of an SPI to that of an LPI.
+const FROM_SPI_TO_LPI: usize = (IntId::FIRST_LPI - IntId::FIRST_SPI) as usize;
 
 /// What the virtual controller is built for.
 #[derive(Clone, Copy, Debug)]
@@ -85,6 +95,11 @@ pub trait Hardware {
     fn clear_pending(&self, intid: IntId, cpu: VcpuId);
     /// Ends the active state that the hypervisor's acknowledgement left.
     fn deactivate(&self, intid: IntId, cpu: VcpuId);
+    /// Changes what the physical ITS does with messages of the partition's devices. False when it cannot.
+    #[cfg(feature = "its")]
+    fn translate(&self, _change: its::Change) -> bool {
+        false
+    }
 }
 
 /// Who calls: a virtual CPU with the hardware of the physical CPU that runs it.
@@ -176,6 +191,12 @@ pub struct Vgic {
     geometry: Geometry,
     vcpus: &'static mut [VcpuState],
     spis: &'static mut [Interrupt],
+    /// At most [`MOST_LPIS`]; none without an ITS.
+    lpis: &'static mut [Interrupt],
+    /// The physical interrupt behind the first LPI.
+    first_lpi: u32,
+    #[cfg(feature = "its")]
+    its: its::Its,
     grants: &'static [Grants],
     shown: &'static Shown,
     /// `GICD_CTLR`, bits 0 and 1: which groups are forwarded.
@@ -197,6 +218,10 @@ impl Vgic {
             geometry,
             vcpus,
             spis,
+            lpis: &mut [],
+            first_lpi: IntId::FIRST_LPI,
+            #[cfg(feature = "its")]
+            its: its::Its::absent(),
             grants,
             shown,
             groups: 0,
@@ -218,6 +243,8 @@ impl Vgic {
             hardware.clear_pending(owned.intid, first);
             hardware.deactivate(owned.intid, first);
         }
+        #[cfg(feature = "its")]
+        self.reset_its(hardware);
         self.reset_state();
     }
 
@@ -269,6 +296,12 @@ impl Vgic {
                 flags: group,
                 target,
                 route,
+                ..Interrupt::NEW
+            };
+        }
+        for lpi in self.lpis.iter_mut() {
+            *lpi = Interrupt {
+                flags: Flags::GROUP1 | Flags::EDGE | Flags::MESSAGE,
                 ..Interrupt::NEW
             };
         }
@@ -329,7 +362,10 @@ impl Vgic {
     fn interrupt(&self, intid: IntId, cpu: VcpuId) -> Option<&Interrupt> {
         let number = intid.get() as usize;
         match number.checked_sub(IntId::FIRST_SPI as usize) {
-            Some(spi) => self.spis.get(spi),
+            Some(spi) => match self.spis.get(spi) {
+                None => self.lpis.get(spi.wrapping_sub(FROM_SPI_TO_LPI)),
+                found => found,
+            },
             None => self
                 .vcpus
                 .get(usize::from(cpu.get()))?
@@ -341,7 +377,10 @@ impl Vgic {
     fn interrupt_mut(&mut self, intid: IntId, cpu: VcpuId) -> Option<&mut Interrupt> {
         let number = intid.get() as usize;
         match number.checked_sub(IntId::FIRST_SPI as usize) {
-            Some(spi) => self.spis.get_mut(spi),
+            Some(spi) => match self.spis.get_mut(spi) {
+                None => self.lpis.get_mut(spi.wrapping_sub(FROM_SPI_TO_LPI)),
+                found => found,
+            },
             None => self
                 .vcpus
                 .get_mut(usize::from(cpu.get()))?
@@ -350,10 +389,28 @@ impl Vgic {
         }
     }
 
+    /// True when the guest has enabled an interrupt.
+    fn is_enabled(&self, intid: IntId, cpu: VcpuId) -> bool {
+        if intid.is_lpi() {
+            let lpi = self.interrupt(intid, cpu);
+            return lpi.is_some_and(|lpi| lpi.is(Flags::ENABLED));
+        }
+        self.shown.is_enabled(intid, cpu)
+    }
+
+    /// The physical interrupt that a grant is for.
+    const fn physical(&self, intid: IntId) -> IntId {
+        if intid.is_lpi() {
+            IntId::new(intid.get() - IntId::FIRST_LPI + self.first_lpi)
+        } else {
+            intid
+        }
+    }
+
     /// What an interrupt has to pass.
     fn gate(&self, intid: IntId, cpu: VcpuId) -> Gate {
         Gate {
-            enabled: self.shown.is_enabled(intid, cpu),
+            enabled: self.is_enabled(intid, cpu),
             groups: self.groups,
         }
     }
@@ -392,6 +449,7 @@ impl Vgic {
 
     /// From now on the vectors leave this interrupt to us.
     fn revoke(&mut self, intid: IntId, cpu: VcpuId) {
+        let physical = self.physical(intid);
         if let Some(interrupt) = self
             .interrupt_mut(intid, cpu)
             .filter(|interrupt| interrupt.is(Flags::GRANTED))
@@ -399,7 +457,7 @@ impl Vgic {
             interrupt.flags -= Flags::GRANTED;
             let holder = usize::from(interrupt.holder);
             if let Some(grants) = self.grants.get(holder) {
-                grants.revoke(intid);
+                grants.revoke(physical);
             }
         }
     }

@@ -12,7 +12,7 @@ const CHILDREN_ASLEEP: u32 = 1 << 2;
 const LAST: u64 = 1 << 4;
 
 impl Vgic {
-    /// `GICR_TYPER` (IHI 0069H 12.11.41): affinity, processor number, Last; no LPIs.
+    /// `GICR_TYPER` (IHI 0069H 12.11.41): affinity, processor number, Last, and with an ITS `PLPIS`.
     pub(super) fn redistributor_type(&self, cpu: VcpuId) -> u64 {
         let index = usize::from(cpu.get());
         let Some(vcpu) = self.geometry.vcpus.get(index) else {
@@ -23,7 +23,8 @@ impl Vgic {
         } else {
             0
         };
-        u64::from(packed_affinity(vcpu.mpidr)) << 32 | (index as u64) << 8 | last
+        let lpis = u64::from(!self.lpis.is_empty());
+        u64::from(packed_affinity(vcpu.mpidr)) << 32 | (index as u64) << 8 | last | lpis
     }
 
     /// `GICR_WAKER` (12.11.42): the CPU interface follows the CPU's wish at once.

@@ -43,6 +43,10 @@ pub(super) enum Register {
     RedistributorType,
     /// `GICR_WAKER`.
     Waker,
+    /// `GICR_CTLR`: only LPIs have something in it.
+    RedistributorControl,
+    /// `GICR_PROPBASER` and `GICR_PENDBASER`, which only LPIs need.
+    LpiTables,
     /// The identification registers of the last 48 bytes.
     Identification,
     /// Defined, but reads as zero and ignores writes in this implementation.
@@ -122,17 +126,18 @@ const DISTRIBUTOR_V3: [Entry; 20] = [
     entry(0xffd0, 0x1_0000, WORD, Register::Identification),
 ];
 
-/// A GICv3 redistributor without LPIs (IHI 0069H, tables 12-27 and 12-28): the control frame, then the frame of private interrupts.
-const REDISTRIBUTOR: [Entry; 20] = [
-    // CTLR: without LPIs and with writes that take effect at once there is nothing in it.
-    entry(0x0_0000, 0x0_0004, WORD, Register::Zero),
+/// A GICv3 redistributor (IHI 0069H, tables 12-27 and 12-28): the control frame, then the frame of private interrupts.
+const REDISTRIBUTOR: [Entry; 22] = [
+    entry(0x0_0000, 0x0_0004, WORD, Register::RedistributorControl),
     entry(0x0_0004, 0x0_0008, WORD, Register::Implementer),
     entry(0x0_0008, 0x0_0010, WORD_DOUBLE, Register::RedistributorType),
     entry(0x0_0010, 0x0_0014, WORD, Register::Zero),
     entry(0x0_0014, 0x0_0018, WORD, Register::Waker),
     entry(0x0_0018, 0x0_0020, WORD, Register::Zero),
-    // SETLPIR, CLRLPIR, PROPBASER, PENDBASER, INVLPIR, INVALLR, SYNCR.
-    entry(0x0_0040, 0x0_00c4, WORD_DOUBLE, Register::Zero),
+    // SETLPIR, CLRLPIR; INVLPIR, INVALLR, SYNCR: only without an ITS (CTLR.IR = 0, TYPER.DirectLPI = 0).
+    entry(0x0_0040, 0x0_0070, WORD_DOUBLE, Register::Zero),
+    entry(0x0_0070, 0x0_0080, WORD_DOUBLE, Register::LpiTables),
+    entry(0x0_0080, 0x0_00c4, WORD_DOUBLE, Register::Zero),
     entry(0x0_ffd0, 0x1_0000, WORD, Register::Identification),
     entry(0x1_0080, 0x1_0084, WORD, Register::Group),
     entry(0x1_0100, 0x1_0104, WORD, Register::SetEnable),

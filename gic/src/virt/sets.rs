@@ -71,18 +71,42 @@ impl Iterator for Bits {
     }
 }
 
-/// A set of ordinary interrupt numbers (0 to 1023) in which the next member is found without looking at every number.
+/// Ordinary interrupt numbers lie below this.
+const ORDINARY: u32 = 1024;
+
+/// A set of interrupt numbers, ordinary ones (0 to 1023) and the first [`MOST_LPIS`](super::MOST_LPIS) LPIs, in which the next member is
+/// found without looking at every number.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct IntIdSet {
     /// Bit n: word n is not zero.
-    summary: u32,
-    words: [u32; 32],
+    summary: u64,
+    words: [u32; WORDS],
+}
+
+const WORDS: usize = (ORDINARY as usize + super::MOST_LPIS) / 32;
+
+/// The bit of a number: LPIs follow the ordinary ones. A number between them has none.
+const fn place(intid: IntId) -> u32 {
+    match intid.get() {
+        ordinary @ ..ORDINARY => ordinary,
+        lpi @ IntId::FIRST_LPI.. => ORDINARY + (lpi - IntId::FIRST_LPI),
+        _ => u32::MAX,
+    }
+}
+
+/// The number of a bit.
+const fn number(place: u32) -> IntId {
+    IntId::new(if place < ORDINARY {
+        place
+    } else {
+        place - ORDINARY + IntId::FIRST_LPI
+    })
 }
 
 impl IntIdSet {
     pub(super) const EMPTY: Self = Self {
         summary: 0,
-        words: [0; 32],
+        words: [0; WORDS],
     };
 
     pub(super) const fn is_empty(&self) -> bool {
@@ -90,17 +114,19 @@ impl IntIdSet {
     }
 
     pub(super) fn insert(&mut self, intid: IntId) {
-        let index = intid.get() / 32;
+        let place = place(intid);
+        let index = place / 32;
         if let Some(word) = self.words.get_mut(index as usize) {
-            *word |= 1 << (intid.get() % 32);
+            *word |= 1 << (place % 32);
             self.summary |= 1 << index;
         }
     }
 
     pub(super) fn remove(&mut self, intid: IntId) {
-        let index = intid.get() / 32;
+        let place = place(intid);
+        let index = place / 32;
         if let Some(word) = self.words.get_mut(index as usize) {
-            *word &= !(1 << (intid.get() % 32));
+            *word &= !(1 << (place % 32));
             if *word == 0 {
                 self.summary &= !(1 << index);
             }
@@ -108,15 +134,15 @@ impl IntIdSet {
     }
 
     pub(super) fn len(&self) -> u32 {
-        Bits(u64::from(self.summary))
+        Bits(self.summary)
             .map(|index| self.word(index).count_ones())
             .sum()
     }
 
     /// Members in ascending order.
     pub(super) fn iter(&self) -> impl Iterator<Item = IntId> {
-        Bits(u64::from(self.summary)).flat_map(|index| {
-            Bits(u64::from(self.word(index))).map(move |bit| IntId::new(index * 32 + bit))
+        Bits(self.summary).flat_map(|index| {
+            Bits(u64::from(self.word(index))).map(move |bit| number(index * 32 + bit))
         })
     }
 
@@ -145,22 +171,24 @@ mod tests {
     #[test]
     fn interrupt_set_iterates_in_order_and_forgets_removed() {
         let mut set = IntIdSet::EMPTY;
-        for intid in [1019, 3, 31, 32, 500] {
+        for intid in [8192 + 255, 1019, 3, 8192, 31, 32, 500] {
             set.insert(IntId::new(intid));
         }
         set.remove(IntId::new(31));
         set.remove(IntId::new(31));
         assert_eq!(
             set.iter().map(IntId::get).collect::<Vec<_>>(),
-            [3, 32, 500, 1019]
+            [3, 32, 500, 1019, 8192, 8192 + 255]
         );
-        assert_eq!(set.len(), 4);
+        assert_eq!(set.len(), 6);
     }
 
     #[test]
-    fn interrupt_set_ignores_numbers_past_1023() {
+    fn interrupt_set_ignores_numbers_that_no_guest_has() {
         let mut set = IntIdSet::EMPTY;
-        set.insert(IntId::new(1024));
+        for intid in [1024, 8191, 8192 + 256] {
+            set.insert(IntId::new(intid));
+        }
         set.insert(IntId::new(u32::MAX));
         assert!(set.is_empty());
     }

@@ -2,6 +2,8 @@
 
 mod access;
 mod conformance;
+#[cfg(feature = "its")]
+mod its;
 mod random;
 mod reference;
 mod scenarios;
@@ -187,6 +189,9 @@ pub struct PhysicalInterrupts {
     pub deactivations: Cell<u32>,
     /// The virtual CPU on whose behalf the controller is being called.
     acting: Cell<u8>,
+    /// What the physical ITS was told.
+    #[cfg(feature = "its")]
+    messages: its::PhysicalIts,
 }
 
 impl PhysicalInterrupts {
@@ -246,6 +251,10 @@ impl Hardware for PhysicalInterrupts {
     fn deactivate(&self, intid: IntId, cpu: VcpuId) {
         self.change(intid, cpu, |physical| physical.active = false);
         self.deactivations.set(self.deactivations.get() + 1);
+    }
+    #[cfg(feature = "its")]
+    fn translate(&self, change: super::its::Change) -> bool {
+        self.messages.apply(change)
     }
 }
 

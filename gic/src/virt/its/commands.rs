@@ -1,0 +1,390 @@
+//! What each command does, and whether it may.
+
+use super::{COLLECTIONS, Change, Device, EVENT_BITS, Memory, STEPS, Translation};
+use crate::ListRegisters;
+use crate::its_command::Command;
+use crate::virt::interrupt::{Flags, NOBODY};
+use crate::virt::{Caller, Hardware, VcpuSet, Vgic};
+use model::{IntId, VcpuId};
+
+/// What became of a command.
+enum Outcome {
+    Done(VcpuSet),
+    /// It goes on where `progress` says.
+    Unfinished(VcpuSet),
+    /// It names what is not there, or not the partition's.
+    Refused,
+}
+
+impl From<Option<VcpuSet>> for Outcome {
+    fn from(kicks: Option<VcpuSet>) -> Self {
+        kicks.map_or(Self::Refused, Self::Done)
+    }
+}
+
+impl Vgic {
+    /// True when the guest's queue holds commands that can be executed.
+    pub fn has_commands(&self) -> bool {
+        self.its.has_commands()
+    }
+
+    /// Commands that were refused since the partition was made.
+    pub fn refused_commands(&self) -> u32 {
+        self.its.refused
+    }
+
+    /// Executes commands of the guest's queue, at most [`STEPS`] steps of them; what is left is for the next call. A command that is refused has no
+    /// effect, and the queue goes on behind it (IHI 0069H 5.3.2 leaves it open). Returns the virtual CPUs to kick;
+    /// [`flush`](Self::flush) before entering the guest.
+    pub fn run_commands<L: ListRegisters, H: Hardware>(
+        &mut self,
+        memory: &impl Memory,
+        caller: Caller<'_, L, H>,
+    ) -> VcpuSet {
+        let mut kicks = VcpuSet::EMPTY;
+        let mut steps = STEPS;
+        while steps != 0 && self.its.has_commands() {
+            steps -= 1;
+            let at = self.its.next_command();
+            let mut words = [Some(0); 4];
+            for (word, address) in words.iter_mut().zip((at..).step_by(8)) {
+                *word = memory.read(address);
+            }
+            let [Some(first), Some(second), Some(third), Some(fourth)] = words else {
+                self.its.stalled = true;
+                break;
+            };
+            let outcome = match Command::decode([first, second, third, fourth]) {
+                Some(command) => self.execute(command, &mut steps, memory, caller),
+                None => Outcome::Refused,
+            };
+            match outcome {
+                Outcome::Unfinished(more) => kicks |= more,
+                Outcome::Done(more) => {
+                    kicks |= more;
+                    self.its.advance();
+                }
+                Outcome::Refused => {
+                    self.its.refused = self.its.refused.saturating_add(1);
+                    self.its.advance();
+                }
+            }
+        }
+        kicks
+    }
+
+    fn execute<L: ListRegisters, H: Hardware>(
+        &mut self,
+        command: Command,
+        steps: &mut u32,
+        memory: &impl Memory,
+        caller: Caller<'_, L, H>,
+    ) -> Outcome {
+        match command {
+            // Every command has taken effect when the next one is read.
+            Command::Sync { .. } => Outcome::Done(VcpuSet::EMPTY),
+            // What is pending here follows its collection.
+            Command::Movall { from, to } => {
+                let known = self.processor(from).is_some() && self.processor(to).is_some();
+                known.then_some(VcpuSet::EMPTY).into()
+            }
+            Command::Mapd {
+                device,
+                bits,
+                valid: true,
+                ..
+            } => self.map_device(device, bits, caller).into(),
+            Command::Mapd {
+                device,
+                valid: false,
+                ..
+            } => self.unmap_device(device, steps, caller),
+            Command::Mapc {
+                collection,
+                target,
+                valid,
+            } => self
+                .map_collection(collection, target, valid, caller)
+                .into(),
+            Command::Mapti {
+                device,
+                event,
+                intid,
+                collection,
+            } => self
+                .map_event(device, event, intid, collection, memory, caller)
+                .into(),
+            Command::Movi {
+                device,
+                event,
+                collection,
+            } => self.move_event(device, event, collection, caller).into(),
+            Command::Int { device, event } => {
+                let found = self.its.find(device, event);
+                found.map(|lpi| self.raise(number(lpi), caller.cpu)).into()
+            }
+            Command::Clear { device, event } => self.clear_event(device, event, caller).into(),
+            Command::Inv { device, event } => {
+                let found = self.its.find(device, event);
+                found
+                    .map(|lpi| self.configure_lpi(lpi, memory, caller))
+                    .into()
+            }
+            Command::Invall { collection } => {
+                self.configure_collection(collection, steps, memory, caller)
+            }
+            Command::Discard { device, event } => {
+                let found = self.its.find(device, event);
+                found.map(|lpi| self.discard(lpi, caller)).into()
+            }
+        }
+    }
+
+    /// The virtual CPU of an RDbase: its processor number from bit 16 on (`GITS_TYPER.PTA` = 0).
+    fn processor(&self, target: u64) -> Option<u8> {
+        let number = target >> 16;
+        (number < self.vcpus.len() as u64).then_some(number as u8)
+    }
+
+    fn map_device<L, H: Hardware>(
+        &mut self,
+        device: u32,
+        bits: u8,
+        caller: Caller<'_, L, H>,
+    ) -> Option<VcpuSet> {
+        let config = self.its.config?;
+        let owned = config.devices.iter().any(|range| range.contains(device));
+        // Mapping it again would take the events that it has away unseen.
+        if !owned || bits > EVENT_BITS || self.its.device_place(device).is_some() {
+            return None;
+        }
+        let free = self.its.devices.iter().position(|one| one.bits == 0)?;
+        let change = Change::Device {
+            device,
+            slot: config.first_table.wrapping_add(free as u16),
+            mapped: true,
+        };
+        if !caller.hardware.translate(change) {
+            return None;
+        }
+        *self.its.devices.get_mut(free)? = Device { device, bits };
+        Some(VcpuSet::EMPTY)
+    }
+
+    fn unmap_device<L: ListRegisters, H: Hardware>(
+        &mut self,
+        device: u32,
+        steps: &mut u32,
+        caller: Caller<'_, L, H>,
+    ) -> Outcome {
+        let Some((place, config)) = self.its.device_place(device).zip(self.its.config) else {
+            return Outcome::Refused;
+        };
+        let mut kicks = VcpuSet::EMPTY;
+        while let Some(translation) = self.its.translations.get(self.its.progress) {
+            if translation.mapped && translation.device == device {
+                if *steps == 0 {
+                    return Outcome::Unfinished(kicks);
+                }
+                *steps -= 1;
+                kicks |= self.discard(self.its.progress, caller);
+            }
+            self.its.progress += 1;
+        }
+        let change = Change::Device {
+            device,
+            slot: config.first_table.wrapping_add(place as u16),
+            mapped: false,
+        };
+        caller.hardware.translate(change);
+        if let Some(place) = self.its.devices.get_mut(place) {
+            *place = Device::NONE;
+        }
+        Outcome::Done(kicks)
+    }
+
+    fn map_collection<L, H: Hardware>(
+        &mut self,
+        collection: u16,
+        target: u64,
+        valid: bool,
+        caller: Caller<'_, L, H>,
+    ) -> Option<VcpuSet> {
+        let cpu = match valid {
+            true => self.processor(target)?,
+            false => NOBODY,
+        };
+        *self.its.collections.get_mut(usize::from(collection))? = cpu;
+        if valid {
+            let change = Change::Collect {
+                collection: self.its.physical_collection(collection),
+                cpu: VcpuId::new(cpu),
+            };
+            caller.hardware.translate(change);
+        }
+        Some(self.place_lpis(caller.hardware))
+    }
+
+    fn map_event<L: ListRegisters, H: Hardware>(
+        &mut self,
+        device: u32,
+        event: u32,
+        intid: u32,
+        collection: u16,
+        memory: &impl Memory,
+        caller: Caller<'_, L, H>,
+    ) -> Option<VcpuSet> {
+        let table = self.its.devices.get(self.its.device_place(device)?)?;
+        let lpi = intid.checked_sub(IntId::FIRST_LPI)? as usize;
+        let taken = self.its.find(device, event).is_some();
+        if event >> table.bits != 0 || collection >= COLLECTIONS || taken {
+            return None;
+        }
+        let free = self.its.translations.get(lpi).filter(|one| !one.mapped);
+        free?;
+        let event = event as u16;
+        let change = Change::Map {
+            device,
+            event,
+            lpi: self.physical(IntId::new(intid)),
+            collection: self.its.physical_collection(collection),
+        };
+        if !caller.hardware.translate(change) {
+            return None;
+        }
+        *self.its.translations.get_mut(lpi)? = Translation {
+            device,
+            event,
+            collection,
+            mapped: true,
+        };
+        Some(self.place_lpi(lpi, caller.hardware) | self.configure_lpi(lpi, memory, caller))
+    }
+
+    fn move_event<L, H: Hardware>(
+        &mut self,
+        device: u32,
+        event: u32,
+        collection: u16,
+        caller: Caller<'_, L, H>,
+    ) -> Option<VcpuSet> {
+        let lpi = self.its.find(device, event)?;
+        if collection >= COLLECTIONS {
+            return None;
+        }
+        let change = Change::Move {
+            device,
+            event: event as u16,
+            collection: self.its.physical_collection(collection),
+        };
+        if !caller.hardware.translate(change) {
+            return None;
+        }
+        self.its.translations.get_mut(lpi)?.collection = collection;
+        Some(self.place_lpi(lpi, caller.hardware))
+    }
+
+    fn clear_event<L: ListRegisters, H: Hardware>(
+        &mut self,
+        device: u32,
+        event: u32,
+        caller: Caller<'_, L, H>,
+    ) -> Option<VcpuSet> {
+        let lpi = self.its.find(device, event)?;
+        let collection = self.its.translations.get(lpi)?.collection;
+        caller.hardware.translate(Change::Clear {
+            device,
+            event: event as u16,
+            collection: self.its.physical_collection(collection),
+        });
+        Some(self.clear_pending(number(lpi), VcpuId::new(0), caller))
+    }
+
+    /// `INVALL`, a few LPIs at a time.
+    fn configure_collection<L: ListRegisters, H: Hardware>(
+        &mut self,
+        collection: u16,
+        steps: &mut u32,
+        memory: &impl Memory,
+        caller: Caller<'_, L, H>,
+    ) -> Outcome {
+        if collection >= COLLECTIONS {
+            return Outcome::Refused;
+        }
+        let mut kicks = VcpuSet::EMPTY;
+        while let Some(translation) = self.its.translations.get(self.its.progress) {
+            if translation.mapped && translation.collection == collection {
+                if *steps == 0 {
+                    return Outcome::Unfinished(kicks);
+                }
+                *steps -= 1;
+                kicks |= self.configure_lpi(self.its.progress, memory, caller);
+            }
+            self.its.progress += 1;
+        }
+        Outcome::Done(kicks)
+    }
+
+    /// Takes an LPI from its event, with all that is pending of it.
+    fn discard<L: ListRegisters, H: Hardware>(
+        &mut self,
+        lpi: usize,
+        caller: Caller<'_, L, H>,
+    ) -> VcpuSet {
+        self.discard_physical(lpi, caller.hardware);
+        if let Some(interrupt) = self.lpis.get_mut(lpi) {
+            interrupt.flags -= Flags::ENABLED;
+        }
+        self.clear_pending(number(lpi), VcpuId::new(0), caller)
+            | self.place_lpi(lpi, caller.hardware)
+    }
+
+    fn discard_physical(&mut self, lpi: usize, hardware: &impl Hardware) {
+        let first = self.its.config.map_or(0, |config| config.first_collection);
+        let Some(one) = self.its.translations.get_mut(lpi).filter(|one| one.mapped) else {
+            return;
+        };
+        let Translation {
+            device,
+            event,
+            collection,
+            ..
+        } = core::mem::replace(one, Translation::NONE);
+        hardware.translate(Change::Discard {
+            device,
+            event,
+            collection: first.wrapping_add(collection),
+        });
+    }
+
+    /// Everything as after reset, here and in the physical ITS: no device of the partition signals until its guest has mapped it again.
+    pub(in crate::virt) fn reset_its(&mut self, hardware: &impl Hardware) {
+        let Some(config) = self.its.config else {
+            return;
+        };
+        for lpi in 0..self.its.translations.len() {
+            self.discard_physical(lpi, hardware);
+        }
+        for (place, device) in self.its.devices.iter().enumerate() {
+            if device.bits != 0 {
+                hardware.translate(Change::Device {
+                    device: device.device,
+                    slot: config.first_table.wrapping_add(place as u16),
+                    mapped: false,
+                });
+            }
+        }
+        for collection in 0..COLLECTIONS {
+            hardware.translate(Change::Collect {
+                collection: self.its.physical_collection(collection),
+                cpu: VcpuId::new(0),
+            });
+        }
+        self.its.reset();
+    }
+}
+
+/// The number that the guest gives its LPI `index`.
+const fn number(index: usize) -> IntId {
+    IntId::new(IntId::FIRST_LPI + index as u32)
+}

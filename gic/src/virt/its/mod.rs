@@ -1,0 +1,294 @@
+//! The virtual Interrupt Translation Service of a partition with devices that signal by message (IHI 0069H, chapter 5).
+//!
+//! The guest writes commands into its own memory; they are read one by one, checked, and change the [translations](Translation) here.
+//! What the physical ITS must know of it goes there as a [`Change`]: the partition's devices have the same DeviceIDs inside and outside,
+//! its n-th LPI is its n-th physical LPI, and each of its collections is a physical one, so that every command leads to at most a few
+//! physical ones. The guest's device, collection and translation tables stay unused: nothing is believed that lies in its memory.
+//!
+//! # Bounds
+//! [`Vgic::run_commands`](super::Vgic::run_commands) stops after [`STEPS`] steps, in the middle of a command if need be, and goes on there
+//! when it is called again. A step has at most one physical command.
+
+mod commands;
+mod frame;
+
+pub use frame::FRAME_BYTES;
+pub(super) use frame::Part;
+
+use super::interrupt::NOBODY;
+use model::device::VirtualIts;
+use model::partition::MOST_VCPUS;
+use model::{IntId, VcpuId};
+
+/// Collections of a virtual ITS: it keeps them itself (`GITS_TYPER.HCC`), one for each virtual CPU that a partition can have, and as many again.
+pub const COLLECTIONS: u16 = 16;
+/// Bits of an EventID: each device has up to 64 interrupts.
+pub const EVENT_BITS: u8 = 6;
+/// Steps of [`run_commands`](super::Vgic::run_commands).
+pub const STEPS: u32 = 16;
+
+/// What the physical ITS has to do. Devices are the partition's own; LPIs and collections are physical ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A device gets the translation table number `slot`, or loses it.
+    Device {
+        /// DeviceID.
+        device: u32,
+        /// The system's number of its table.
+        slot: u16,
+        /// False takes it away.
+        mapped: bool,
+    },
+    /// An event gets its LPI.
+    Map {
+        /// DeviceID.
+        device: u32,
+        /// EventID.
+        event: u16,
+        /// The physical LPI.
+        lpi: IntId,
+        /// The physical collection.
+        collection: u16,
+    },
+    /// An event goes to another collection.
+    Move {
+        /// DeviceID.
+        device: u32,
+        /// EventID.
+        event: u16,
+        /// The physical collection.
+        collection: u16,
+    },
+    /// An event's LPI is signalled from now on, or not.
+    Enable {
+        /// DeviceID.
+        device: u32,
+        /// EventID.
+        event: u16,
+        /// The physical LPI.
+        lpi: IntId,
+        /// The physical collection that it is in.
+        collection: u16,
+        /// False: what arrives stays pending.
+        enabled: bool,
+    },
+    /// An event's LPI is not pending any more.
+    Clear {
+        /// DeviceID.
+        device: u32,
+        /// EventID.
+        event: u16,
+        /// The physical collection that it is in.
+        collection: u16,
+    },
+    /// An event has no LPI any more, and what was pending of it is gone.
+    Discard {
+        /// DeviceID.
+        device: u32,
+        /// EventID.
+        event: u16,
+        /// The physical collection that it was in.
+        collection: u16,
+    },
+    /// A collection goes to the physical CPU that runs `cpu`.
+    Collect {
+        /// The physical collection.
+        collection: u16,
+        /// A virtual CPU of the partition.
+        cpu: VcpuId,
+    },
+}
+
+/// The partition's memory as its ITS reads it.
+pub trait Memory {
+    /// The doubleword at `ipa`, a multiple of 8; `None` when that is not the partition's RAM.
+    fn read(&self, ipa: u64) -> Option<u64>;
+}
+
+/// Which event an LPI belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Translation {
+    device: u32,
+    event: u16,
+    collection: u16,
+    mapped: bool,
+}
+
+impl Translation {
+    /// An LPI without an event.
+    pub const NONE: Self = Self {
+        device: 0,
+        event: 0,
+        collection: 0,
+        mapped: false,
+    };
+}
+
+/// A device that the guest has given a translation table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Device {
+    device: u32,
+    /// Bits of its EventIDs; 0 when the place is free.
+    bits: u8,
+}
+
+impl Device {
+    /// A free place.
+    pub const NONE: Self = Self { device: 0, bits: 0 };
+}
+
+/// What a redistributor has of LPIs.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Redistributor {
+    /// `GICR_CTLR.EnableLPIs`.
+    pub(super) enabled: bool,
+    /// `GICR_PENDBASER`. Only kept: what is pending is known here.
+    pub(super) pending: u64,
+}
+
+/// State of a virtual ITS.
+#[derive(Debug)]
+pub struct Its {
+    config: Option<&'static VirtualIts>,
+    translations: &'static mut [Translation],
+    devices: &'static mut [Device],
+    /// The virtual CPU of each collection, or [`NOBODY`].
+    collections: [u8; COLLECTIONS as usize],
+    redistributors: [Redistributor; MOST_VCPUS],
+    /// `GICR_PROPBASER`, one for all, as it must be (6.1.2).
+    pub(super) properties: u64,
+    /// `GITS_CTLR.Enabled`.
+    enabled: bool,
+    /// `GITS_CBASER`, `GITS_CREADR`, `GITS_CWRITER`.
+    queue: u64,
+    read: u64,
+    write: u64,
+    /// `GITS_BASER0`. Only kept.
+    table: u64,
+    /// The queue cannot be read: commands wait until the guest asks for a retry.
+    stalled: bool,
+    /// How far the current command has come.
+    progress: usize,
+    /// Commands that were refused.
+    refused: u32,
+}
+
+impl Its {
+    /// No ITS.
+    pub(super) fn absent() -> Self {
+        Self::of(None, &mut [], &mut [])
+    }
+
+    /// An ITS as after reset. `translations` has an entry for each LPI of `config`, and `devices` one for each device table; what is missing
+    /// behaves as if the hardware did not have it.
+    pub fn new(
+        config: &'static VirtualIts,
+        translations: &'static mut [Translation],
+        devices: &'static mut [Device],
+    ) -> Self {
+        Self::of(Some(config), translations, devices)
+    }
+
+    fn of(
+        config: Option<&'static VirtualIts>,
+        translations: &'static mut [Translation],
+        devices: &'static mut [Device],
+    ) -> Self {
+        let mut its = Self {
+            config,
+            translations,
+            devices,
+            collections: [NOBODY; COLLECTIONS as usize],
+            redistributors: [Redistributor {
+                enabled: false,
+                pending: 0,
+            }; MOST_VCPUS],
+            properties: 0,
+            enabled: false,
+            queue: 0,
+            read: 0,
+            write: 0,
+            table: 0,
+            stalled: false,
+            progress: 0,
+            refused: 0,
+        };
+        its.reset();
+        its
+    }
+
+    fn reset(&mut self) {
+        self.translations.fill(Translation::NONE);
+        self.devices.fill(Device::NONE);
+        self.collections = [NOBODY; COLLECTIONS as usize];
+        for redistributor in &mut self.redistributors {
+            redistributor.enabled = false;
+            redistributor.pending = 0;
+        }
+        self.properties = 0;
+        self.enabled = false;
+        (self.queue, self.read, self.write, self.table) = (0, 0, 0, 0);
+        self.stalled = false;
+        self.progress = 0;
+    }
+
+    /// The place of a device that has a table.
+    fn device_place(&self, device: u32) -> Option<usize> {
+        let has_table = |one: &Device| one.bits != 0 && one.device == device;
+        self.devices.iter().position(has_table)
+    }
+
+    /// Which LPI an event has, counted from 0.
+    fn find(&self, device: u32, event: u32) -> Option<usize> {
+        self.translations
+            .iter()
+            .position(|one| one.mapped && one.device == device && u32::from(one.event) == event)
+    }
+
+    /// True when LPI `index` has an event.
+    pub(super) fn is_mapped(&self, index: usize) -> bool {
+        self.translations.get(index).is_some_and(|one| one.mapped)
+    }
+
+    /// The event of LPI `index`: DeviceID, EventID, physical collection.
+    pub(super) fn event(&self, index: usize) -> Option<(u32, u16, u16)> {
+        let one = self.translations.get(index).filter(|one| one.mapped)?;
+        let collection = self.physical_collection(one.collection);
+        Some((one.device, one.event, collection))
+    }
+
+    /// The virtual CPU that LPI `index` is collected at, or [`NOBODY`].
+    pub(super) fn target(&self, index: usize) -> Option<u8> {
+        let one = self.translations.get(index).filter(|one| one.mapped)?;
+        self.collections.get(usize::from(one.collection)).copied()
+    }
+
+    pub(super) fn first_lpi(&self) -> u32 {
+        let first = self.config.map(|config| config.first_lpi);
+        first.map_or(IntId::FIRST_LPI, IntId::get)
+    }
+
+    /// The redistributor of a virtual CPU; `None` where there is no ITS.
+    pub(super) fn redistributor(&mut self, cpu: VcpuId) -> Option<&mut Redistributor> {
+        self.config?;
+        self.redistributors.get_mut(usize::from(cpu.get()))
+    }
+
+    /// `GICR_CTLR.EnableLPIs` of a virtual CPU.
+    pub(super) fn enables_lpis(&self, cpu: u8) -> bool {
+        let redistributor = self.redistributors.get(usize::from(cpu));
+        redistributor.is_some_and(|one| one.enabled)
+    }
+
+    /// `GICR_PENDBASER` of a virtual CPU.
+    pub(super) fn pending_table(&self, cpu: VcpuId) -> u64 {
+        let redistributor = self.redistributors.get(usize::from(cpu.get()));
+        redistributor.map_or(0, |one| one.pending)
+    }
+
+    /// The physical number of a collection.
+    fn physical_collection(&self, collection: u16) -> u16 {
+        let first = self.config.map_or(0, |config| config.first_collection);
+        first.wrapping_add(collection)
+    }
+}
