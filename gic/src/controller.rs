@@ -4,6 +4,9 @@ use crate::ListRegisters;
 use model::device::Trigger;
 use model::{IntId, Mpidr};
 
+/// The most CPUs that a driver serves.
+pub const MAX_CPUS: usize = 64;
+
 /// An interrupt that this CPU has acknowledged: it is active, and its priority masks others until it is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Acknowledged {
@@ -37,7 +40,7 @@ pub enum GicError {
     )]
     SystemRegistersMissing(Mpidr),
     /// The table of CPUs is full.
-    #[error("more than {} CPUs use the GIC", crate::phys::MAX_CPUS)]
+    #[error("more than {} CPUs use the GIC", MAX_CPUS)]
     TooManyCpus,
 }
 

@@ -26,12 +26,13 @@ mod controller;
 #[cfg(feature = "its")]
 pub mod its_command;
 mod list_register;
+#[cfg(any(feature = "v2", feature = "v3"))]
 pub mod phys;
 #[cfg(feature = "shared")]
 mod shared;
 pub mod virt;
 
-pub use controller::{Acknowledged, GicError, InterruptController};
+pub use controller::{Acknowledged, GicError, InterruptController, MAX_CPUS};
 pub use list_register::{ListRegister, ListRegisters, LrState, MAX_LIST_REGISTERS};
 #[cfg(feature = "shared")]
 pub use shared::{InterfaceState, PrivateState, SharedInterface};

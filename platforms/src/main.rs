@@ -12,6 +12,15 @@
     clippy::indexing_slicing
 )]
 
+#[cfg(not(any(feature = "v2", feature = "v3")))]
+compile_error!(
+    "the image needs its interrupt controller's feature: `cargo xtask build SYSTEM.toml` chooses it"
+);
+#[cfg(all(feature = "v2", feature = "v3"))]
+compile_error!(
+    "the image has one interrupt controller: `cargo xtask build SYSTEM.toml` chooses its feature"
+);
+
 mod bring_up;
 mod early;
 mod epitaph;

@@ -249,7 +249,7 @@ fn run(index: usize) -> ! {
         Ok(vtcr) => vtcr,
         Err(error) => stop(format_args!("{error}")),
     };
-    El2::configure(vtcr, &gic);
+    El2::configure(vtcr);
     if let Err(error) = gic.init_cpu() {
         stop(format_args!("{error}"));
     }

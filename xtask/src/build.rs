@@ -15,6 +15,7 @@ use qemu::machine::Machine;
 use qemu::session::Bootable;
 
 use crate::command;
+use crate::dependencies;
 use crate::image;
 use crate::resources::{Host, command_line, write_if_changed};
 use crate::setup;
@@ -27,7 +28,7 @@ const PACKAGE: &str = "platforms";
 const BINARY: &str = "bulkhead";
 
 /// Feature of the package that asks for the binary: without it, only what can be tested on the host is built.
-const FEATURE: &str = "image";
+const BINARY_FEATURE: &str = "image";
 
 /// Cargo profile of the image.
 const PROFILE: &str = "image";
@@ -50,6 +51,8 @@ pub struct Built {
     pub folder: PathBuf,
     /// What the compiler made of the system file.
     pub compiled: Compiled,
+    /// The files of this checkout that were compiled into the image or read while it was built.
+    pub sources: Vec<PathBuf>,
 }
 
 impl Builder {
@@ -158,8 +161,11 @@ impl Builder {
             "--quiet",
             "-p",
             PACKAGE,
+            "--no-default-features",
             "--features",
-            FEATURE,
+            &[&[BINARY_FEATURE], compiled.image_features.as_slice()]
+                .concat()
+                .join(","),
             "--bin",
             BINARY,
             "--profile",
@@ -182,6 +188,7 @@ impl Builder {
             .join(BINARY);
         let elf =
             std::fs::read(&linked).with_context(|| format!("cannot read {}", linked.display()))?;
+        let sources = dependencies::read(&linked.with_extension("d"))?;
         let image = image::pack(&elf, &compiled.payload)?;
         let room = self.room(&compiled)?;
         if image.len() as u64 > room {
@@ -195,7 +202,11 @@ impl Builder {
         write_if_changed(&folder.join("bulkhead.elf"), &elf)?;
         write_if_changed(&folder.join("bulkhead.img"), &image)?;
         self.write_proof(&compiled.proof)?;
-        Ok(Built { folder, compiled })
+        Ok(Built {
+            folder,
+            compiled,
+            sources,
+        })
     }
 
     /// Writes the report and the guests' device trees of a system. Says which files these are, the one for people first.

@@ -7,6 +7,7 @@ mod build;
 mod check;
 mod command;
 mod demo;
+mod dependencies;
 mod device_tree;
 mod image;
 mod import;

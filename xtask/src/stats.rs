@@ -1,6 +1,6 @@
 //! `cargo xtask stats`: the figures that have ceilings.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context;
 use serde::Serialize;
@@ -33,6 +33,8 @@ struct Figures {
     bss_bytes: u64,
     /// From the first byte up to the payload: with .bss, stacks and alignment.
     image_bytes_with_bss: u64,
+    /// The optional parts that the system uses.
+    features: Vec<&'static str>,
     lines: usize,
     unsafe_blocks: usize,
     crates: Vec<CrateFigures>,
@@ -63,7 +65,17 @@ pub fn run(builder: &Builder, system: &Path, json: bool) -> anyhow::Result<u8> {
     let mut crates = Vec::new();
     let mut total = Count::default();
     for (name, folder) in IMAGE_CRATES {
-        let count = count_folder(&builder.workspace().root().join(folder).join("src"))?;
+        let folder = builder.workspace().root().join(folder).join("src");
+        let mut count = Count::default();
+        for source in built
+            .sources
+            .iter()
+            .filter(|path| path.starts_with(&folder))
+        {
+            let text = std::fs::read_to_string(source)
+                .with_context(|| format!("cannot read {}", source.display()))?;
+            count += source_lines::count(&text, &built.compiled.image_features);
+        }
         total += count;
         crates.push(CrateFigures {
             name,
@@ -78,6 +90,7 @@ pub fn run(builder: &Builder, system: &Path, json: bool) -> anyhow::Result<u8> {
         data_bytes: sizes.data,
         bss_bytes: sizes.bss,
         image_bytes_with_bss: sizes.span,
+        features: built.compiled.image_features,
         lines: total.lines,
         unsafe_blocks: total.unsafe_blocks,
         crates,
@@ -101,6 +114,7 @@ fn print(figures: &Figures) {
     println!("zeroed memory (.bss)   {:>8}", figures.bss_bytes);
     println!("in memory, aligned     {:>8}", figures.image_bytes_with_bss);
     println!();
+    println!("optional parts         {}", figures.features.join(", "));
     println!("compiled in            lines  unsafe blocks");
     for figure in &figures.crates {
         println!(
@@ -112,63 +126,4 @@ fn print(figures: &Figures) {
         "  {:<18} {:>7}  {:>13}   (ceiling {MOST_LINES} lines)",
         "all", figures.lines, figures.unsafe_blocks
     );
-}
-
-/// Counts every Rust file below a folder that is compiled in: no module of tests, none behind a feature.
-fn count_folder(folder: &Path) -> anyhow::Result<Count> {
-    let mut files = Vec::new();
-    list_files(folder, &mut files)?;
-    let mut sources = Vec::new();
-    let mut tests = Vec::new();
-    for path in files {
-        let text = std::fs::read_to_string(&path)
-            .with_context(|| format!("cannot read {}", path.display()))?;
-        for module in source_lines::left_out_modules(&text) {
-            tests.push(submodules(&path).join(module));
-        }
-        sources.push((path, text));
-    }
-    let mut count = Count::default();
-    for (path, text) in sources {
-        let module = submodules(&path);
-        if !tests.iter().any(|test| module.starts_with(test)) {
-            count += source_lines::count(&text);
-        }
-    }
-    Ok(count)
-}
-
-fn list_files(folder: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
-    let entries =
-        std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
-    for entry in entries {
-        let path = entry?.path();
-        if path.is_dir() {
-            list_files(&path, files)?;
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push(path);
-        }
-    }
-    Ok(())
-}
-
-/// The folder in which a source file's submodules are; for a file that has none, the folder that it would be.
-fn submodules(file: &Path) -> PathBuf {
-    let stem = file.with_extension("");
-    match stem.file_name().and_then(|name| name.to_str()) {
-        Some("mod" | "lib" | "main") => stem.parent().map_or(stem.clone(), Path::to_owned),
-        _ => stem,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn submodules_of_a_folder_and_of_a_file_are_found_where_rust_looks() {
-        assert_eq!(submodules(Path::new("src/lib.rs")), Path::new("src"));
-        assert_eq!(submodules(Path::new("src/a/mod.rs")), Path::new("src/a"));
-        assert_eq!(submodules(Path::new("src/a.rs")), Path::new("src/a"));
-    }
 }

@@ -99,6 +99,8 @@ pub struct Compiled {
     pub proof: Proof,
     /// Rust source with `pub const SYSTEM: model::system::System`.
     pub table: String,
+    /// The optional parts of the hypervisor that it needs: cargo features of its image.
+    pub image_features: Vec<&'static str>,
     /// The blob that is packed behind the image.
     pub payload: Vec<u8>,
     /// Board indices of the physical CPUs that the system uses, ascending.
@@ -147,6 +149,7 @@ pub fn compile(system_file: &Path, resources: &dyn Resources) -> Result<Compiled
     });
     Ok(Compiled {
         table: emit::table(&plan),
+        image_features: emit::features(&plan),
         payload: plan.payload.build(),
         pcpus: system.cpus(),
         partitions: info.collect(),

@@ -1,10 +1,8 @@
 //! What the drivers learn about each CPU when it comes up.
 
+use crate::MAX_CPUS;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use model::Mpidr;
-
-/// The most CPUs that a driver serves.
-pub const MAX_CPUS: usize = 64;
 
 /// Marks a used key; no affinity value has it.
 const USED: u64 = 1 << 63;

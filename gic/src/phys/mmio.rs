@@ -43,20 +43,6 @@ impl<const SIZE: usize> Frame<SIZE> {
         }
     }
 
-    pub(super) fn read64(self, offset: usize) -> u64 {
-        self.place::<u64>(offset).map_or(0, |place| {
-            // SAFETY: as in `read`.
-            unsafe { place.read_volatile() }
-        })
-    }
-
-    pub(super) fn write64(self, offset: usize, value: u64) {
-        if let Some(place) = self.place::<u64>(offset) {
-            // SAFETY: as in `read`.
-            unsafe { place.write_volatile(value) }
-        }
-    }
-
     pub(super) fn write8(self, offset: usize, value: u8) {
         if let Some(place) = self.place::<u8>(offset) {
             // SAFETY: as in `read`.
@@ -79,7 +65,25 @@ impl<const SIZE: usize> Frame<SIZE> {
     }
 }
 
-#[cfg(test)]
+/// Registers of 64 bits, which a GICv2 does not have.
+#[cfg(feature = "v3")]
+impl<const SIZE: usize> Frame<SIZE> {
+    pub(super) fn read64(self, offset: usize) -> u64 {
+        self.place::<u64>(offset).map_or(0, |place| {
+            // SAFETY: as in `read`.
+            unsafe { place.read_volatile() }
+        })
+    }
+
+    pub(super) fn write64(self, offset: usize, value: u64) {
+        if let Some(place) = self.place::<u64>(offset) {
+            // SAFETY: as in `read`.
+            unsafe { place.write_volatile(value) }
+        }
+    }
+}
+
+#[cfg(all(test, feature = "v3"))]
 mod tests {
     use super::*;
 

@@ -8,7 +8,8 @@ mod shared;
 
 use super::cpu_table::CpuTable;
 use super::mmio::Frame;
-use super::{FOUR_PRIORITIES, sysreg, wait_until};
+use super::wait::wait_until;
+use super::{FOUR_PRIORITIES, sysreg};
 use crate::{
     Acknowledged, GicError, InterruptController, ListRegister, ListRegisters, MAX_LIST_REGISTERS,
 };

@@ -3,7 +3,6 @@
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use aarch64_cpu::asm;
-use gic::InterruptController;
 
 use super::context::Context;
 use super::decode::Syndrome;
@@ -99,18 +98,12 @@ impl El2 {
         WAITS_ARE_TRAPPED.store(true, Ordering::Relaxed);
     }
 
-    /// Sets the calling pCPU's EL2 up for guests, whoever they are. `vtcr` comes from [`stage2_control`](crate::memory::stage2::stage2_control);
-    /// `gic` is the interrupt controller that the vectors read.
-    pub fn configure(vtcr: u64, gic: &impl InterruptController) {
+    /// Sets the calling pCPU's EL2 up for guests, whoever they are. `vtcr` comes from [`stage2_control`](crate::memory::stage2::stage2_control).
+    pub fn configure(vtcr: u64) {
         unsafe extern "C" {
-            static bulkhead_vectors_gicv2: u8;
-            static bulkhead_vectors_gicv3: u8;
+            static bulkhead_vectors: u8;
         }
-        let vectors = match gic.frames() {
-            Some(_) => &raw const bulkhead_vectors_gicv2,
-            None => &raw const bulkhead_vectors_gicv3,
-        };
-        write_register!("vbar_el2", vectors as u64);
+        write_register!("vbar_el2", &raw const bulkhead_vectors as u64);
         write_register!("hcr_el2", guest_traps());
         write_register!("vtcr_el2", vtcr);
         write_register!("cptr_el2", COPROCESSOR_TRAPS);

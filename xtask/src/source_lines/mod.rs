@@ -1,11 +1,13 @@
-//! Counts what of a Rust source file is compiled into an image: lines that are neither blank, comment nor test, and `unsafe` blocks.
+//! Counts what of a Rust source file is compiled into an image: lines that are neither blank, comment nor left out, and `unsafe` blocks.
+
+mod conditions;
 
 /// The count of one or more files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Count {
-    /// Lines with code outside tests.
+    /// Lines with code.
     pub lines: usize,
-    /// `unsafe { … }` blocks outside tests.
+    /// `unsafe { … }` blocks.
     pub unsafe_blocks: usize,
 }
 
@@ -16,9 +18,9 @@ impl std::ops::AddAssign for Count {
     }
 }
 
-/// Counts one file.
-pub fn count(source: &str) -> Count {
-    let code = without_tests(&blank_comments_and_strings(source));
+/// Counts one file of an image that is built with these cargo features.
+pub fn count(source: &str, features: &[&str]) -> Count {
+    let code = conditions::compiled(source, &blank_comments_and_strings(source), features);
     let lines = code.lines().filter(|line| !line.trim().is_empty()).count();
     let words: Vec<&str> = code.split_whitespace().collect();
     let spaced = words.join(" ");
@@ -34,24 +36,6 @@ pub fn count(source: &str) -> Count {
         lines,
         unsafe_blocks,
     }
-}
-
-/// The modules in files of their own that a source declares for tests or a feature only. An image's crates have no feature turned on.
-pub fn left_out_modules(source: &str) -> Vec<&str> {
-    source
-        .split("#[cfg(")
-        .skip(1)
-        .filter_map(|item| {
-            let (condition, item) = item.split_once(")]")?;
-            if condition != "test" && !condition.starts_with("any(test, feature = ") {
-                return None;
-            }
-            let item = item.trim_start().trim_start_matches("pub ");
-            let name = item.strip_prefix("mod ")?;
-            let end = name.find(|c: char| !c.is_alphanumeric() && c != '_')?;
-            name[end..].starts_with(';').then_some(&name[..end])
-        })
-        .collect()
 }
 
 /// The source with comments replaced by blanks and the insides of literals by `x`, line by line as before.
@@ -79,10 +63,11 @@ fn blank_comments_and_strings(source: &str) -> String {
             rest = &rest[first.len_utf8()..];
         } else {
             let (literal, behind) = rest.split_at(length);
+            // As many bytes as there were: what is found in one text is at the same place in the other.
             out.extend(
                 literal
-                    .chars()
-                    .map(|c| if c == '\n' { '\n' } else { shown }),
+                    .bytes()
+                    .map(|byte| if byte == b'\n' { '\n' } else { shown }),
             );
             rest = behind;
         }
@@ -151,58 +136,29 @@ fn character(text: &str) -> usize {
     }
 }
 
-/// Blanks every item behind `#[cfg(test)]`, attribute included.
-fn without_tests(code: &str) -> String {
-    const MARK: &str = "#[cfg(test)]";
-    let mut out = String::with_capacity(code.len());
-    let mut rest = code;
-    while let Some(at) = rest.find(MARK) {
-        out.push_str(&rest[..at]);
-        let item = &rest[at + MARK.len()..];
-        let length = item_length(item);
-        out.extend(item[..length].chars().filter(|&c| c == '\n'));
-        rest = &item[length..];
-    }
-    out.push_str(rest);
-    out
-}
-
-/// Up to the end of the first braced body, or the first `;` before any brace.
-fn item_length(item: &str) -> usize {
-    let mut depth = 0usize;
-    for (at, c) in item.char_indices() {
-        match c {
-            '{' => depth += 1,
-            '}' if depth <= 1 => return at + 1,
-            '}' => depth -= 1,
-            ';' if depth == 0 => return at + 1,
-            _ => {}
-        }
-    }
-    item.len()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn blank_lines_comments_and_documentation_do_not_count() {
-        let source = "//! crate\n\n/* two\nlines /* nested */ */\nfn a() {} // behind code\n    /// doc\nfn b() {}\n";
-        assert_eq!(count(source).lines, 2);
+    fn places_in_the_blanked_source_are_those_in_the_source() {
+        let source = "// é ü\nconst A: &str = \"ß\";\n";
+        let blanked = blank_comments_and_strings(source);
+        assert_eq!(blanked.find("const"), source.find("const"));
+        assert_eq!(blanked.len(), source.len());
     }
 
     #[test]
-    fn modules_for_tests_or_a_feature_in_files_of_their_own_are_named() {
-        let source = "mod a;\n#[cfg(test)]\nmod tests;\n#[cfg(any(test, feature = \"x\"))]\npub mod host;\n#[cfg(test)]\nmod inline { }\n#[cfg(test)]\nuse x;\n";
-        assert_eq!(left_out_modules(source), ["tests", "host"]);
+    fn blank_lines_comments_and_documentation_do_not_count() {
+        let source = "//! crate\n\n/* two\nlines /* nested */ */\nfn a() {} // behind code\n    /// doc\nfn b() {}\n";
+        assert_eq!(count(source, &[]).lines, 2);
     }
 
     #[test]
     fn comment_signs_in_literals_are_code() {
         let source = "const A: &str = \"// no { comment\";\nconst B: &str = r#\"/* \" \"#;\nconst C: char = '\"';\nfn d<'a>() {}\n";
         assert_eq!(
-            count(source),
+            count(source, &[]),
             Count {
                 lines: 4,
                 unsafe_blocks: 0
@@ -214,7 +170,7 @@ mod tests {
     fn tests_do_not_count() {
         let source = "fn a() {}\n#[cfg(test)]\nmod tests {\n    fn b() { unsafe { x() } }\n}\nfn c() {}\n#[cfg(test)]\nuse x;\n";
         assert_eq!(
-            count(source),
+            count(source, &[]),
             Count {
                 lines: 2,
                 unsafe_blocks: 0
@@ -225,7 +181,7 @@ mod tests {
     #[test]
     fn unsafe_blocks_count_but_functions_attributes_and_words_do_not() {
         let source = "#[unsafe(no_mangle)]\nunsafe fn f() {}\nfn g() {\n    // unsafe { }\n    unsafe { f() }\n    unsafe\n    {\n        f()\n    }\n}\nfn not_unsafe () {}\n";
-        assert_eq!(count(source).unsafe_blocks, 2);
+        assert_eq!(count(source, &[]).unsafe_blocks, 2);
     }
 
     #[test]
@@ -241,7 +197,7 @@ mod tests {
             "'é",
             "b'\\''",
         ] {
-            count(source);
+            count(source, &[]);
         }
     }
 }

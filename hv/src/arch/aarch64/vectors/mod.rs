@@ -26,12 +26,26 @@ use super::context::Context;
 use super::vector;
 use crate::partition::request;
 
+#[cfg(feature = "v2")]
+mod gicv2;
+#[cfg(feature = "v3")]
+mod gicv3;
+#[cfg(feature = "v2")]
+use gicv2::interrupt;
+#[cfg(feature = "v3")]
+use gicv3::interrupt;
+
 // An interrupt's place in the table is found by masking, and the number of a sole SGI by counting the zeros above it.
 const _: () = assert!(GRANTS_OF_PHYSICAL.is_power_of_two());
 const _: () = assert!(request::FIRST_SGI == 16);
 
 global_asm!(
     r#"
+// Not every interrupt controller needs all of these.
+.equ CONTEXT_REQUESTS, {requests}
+.equ CONTEXT_FRAMES, {frames}
+.equ GRANTS_SGIS, {sgis}
+
 .macro FROM_SELF
     .balign 128
     b       bulkhead_defect
@@ -100,58 +114,6 @@ global_asm!(
     RETURN
 .endm
 
-// Drops the priority of the interrupt in w3.
-.macro DELIVERED_GICV3
-    mov     w3, w3
-    msr     icc_eoir1_el1, x3
-    DELIVERED
-.endm
-
-.macro INTERRUPT_GICV3
-    .balign 128
-    stp     x0, x1, [sp, #-16]!
-    mrs     x0, tpidr_el2
-    stp     x2, x3, [x0, #16]
-    ldr     x2, [x0, #{grants}]
-    mrs     x1, icc_iar1_el1
-    and     x3, x1, #{physical_mask}
-    add     x2, x2, x3, lsl #4
-    ldp     x3, x2, [x2, #{physical}]
-    cmp     w3, w1
-    b.ne    bulkhead_other_gicv3
-    mrs     x1, ich_elrsr_el2
-    tst     x1, x3, lsr #32
-    b.eq    bulkhead_full_gicv3
-    tbz     x3, #32, bulkhead_slot1
-    msr     ich_lr0_el2, x2
-    DELIVERED_GICV3
-.endm
-
-.macro INTERRUPT_GICV2
-    .balign 128
-    stp     x0, x1, [sp, #-16]!
-    mrs     x0, tpidr_el2
-    stp     x2, x3, [x0, #16]
-    stp     x4, x5, [x0, #32]
-    ldp     x2, x3, [x0, #{frames}]
-    ldr     w1, [x2, #{gicc_iar}]
-    ldr     x4, [x0, #{grants}]
-    and     x5, x1, #{physical_mask}
-    add     x4, x4, x5, lsl #4
-    ldp     x4, x5, [x4, #{physical}]
-    cmp     w4, w1
-    b.ne    bulkhead_other_gicv2
-    ldr     w1, [x3, #{gich_elrsr}]
-    tst     x1, x4, lsr #32
-    b.eq    bulkhead_full_gicv2
-    lsr     x1, x5, #32
-    add     x1, x1, x3
-    str     w5, [x1, #{gich_lr}]
-    str     w4, [x2, #{gicc_eoir}]
-    ldp     x4, x5, [x0, #32]
-    DELIVERED
-.endm
-
 .macro SYSTEM_ERROR
     .balign 128
     stp     x0, x1, [sp, #-16]!
@@ -160,89 +122,24 @@ global_asm!(
     b       bulkhead_system_error
 .endm
 
-.macro VECTORS name, interrupt
+"#,
+    interrupt!(),
+    r#"
+    .section .text.vectors, "ax"
     .balign 2048
-    .global \name
-\name:
+    .global bulkhead_vectors
+bulkhead_vectors:
     .rept 8
     FROM_SELF
     .endr
     .rept 2
     SYNCHRONOUS
-    \interrupt
-    \interrupt
+    INTERRUPT
+    INTERRUPT
     SYSTEM_ERROR
     .endr
-.endm
 
-    .section .text.vectors, "ax"
-    VECTORS bulkhead_vectors_gicv2, INTERRUPT_GICV2
-    VECTORS bulkhead_vectors_gicv3, INTERRUPT_GICV3
-
-// A list register other than the first. x0: context, x2: value, x3: key.
-    .balign 64
-bulkhead_slot1:
-    tbz     x3, #33, 1f
-    msr     ich_lr1_el2, x2
-    DELIVERED_GICV3
-1:  tbz     x3, #34, 1f
-    msr     ich_lr2_el2, x2
-    DELIVERED_GICV3
-1:  msr     ich_lr3_el2, x2
-    DELIVERED_GICV3
-
-// The list register of an interrupt with a grant is not free, or there was no grant in the place of number 0.
-bulkhead_full_gicv3:
-    mov     w1, w3
-
-// No grant. x0: context, x1: the acknowledge register; x2, x3 are stored.
-bulkhead_other_gicv3:
-    cbnz    w1, bulkhead_interrupt
-    // A kick. Is it about one SGI, and nothing else?
-    stp     x4, x5, [x0, #32]
-    ldr     x2, [x0, #{requests}]
-    ldr     w3, [x2]
-    sub     w4, w3, #1
-    tst     w3, w4
-    b.ne    9f
-    clz     w4, w3
-    cmp     w4, #15
-    b.hi    9f
-    ldr     x5, [x0, #{grants}]
-    eor     w4, w4, #15
-    add     x5, x5, x4, lsl #4
-    ldp     x4, x5, [x5, #{sgis}]
-    mrs     x1, ich_elrsr_el2
-    tst     x1, x4, lsr #32
-    b.eq    8f
-1:  ldaxr   w1, [x2]
-    cmp     w1, w3
-    b.ne    7f
-    stxr    w1, wzr, [x2]
-    cbnz    w1, 1b
-    tbz     x4, #32, 2f
-    msr     ich_lr0_el2, x5
-    b       4f
-2:  tbz     x4, #33, 2f
-    msr     ich_lr1_el2, x5
-    b       4f
-2:  tbz     x4, #34, 2f
-    msr     ich_lr2_el2, x5
-    b       4f
-2:  msr     ich_lr3_el2, x5
-4:  msr     icc_eoir1_el1, xzr
-    msr     icc_dir_el1, xzr
-    ldp     x4, x5, [x0, #32]
-    DELIVERED
-7:  clrex
-8:  mov     x1, #0
-9:  ldp     x4, x5, [x0, #32]
-    b       bulkhead_interrupt
-
-bulkhead_full_gicv2:
-    mov     w1, w4
-bulkhead_other_gicv2:
-    ldp     x4, x5, [x0, #32]
+    INTERRUPT_REST
 
 // x0: context, x1: the acknowledge register. x2, x3 are stored; x0, x1 are on the stack.
 bulkhead_interrupt:
@@ -335,10 +232,6 @@ bulkhead_defect:
     sgis = const offset_of!(Grants, sgis),
     physical = const offset_of!(Grants, physical),
     physical_mask = const GRANTS_OF_PHYSICAL - 1,
-    gicc_iar = const 0x0c,
-    gicc_eoir = const 0x10,
-    gich_elrsr = const 0x30,
-    gich_lr = const 0x100,
     defect_stack_size = const DEFECT_STACK,
 );
 

@@ -1,0 +1,79 @@
+//! The board's interrupt controller. The system table is a constant and says where it is, so its addresses fold into the code.
+
+#[cfg(feature = "v2")]
+mod gicv2;
+#[cfg(feature = "v3")]
+mod gicv3;
+
+use gic::{Acknowledged, GicError, InterruptController, ListRegister, ListRegisters};
+use model::device::Trigger;
+use model::{IntId, Mpidr};
+
+#[cfg(feature = "v2")]
+use gicv2::driver;
+#[cfg(feature = "v3")]
+use gicv3::driver;
+
+/// The one that the system was built for.
+#[derive(Clone, Copy)]
+pub struct Gic;
+
+/// Methods that ask the driver.
+macro_rules! delegate {
+    ($($(#[$inline:meta])? fn $name:ident($($argument:ident: $type:ty),*) $(-> $result:ty)?;)+) => {
+        $(
+            $(#[$inline])?
+            fn $name(&self $(, $argument: $type)*) $(-> $result)? {
+                driver().$name($($argument),*)
+            }
+        )+
+    };
+}
+
+impl ListRegisters for Gic {
+    delegate! {
+        #[inline]
+        fn count() -> usize;
+        #[inline]
+        fn empty() -> u64;
+        #[inline]
+        fn read(index: usize) -> ListRegister;
+        #[inline]
+        fn write(index: usize, register: ListRegister);
+        #[inline]
+        fn image(index: usize, register: ListRegister) -> u64;
+        #[inline(always)]
+        fn write_image(index: usize, image: u64);
+        #[inline]
+        fn ended() -> u64;
+        #[inline]
+        fn request_refill(on: bool);
+    }
+}
+
+impl InterruptController for Gic {
+    delegate! {
+        fn init_distributor() -> Result<(), GicError>;
+        fn init_cpu() -> Result<(), GicError>;
+        #[inline]
+        fn acknowledge() -> Option<Acknowledged>;
+        #[inline]
+        fn acknowledged(raw: u32) -> Option<Acknowledged>;
+        #[inline]
+        fn drop_priority(interrupt: Acknowledged);
+        #[inline]
+        fn deactivate(interrupt: Acknowledged);
+        fn deactivate_physical(intid: IntId);
+        fn enable(intid: IntId);
+        fn disable(intid: IntId);
+        fn set_trigger(intid: IntId, trigger: Trigger);
+        fn set_priority(intid: IntId, priority: u8);
+        fn route(intid: IntId, cpu: Mpidr);
+        fn clear_pending(intid: IntId);
+        fn kick(cpu: Mpidr, sgi: IntId);
+        fn frames() -> Option<[usize; 2]>;
+        fn overlooks_levels() -> bool;
+        fn look_again();
+        fn reset_virtual_interface();
+    }
+}
