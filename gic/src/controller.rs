@@ -39,6 +39,26 @@ pub enum GicError {
         "the GIC CPU interface of {0:?} has no system registers at EL2 (ICC_SRE_EL2.SRE stays 0)"
     )]
     SystemRegistersMissing(Mpidr),
+    /// `GITS_CTLR.Quiescent` stayed clear.
+    #[cfg(feature = "its")]
+    #[error("the ITS does not come to rest (GITS_CTLR.Quiescent stays 0)")]
+    ItsBusy,
+    /// `GITS_TYPER` tells of an ITS that this driver has no tables for.
+    #[cfg(feature = "its")]
+    #[error("the ITS needs other tables than this image has (GITS_TYPER is {0:#x})")]
+    ItsUnfit(u64),
+    /// A `GITS_BASER` did not keep what was written.
+    #[cfg(feature = "its")]
+    #[error("the ITS does not take a table of 64 KiB (its GITS_BASER is {0:#x})")]
+    ItsTable(u64),
+    /// `GICR_TYPER.PLPIS` is clear.
+    #[cfg(feature = "its")]
+    #[error("the GIC redistributor of {0:?} has no LPIs (GICR_TYPER.PLPIS is 0)")]
+    LpisMissing(Mpidr),
+    /// `GICR_CTLR.EnableLPIs` stayed set.
+    #[cfg(feature = "its")]
+    #[error("firmware left LPIs enabled at {0:?}, and they stay so (GICR_CTLR.EnableLPIs stays 1)")]
+    LpisOn(Mpidr),
     /// The table of CPUs is full.
     #[error("more than {} CPUs use the GIC", MAX_CPUS)]
     TooManyCpus,

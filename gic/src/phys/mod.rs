@@ -1,6 +1,10 @@
 //! Drivers for the physical interrupt controller.
 
 mod cpu_table;
+#[cfg(feature = "its")]
+pub mod its;
+#[cfg(feature = "its")]
+pub mod lpi;
 mod mmio;
 mod sysreg;
 #[cfg(all(test, feature = "v2", feature = "v3"))]

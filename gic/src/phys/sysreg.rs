@@ -85,3 +85,22 @@ pub(super) fn complete_memory() {
         core::arch::asm!("dsb sy", options(nostack, preserves_flags));
     }
 }
+
+/// Writes what caches hold of `[address, address + size)` to memory, and completes it: hardware that does not look into caches reads it next.
+#[cfg(feature = "its")]
+pub(super) fn clean(address: usize, size: usize) {
+    #[cfg(target_arch = "aarch64")]
+    {
+        /// No line is shorter (Arm ARM D19.2.34: a word or more; all known cores have 64 bytes, and none less than 16).
+        const LINE: usize = 16;
+        for line in (address & !(LINE - 1)..address + size).step_by(LINE) {
+            // SAFETY: cleaning by address changes no data; the caller's memory is mapped.
+            unsafe {
+                core::arch::asm!("dc civac, {}", in(reg) line, options(nostack, preserves_flags));
+            }
+        }
+    }
+    #[cfg(not(target_arch = "aarch64"))]
+    let _ = (address, size);
+    complete_memory();
+}

@@ -443,3 +443,46 @@ fn numbers_that_no_interrupt_has_are_ignored() {
             .all(|offset| offset == 4 || machine.distributor.get(offset) == 0)
     );
 }
+
+#[cfg(feature = "its")]
+mod lpis {
+    use super::*;
+
+    const PLPIS: u32 = 1;
+
+    #[test]
+    fn lpis_are_turned_on_with_tables_of_the_system_even_when_firmware_left_others() {
+        let v3 = v3();
+        let redistributor = v3.redistributors[0];
+        redistributor.set(8, PLPIS);
+        v3.gic.init_cpu().unwrap();
+        redistributor.set(0, 1);
+        redistributor.set(0x70, 0x1234);
+
+        v3.gic.init_lpis(0x4012_0000, 0x4013_0000).unwrap();
+
+        assert_eq!(redistributor.get(0x70), 0x4012_0000 | 1 << 7 | 13);
+        assert_eq!(redistributor.get(0x78), 0x4013_0000 | 1 << 7);
+        assert_eq!(redistributor.get(0x7c), 1 << 30, "all zero");
+        assert_eq!(redistributor.get(0) & 1, 1);
+    }
+
+    #[test]
+    fn redistributor_without_lpis_is_an_error() {
+        let v3 = v3();
+        v3.gic.init_cpu().unwrap();
+        assert_eq!(v3.gic.init_lpis(0, 0), Err(GicError::LpisMissing(FIRST)));
+    }
+
+    #[test]
+    fn commands_name_a_redistributor_by_number_or_by_address() {
+        let v3 = v3();
+        run_on(SECOND);
+        v3.redistributors[0].set(0x2_0008, 5 << 8 | 1 << 4);
+        v3.gic.init_cpu().unwrap();
+        let address = v3.redistributors[0].0 as u64 + 0x2_0000;
+        assert_eq!(v3.gic.lpi_target(SECOND, false), Some(5 << 16));
+        assert_eq!(v3.gic.lpi_target(SECOND, true), Some(address));
+        assert_eq!(v3.gic.lpi_target(OTHER_CLUSTER, true), None);
+    }
+}

@@ -34,25 +34,29 @@ mod gicd {
 }
 
 /// Redistributor registers (12.11): the control frame, then 64 KiB further the frame of the private interrupts.
-mod gicr {
-    pub(super) const CTLR: usize = 0x0000;
-    pub(super) const TYPER: usize = 0x0008;
-    pub(super) const WAKER: usize = 0x0014;
+pub(super) mod gicr {
+    pub(in crate::phys) const CTLR: usize = 0x0000;
+    pub(in crate::phys) const TYPER: usize = 0x0008;
+    pub(in crate::phys) const WAKER: usize = 0x0014;
+    #[cfg(feature = "its")]
+    pub(in crate::phys) const PROPBASER: usize = 0x0070;
+    #[cfg(feature = "its")]
+    pub(in crate::phys) const PENDBASER: usize = 0x0078;
     /// Offset of the frame with the private interrupts.
-    pub(super) const SGI: usize = 0x1_0000;
+    pub(in crate::phys) const SGI: usize = 0x1_0000;
     /// Bytes of the two frames.
-    pub(super) const SIZE: usize = 0x2_0000;
+    pub(in crate::phys) const SIZE: usize = 0x2_0000;
 
     /// `CTLR`: a register write is still pending.
-    pub(super) const RWP: u32 = 1 << 3;
+    pub(in crate::phys) const RWP: u32 = 1 << 3;
     /// `WAKER`: the CPU wants to sleep.
-    pub(super) const PROCESSOR_SLEEP: u32 = 1 << 1;
+    pub(in crate::phys) const PROCESSOR_SLEEP: u32 = 1 << 1;
     /// `WAKER`: the CPU interface is quiescent.
-    pub(super) const CHILDREN_ASLEEP: u32 = 1 << 2;
+    pub(in crate::phys) const CHILDREN_ASLEEP: u32 = 1 << 2;
     /// `TYPER`: virtual LPIs, for which two more frames follow.
-    pub(super) const VLPIS: u64 = 1 << 1;
+    pub(in crate::phys) const VLPIS: u64 = 1 << 1;
     /// `TYPER`: the last redistributor of its region.
-    pub(super) const LAST: u64 = 1 << 4;
+    pub(in crate::phys) const LAST: u64 = 1 << 4;
 }
 
 /// Register arrays at the same offsets in the distributor and in the SGI frame: one bit, byte or bit pair an interrupt.
@@ -117,7 +121,7 @@ impl GicV3 {
     }
 
     /// Affinity of the calling CPU.
-    fn this_cpu() -> Mpidr {
+    pub(super) fn this_cpu() -> Mpidr {
         Mpidr::from_register(sysreg::mpidr::read())
     }
 
@@ -131,8 +135,13 @@ impl GicV3 {
     }
 
     /// The redistributor of the calling CPU, which has run `init_cpu`.
-    fn redistributor(&self) -> Option<Frame<{ gicr::SIZE }>> {
-        let base = self.known.get(Self::this_cpu())?;
+    pub(super) fn redistributor(&self) -> Option<Frame<{ gicr::SIZE }>> {
+        self.redistributor_of(Self::this_cpu())
+    }
+
+    /// The redistributor of a CPU that has run `init_cpu`.
+    pub(super) fn redistributor_of(&self, cpu: Mpidr) -> Option<Frame<{ gicr::SIZE }>> {
+        let base = self.known.get(cpu)?;
         // SAFETY: only `init_cpu` fills the table, with the addresses of frames that it found inside the regions.
         Some(unsafe { Frame::new(base) })
     }
