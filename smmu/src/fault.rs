@@ -59,3 +59,14 @@ pub enum Cause {
     /// Something else, in the hardware's own numbering.
     Other(u8),
 }
+
+/// Something that is about the whole IOMMU rather than about one access.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// Faults came faster than they were asked for, or could not be written to memory: some are not known.
+    FaultsLost,
+    /// Faults came without end and are not recorded any more. They are still refused.
+    FaultsIgnored,
+    /// The IOMMU has failed: it denies every access from here on.
+    OutOfService,
+}

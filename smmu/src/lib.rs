@@ -9,11 +9,11 @@
 //! # What is here
 //! - [`Iommu`]: what the core asks of any IOMMU;
 //! - [`fault`]: fault records, the same for every kind of IOMMU;
-//! - [`v3`]: of the Arm SMMUv3, denying everything and decoding its event records.
+//! - [`memory`]: tables and queues that IOMMUs read and write by themselves;
+//! - [`v3`]: the driver of the Arm SMMUv3.
 //!
 //! # Limits
-//! No driver implements [`Iommu`] yet: no stream can be given to a partition, so no device with DMA can be passed through behind an
-//! IOMMU.
+//! Partitions' stage-2 tables are shared with the CPU: an IOMMU that cannot walk them (coherently, 4 KiB granule) is refused at boot.
 #![cfg_attr(not(test), no_std)]
 #![cfg_attr(
     not(test),
@@ -26,12 +26,16 @@
 )]
 
 pub mod fault;
+pub mod memory;
 pub mod registers;
+#[cfg(feature = "smmuv3")]
 pub mod v3;
 
+use model::iommu::Streams;
 use model::{Pa, StreamId, Vmid};
 
-pub use fault::{Access, Cause, Class, Fault};
+pub use fault::{Access, Cause, Class, Failure, Fault};
+pub use memory::SharedMemory;
 pub use registers::{Mmio, RegisterFrame};
 
 /// A partition's stage-2 translation, as an IOMMU needs to know it.
@@ -68,6 +72,20 @@ pub enum IommuError {
     /// The register at this offset did not take a value in time.
     #[error("the register at {0:#x} does not answer")]
     Stuck(usize),
+    /// The IOMMU refused a command.
+    #[error("command {opcode:#x} was refused with error {reason}")]
+    Refused {
+        /// The command, in the hardware's numbering.
+        opcode: u8,
+        /// Why, in the hardware's numbering.
+        reason: u8,
+    },
+    /// The IOMMU lacks something that the driver needs.
+    #[error("it lacks {0}")]
+    Lacks(&'static str),
+    /// The memory for tables and queues is too small for the streams.
+    #[error("too little memory for its tables")]
+    Memory,
 }
 
 /// What the core asks of an IOMMU.
@@ -77,73 +95,39 @@ pub enum IommuError {
 /// - when a call returns, what it asked for holds for all accesses that begin later; when it fails, nothing has become reachable;
 /// - no call waits without bound, whatever devices do meanwhile.
 pub trait Iommu {
-    /// Lets `stream` reach what `domain` maps, with its permissions, and nothing else.
+    /// Lets `streams` reach what `domain` maps, with its permissions, and nothing else. Their faults are recorded.
     ///
     /// # Errors
-    /// [`IommuError`]; the stream stays denied, or its owner's, then.
-    fn attach(&mut self, stream: StreamId, domain: Domain) -> Result<(), IommuError>;
+    /// [`IommuError`]; the streams stay denied, or their owner's, then.
+    fn attach(&mut self, streams: Streams, domain: &Domain) -> Result<(), IommuError>;
 
-    /// Denies `stream` everything again and forgets every translation made for it.
+    /// Denies `streams` everything again and forgets every translation made for them. Their faults are recorded.
     ///
     /// # Errors
-    /// [`IommuError`] when the stream is not attached or the hardware does not answer.
-    fn detach(&mut self, stream: StreamId) -> Result<(), IommuError>;
+    /// [`IommuError`] when one is not attached, or the hardware does not answer: what they had may be reachable still then.
+    fn detach(&mut self, streams: Streams) -> Result<(), IommuError>;
 
     /// Forgets cached translations of the partition: to be called after its stage 2 has lost a mapping and before the memory gets
     /// another use.
     ///
     /// # Errors
-    /// [`IommuError::Stuck`] when the hardware does not answer; the memory must not be used then.
+    /// [`IommuError`] when the hardware does not answer; the memory must not be used then.
     fn invalidate(&mut self, vmid: Vmid) -> Result<(), IommuError>;
+
+    /// Stops recording faults of `streams` until they are attached or detached. What they reach does not change.
+    ///
+    /// # Errors
+    /// [`IommuError`]; their faults may be recorded still then.
+    fn mute(&mut self, streams: Streams) -> Result<(), IommuError>;
 
     /// The oldest fault that was not asked for yet; `None` when there is none.
     fn next_fault(&mut self) -> Option<Fault>;
-}
 
-/// Hands at most `limit` faults to `report` and returns how many there were. A device can make faults faster than any CPU takes them:
-/// one 64-byte access makes 16. The limit keeps a storm from holding up the CPU that serves the interrupt.
-pub fn drain_faults(iommu: &mut dyn Iommu, limit: usize, report: &mut dyn FnMut(Fault)) -> usize {
-    core::iter::from_fn(|| iommu.next_fault())
-        .take(limit)
-        .map(report)
-        .count()
-}
+    /// Forgets all faults that were not asked for yet, and returns what that cost; `None` when there were none. When they come without
+    /// end, no faults are recorded any more: an interrupt comes only when the first fault is put into an empty queue, so one that never
+    /// gets empty would be silent without anybody's knowing.
+    fn discard_faults(&mut self) -> Option<Failure>;
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// An IOMMU under a fault storm.
-    struct Storm;
-
-    impl Iommu for Storm {
-        fn attach(&mut self, stream: StreamId, _domain: Domain) -> Result<(), IommuError> {
-            Err(IommuError::NoSuchStream(stream))
-        }
-
-        fn detach(&mut self, stream: StreamId) -> Result<(), IommuError> {
-            Err(IommuError::NotAttached(stream))
-        }
-
-        fn invalidate(&mut self, _vmid: Vmid) -> Result<(), IommuError> {
-            Ok(())
-        }
-
-        fn next_fault(&mut self) -> Option<Fault> {
-            Some(Fault {
-                stream: StreamId::new(8),
-                cause: Cause::Translation,
-                address: None,
-                access: None,
-                class: None,
-            })
-        }
-    }
-
-    #[test]
-    fn endless_faults_are_drained_up_to_the_limit() {
-        let mut seen = 0;
-        assert_eq!(drain_faults(&mut Storm, 16, &mut |_| seen += 1), 16);
-        assert_eq!(seen, 16);
-    }
+    /// What befell the whole IOMMU since this was asked last; `None` when there is nothing more.
+    fn next_failure(&mut self) -> Option<Failure>;
 }

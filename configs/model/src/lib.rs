@@ -14,6 +14,7 @@ pub mod board;
 pub mod channel;
 pub mod device;
 pub mod ids;
+pub mod iommu;
 pub mod memory;
 pub mod partition;
 pub mod system;

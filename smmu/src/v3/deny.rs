@@ -1,10 +1,7 @@
 //! Nothing passes an SMMUv3 whatever firmware left behind (Arm IHI 0070, chapter 6.3: SMMU_CR0, SMMU_CR0ACK, SMMU_GBPA).
 
+use super::register_map::{CR0, CR0ACK, GBPA};
 use crate::{IommuError, RegisterFrame};
-
-const CR0: usize = 0x20;
-const CR0ACK: usize = 0x24;
-const GBPA: usize = 0x44;
 
 /// SMMU_CR0.SMMUEN and the enables of the queues: page requests, events, commands.
 const ENABLES: u32 = 0b1111;

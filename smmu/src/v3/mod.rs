@@ -1,10 +1,25 @@
-//! Arm SMMUv3 (Arm IHI 0070): the beginning, deny by default, and the end, naming faults.
+//! Arm SMMUv3 (Arm IHI 0070).
 //!
 //! - [`deny`]: nothing passes, whatever firmware left behind;
-//! - [`event`]: decoding the records of the event queue.
+//! - [`driver`]: the rest of it, as the crate's [`Iommu`](crate::Iommu);
+//! - [`features`]: what the hardware can do;
+//! - [`entry`] and [`stream_table`]: whose stream reaches what;
+//! - [`command_queue`]: telling the SMMU to forget;
+//! - [`event_queue`] and [`event`]: what it refused.
 
+pub mod command_queue;
 pub mod deny;
+pub mod driver;
+pub mod entry;
 pub mod event;
+pub mod event_queue;
+pub mod features;
+mod register_map;
+#[cfg(test)]
+mod register_model;
+pub mod stream_table;
+#[cfg(test)]
+mod tests;
 
 pub use deny::deny_all;
-pub use event::{Record, decode};
+pub use driver::{SmmuV3, pages};
