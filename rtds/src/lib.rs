@@ -12,6 +12,8 @@
 //!   and [`counters`] are about one virtual CPU.
 //! - [`cyclic`]: windows of a frame that repeats.
 //! - `admission`: whether what is promised fits the processors, asked when a system is built. Behind a feature: no image has it.
+//! - `sim`: a simulator that drives the policy of the image on the host, with a model of the reference's rules beside it. Behind a
+//!   feature too.
 //!
 //! An image has the features `rtds` and `cyclic` only for pools with these policies.
 #![cfg_attr(not(test), no_std)]
@@ -24,6 +26,9 @@
         clippy::indexing_slicing
     )
 )]
+
+#[cfg(any(test, feature = "sim"))]
+extern crate alloc;
 
 #[cfg(any(test, feature = "admission"))]
 pub mod admission;
@@ -43,6 +48,8 @@ pub mod key;
 pub mod queue;
 #[cfg(feature = "rtds")]
 pub mod rtds;
+#[cfg(all(feature = "rtds", any(test, feature = "sim")))]
+pub mod sim;
 #[cfg(feature = "rtds")]
 mod slots;
 
@@ -57,5 +64,5 @@ pub use {
     account::{Parameters, Reservation, ReservationError},
     counters::Counters,
     key::{Arrival, Level, ReplenishKey, RunKey},
-    rtds::{Actions, AddError, Event, Rtds},
+    rtds::{Actions, AddError, Event, Rtds, Standing},
 };

@@ -23,12 +23,12 @@
 //! O(log n) in the virtual CPUs for each event and each replenishment that is due, and O(m · a) in the pool's physical CPUs and distinct
 //! affinities, both of which are small and known when the system is built.
 
-use embassy_time::Instant;
+use embassy_time::{Duration, Instant};
 
 use crate::account::{Account, Parameters, Reservation};
 use crate::counters::Counters;
 use crate::ids::{PcpuIndex, PcpuSet, VcpuIndex};
-use crate::key::{Arrival, ReplenishKey, RunKey};
+use crate::key::{Arrival, Level, ReplenishKey, RunKey};
 use crate::queue::Queue;
 use crate::slots::{slot, slot_mut};
 
@@ -57,6 +57,17 @@ pub struct Actions {
     pub timer: Option<Instant>,
     /// The other CPUs that must look.
     pub kick: PcpuSet,
+}
+
+/// How a virtual CPU stands in its current period.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// How many budgets it has used up.
+    pub level: Level,
+    /// When the period ends. It may have ended already while the virtual CPU slept.
+    pub deadline: Instant,
+    /// What is left of the budget.
+    pub left: Duration,
 }
 
 /// Why a virtual CPU cannot be added.
@@ -225,6 +236,16 @@ impl<const VCPUS: usize, const PCPUS: usize, const AFFINITIES: usize>
     /// The counters of a virtual CPU; `None` when there is no such one. They are as old as the last event.
     pub fn counters(&self, vcpu: VcpuIndex) -> Option<&Counters> {
         self.knows(vcpu).then(|| &self.vcpu(vcpu).account.counters)
+    }
+
+    /// How a virtual CPU stands since the last event; `None` when there is no such one.
+    pub fn standing(&self, vcpu: VcpuIndex) -> Option<Standing> {
+        let account = self.knows(vcpu).then(|| &self.vcpu(vcpu).account)?;
+        Some(Standing {
+            level: account.level,
+            deadline: Instant::from_ticks(account.deadline),
+            left: Duration::from_ticks(account.left),
+        })
     }
 
     fn knows(&self, vcpu: VcpuIndex) -> bool {

@@ -1,5 +1,6 @@
 //! Tests of the `rtds` policy as a whole.
 
+mod defects;
 mod protocol;
 
 use embassy_time::{Duration, Instant};
