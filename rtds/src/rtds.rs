@@ -23,6 +23,9 @@
 //! O(log n) in the virtual CPUs for each event and each replenishment that is due, and O(m · a) in the pool's physical CPUs and distinct
 //! affinities, both of which are small and known when the system is built.
 
+#[cfg(test)]
+mod invariants;
+
 use embassy_time::{Duration, Instant};
 
 use crate::account::{Account, Parameters, Reservation};

@@ -80,6 +80,41 @@ impl Observer for PerWindow {
     }
 }
 
+/// A virtual CPU on a physical one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Run {
+    /// When it began.
+    pub from: Instant,
+    /// When it ended.
+    pub to: Instant,
+    /// Where.
+    pub pcpu: PcpuIndex,
+    /// Who.
+    pub vcpu: VcpuIndex,
+}
+
+/// Who ran where and when.
+#[derive(Clone, Debug, Default)]
+pub struct Runs(
+    /// In the order in which they ended; runs that follow one another at once are one.
+    pub Vec<Run>,
+);
+
+impl Observer for Runs {
+    fn ran(&mut self, pcpu: PcpuIndex, vcpu: VcpuIndex, from: Instant, to: Instant) {
+        let mut latest = self.0.iter_mut().rev();
+        match latest.find(|run| run.pcpu == pcpu) {
+            Some(run) if run.vcpu == vcpu && run.to == from => run.to = to,
+            _ => self.0.push(Run {
+                from,
+                to,
+                pcpu,
+                vcpu,
+            }),
+        }
+    }
+}
+
 /// The longest time for which one virtual CPU was awake and did not run, and where it ran at all.
 #[derive(Clone, Debug)]
 pub struct Blackout {

@@ -15,7 +15,7 @@ use core::cmp::Reverse;
 
 use embassy_time::{Duration, Instant};
 
-pub use meter::{Blackout, Nobody, PerWindow, Together};
+pub use meter::{Blackout, Nobody, PerWindow, Run, Runs, Together};
 pub use reference::Reference;
 pub use workload::{ENDLESS, Step, Wake, Workload, busy, periodic, sleeper};
 

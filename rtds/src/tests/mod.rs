@@ -2,6 +2,7 @@
 
 mod defects;
 mod protocol;
+mod reference;
 
 use embassy_time::{Duration, Instant};
 
