@@ -99,13 +99,15 @@ pub(crate) struct Account {
     pub awake: bool,
     /// The physical CPU that has its registers: it runs there, or did until a moment ago.
     pub held: Option<PcpuIndex>,
-    /// Up to when it is charged, while it is held.
+    /// The physical CPU whose time it pays for.
+    pub pays: Option<PcpuIndex>,
+    /// Up to when it has paid.
     charged: u64,
     /// Since when it has been awake without running.
     waits_since: Option<u64>,
-    /// What it ran in the current period.
+    /// What it was charged in the current period.
     supply: u64,
-    /// What it ran in the current period after its budget was used up.
+    /// What of that came after its budget was used up.
     overrun: u64,
     /// True when it has been awake since the current period began.
     whole: bool,
@@ -122,6 +124,7 @@ impl Account {
             left: 0,
             awake: false,
             held: None,
+            pays: None,
             charged: start,
             waits_since: None,
             supply: 0,
@@ -144,10 +147,10 @@ impl Account {
         changed
     }
 
-    /// Charges what it has run up to `until`. Returns true when the budget was used up.
+    /// Charges what it has to pay for up to `until`. Returns true when the budget was used up.
     fn charge(&mut self, until: u64) -> bool {
         let spent = until.saturating_sub(self.charged);
-        if self.held.is_none() || spent == 0 {
+        if self.pays.is_none() || spent == 0 {
             return false;
         }
         self.charged = until;
@@ -178,7 +181,7 @@ impl Account {
             self.counters.ended_period(self.supply, self.whole);
             if missed > 0 {
                 self.counters.late_replenishments += missed;
-                let supply = if self.held.is_some() { period } else { 0 };
+                let supply = if self.pays.is_some() { period } else { 0 };
                 self.counters.ended_period(supply, true);
             }
         }
@@ -206,14 +209,19 @@ impl Account {
         self.served(now);
     }
 
-    /// Its registers are loaded on a physical CPU: from now on it is charged.
+    /// From now on it pays for a physical CPU.
+    pub const fn pay(&mut self, pcpu: PcpuIndex, now: u64) {
+        self.pays = Some(pcpu);
+        self.charged = now;
+    }
+
+    /// Its registers are loaded on a physical CPU.
     pub fn take_up(&mut self, pcpu: PcpuIndex, now: u64) {
         self.held = Some(pcpu);
-        self.charged = now;
         self.served(now);
     }
 
-    /// Its registers are saved, and it is charged no more.
+    /// Its registers are saved.
     pub fn put_down(&mut self, now: u64) {
         self.held = None;
         if self.awake {
@@ -222,7 +230,7 @@ impl Account {
         }
     }
 
-    /// When its budget ends if it runs on; it is held.
+    /// When its budget ends if it goes on paying.
     pub const fn budget_end(&self) -> u64 {
         self.charged.saturating_add(self.left)
     }

@@ -7,9 +7,9 @@ use embassy_time::Duration;
 pub struct Counters {
     /// Periods that ended while it was awake.
     pub periods: u64,
-    /// What it ran in the last of them.
+    /// What it was charged in the last of them.
     pub last_supply: u64,
-    /// The least that it ran in a period through which it was awake; [`u64::MAX`] before the first one.
+    /// The least that it was charged in a period through which it was awake; [`u64::MAX`] before the first one.
     pub least_supply: u64,
     /// How often its budget was used up.
     pub depletions: u64,
@@ -36,7 +36,7 @@ impl Counters {
         late_replenishments: 0,
     };
 
-    /// The least that it ran in a period through which it was awake; `None` before the first such period.
+    /// The least that it was charged in a period through which it was awake; `None` before the first such period.
     pub const fn least_supply(&self) -> Option<Duration> {
         if self.least_supply == u64::MAX {
             return None;

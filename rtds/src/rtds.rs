@@ -15,6 +15,11 @@
 //! ```
 //! A virtual CPU that moves is not given to its new CPU before the old one has said [`Event::Saved`]: nobody runs twice.
 //!
+//! # Who pays
+//! The time of a switch is charged to the one that causes it. Who preempts pays from the decision on, for which the shell passes the time
+//! at which the guest was left. Who sleeps, or has used up its budget, pays until [`Event::Saved`]. So one that wakes and sleeps all the
+//! time spends its own budget.
+//!
 //! # The one rule
 //! After each event, preemption is decided anew wherever the choice may have changed. So no eligible virtual CPU ever waits behind one
 //! that it outranks. Xen's `rt.c` does this only for some events, with the effects that the tests in `defects` show.
@@ -126,6 +131,8 @@ struct Pcpu {
     chosen: Option<VcpuIndex>,
     /// Whose registers are here.
     held: Option<VcpuIndex>,
+    /// Who pays for its time.
+    payer: Option<VcpuIndex>,
     /// What it was told last.
     told: Told,
 }
@@ -134,6 +141,7 @@ impl Pcpu {
     const NEW: Self = Self {
         chosen: None,
         held: None,
+        payer: None,
         told: Told {
             run: None,
             timer: None,
@@ -271,28 +279,54 @@ impl<const VCPUS: usize, const PCPUS: usize, const AFFINITIES: usize>
         slot_mut(&mut self.pcpus, pcpu.get())
     }
 
-    /// Brings all accounts up to now: of those who run, and of those whose period has ended.
+    /// Brings all accounts up to now: first of those who pay, as every decision may change who does, then of those whose period has ended.
     fn advance(&mut self) {
-        for pcpu in PcpuSet::first(PCPUS).iter() {
-            if let Some(held) = self.pcpu(pcpu).held {
-                self.settle(held);
-            }
+        let mut changed = [None; PCPUS];
+        for (pcpu, changed) in PcpuSet::first(PCPUS).iter().zip(&mut changed) {
+            let payer = self.pcpu(pcpu).payer;
+            *changed = payer.filter(|payer| self.settle(*payer));
+        }
+        // Nobody moves before each CPU has the first of those who wait for it.
+        for vcpu in changed.into_iter().flatten() {
+            self.unseat(vcpu);
+        }
+        for vcpu in changed.into_iter().flatten() {
+            self.spread(vcpu);
         }
         while let Some((key, vcpu)) = self.replenishments.first() {
             if key.at.as_ticks() > self.now {
                 return;
             }
             self.settle(vcpu);
+            self.reconsider(vcpu);
         }
     }
 
-    fn settle(&mut self, vcpu: VcpuIndex) {
+    /// Brings one account up to now. Returns true when the choice must be made anew; if it waited, it is taken out for that.
+    fn settle(&mut self, vcpu: VcpuIndex) -> bool {
         let now = self.now;
         let account = &mut self.vcpu_mut(vcpu).account;
-        let changed = account.settle(now);
-        if account.awake && changed {
+        let decide = account.settle(now) && account.awake;
+        if decide {
             self.await_replenishment(vcpu);
-            self.reconsider(vcpu);
+            if self.vcpu(vcpu).place == Place::Waiting {
+                self.withdraw(vcpu);
+            }
+        }
+        decide
+    }
+
+    /// From now on `payer` pays for a CPU, and nobody else does; nor does it pay for another one.
+    fn charge(&mut self, pcpu: PcpuIndex, payer: Option<VcpuIndex>) {
+        let now = self.now;
+        if let Some(old) = core::mem::replace(&mut self.pcpu_mut(pcpu).payer, payer) {
+            self.vcpu_mut(old).account.pays = None;
+        }
+        if let Some(payer) = payer {
+            if let Some(other) = self.vcpu(payer).account.pays {
+                self.pcpu_mut(other).payer = None;
+            }
+            self.vcpu_mut(payer).account.pay(pcpu, now);
         }
     }
 
@@ -339,6 +373,7 @@ impl<const VCPUS: usize, const PCPUS: usize, const AFFINITIES: usize>
             self.pcpu_mut(pcpu).held = Some(new);
             self.vcpu_mut(new).account.take_up(pcpu, now);
         }
+        self.charge(pcpu, self.pcpu(pcpu).chosen);
     }
 
     /// Who is chosen for a CPU and is not on another one any more.
@@ -350,29 +385,34 @@ impl<const VCPUS: usize, const PCPUS: usize, const AFFINITIES: usize>
 
     /// Decides anew about one that is awake and whose rank or budget has changed.
     fn reconsider(&mut self, vcpu: VcpuIndex) {
-        let Vcpu { account, place, .. } = self.vcpu(vcpu);
-        match *place {
-            _ if account.left == 0 => self.withdraw(vcpu),
-            Place::Chosen(pcpu) => {
-                let key = self.key(vcpu);
-                if let Some((first, waiter)) = self.first_waiter(pcpu)
-                    && first.outranks(&key)
-                {
-                    self.choose(waiter, pcpu);
-                    self.enqueue(vcpu);
-                    self.spread(vcpu);
-                }
-            }
-            Place::Waiting | Place::Nowhere => {
-                self.enqueue(vcpu);
-                self.spread(vcpu);
-            }
-        }
+        self.unseat(vcpu);
+        self.spread(vcpu);
     }
 
-    /// Takes one away from where it runs or waits; the first of those who wait gets its CPU.
+    /// The first part of that: its CPU goes to one that outranks it now, and it waits. Who has no budget does not even wait.
+    fn unseat(&mut self, vcpu: VcpuIndex) {
+        let Vcpu { account, place, .. } = self.vcpu(vcpu);
+        if account.left == 0 {
+            return self.withdraw(vcpu);
+        }
+        if let Place::Chosen(pcpu) = *place {
+            let Some((key, waiter)) = self.first_waiter(pcpu) else {
+                return;
+            };
+            if !key.outranks(&self.key(vcpu)) {
+                return;
+            }
+            self.choose(waiter, pcpu);
+            self.charge(pcpu, Some(waiter));
+        }
+        self.enqueue(vcpu);
+    }
+
+    /// Takes one away from where it runs or waits. The first of those who wait gets its CPU, and pays from [`Event::Saved`] on; at once if
+    /// the one that goes was not loaded there yet, so that no switch is its own.
     fn withdraw(&mut self, vcpu: VcpuIndex) {
         let Vcpu { place, lane, .. } = *self.vcpu(vcpu);
+        let held = self.vcpu(vcpu).account.held;
         self.vcpu_mut(vcpu).place = Place::Nowhere;
         match place {
             Place::Nowhere => {}
@@ -381,6 +421,9 @@ impl<const VCPUS: usize, const PCPUS: usize, const AFFINITIES: usize>
                 self.pcpu_mut(pcpu).chosen = None;
                 if let Some((_, waiter)) = self.first_waiter(pcpu) {
                     self.choose(waiter, pcpu);
+                }
+                if held != Some(pcpu) {
+                    self.charge(pcpu, self.pcpu(pcpu).chosen);
                 }
             }
         }
@@ -398,16 +441,17 @@ impl<const VCPUS: usize, const PCPUS: usize, const AFFINITIES: usize>
         slot_mut(&mut self.lanes, lane).waiting.insert(vcpu, key);
     }
 
-    /// Looks for a CPU for one that waits, then for the one that it displaces there, and so on. Each outranks the next, so no CPU comes
+    /// The second part: looks for a CPU for one that waits, then for the one that it displaces there, and so on. Each outranks the next, so no CPU comes
     /// twice.
     fn spread(&mut self, vcpu: VcpuIndex) {
         let mut waiter = Some(vcpu);
-        while let Some(vcpu) = waiter {
+        while let Some(vcpu) = waiter.filter(|one| self.vcpu(*one).place == Place::Waiting) {
             let Some(pcpu) = self.place_for(vcpu) else {
                 return;
             };
             waiter = self.pcpu(pcpu).chosen;
             self.choose(vcpu, pcpu);
+            self.charge(pcpu, Some(vcpu));
             if let Some(displaced) = waiter {
                 self.enqueue(displaced);
             }
@@ -484,9 +528,9 @@ impl<const VCPUS: usize, const PCPUS: usize, const AFFINITIES: usize>
 
     /// When a CPU must look by itself: at the end of its virtual CPU's budget, and the first one at the next replenishment too.
     fn timer(&self, pcpu: PcpuIndex) -> Option<u64> {
-        let Pcpu { chosen, held, .. } = *self.pcpu(pcpu);
-        let runs = held.filter(|held| chosen == Some(*held));
-        let end = runs.map(|vcpu| self.vcpu(vcpu).account.budget_end());
+        let Pcpu { chosen, payer, .. } = *self.pcpu(pcpu);
+        let pays = payer.filter(|payer| chosen == Some(*payer));
+        let end = pays.map(|vcpu| self.vcpu(vcpu).account.budget_end());
         let replenishment = self.replenishments.first();
         let replenishment = replenishment.filter(|_| pcpu == PcpuIndex::default());
         let replenishment = replenishment.map(|(key, _)| key.at.as_ticks());

@@ -32,6 +32,7 @@
 //! is usual), then other combinations within a bounded number of steps.
 
 pub mod cyclic;
+pub mod global;
 pub mod placement;
 pub mod server;
 #[cfg(test)]

@@ -60,6 +60,13 @@ impl Pool {
                     .collect::<Vec<_>>()
             );
         }
+        for pcpu in &self.pcpus {
+            let runs = pcpu.held.filter(|held| pcpu.chosen == Some(*held));
+            assert!(
+                runs.is_none() || pcpu.payer == runs,
+                "one runs and does not pay"
+            );
+        }
         self.check_ranks();
     }
 

@@ -16,8 +16,8 @@ fn budget_ends_at_its_instant_and_comes_back_at_the_deadline() {
     let mut pool = Rtds::<1, 1>::new(ms(0));
     pool.add(parameters(10, 4)).unwrap();
 
-    assert_eq!(pool.on(ms(0), p(0), Event::Wake(v(0))), runs(0, 10));
-    assert_eq!(pool.on(ms(1), p(0), Event::Saved), runs(0, 5));
+    assert_eq!(pool.on(ms(1), p(0), Event::Wake(v(0))), runs(0, 5));
+    assert_eq!(pool.on(ms(2), p(0), Event::Saved), runs(0, 5));
     let depleted = Actions {
         run: None,
         timer: Some(ms(10)),
@@ -25,7 +25,7 @@ fn budget_ends_at_its_instant_and_comes_back_at_the_deadline() {
     };
     assert_eq!(pool.on(ms(5), p(0), Event::Look), depleted);
     assert_eq!(pool.on(ms(5), p(0), Event::Saved), depleted);
-    assert_eq!(pool.on(ms(10), p(0), Event::Look), runs(0, 20));
+    assert_eq!(pool.on(ms(10), p(0), Event::Look), runs(0, 14));
     assert_eq!(pool.on(ms(10), p(0), Event::Saved), runs(0, 14));
 }
 
@@ -37,7 +37,7 @@ fn earlier_deadline_preempts_and_the_other_goes_on_after_it() {
     pool.on(ms(0), p(0), Event::Wake(v(0)));
     assert_eq!(pool.on(ms(0), p(0), Event::Saved), runs(0, 50));
 
-    assert_eq!(pool.on(ms(3), p(0), Event::Wake(v(1))), runs(1, 10));
+    assert_eq!(pool.on(ms(3), p(0), Event::Wake(v(1))), runs(1, 5));
     assert_eq!(pool.on(ms(3), p(0), Event::Saved), runs(1, 5));
     assert_eq!(pool.on(ms(5), p(0), Event::Look).run, Some(v(0)));
     assert_eq!(pool.on(ms(5), p(0), Event::Saved), runs(0, 10));
@@ -67,7 +67,7 @@ fn one_that_moves_is_not_given_away_before_it_is_saved() {
     );
     assert_eq!(pool.on(ms(2), p(1), Event::Look).run, Some(v(0)));
     let moved = pool.on(ms(2), p(1), Event::Saved);
-    // It ran for 2 ms, one of them after it was told to go.
+    // It has paid from the start, without a gap.
     assert_eq!((moved.run, moved.timer), (Some(v(0)), Some(ms(50))));
 }
 
@@ -124,4 +124,32 @@ fn what_the_pool_cannot_hold_is_refused() {
     assert_eq!(pool.add(on(0)), Err(AddError::TooManyAffinities));
     assert_eq!(pool.add(on(1)), Ok(v(1)));
     assert_eq!(pool.add(on(1)), Err(AddError::TooMany));
+}
+
+#[test]
+fn who_preempts_pays_for_the_switch() {
+    let mut pool = Rtds::<2, 1>::new(ms(0));
+    pool.add(parameters(100, 50)).unwrap();
+    pool.add(parameters(10, 4)).unwrap();
+    pool.on(ms(0), p(0), Event::Wake(v(0)));
+    pool.on(ms(0), p(0), Event::Saved);
+    pool.on(ms(1), p(0), Event::Wake(v(1)));
+    pool.on(ms(3), p(0), Event::Saved);
+    let left = |pool: &Rtds<2, 1>, vcpu| pool.standing(v(vcpu)).unwrap().left.as_millis();
+    assert_eq!((left(&pool, 0), left(&pool, 1)), (49, 2));
+}
+
+#[test]
+fn who_goes_to_sleep_pays_until_it_is_saved() {
+    let mut pool = Rtds::<2, 1>::new(ms(0));
+    pool.add(parameters(100, 50)).unwrap();
+    pool.add(parameters(10, 4)).unwrap();
+    pool.on(ms(0), p(0), Event::Wake(v(1)));
+    pool.on(ms(0), p(0), Event::Saved);
+    pool.on(ms(0), p(0), Event::Wake(v(0)));
+    pool.on(ms(1), p(0), Event::Block(v(1)));
+    pool.on(ms(3), p(0), Event::Saved);
+    pool.on(ms(5), p(0), Event::Look);
+    let left = |pool: &Rtds<2, 1>, vcpu| pool.standing(v(vcpu)).unwrap().left.as_millis();
+    assert_eq!((left(&pool, 0), left(&pool, 1)), (48, 1));
 }
