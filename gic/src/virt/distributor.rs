@@ -502,7 +502,7 @@ impl Vgic {
         kicks | self.finish(intid, cpu, caller)
     }
 
-    fn clear_active<L: ListRegisters, H: Hardware>(
+    pub(super) fn clear_active<L: ListRegisters, H: Hardware>(
         &mut self,
         intid: IntId,
         cpu: VcpuId,

@@ -19,6 +19,7 @@
 //! comes back names virtual CPUs that must `flush` soon; the caller's own may be among them and needs no kick, since it flushes
 //! before it enters the guest.
 
+mod cpu_interface;
 mod distributor;
 mod grant;
 mod interrupt;
@@ -37,6 +38,7 @@ mod switch;
 #[cfg(test)]
 mod tests;
 
+pub use cpu_interface::{CPU_INTERFACE_SIZE, CpuInterface, Lines};
 pub use grant::{Grants, PHYSICAL as GRANTS_OF_PHYSICAL};
 pub use interrupt::Interrupt;
 pub use model::device::Width;

@@ -4,6 +4,7 @@ mod access;
 mod conformance;
 #[cfg(feature = "its")]
 mod its;
+mod cpu_interface;
 mod random;
 mod reference;
 mod scenarios;
