@@ -122,6 +122,12 @@ pub trait InterruptController: ListRegisters + Copy {
     /// Empties the calling CPU's virtual interface: what a virtual CPU finds when it starts.
     fn reset_virtual_interface(&self);
 
+    /// Empties the calling CPU's virtual interface, and keeps a guest from using it: its accesses to the system registers trap. For a virtual CPU
+    /// whose interface is a [`CpuInterface`](crate::virt::CpuInterface), after [`reset_virtual_interface`](Self::reset_virtual_interface). A GICv2's is
+    /// in memory: it is not mapped.
+    #[cfg(feature = "legacy")]
+    fn withhold_virtual_interface(&self);
+
     /// Addresses of `GICC` and `GICH`, for the exit vectors; `None` where both are system registers.
     fn frames(&self) -> Option<[usize; 2]> {
         None

@@ -158,8 +158,8 @@ pub trait ListRegisters {
     fn write(&self, index: usize, register: ListRegister);
 
     /// The content `register` as register `index` takes it by [`write_image`](Self::write_image), and as the exit vectors do: in the
-    /// hardware's form, for GICv2 with the register's offset from `GICH_LR0` in the upper half.
-    fn image(&self, index: usize, register: ListRegister) -> u64;
+    /// hardware's form, for GICv2 with the register's offset from `GICH_LR0` in the upper half. `None` where the vectors do not reach the registers.
+    fn image(&self, index: usize, register: ListRegister) -> Option<u64>;
 
     /// Replaces the content of register `index` by an image that was made for it. An index past the end is ignored.
     fn write_image(&self, index: usize, image: u64);

@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any, resume_unwind};
 
-use gic::virt::{Geometry, Grants, Interrupt, Shown, VcpuState, Version, Vgic};
+use gic::virt::{Geometry, Grants, Interrupt, Lines, Shown, VcpuState, Version, Vgic};
 use gic::{
     Acknowledged, GicError, InterfaceState, InterruptController, ListRegister, ListRegisters,
     LrState, PrivateState, SharedInterface,
@@ -72,6 +72,7 @@ pub enum Done {
     Route(u32, u64),
     ResetVirtualInterface,
     SetPrivate(PrivateState),
+    WithholdVirtualInterface,
     ResetGuest {
         mpidr: u64,
         counter_offset: u64,
@@ -122,6 +123,8 @@ struct State {
     pending: [VecDeque<u32>; 3],
     list_registers: [[ListRegister; 4]; 3],
     interfaces: [InterfaceState; 3],
+    /// What the guests' interrupt inputs see of an interface in software.
+    lines: [Lines; 3],
     /// What went over the wire, and how much more the UART takes.
     wire: Vec<u8>,
     room: usize,
@@ -148,6 +151,7 @@ impl State {
             pending: Default::default(),
             list_registers: [[ListRegister::EMPTY; 4]; 3],
             interfaces: Default::default(),
+            lines: [Lines::default(); 3],
             wire: Vec::new(),
             room: usize::MAX,
             typed: VecDeque::new(),
@@ -209,6 +213,11 @@ pub fn list_registers(pcpu: usize) -> Vec<ListRegister> {
             .filter(|register| register.state != LrState::Empty);
         used.copied().collect()
     })
+}
+
+/// What the guest's interrupt inputs on a pCPU see of an interface in software.
+pub fn lines(pcpu: usize) -> Lines {
+    state(|state| state.lines[pcpu])
 }
 
 /// The guest on a pCPU changes its list registers by using its CPU interface.
@@ -302,6 +311,9 @@ impl Cpu for FakeCpu {
             far,
         });
     }
+    fn signal(lines: Lines) {
+        state(|state| state.lines[state.pcpu] = lines);
+    }
     fn raise_system_error() {
         done(Done::SystemError);
     }
@@ -349,8 +361,8 @@ impl ListRegisters for FakeGic {
     fn write(&self, index: usize, register: ListRegister) {
         state(|state| state.list_registers[state.pcpu][index] = register);
     }
-    fn image(&self, _index: usize, register: ListRegister) -> u64 {
-        register.to_v3()
+    fn image(&self, _index: usize, register: ListRegister) -> Option<u64> {
+        Some(register.to_v3())
     }
     fn write_image(&self, index: usize, image: u64) {
         self.write(index, ListRegister::from_v3(image));
@@ -421,6 +433,9 @@ impl InterruptController for FakeGic {
     fn reset_virtual_interface(&self) {
         state(|state| state.list_registers[state.pcpu] = [ListRegister::EMPTY; 4]);
         done(Done::ResetVirtualInterface);
+    }
+    fn withhold_virtual_interface(&self) {
+        done(Done::WithholdVirtualInterface);
     }
 }
 
@@ -546,6 +561,7 @@ fn rt() -> Config {
         interrupts: &[],
         gic: VirtualGic::V2 {
             distributor: Ipa::new(DISTRIBUTOR),
+            cpu_interface: None,
         },
         segments: &[],
         ..linux()

@@ -27,6 +27,7 @@ pub mod event;
 pub mod exit;
 #[cfg(test)]
 mod fake;
+pub mod interface;
 pub mod machine;
 pub mod memory;
 pub mod partition;

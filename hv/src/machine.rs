@@ -39,6 +39,10 @@ pub trait Cpu: 'static {
     /// Lets the guest take an exception; `far` is the address that it is about, if it has one.
     fn take_exception(context: &mut Context, entry: Entry, far: Option<u64>);
 
+    /// Makes a virtual IRQ and FIQ pending for the guest, or not.
+    #[cfg(feature = "legacy")]
+    fn signal(lines: gic::virt::Lines);
+
     /// Makes an SError pending for the guest.
     fn raise_system_error();
 

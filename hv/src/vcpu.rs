@@ -16,6 +16,7 @@ use crate::arch::aarch64::vector;
 use crate::console::Ring;
 use crate::event::{Event, FaultKind};
 use crate::exit::ExitKind;
+use crate::interface::{Interface, Registers};
 use crate::machine::{Cpu, Machine};
 use crate::partition::{Partition, VcpuShared, request};
 use crate::power::{Lifecycle, Start, Then};
@@ -126,6 +127,8 @@ pub struct Vcpu<M: Machine> {
     pub id: VcpuId,
     /// Its partition.
     pub partition: &'static Partition,
+    /// What presents its interrupts to it.
+    pub interface: Interface,
     /// Everything else.
     pub hypervisor: &'static Hypervisor<M>,
     /// What others see of it.
@@ -153,6 +156,7 @@ impl<M: Machine> Vcpu<M> {
             context: Context::new(handlers, grants, shared.requests(), frames),
             id,
             partition,
+            interface: Interface::of(&partition.config.gic),
             hypervisor,
             shared,
             output: hypervisor.machine.console().output(partition.id),
@@ -184,6 +188,7 @@ impl<M: Machine> Vcpu<M> {
             self.restart();
         }
         self.wait_for_start();
+        self.interface.signal::<M::Cpu>();
     }
 
     /// An interrupt of the pCPU while the virtual CPU is off.
@@ -253,11 +258,11 @@ impl<M: Machine> Vcpu<M> {
     #[inline]
     pub fn with_caller<T>(
         &self,
-        f: impl FnOnce(Caller<'_, M::Gic, Physical<'static, M::Gic>>) -> T,
+        f: impl FnOnce(Caller<'_, Registers<'_, M::Gic>, Physical<'static, M::Gic>>) -> T,
     ) -> T {
         f(Caller {
             cpu: self.id,
-            registers: &self.machine().gic(),
+            registers: &self.interface.registers(self.machine().gic()),
             hardware: &self.physical(),
         })
     }
@@ -286,7 +291,7 @@ impl<M: Machine> Vcpu<M> {
     }
 
     /// The guest ended an interrupt that had asked to be heard of, or a list register is free for one that waits.
-    fn maintain_interrupts(&mut self) {
+    pub fn maintain_interrupts(&mut self) {
         let kicks = self.with_caller(|caller| self.partition.devices.lock().gic.maintain(caller));
         self.kick_others(kicks.without(self.id));
     }
@@ -297,6 +302,7 @@ impl<M: Machine> Vcpu<M> {
         while self.shared.has_requests() {
             self.serve_requests();
         }
+        self.interface.signal::<M::Cpu>();
         self.shared
             .count(kind, M::Cpu::now().wrapping_sub(self.context.entered));
     }
@@ -351,7 +357,7 @@ impl<M: Machine> Vcpu<M> {
             let kicks = self.with_caller(|caller| self.partition.devices.lock().gic.sync(caller));
             self.kick_others(kicks.without(self.id));
         }
-        gic.reset_virtual_interface();
+        self.interface.reset(&gic);
         self.on = false;
         let then = self.partition.power.lock().parked(self.id);
         match then {
@@ -421,7 +427,7 @@ impl<M: Machine> Vcpu<M> {
     /// As a CPU comes out of reset.
     fn start(&mut self, start: Start) {
         let index = usize::from(self.id.get());
-        self.machine().gic().reset_virtual_interface();
+        self.interface.reset(&self.machine().gic());
         let loads = self.partition.loads();
         if self.loads != loads {
             // The first start since the image was put into place: the timers' interrupts are as after reset. A CPU that was only turned

@@ -141,6 +141,7 @@ mod tests {
             device_tree: Ipa::new(0),
             interrupts: &[],
             gic: VirtualGic::V2 {
+                cpu_interface: None,
                 distributor: Ipa::new(0),
             },
             spis: 32,

@@ -229,6 +229,8 @@ codes! {
         "An SMMUv2 compares streams with its stream match registers and translates by its contexts, one for each partition behind it; `[[iommu]]` of board.toml says how many it has, and how many bits a stream number has. No IOMMU has more than 4096 entries.";
     DMA_MISSES = "BH0619", "DMA misses the partition's memory",
         "A device behind no IOMMU uses addresses as its driver gives them: physical ones. Where the partition sees its memory at other addresses than it has, the device would read and write somebody else's. With `identity = true` both are the same. A program that is linked for one address needs a fixed `address`, too.";
+    GIC_TOO_NEW = "BH0620", "interrupt controller that the board cannot show",
+        "The partition asks for a newer interrupt controller than the board has. An older one can be shown: a GICv2 on a board with a GICv3.";
 
     LIMIT_POLICY = "BH0701", "image cannot share a CPU yet",
         "The system is checked as it is written, but the image of this version runs `dedicated` pools only. `check` and `report` answer for `rtds` and `cyclic` pools; `build` and `run` refuse them.";

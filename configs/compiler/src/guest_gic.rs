@@ -1,9 +1,11 @@
-//! Where a partition sees its interrupt controller: at the board's addresses, as large as what it may use.
+//! The interrupt controller that a partition sees: which architecture version, and where. Its frames are at the board's addresses, as large
+//! as what the partition may use.
 
 use model::ids::IntId;
 
 use crate::board::{Board, CPU_INTERFACE_SIZE, GicKind};
 use crate::range::AddressRange;
+use crate::raw::GicVersion;
 
 /// Two frames of 64 KiB for each CPU (Arm IHI 0069H, section 12.10).
 pub(crate) const REDISTRIBUTOR_STRIDE: u64 = 0x2_0000;
@@ -11,30 +13,81 @@ pub(crate) const REDISTRIBUTOR_STRIDE: u64 = 0x2_0000;
 /// Every virtual distributor has at least this many SPIs.
 const FEWEST_SPIS: u32 = 64;
 
-/// The emulated distributor.
-pub(crate) fn distributor(board: &Board) -> Option<AddressRange> {
-    match &board.gic.kind {
-        GicKind::V2 { distributor, .. } => AddressRange::new(*distributor, 0x1000),
-        GicKind::V3 { distributor, .. } => AddressRange::new(*distributor, 0x1_0000),
-    }
+/// Bases of the frames that a partition sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum GuestGic {
+    /// The CPU interface is the hardware's virtual one, or emulated.
+    V2 {
+        distributor: u64,
+        cpu: u64,
+        cpu_emulated: bool,
+    },
+    V3 {
+        distributor: u64,
+        redistributors: u64,
+    },
 }
 
-/// The CPU interface of a GICv2; a GICv3 has none in memory.
-pub(crate) fn cpu_interface(board: &Board) -> Option<AddressRange> {
-    match &board.gic.kind {
-        GicKind::V2 { cpu, .. } => AddressRange::new(*cpu, CPU_INTERFACE_SIZE),
-        GicKind::V3 { .. } => None,
+impl GuestGic {
+    /// What a partition sees that asks for `version`; without one the board's.
+    pub fn of(board: &Board, version: Option<GicVersion>) -> Self {
+        match &board.gic.kind {
+            // A newer version than the board's is reported by the rules.
+            GicKind::V2 {
+                distributor, cpu, ..
+            } => Self::V2 {
+                distributor: *distributor,
+                cpu: *cpu,
+                cpu_emulated: false,
+            },
+            GicKind::V3 {
+                distributor,
+                redistributors,
+            } => {
+                let (distributor, second) = (
+                    *distributor,
+                    redistributors.first().map_or(0, |one| one.base),
+                );
+                match version {
+                    // Where the redistributors would be, nothing else is.
+                    Some(GicVersion::V2) => Self::V2 {
+                        distributor,
+                        cpu: second,
+                        cpu_emulated: true,
+                    },
+                    Some(GicVersion::V3) | None => Self::V3 {
+                        distributor,
+                        redistributors: second,
+                    },
+                }
+            }
+        }
     }
-}
 
-/// The emulated redistributors of a GICv3, one after another in one region.
-pub(crate) fn redistributors(board: &Board, vcpus: u64) -> Option<AddressRange> {
-    match &board.gic.kind {
-        GicKind::V2 { .. } => None,
-        GicKind::V3 { redistributors, .. } => AddressRange::new(
-            redistributors.first()?.base,
-            vcpus.checked_mul(REDISTRIBUTOR_STRIDE)?,
-        ),
+    /// The emulated distributor.
+    pub fn distributor(&self) -> Option<AddressRange> {
+        match self {
+            Self::V2 { distributor, .. } => AddressRange::new(*distributor, 0x1000),
+            Self::V3 { distributor, .. } => AddressRange::new(*distributor, 0x1_0000),
+        }
+    }
+
+    /// The CPU interface of a GICv2; a GICv3 has none in memory.
+    pub fn cpu_interface(&self) -> Option<AddressRange> {
+        match self {
+            Self::V2 { cpu, .. } => AddressRange::new(*cpu, CPU_INTERFACE_SIZE),
+            Self::V3 { .. } => None,
+        }
+    }
+
+    /// The emulated redistributors of a GICv3, one after another in one region.
+    pub fn redistributors(&self, vcpus: u64) -> Option<AddressRange> {
+        match self {
+            Self::V2 { .. } => None,
+            Self::V3 { redistributors, .. } => {
+                AddressRange::new(*redistributors, vcpus.checked_mul(REDISTRIBUTOR_STRIDE)?)
+            }
+        }
     }
 }
 

@@ -180,9 +180,9 @@ fn ends(system: &System, partition: &Partition) -> Vec<u64> {
         .iter()
         .flat_map(|device| device.registers.iter().copied());
     let gic = [
-        guest_gic::distributor(board),
-        guest_gic::cpu_interface(board),
-        guest_gic::redistributors(board, partition.vcpus.len() as u64),
+        partition.gic.distributor(),
+        partition.gic.cpu_interface(),
+        partition.gic.redistributors(partition.vcpus.len() as u64),
     ];
     let uart = (partition.console == Console::Virtual).then_some(board.virtual_uart.page);
     let seen = devices

@@ -9,7 +9,7 @@ use model::system::EndState;
 use toml::Spanned;
 
 use crate::board::{Board, Device, END_INTID};
-use crate::guest_gic;
+use crate::guest_gic::{self, GuestGic};
 use crate::layout::{Layout, lay_out};
 use crate::memory::{self, Arrangement};
 use crate::processors::{Pool, Vcpu, assign};
@@ -46,6 +46,7 @@ pub(crate) struct Partition {
     pub image: LoadedImage,
     pub layout: Layout,
     pub console: Console,
+    pub gic: GuestGic,
     pub devices: Vec<Device>,
     /// What they need of other nodes.
     pub supply: Supply,
@@ -119,7 +120,7 @@ impl System {
             .zip(vcpus)
             .zip(places.partitions);
         for (((raw, resolved), vcpus), regions) in parts {
-            partitions.push(partition(raw, resolved, vcpus, &regions)?);
+            partitions.push(partition(&board, raw, resolved, vcpus, &regions)?);
         }
         let channels = channels(raw, &places.channels, &mut partitions, &board)?;
         Some(Self {
@@ -190,6 +191,7 @@ impl Partition {
 }
 
 fn partition(
+    board: &Board,
     raw: &RawPartition,
     resolved: Resolved,
     vcpus: Vec<Vcpu>,
@@ -217,6 +219,7 @@ fn partition(
         image,
         layout,
         console,
+        gic: GuestGic::of(board, raw.gic_version()),
         devices: resolved
             .devices
             .into_iter()

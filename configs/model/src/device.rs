@@ -29,13 +29,15 @@ pub struct VirtualUart {
     pub intid: IntId,
 }
 
-/// The interrupt controller that a partition sees: the same architecture version and addresses as on its board.
+/// The interrupt controller that a partition sees: at the addresses of its board's, of the same architecture version or an older one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VirtualGic {
-    /// GICv2: the distributor is emulated; the CPU interface page is the hardware's virtual one, mapped in stage 2.
+    /// GICv2: the distributor is emulated. The CPU interface is the hardware's virtual one, mapped in stage 2, or emulated on a board with a GICv3.
     V2 {
         /// Base of the emulated distributor, 4 KiB.
         distributor: Ipa,
+        /// Base of the emulated CPU interface, 8 KiB; `None`: it is mapped.
+        cpu_interface: Option<Ipa>,
     },
     /// GICv3: distributor and redistributors are emulated; the CPU interface is in system registers.
     V3 {

@@ -288,6 +288,10 @@ impl InterruptController for GicV2 {
         self.control.write(gich::VMCR, 0);
         self.control.write(gich::HCR, gich::ENABLE);
     }
+
+    /// It is in memory: a guest that is not to use it has it not mapped.
+    #[cfg(feature = "legacy")]
+    fn withhold_virtual_interface(&self) {}
 }
 
 impl ListRegisters for GicV2 {
@@ -317,8 +321,8 @@ impl ListRegisters for GicV2 {
     }
 
     #[inline]
-    fn image(&self, index: usize, register: ListRegister) -> u64 {
-        u64::from(register.to_v2()) | (index as u64 * 4) << 32
+    fn image(&self, index: usize, register: ListRegister) -> Option<u64> {
+        Some(u64::from(register.to_v2()) | (index as u64 * 4) << 32)
     }
 
     #[inline]

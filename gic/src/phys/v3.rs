@@ -76,6 +76,12 @@ const SRE_ALL: u64 = 0xf;
 const EOI_MODE_SPLIT: u64 = 1 << 1;
 /// `ICH_HCR_EL2.En`.
 const HCR_ENABLE: u64 = 1 << 0;
+/// `ICH_HCR_EL2.TC`, `TALL0`, `TALL1`: a guest's accesses to the registers of all groups, of group 0, of group 1 trap.
+#[cfg(feature = "legacy")]
+const HCR_TRAPS: u64 = 1 << 10 | 1 << 11 | 1 << 12;
+/// `ICC_SRE_EL2.Enable`: a guest's accesses to `ICC_SRE_EL1` do not trap.
+#[cfg(feature = "legacy")]
+const SRE_ENABLE: u64 = 1 << 3;
 /// `ICH_HCR_EL2.UIE`: maintenance interrupt on underflow.
 const HCR_UNDERFLOW: u64 = 1 << 1;
 
@@ -374,6 +380,13 @@ impl InterruptController for GicV3 {
         sysreg::ich_hcr::write(HCR_ENABLE);
         sysreg::synchronize();
     }
+
+    #[cfg(feature = "legacy")]
+    fn withhold_virtual_interface(&self) {
+        sysreg::ich_hcr::write(HCR_TRAPS);
+        sysreg::icc_sre::write(SRE_ALL & !SRE_ENABLE);
+        sysreg::synchronize();
+    }
 }
 
 impl ListRegisters for GicV3 {
@@ -400,8 +413,8 @@ impl ListRegisters for GicV3 {
     }
 
     #[inline]
-    fn image(&self, _index: usize, register: ListRegister) -> u64 {
-        register.to_v3()
+    fn image(&self, _index: usize, register: ListRegister) -> Option<u64> {
+        Some(register.to_v3())
     }
 
     #[inline(always)]

@@ -342,14 +342,12 @@ impl ListRegisters for CpuInterface {
         self.write_register(index, register);
     }
 
-    /// The vectors do not reach these registers: whoever has them has no grants.
-    fn image(&self, _index: usize, register: ListRegister) -> u64 {
-        register.to_v3()
+    /// Memory: the vectors write hardware registers.
+    fn image(&self, _index: usize, _register: ListRegister) -> Option<u64> {
+        None
     }
 
-    fn write_image(&self, index: usize, image: u64) {
-        self.write_register(index, ListRegister::from_v3(image));
-    }
+    fn write_image(&self, _index: usize, _image: u64) {}
 
     fn ended(&self) -> u64 {
         self.bits(|register| register.state == LrState::Empty && register.end_maintenance)

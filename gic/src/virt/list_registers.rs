@@ -86,7 +86,9 @@ impl Vgic {
             return;
         };
         let slot = usize::from(interrupt.slot);
-        if grants.set(physical, slot, caller.registers.image(slot, content)) {
+        if let Some(image) = caller.registers.image(slot, content)
+            && grants.set(physical, slot, image)
+        {
             interrupt.flags |= Flags::GRANTED;
         }
     }

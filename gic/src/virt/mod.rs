@@ -19,6 +19,7 @@
 //! comes back names virtual CPUs that must `flush` soon; the caller's own may be among them and needs no kick, since it flushes
 //! before it enters the guest.
 
+#[cfg(feature = "legacy")]
 mod cpu_interface;
 mod distributor;
 mod grant;
@@ -38,6 +39,7 @@ mod switch;
 #[cfg(test)]
 mod tests;
 
+#[cfg(feature = "legacy")]
 pub use cpu_interface::{CPU_INTERFACE_SIZE, CpuInterface, Lines};
 pub use grant::{Grants, PHYSICAL as GRANTS_OF_PHYSICAL};
 pub use interrupt::Interrupt;

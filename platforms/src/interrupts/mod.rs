@@ -41,7 +41,7 @@ impl ListRegisters for Gic {
         #[inline]
         fn write(index: usize, register: ListRegister);
         #[inline]
-        fn image(index: usize, register: ListRegister) -> u64;
+        fn image(index: usize, register: ListRegister) -> Option<u64>;
         #[inline(always)]
         fn write_image(index: usize, image: u64);
         #[inline]
@@ -75,5 +75,7 @@ impl InterruptController for Gic {
         fn overlooks_levels() -> bool;
         fn look_again();
         fn reset_virtual_interface();
+        #[cfg(feature = "legacy")]
+        fn withhold_virtual_interface();
     }
 }

@@ -7,6 +7,7 @@ mod console;
 mod cpus;
 mod devices;
 mod dma;
+mod gic;
 mod image;
 mod interrupts;
 mod iommus;
@@ -177,6 +178,7 @@ const RULES: &[fn(&Context<'_>, &mut Diagnostics)] = &[
     pages::check,
     interrupts::check,
     dma::check,
+    gic::check,
     streams::check,
     iommus::check,
 ];

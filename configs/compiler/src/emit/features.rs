@@ -1,6 +1,7 @@
 //! Which optional parts of the hypervisor a system needs: the cargo features that its image is built with.
 
 use crate::board::GicKind;
+use crate::guest_gic::GuestGic;
 use crate::plan::Plan;
 
 /// Features of the package `platforms`, beside `image`.
@@ -9,7 +10,18 @@ pub(crate) fn features(plan: &Plan) -> Vec<&'static str> {
         GicKind::V2 { .. } => "v2",
         GicKind::V3 { .. } => "v3",
     };
-    vec![controller]
+    let legacy = plan.system.partitions.iter().any(|partition| {
+        matches!(
+            partition.gic,
+            GuestGic::V2 {
+                cpu_emulated: true,
+                ..
+            }
+        )
+    });
+    let parts = [(true, controller), (legacy, "legacy")];
+    let needed = parts.into_iter().filter(|(needed, _)| *needed);
+    needed.map(|(_, feature)| feature).collect()
 }
 
 #[cfg(test)]
@@ -28,6 +40,14 @@ mod tests {
     fn image_has_the_driver_of_its_boards_interrupt_controller_and_no_other() {
         assert_eq!(features("qemu-virt-gicv2"), ["v2"]);
         assert_eq!(features("qemu-virt-gicv3"), ["v3"]);
+    }
+
+    #[test]
+    fn image_has_a_cpu_interface_in_software_where_a_partition_of_a_gicv3_board_wants_a_gicv2() {
+        let text = include_str!("../tests/golden/demo.toml").replace("BOARD", "qemu-virt-gicv3");
+        let text = text.replace("[[partition]]", "[[partition]]\ngic = \"v2\"");
+        let features = compile_text(&text).unwrap().image_features;
+        assert_eq!(features, ["v3", "legacy"]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use model::partition::{FaultPolicy, Segment};
 use model::system::EndState;
 
 use crate::board::{Board, GicKind};
-use crate::guest_gic;
+use crate::guest_gic::{GuestGic, REDISTRIBUTOR_STRIDE};
 use crate::plan::{Plan, Planned};
 use crate::processors::{Pool, TimeShare};
 use crate::range::AddressRange;
@@ -151,21 +151,30 @@ fn fields(out: &mut Source, board: &Board, partition: &Partition, planned: &Plan
         format!("model::device::PassedInterrupt {{ intid: {intid}, trigger: model::device::Trigger::{trigger} }}")
     });
     out.list("interrupts", interrupts);
-    let gic = match &board.gic.kind {
-        GicKind::V2 { distributor, .. } => {
+    let gic = match partition.gic {
+        GuestGic::V2 {
+            distributor,
+            cpu,
+            cpu_emulated,
+        } => {
+            let emulated = if cpu_emulated {
+                format!("Some({})", ipa(cpu))
+            } else {
+                "None".to_owned()
+            };
             format!(
-                "model::device::VirtualGic::V2 {{ distributor: {} }}",
-                ipa(*distributor)
+                "model::device::VirtualGic::V2 {{ distributor: {}, cpu_interface: {emulated} }}",
+                ipa(distributor)
             )
         }
-        GicKind::V3 {
+        GuestGic::V3 {
             distributor,
             redistributors,
         } => format!(
             "model::device::VirtualGic::V3 {{ distributor: {}, redistributors: {}, stride: {:#x} }}",
-            ipa(*distributor),
-            ipa(redistributors.first().map_or(0, |region| region.base)),
-            guest_gic::REDISTRIBUTOR_STRIDE
+            ipa(distributor),
+            ipa(redistributors),
+            REDISTRIBUTOR_STRIDE
         ),
     };
     out.field("gic", &gic);

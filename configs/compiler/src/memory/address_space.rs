@@ -7,7 +7,7 @@ use toml::Spanned;
 
 use super::{BLOCK, ChannelMemory, Region};
 use crate::board::Board;
-use crate::guest_gic;
+use crate::guest_gic::GuestGic;
 use crate::range::{AddressRange, align_up};
 use crate::raw::{RawConsole, RawPartition};
 use crate::resolve::Resolved;
@@ -30,13 +30,11 @@ pub(crate) struct Seen {
 /// All registers in a partition's view: its virtual interrupt controller, its virtual console, its devices.
 pub(crate) fn seen(board: &Board, partition: &RawPartition, resolved: &Resolved) -> Vec<Seen> {
     let vcpus = partition.vcpus.len().max(1) as u64;
+    let gic = GuestGic::of(board, partition.gic_version());
     let gic = [
-        (guest_gic::distributor(board), "the GIC distributor"),
-        (guest_gic::cpu_interface(board), "the GIC CPU interface"),
-        (
-            guest_gic::redistributors(board, vcpus),
-            "the GIC redistributor region",
-        ),
+        (gic.distributor(), "the GIC distributor"),
+        (gic.cpu_interface(), "the GIC CPU interface"),
+        (gic.redistributors(vcpus), "the GIC redistributor region"),
     ];
     let console = partition.console.as_ref().map(Spanned::get_ref);
     let console = matches!(console, Some(RawConsole::Virtual))

@@ -6,6 +6,7 @@
 pub(crate) mod channel;
 pub(crate) mod console;
 pub(crate) mod device;
+pub(crate) mod gic;
 pub(crate) mod hypervisor;
 pub(crate) mod image;
 pub(crate) mod interrupt;
@@ -26,6 +27,7 @@ pub(crate) mod vcpu;
 pub(crate) use channel::RawChannel;
 pub(crate) use console::RawConsole;
 pub(crate) use device::RawDevice;
+pub(crate) use gic::GicVersion;
 pub(crate) use hypervisor::RawHypervisorConsole;
 pub(crate) use image::RawImage;
 pub(crate) use memory::RawMemory;

@@ -8,6 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::console::{RawConsole, read_console};
 use super::device::{RawDevice, read_devices};
+use super::gic::{GicVersion, gic_version};
 use super::image::{RawImage, read_image};
 use super::interrupt::{RawInterrupt, read_interrupts};
 use super::lifecycle::{RawOnFault, RawStart, read_on_fault, read_start};
@@ -37,6 +38,8 @@ pub(crate) struct RawPartition {
     /// An overlay for its device tree.
     pub overlay: Option<Spanned<String>>,
     pub console: Option<Spanned<RawConsole>>,
+    /// The board's when it is missing.
+    pub gic: Option<Spanned<GicVersion>>,
     pub devices: Vec<RawDevice>,
     pub interrupts: Vec<RawInterrupt>,
     pub dma_trusted: bool,
@@ -68,6 +71,11 @@ impl RawPartition {
     pub fn fault_policy(&self) -> FaultPolicy {
         let on_fault = self.on_fault.as_ref().map(Spanned::get_ref);
         on_fault.map_or(FaultPolicy::Inject, |on_fault| on_fault.policy)
+    }
+
+    /// The version of interrupt controller that it asks for.
+    pub fn gic_version(&self) -> Option<GicVersion> {
+        self.gic.as_ref().map(|version| *version.get_ref())
     }
 
     /// Which SMCs beyond PSCI reach the firmware.
@@ -164,6 +172,7 @@ fn read_partition(
         image,
         overlay: reader.optional("overlay", string, findings),
         console,
+        gic: reader.optional("gic", gic_version, findings),
         devices: devices.map_or(Vec::new(), |(slot, value)| {
             read_devices(source, slot, value, findings)
         }),

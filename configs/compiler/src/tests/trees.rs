@@ -48,6 +48,29 @@ fn partition_sees_its_cpus_memory_and_shrunk_gic() {
 }
 
 #[test]
+fn gicv2_guest_of_a_gicv3_board_sees_distributor_and_cpu_interface_and_no_redistributor() {
+    let tree = tree("image = \"program.elf\"\ngic = \"v2\"\n");
+    let gic = tree.find("/intc").unwrap();
+    assert_eq!(tree.string(gic, "compatible"), Some("arm,gic-400"));
+    let frames = vec![0, 0x800_0000, 0, 0x1000, 0, 0x80a_0000, 0, 0x2000];
+    assert_eq!(tree.cells(gic, "reg").unwrap(), Some(frames));
+}
+
+#[test]
+fn gicv2_guest_of_a_gicv3_board_has_its_cpu_interface_emulated_and_not_mapped() {
+    let image = compile_text(&format!("{HEAD}image = \"program.elf\"\ngic = \"v2\"\n")).unwrap();
+    let table = &image.table;
+    assert!(
+        table.contains("distributor: model::Ipa::new(0x8000000), cpu_interface: Some(model::Ipa::new(0x80a0000))"),
+        "{table}"
+    );
+    assert!(
+        !table.contains("kind: model::memory::MemoryKind::Device }"),
+        "{table}"
+    );
+}
+
+#[test]
 fn devices_of_others_are_not_listed() {
     let tree = tree("image = \"program.elf\"\n");
     assert_eq!(tree.find("/pl011"), None);

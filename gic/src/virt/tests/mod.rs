@@ -2,9 +2,9 @@
 
 mod access;
 mod conformance;
+mod cpu_interface;
 #[cfg(feature = "its")]
 mod its;
-mod cpu_interface;
 mod random;
 mod reference;
 mod scenarios;
@@ -155,9 +155,9 @@ impl ListRegisters for VirtualInterface {
             ListRegister::from_v2(register.to_v2())
         };
     }
-    fn image(&self, index: usize, register: ListRegister) -> u64 {
+    fn image(&self, index: usize, register: ListRegister) -> Option<u64> {
         assert!(index < self.count() && register.source == 0);
-        register.to_v3()
+        Some(register.to_v3())
     }
     fn write_image(&self, index: usize, image: u64) {
         self.registers.borrow_mut()[index] = ListRegister::from_v3(image);

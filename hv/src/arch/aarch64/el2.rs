@@ -27,6 +27,11 @@ mod hcr {
     pub const FMO: u64 = 1 << 3;
     pub const IMO: u64 = 1 << 4;
     pub const AMO: u64 = 1 << 5;
+    /// A virtual FIQ, IRQ is pending, whatever the GIC says.
+    #[cfg(feature = "legacy")]
+    pub const VF: u64 = 1 << 6;
+    #[cfg(feature = "legacy")]
+    pub const VI: u64 = 1 << 7;
     /// A virtual SError is pending.
     pub const VSE: u64 = 1 << 8;
     /// Barriers and broadcast maintenance reach at least the inner shareable domain.
@@ -255,6 +260,14 @@ impl Cpu for El2 {
         }
         context.pc = entry.pc;
         context.pstate = entry.pstate;
+    }
+
+    #[cfg(feature = "legacy")]
+    fn signal(lines: gic::virt::Lines) {
+        let irq = if lines.irq { hcr::VI } else { 0 };
+        let fiq = if lines.fiq { hcr::VF } else { 0 };
+        let others = read_register!("hcr_el2") & !(hcr::VI | hcr::VF);
+        write_register!("hcr_el2", others | irq | fiq);
     }
 
     fn raise_system_error() {

@@ -25,7 +25,7 @@ pub(super) fn within(ipa: Ipa, base: Ipa, size: u64) -> Option<u64> {
 #[inline]
 pub(super) fn gic_frame<M: Machine>(vcpu: &Vcpu<M>, ipa: Ipa) -> Option<(Frame, u64)> {
     match vcpu.partition.config.gic {
-        VirtualGic::V2 { distributor } => {
+        VirtualGic::V2 { distributor, .. } => {
             within(ipa, distributor, GICV2_DISTRIBUTOR).map(|offset| (Frame::Distributor, offset))
         }
         VirtualGic::V3 {

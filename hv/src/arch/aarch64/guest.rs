@@ -14,6 +14,7 @@ use super::sysreg::{self, Answer, Identification, PFR0_GIC_SYSTEM_REGISTERS, pa_
 use super::{short, vector};
 use crate::event::FaultKind;
 use crate::exit::{AbortCause, Exit, ExitKind, MmioAccess, RegisterTransfer};
+use crate::interface;
 use crate::machine::{Cpu, Machine};
 use crate::partition::{Partition, VcpuShared, request};
 use crate::power::{Start, Then};
@@ -206,9 +207,10 @@ fn cpu_on<M: Machine>(vcpu: &mut Vcpu<M>, target: u64, start: Start) -> i64 {
 /// list registers, since a virtual interrupt does not end that wait.
 fn suspend<M: Machine>(vcpu: &mut Vcpu<M>) {
     let gic = vcpu.machine().gic();
-    let all = (1u64 << gic.count()) - 1;
     gic.look_again();
-    if gic.empty() & all == all {
+    let registers = vcpu.interface.registers(gic);
+    let all = (1u64 << registers.count()) - 1;
+    if registers.empty() & all == all {
         M::Cpu::wait_for_interrupt();
     }
 }
@@ -258,6 +260,9 @@ fn mmio<M: Machine>(vcpu: &mut Vcpu<M>, access: MmioAccess) -> bool {
         && let Some(offset) = within(access.ipa, uart.base, UART_PAGE)
     {
         uart_access(vcpu, access, offset);
+        return true;
+    }
+    if interface::access(vcpu, access) {
         return true;
     }
     let Some((frame, offset)) = gic_frame(vcpu, access.ipa) else {

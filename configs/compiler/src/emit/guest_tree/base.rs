@@ -1,9 +1,8 @@
 //! What every partition sees in its own way: memory, CPUs, firmware interface, interrupt controller, timer, virtual console.
 
 use super::{Guest, TooNarrow};
-use crate::board::GicKind;
 use crate::devicetree::Tree;
-use crate::guest_gic;
+use crate::guest_gic::GuestGic;
 use crate::range::AddressRange;
 use crate::system::Partition;
 
@@ -12,7 +11,7 @@ pub(super) fn write(guest: &mut Guest<'_>, partition: &Partition) -> Result<(), 
     memory(guest, partition)?;
     cpus(guest, partition);
     psci(guest);
-    interrupt_controller(guest, partition.vcpus.len() as u64)?;
+    interrupt_controller(guest, partition)?;
     timer(guest);
     Ok(())
 }
@@ -64,21 +63,25 @@ fn psci(guest: &mut Guest<'_>) {
     guest.copy(board.psci, node, &names);
 }
 
-fn interrupt_controller(guest: &mut Guest<'_>, vcpus: u64) -> Result<(), TooNarrow> {
-    let board = guest.board;
-    let (Some(distributor), Some(second)) = (
-        guest_gic::distributor(board),
-        guest_gic::cpu_interface(board).or_else(|| guest_gic::redistributors(board, vcpus)),
-    ) else {
+fn interrupt_controller(guest: &mut Guest<'_>, partition: &Partition) -> Result<(), TooNarrow> {
+    let (board, gic) = (guest.board, partition.gic);
+    let redistributors = gic.redistributors(partition.vcpus.len() as u64);
+    let (Some(distributor), Some(second)) =
+        (gic.distributor(), gic.cpu_interface().or(redistributors))
+    else {
         return Ok(());
     };
     let reg = guest.cells.reg(&[distributor, second])?;
     let base_name = board.tree.base_name(board.gic.node);
     let name = format!("{base_name}@{:x}", distributor.base);
     let node = guest.tree.add(Tree::ROOT, name);
-    match &board.gic.kind {
-        GicKind::V2 { .. } => guest.copy(board.gic.node, node, &["compatible"]),
-        GicKind::V3 { .. } => guest.tree.set_string(node, "compatible", "arm,gic-v3"),
+    match gic {
+        GuestGic::V2 {
+            cpu_emulated: false,
+            ..
+        } => guest.copy(board.gic.node, node, &["compatible"]),
+        GuestGic::V2 { .. } => guest.tree.set_string(node, "compatible", "arm,gic-400"),
+        GuestGic::V3 { .. } => guest.tree.set_string(node, "compatible", "arm,gic-v3"),
     }
     let tree = &mut guest.tree;
     tree.set_cells(node, "phandle", &[guest.gic]);

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use crate::board::Board;
-use crate::guest_gic;
 use crate::range::AddressRange;
 use crate::system::{Console, Partition};
 
@@ -31,11 +30,11 @@ impl Owned {
     /// What a partition of a board owns.
     pub fn new(board: &Board, partition: &Partition) -> Self {
         let vcpus = partition.vcpus.len();
-        let distributor = guest_gic::distributor(board);
+        let distributor = partition.gic.distributor();
         let gic = [
             distributor,
-            guest_gic::cpu_interface(board),
-            guest_gic::redistributors(board, vcpus as u64),
+            partition.gic.cpu_interface(),
+            partition.gic.redistributors(vcpus as u64),
         ];
         let devices = partition.devices.iter();
         let mut owned = Self {

@@ -11,7 +11,7 @@ pub(crate) const PARTITION: Table = Table {
     fields: &FIELDS,
 };
 
-const FIELDS: [Field; 21] = {
+const FIELDS: [Field; 22] = {
     let [
         pool,
         affinity,
@@ -81,6 +81,13 @@ const FIELDS: [Field; 21] = {
             "\"none\"",
             "\"virtual\"",
             "The partition's console.",
+        ),
+        maybe(
+            "gic",
+            Kind::Word(&GIC_VERSIONS),
+            "the board's version",
+            "\"v2\"",
+            "The version of the interrupt controller (Arm GIC) that the partition sees.",
         ),
         optional(
             "devices",
@@ -153,6 +160,14 @@ const CONSOLES: [Word; 2] = [
         "a virtual PL011 at the address of the board's console; its lines appear on the hypervisor's console, prefixed with the partition's name",
     ),
     word("none", "no console"),
+];
+
+const GIC_VERSIONS: [Word; 2] = [
+    word(
+        "v2",
+        "a GICv2: on a board with a GICv3 for guests that know nothing newer, with each access to the CPU interface trapped, which is slow",
+    ),
+    word("v3", "a GICv3: only on a board with a GICv3"),
 ];
 
 const DMA: [Word; 2] = [

@@ -15,7 +15,7 @@ use crate::board::Device;
 use crate::devicetree::addresses::registers;
 use crate::devicetree::streams::{Ids, Stream};
 use crate::devicetree::{NodeId, Tree};
-use crate::guest_gic;
+use crate::guest_gic::GuestGic;
 use crate::plan::Plan;
 use crate::range::AddressRange;
 use crate::system::{Console, Partition};
@@ -285,14 +285,18 @@ pub(super) fn played(plan: &Plan, partition: &Partition) -> Vec<VirtualDevice> {
         })
     };
     let cpus = partition.vcpus.len() as u64;
+    let gic = partition.gic;
+    let emulated = match gic {
+        GuestGic::V2 {
+            cpu_emulated: true, ..
+        } => gic.cpu_interface(),
+        _ => None,
+    };
     let uart = (partition.console == Console::Virtual).then_some(board.virtual_uart);
     let devices = [
-        device("GIC distributor", guest_gic::distributor(board), None),
-        device(
-            "GIC redistributors",
-            guest_gic::redistributors(board, cpus),
-            None,
-        ),
+        device("GIC distributor", gic.distributor(), None),
+        device("GIC CPU interface", emulated, None),
+        device("GIC redistributors", gic.redistributors(cpus), None),
         device(
             "console UART",
             uart.map(|uart| uart.page),

@@ -1,0 +1,161 @@
+//! A virtual CPU has the hardware's, or a GICv2 CPU interface in software.
+
+use gic::virt::{Access, CPU_INTERFACE_SIZE, CpuInterface};
+use gic::{InterruptController, ListRegister, ListRegisters};
+use model::Ipa;
+use model::device::VirtualGic;
+
+use crate::exit::MmioAccess;
+use crate::machine::{Cpu, Machine};
+use crate::vcpu::Vcpu;
+
+/// The list registers of a virtual CPU.
+#[derive(Debug)]
+pub enum Registers<'a, G> {
+    /// Those of its pCPU.
+    Hardware(G),
+    /// Those of its interface in software.
+    Software(&'a CpuInterface),
+}
+
+/// The interface of a virtual CPU.
+#[derive(Debug)]
+pub struct Interface {
+    /// `None`: the hardware's.
+    software: Option<Software>,
+}
+
+#[derive(Debug)]
+struct Software {
+    base: Ipa,
+    interface: CpuInterface,
+}
+
+impl Interface {
+    /// The interface that a guest with this interrupt controller needs.
+    pub fn of(gic: &VirtualGic) -> Self {
+        let software = match gic {
+            VirtualGic::V2 {
+                cpu_interface: Some(base),
+                ..
+            } => Some(Software {
+                base: *base,
+                interface: CpuInterface::new(),
+            }),
+            _ => None,
+        };
+        Self { software }
+    }
+
+    /// The list registers to use; `hardware` has those of this pCPU.
+    #[inline(always)]
+    pub fn registers<G>(&self, hardware: G) -> Registers<'_, G> {
+        match &self.software {
+            None => Registers::Hardware(hardware),
+            Some(software) => Registers::Software(&software.interface),
+        }
+    }
+
+    /// Brings it to where a virtual CPU finds it when it starts.
+    pub fn reset(&self, hardware: &impl InterruptController) {
+        hardware.reset_virtual_interface();
+        if let Some(software) = &self.software {
+            hardware.withhold_virtual_interface();
+            software.interface.reset();
+        }
+    }
+
+    /// The hardware signals by itself; for an interface in software the lines are set as it wants them. Comes last before the guest is entered.
+    #[inline(always)]
+    pub fn signal<C: Cpu>(&self) {
+        if let Some(software) = &self.software {
+            C::signal(software.interface.lines());
+        }
+    }
+}
+
+/// An access to the virtual CPU's interface in software. False when it is not one.
+pub fn access<M: Machine>(vcpu: &mut Vcpu<M>, access: MmioAccess) -> bool {
+    let Some(software) = &vcpu.interface.software else {
+        return false;
+    };
+    let offset = access.ipa.offset_from(software.base);
+    let Some(offset) = offset.filter(|offset| *offset < CPU_INTERFACE_SIZE) else {
+        return false;
+    };
+    // As for the distributor: what is not aligned to its width is an alignment fault on Device memory.
+    if offset & u64::from(access.width.bytes() - 1) != 0 {
+        return false;
+    }
+    let interface = &software.interface;
+    if access.write {
+        let value = vcpu.context.register(access.register) as u32;
+        let physical = vcpu.physical();
+        let stored = interface.store(offset as u32, access.width, value, vcpu.id, &physical);
+        if let Access::Done(Some(beyond)) = stored {
+            let kicks = vcpu.with_caller(|caller| {
+                let gic = &mut vcpu.partition.devices.lock().gic;
+                gic.deactivate(beyond, caller) | gic.flush(caller)
+            });
+            vcpu.kick_others(kicks.without(vcpu.id));
+        }
+    } else {
+        let loaded = match interface.load(offset as u32, access.width) {
+            Access::Done(value) => value.into(),
+            Access::Unknown => 0,
+        };
+        vcpu.context
+            .set_register(access.register, access.loaded(loaded));
+    }
+    maintain(vcpu);
+    true
+}
+
+/// What hardware would raise a maintenance interrupt for is done at once.
+fn maintain<M: Machine>(vcpu: &mut Vcpu<M>) {
+    let wanted = vcpu
+        .interface
+        .software
+        .as_ref()
+        .is_some_and(|software| software.interface.wants_attention());
+    if wanted {
+        vcpu.maintain_interrupts();
+    }
+}
+
+impl<G: ListRegisters> Registers<'_, G> {
+    #[inline(always)]
+    fn either(&self) -> &dyn ListRegisters {
+        match self {
+            Self::Hardware(registers) => registers,
+            Self::Software(registers) => *registers,
+        }
+    }
+}
+
+impl<G: ListRegisters> ListRegisters for Registers<'_, G> {
+    fn count(&self) -> usize {
+        self.either().count()
+    }
+    fn empty(&self) -> u64 {
+        self.either().empty()
+    }
+    fn read(&self, index: usize) -> ListRegister {
+        self.either().read(index)
+    }
+    fn write(&self, index: usize, register: ListRegister) {
+        self.either().write(index, register);
+    }
+    fn image(&self, index: usize, register: ListRegister) -> Option<u64> {
+        self.either().image(index, register)
+    }
+    fn write_image(&self, index: usize, image: u64) {
+        self.either().write_image(index, image);
+    }
+    fn ended(&self) -> u64 {
+        self.either().ended()
+    }
+    fn request_refill(&self, on: bool) {
+        self.either().request_refill(on);
+    }
+}
