@@ -193,11 +193,11 @@ fn v3_cpu_interface_splits_drop_and_deactivation() {
     assert_eq!(sysreg::icc_ctlr::read(), 2);
     assert_eq!(
         (
-            sysreg::icc_sre::read(),
+            sysreg::icc_sre::read() & sysreg::icc_sre_el1::read(),
             sysreg::icc_pmr::read(),
             sysreg::icc_igrpen1::read()
         ),
-        (0xf, 0xff, 1)
+        (7, 0xff, 1)
     );
     assert_eq!(sysreg::ich_hcr::read(), 1);
 }

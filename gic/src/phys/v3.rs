@@ -70,8 +70,8 @@ mod array {
     pub(super) const ICFGR: usize = 0xc00;
 }
 
-/// `ICC_SRE_EL2`: SRE, DFB, DIB and Enable, so that EL1 may use its (virtual) system registers.
-const SRE_ALL: u64 = 0xf;
+/// `ICC_SRE_EL2` and `ICC_SRE_EL1`: SRE, DFB, DIB. Without `ICC_SRE_EL2.Enable` a guest cannot change its own, which the next guest on the CPU would find.
+const SRE: u64 = 0x7;
 /// `ICC_CTLR_EL1.EOImode`: EOIR drops the priority, DIR deactivates.
 const EOI_MODE_SPLIT: u64 = 1 << 1;
 /// `ICH_HCR_EL2.En`.
@@ -79,9 +79,6 @@ const HCR_ENABLE: u64 = 1 << 0;
 /// `ICH_HCR_EL2.TC`, `TALL0`, `TALL1`: a guest's accesses to the registers of all groups, of group 0, of group 1 trap.
 #[cfg(feature = "legacy")]
 const HCR_TRAPS: u64 = 1 << 10 | 1 << 11 | 1 << 12;
-/// `ICC_SRE_EL2.Enable`: a guest's accesses to `ICC_SRE_EL1` do not trap.
-#[cfg(feature = "legacy")]
-const SRE_ENABLE: u64 = 1 << 3;
 /// `ICH_HCR_EL2.UIE`: maintenance interrupt on underflow.
 const HCR_UNDERFLOW: u64 = 1 << 1;
 
@@ -241,11 +238,12 @@ impl InterruptController for GicV3 {
 
     fn init_cpu(&self) -> Result<(), GicError> {
         let cpu = Self::this_cpu();
-        sysreg::icc_sre::write(SRE_ALL);
+        sysreg::icc_sre::write(SRE);
         sysreg::synchronize();
         if sysreg::icc_sre::read() & 1 == 0 {
             return Err(GicError::SystemRegistersMissing(cpu));
         }
+        sysreg::icc_sre_el1::write(SRE);
 
         let gicr = self
             .find_redistributor(cpu)
@@ -384,7 +382,6 @@ impl InterruptController for GicV3 {
     #[cfg(feature = "legacy")]
     fn withhold_virtual_interface(&self) {
         sysreg::ich_hcr::write(HCR_TRAPS);
-        sysreg::icc_sre::write(SRE_ALL & !SRE_ENABLE);
         sysreg::synchronize();
     }
 }

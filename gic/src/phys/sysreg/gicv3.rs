@@ -2,6 +2,7 @@
 
 registers! {
     icc_sre = "icc_sre_el2" reader writer;
+    icc_sre_el1 = "icc_sre_el1" writer;
     icc_pmr = "icc_pmr_el1" writer;
     icc_bpr1 = "icc_bpr1_el1" writer;
     icc_ctlr = "icc_ctlr_el1" writer;

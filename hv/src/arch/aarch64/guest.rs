@@ -10,7 +10,9 @@ use super::decode::Syndrome;
 use super::frames::{UART_PAGE, gic_frame, within};
 use super::inject::Exception;
 use super::psci::{self, Call, status};
-use super::sysreg::{self, Answer, Identification, PFR0_GIC_SYSTEM_REGISTERS, pa_range};
+use super::sysreg::{
+    self, Answer, ICC_SRE_ON, Identification, PFR0_GIC_SYSTEM_REGISTERS, pa_range,
+};
 use super::{short, vector};
 use crate::event::FaultKind;
 use crate::exit::{AbortCause, Exit, ExitKind, MmioAccess, RegisterTransfer};
@@ -242,8 +244,9 @@ fn system_register<M: Machine>(vcpu: &mut Vcpu<M>, transfer: RegisterTransfer) {
             }
             Some(value)
         }
+        Answer::InterfaceEnable if gic_is_v3 => Some(ICC_SRE_ON),
         Answer::Zero => Some(0),
-        Answer::SendSgi(_) | Answer::Undefined => {
+        Answer::SendSgi(_) | Answer::InterfaceEnable | Answer::Undefined => {
             vcpu.inject(Exception::Undefined, false);
             return;
         }

@@ -17,6 +17,8 @@ pub enum Answer {
     SendSgi(SgiRegister),
     /// Reads give the CPU's own value of this identification register through a mask.
     Identification(Masked),
+    /// `ICC_SRE_EL1`: the system registers of a GICv3 are on, and stay so.
+    InterfaceEnable,
     /// Reads as zero, writes are ignored.
     Zero,
     /// Undefined instruction.
@@ -65,6 +67,8 @@ const fn fields(lowest: &[u32]) -> u64 {
 const PFR0: u64 = fields(&[0, 4, 16, 20, 48, 56, 60]);
 /// `ID_AA64PFR0_EL1.GIC`: system-register interface, version 3.0/4.0.
 pub const PFR0_GIC_SYSTEM_REGISTERS: u64 = 1 << 24;
+/// `ICC_SRE_EL1`: SRE, DFB and DIB, all of them fixed (IHI 0069H 12.2.24).
+pub const ICC_SRE_ON: u64 = 0b111;
 /// `ID_AA64PFR1_EL1`: BT, SSBS. Hidden: MTE, RAS_frac, MPAM_frac, SME, RNDR_trap, NMI, GCS and above.
 const PFR1: u64 = fields(&[0, 4]);
 /// `ID_AA64DFR0_EL1`: DebugVer, PMUVer, BRPs, WRPs, CTX_CMPs, DoubleLock. Hidden: trace, statistical profiling, branch records.
@@ -100,6 +104,7 @@ pub const fn answer(encoding: u16, write: bool) -> Answer {
     const ICC_SGI1R: u16 = register(3, 0, 12, 11, 5);
     const ICC_ASGI1R: u16 = register(3, 0, 12, 11, 6);
     const ICC_SGI0R: u16 = register(3, 0, 12, 11, 7);
+    const ICC_SRE: u16 = register(3, 0, 12, 12, 5);
     const ACTLR: u16 = register(3, 0, 1, 0, 1);
     const LORSA: u16 = register(3, 0, 10, 4, 0);
     const LORID: u16 = register(3, 0, 10, 4, 7);
@@ -114,6 +119,7 @@ pub const fn answer(encoding: u16, write: bool) -> Answer {
         ICC_SGI1R if write => Answer::SendSgi(SgiRegister::Sgi1r),
         ICC_ASGI1R if write => Answer::SendSgi(SgiRegister::Asgi1r),
         ICC_SGI0R if write => Answer::SendSgi(SgiRegister::Sgi0r),
+        ICC_SRE => Answer::InterfaceEnable,
         DC_ISW | DC_CSW | DC_CISW => Answer::Zero,
         ACTLR | DISR => Answer::Zero,
         ERRIDR if !write => Answer::Zero,

@@ -281,6 +281,16 @@ fn sgi_to_the_other_cpu_kicks_its_pcpu_and_comes_into_its_list_register() {
 }
 
 #[test]
+fn system_registers_of_a_gicv3_are_on_and_cannot_be_turned_off() {
+    const ICC_SRE: [u64; 5] = [3, 0, 12, 12, 5];
+    let mut guest = linux();
+    guest.vcpu.context.x[5] = 0;
+    assert_eq!(guest.system_register(ICC_SRE, true), Outcome::Resumed);
+    assert_eq!(guest.system_register(ICC_SRE, false), Outcome::Resumed);
+    assert_eq!((guest.vcpu.context.x[5], exception()), (7, None));
+}
+
+#[test]
 fn sgi_register_is_undefined_with_a_gicv2() {
     let mut guest = World::new().started(RT);
     guest.system_register([3, 0, 12, 11, 5], true);
