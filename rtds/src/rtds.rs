@@ -17,8 +17,8 @@
 //!
 //! # Who pays
 //! The time of a switch is charged to the one that causes it. Who preempts pays from the decision on, for which the shell passes the time
-//! at which the guest was left. Who sleeps, or has used up its budget, pays until [`Event::Saved`]. So one that wakes and sleeps all the
-//! time spends its own budget.
+//! at which the guest was left. Who sleeps, has used up its budget, or falls behind another one because its period has ended, pays until
+//! [`Event::Saved`]. So one that wakes and sleeps all the time spends its own budget, and one that is always awake pays once a period.
 //!
 //! # The one rule
 //! After each event, preemption is decided anew wherever the choice may have changed. So no eligible virtual CPU ever waits behind one
@@ -403,16 +403,14 @@ impl<const VCPUS: usize, const PCPUS: usize, const AFFINITIES: usize>
                 return;
             }
             self.choose(waiter, pcpu);
-            self.charge(pcpu, Some(waiter));
+            self.follow(vcpu, pcpu);
         }
         self.enqueue(vcpu);
     }
 
-    /// Takes one away from where it runs or waits. The first of those who wait gets its CPU, and pays from [`Event::Saved`] on; at once if
-    /// the one that goes was not loaded there yet, so that no switch is its own.
+    /// Takes one away from where it runs or waits. The first of those who wait gets its CPU.
     fn withdraw(&mut self, vcpu: VcpuIndex) {
         let Vcpu { place, lane, .. } = *self.vcpu(vcpu);
-        let held = self.vcpu(vcpu).account.held;
         self.vcpu_mut(vcpu).place = Place::Nowhere;
         match place {
             Place::Nowhere => {}
@@ -422,10 +420,16 @@ impl<const VCPUS: usize, const PCPUS: usize, const AFFINITIES: usize>
                 if let Some((_, waiter)) = self.first_waiter(pcpu) {
                     self.choose(waiter, pcpu);
                 }
-                if held != Some(pcpu) {
-                    self.charge(pcpu, self.pcpu(pcpu).chosen);
-                }
+                self.follow(vcpu, pcpu);
             }
+        }
+    }
+
+    /// One was replaced on a CPU, and not because another one came. It pays until its registers are saved; if they are not there, it has
+    /// nothing to pay for.
+    fn follow(&mut self, old: VcpuIndex, pcpu: PcpuIndex) {
+        if self.vcpu(old).account.held != Some(pcpu) {
+            self.charge(pcpu, self.pcpu(pcpu).chosen);
         }
     }
 

@@ -34,8 +34,9 @@ pub fn need_on<'a>(
     if pcpus <= 1 {
         return need(server, others);
     }
-    let alone = need(server, []);
-    let slack = (alone.period.as_ticks()).saturating_sub(alone.own.as_ticks());
+    let own = server.among_others();
+    let used = own.own.as_ticks().saturating_add(own.switching.as_ticks());
+    let slack = own.period.as_ticks().saturating_sub(used);
     // Longer than the slack by one tick: that is what a miss would take.
     let enough = slack.saturating_add(1);
     let taken = others
@@ -44,7 +45,7 @@ pub fn need_on<'a>(
     let taken = taken.fold(0, u64::saturating_add);
     Need {
         others: Duration::from_ticks(taken / pcpus),
-        ..alone
+        ..own
     }
 }
 

@@ -13,16 +13,19 @@
 //! budget(v) + Σ most_in(P) of the more urgent + Σ most_before(P) of the others of its priority ≤ P
 //! ```
 //!
-//! suffices. It needs no assumption about when the others block, wake or what their phases are: the back-to-back effect of deferrable
+//! suffices. To each budget comes what a physical CPU loses around it, [`Server::with_switch_cost`]: the timer at its end fires late, and
+//! switching takes time. Other switches are paid by the one that causes them, from its budget (`rtds::rtds`, "Who pays"). It needs no assumption about when the others block, wake or what their phases are: the back-to-back effect of deferrable
 //! servers is in the two bounds (Strosnider, Lehoczky, Sha, "The deferrable server algorithm", IEEE Transactions on Computers 44(1),
 //! 1995, for fixed priorities; Ghazalie, Baker, "Aperiodic servers in a deadline scheduling environment", Real-Time Systems 9, 1995, for
 //! deadlines, whose linear bound `U (P + period − budget)` is never below `most_before(P)`).
 //!
 //! The policy must do its part: time beyond a budget (`extra_time`) is given only while nobody on his own budget waits, and each virtual
-//! CPU runs on the physical CPU that it was placed on. The cost of switching is not in the sum.
+//! CPU runs on the physical CPU that it was placed on.
 //!
 //! That the utilisations add up to at most 1 would not suffice: a server of 50 ms in 100 ms that wakes 10 ms before its deadline keeps
 //! one of 2 ms in 10 ms from running at all in that time.
+//!
+//! Where virtual CPUs may move, [`global`] has the same argument for several physical CPUs.
 //!
 //! # Windows (`cyclic` pools)
 //! Windows on one physical CPU do not overlap: [`cyclic`].

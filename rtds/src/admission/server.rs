@@ -9,6 +9,8 @@ use embassy_time::Duration;
 pub struct Server {
     period: u64,
     budget: u64,
+    /// What the physical CPU loses beyond the budget in each period.
+    switch: u64,
     priority: u8,
 }
 
@@ -52,8 +54,29 @@ impl Server {
         Ok(Self {
             period,
             budget,
+            switch: 0,
             priority,
         })
+    }
+
+    /// The same one where its physical CPU loses up to `cost` in each period beyond the budget: from the instant at which a timer should
+    /// fire until the next virtual CPU runs. That happens once a period, when the budget ends; other switches are paid from a budget.
+    #[must_use]
+    pub const fn with_switch_cost(self, cost: Duration) -> Self {
+        Self {
+            switch: cost.as_ticks(),
+            ..self
+        }
+    }
+
+    /// What it takes from a physical CPU in a period at most.
+    const fn most(&self) -> u64 {
+        let most = self.budget.saturating_add(self.switch);
+        if most < self.period {
+            most
+        } else {
+            self.period
+        }
     }
 
     /// Its share of a physical CPU in millionths, rounded up.
@@ -71,18 +94,36 @@ impl Server {
 
     /// The most that it runs in any interval of this length: a budget at the end of one period, and at once that of the next.
     pub fn most_in(&self, interval: Duration) -> Duration {
-        let length = interval.as_ticks();
-        let rest = length.saturating_sub(self.budget);
-        let more = rest / self.period * self.budget + (rest % self.period).min(self.budget);
-        Duration::from_ticks(length.min(self.budget) + more)
+        let (length, most) = (interval.as_ticks(), self.most());
+        let rest = length.saturating_sub(most);
+        let more = rest / self.period * most + (rest % self.period).min(most);
+        Duration::from_ticks(length.min(most) + more)
     }
 
     /// The most that it runs in any interval of this length with deadlines not after the interval's end: whole periods counted back
     /// from there, and before them the end of one more.
     pub fn most_before(&self, interval: Duration) -> Duration {
-        let length = interval.as_ticks();
-        let whole = length / self.period * self.budget;
-        Duration::from_ticks(whole + (length % self.period).min(self.budget))
+        let (length, most) = (interval.as_ticks(), self.most());
+        let whole = length / self.period * most;
+        Duration::from_ticks(whole + (length % self.period).min(most))
+    }
+
+    /// What it needs of a physical CPU of its own.
+    pub(super) const fn alone(&self) -> Need {
+        Need {
+            own: Duration::from_ticks(self.budget),
+            switching: Duration::from_ticks(0),
+            others: Duration::from_ticks(0),
+            period: Duration::from_ticks(self.period),
+        }
+    }
+
+    /// The same, and what it loses by switching where there are others.
+    pub(super) const fn among_others(&self) -> Need {
+        Need {
+            switching: Duration::from_ticks(self.switch),
+            ..self.alone()
+        }
     }
 
     /// The most that another one on the same physical CPU takes while this one, in a period of its own, waits for its budget.
@@ -101,6 +142,8 @@ impl Server {
 pub struct Need {
     /// Its own budget.
     pub own: Duration,
+    /// How much later than it should be it may get it: its timer, and the switch to it. Nothing when it is alone.
+    pub switching: Duration,
     /// The most that the others there take in the same time.
     pub others: Duration,
     /// Its period.
@@ -110,7 +153,8 @@ pub struct Need {
 impl Need {
     /// By how much the period is too short; `None` when the promise is kept.
     pub fn excess(&self) -> Option<Duration> {
-        let needed = self.own.as_ticks().saturating_add(self.others.as_ticks());
+        let parts = [self.own, self.switching, self.others].map(|part| part.as_ticks());
+        let needed = parts.into_iter().fold(0, u64::saturating_add);
         let excess = needed.saturating_sub(self.period.as_ticks());
         (excess > 0).then(|| Duration::from_ticks(excess))
     }
@@ -118,14 +162,13 @@ impl Need {
 
 /// What `server` needs beside `others` on the same physical CPU.
 pub fn need<'a>(server: &Server, others: impl IntoIterator<Item = &'a Server>) -> Need {
-    let taken = others
-        .into_iter()
-        .map(|other| server.loses_to(other).as_ticks());
-    Need {
-        own: Duration::from_ticks(server.budget),
-        others: Duration::from_ticks(taken.fold(0, u64::saturating_add)),
-        period: Duration::from_ticks(server.period),
+    let mut need = server.alone();
+    for other in others {
+        need.switching = server.among_others().switching;
+        let taken = server.loses_to(other).as_ticks();
+        need.others = Duration::from_ticks(need.others.as_ticks().saturating_add(taken));
     }
+    need
 }
 
 #[cfg(test)]
@@ -194,6 +237,23 @@ mod tests {
             need(&half, [&half, &server(10, 1, 0)]).excess(),
             Some(ms(1))
         );
+    }
+
+    #[test]
+    fn switch_costs_are_added_to_what_each_one_takes_once_a_period() {
+        let cost = Duration::from_millis(1);
+        let half = server(10, 4, 0).with_switch_cost(cost);
+        assert_eq!(half.most_in(ms(10)), ms(10));
+        assert_eq!(half.most_before(ms(20)), ms(10));
+        assert_eq!(need(&half, [&half]).excess(), None);
+        let more = server(10, 5, 0).with_switch_cost(cost);
+        assert_eq!(need(&half, [&more]).excess(), Some(ms(1)));
+    }
+
+    #[test]
+    fn switching_costs_nothing_to_one_that_is_alone() {
+        let whole = server(10, 10, 0).with_switch_cost(ms(1));
+        assert_eq!(need(&whole, []).excess(), None);
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! Tests of the `rtds` policy as a whole.
 
 mod defects;
+mod golden;
 mod protocol;
 mod reference;
+mod supply;
 
 use embassy_time::{Duration, Instant};
 
