@@ -142,4 +142,11 @@ pub trait InterruptController: ListRegisters + Copy {
 
     /// Makes such a controller look at all lines again.
     fn look_again(&self) {}
+
+    /// Has the ITS do what a virtual one asks for; `cpu` runs the virtual CPU that the change names, if it names one. False when it cannot.
+    #[cfg(feature = "its")]
+    fn translate(&self, change: crate::virt::its::Change, cpu: Mpidr) -> bool {
+        let _ = (change, cpu);
+        false
+    }
 }

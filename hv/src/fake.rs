@@ -64,6 +64,8 @@ pub const PATIENCE: u64 = 1600;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Done {
     Kick(u64),
+    #[cfg(feature = "its")]
+    Translate(gic::virt::its::Change, u64),
     Enable(u32),
     Disable(u32),
     DropPriority(u32),
@@ -129,6 +131,9 @@ struct State {
     wire: Vec<u8>,
     room: usize,
     typed: VecDeque<u8>,
+    /// Doublewords of partitions' RAM, by physical address.
+    #[cfg(feature = "its")]
+    memory: std::collections::HashMap<u64, u64>,
 }
 
 thread_local! {
@@ -155,6 +160,8 @@ impl State {
             wire: Vec::new(),
             room: usize::MAX,
             typed: VecDeque::new(),
+            #[cfg(feature = "its")]
+            memory: Default::default(),
         }
     }
 
@@ -233,6 +240,12 @@ pub fn take_wire() -> String {
 /// Bytes that the UART takes from now on.
 pub fn set_room(room: usize) {
     state(|state| state.room = room);
+}
+
+/// Puts a doubleword into physical memory.
+#[cfg(feature = "its")]
+pub fn put(at: u64, value: u64) {
+    state(|state| state.memory.insert(at, value));
 }
 
 /// A person types.
@@ -430,6 +443,11 @@ impl InterruptController for FakeGic {
         let pcpu = PCPUS.iter().position(|affinity| *affinity == cpu.get());
         pend(pcpu.expect("a pCPU of this machine"), sgi.get());
     }
+    #[cfg(feature = "its")]
+    fn translate(&self, change: gic::virt::its::Change, cpu: Mpidr) -> bool {
+        done(Done::Translate(change, cpu.get()));
+        true
+    }
     fn reset_virtual_interface(&self) {
         state(|state| state.list_registers[state.pcpu] = [ListRegister::EMPTY; 4]);
         done(Done::ResetVirtualInterface);
@@ -478,6 +496,10 @@ impl Machine for FakeMachine {
             to: to.get(),
             size,
         });
+    }
+    #[cfg(feature = "its")]
+    fn read(&self, from: Pa) -> u64 {
+        state(|state| state.memory.get(&from.get()).copied().unwrap_or(0))
     }
     fn zero(&self, to: Pa, size: u64) {
         done(Done::Zero { to: to.get(), size });
@@ -543,6 +565,7 @@ fn linux() -> Config {
             redistributors: Ipa::new(REDISTRIBUTORS),
             stride: 0x2_0000,
         },
+        its: None,
         spis: 32,
         console: Some(VirtualUart {
             base: Ipa::new(UART),
@@ -586,11 +609,24 @@ fn board() -> Board {
             distributor: Pa::new(0x0800_0000),
             redistributors: &[],
         },
+        its: None,
         maintenance: IntId::new(MAINTENANCE),
         virtual_timer: IntId::new(VIRTUAL_TIMER),
         physical_timer: IntId::new(30),
         hypervisor_timer: IntId::new(HYPERVISOR_TIMER),
     }
+}
+
+#[cfg(feature = "its")]
+fn with_its(vgic: Vgic, config: &'static model::device::VirtualIts) -> Vgic {
+    use gic::virt::MOST_LPIS;
+    use gic::virt::its::{Device, Its, Translation};
+    let its = Its::new(
+        config,
+        Vec::leak(vec![Translation::NONE; MOST_LPIS]),
+        Vec::leak(vec![Device::NONE; 4]),
+    );
+    vgic.with_its(its, Vec::leak(vec![Interrupt::NEW; MOST_LPIS]))
 }
 
 fn partition(index: usize, config: &'static Config) -> Partition {
@@ -617,6 +653,11 @@ fn partition(index: usize, config: &'static Config) -> Partition {
         grants,
         shown,
     );
+    #[cfg(feature = "its")]
+    let vgic = match &config.its {
+        Some(its) => with_its(vgic, its),
+        None => vgic,
+    };
     Partition::new(
         PartitionId::new(index as u8),
         config,

@@ -78,6 +78,10 @@ pub trait Machine: Sync + 'static {
     /// Copies `size` bytes of the payload from `offset` to `to`, which belongs to a partition that does not run.
     fn load(&self, offset: u64, to: Pa, size: u64);
 
+    /// The doubleword at `from`, a multiple of 8 in a partition's RAM, as the guest sees it with caches on or off.
+    #[cfg(feature = "its")]
+    fn read(&self, from: Pa) -> u64;
+
     /// Fills `size` bytes from `to` with zeros.
     fn zero(&self, to: Pa, size: u64);
 

@@ -179,6 +179,14 @@ impl Partition {
                 .any(|m| m.kind == MemoryKind::Ram && place(m, Ipa::new(entry)).is_some())
     }
 
+    /// Where an address of its RAM lies.
+    #[cfg(feature = "its")]
+    pub fn ram(&self, ipa: Ipa) -> Option<Pa> {
+        let mut ram = self.config.memory.iter();
+        ram.find_map(|mapping| place(mapping, ipa).filter(|_| mapping.kind == MemoryKind::Ram))
+            .map(|(pa, _)| pa)
+    }
+
     /// All its virtual CPUs.
     pub fn everyone(&self) -> VcpuSet {
         (0..self.vcpus.len()).fold(VcpuSet::EMPTY, |set, index| {

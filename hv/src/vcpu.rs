@@ -116,6 +116,12 @@ impl<G: InterruptController> Hardware for Physical<'_, G> {
             self.gic.deactivate_physical(intid);
         }
     }
+
+    #[cfg(feature = "its")]
+    fn translate(&self, change: gic::virt::its::Change) -> bool {
+        let cpu = self.vcpus.get(usize::from(change.cpu().get()));
+        cpu.is_some_and(|vcpu| self.gic.translate(change, vcpu.pcpu))
+    }
 }
 
 /// A virtual CPU. Its context comes first: the exit code finds the whole by its address.
@@ -170,6 +176,12 @@ impl<M: Machine> Vcpu<M> {
         &self.hypervisor.machine
     }
 
+    /// True while its guest runs or may run.
+    #[cfg(feature = "its")]
+    pub(crate) const fn is_on(&self) -> bool {
+        self.on
+    }
+
     /// The physical side of this partition's interrupts, seen from this pCPU.
     pub fn physical(&self) -> Physical<'static, M::Gic> {
         Physical {
@@ -221,6 +233,10 @@ impl<M: Machine> Vcpu<M> {
         let gic = self.machine().gic();
         let board = &self.hypervisor.system.board;
         let intid = acknowledged.intid;
+        #[cfg(feature = "its")]
+        if self.message(intid) {
+            return;
+        }
         if intid.is_sgi() {
             // A kick. What it is about stands in the requests.
         } else if intid == board.maintenance {

@@ -36,6 +36,15 @@ impl Machine for Board {
         cache::clean(to.get(), size);
     }
 
+    #[cfg(feature = "its")]
+    fn read(&self, from: Pa) -> u64 {
+        // A guest with its caches off has written past ours, one with caches on perhaps not yet to memory.
+        cache::clean(from.get(), 8);
+        // SAFETY: the caller's address is in a partition's RAM, which `map` maps, and a multiple of 8; any bits are a number. The guest may
+        // write at the same time: the load is volatile and single.
+        unsafe { (from.get() as *const u64).read_volatile() }
+    }
+
     fn zero(&self, to: Pa, size: u64) {
         // SAFETY: as in `load`; or the range is a channel's, which `map` maps and which is zeroed before any partition runs.
         unsafe { copy::zero(to.get(), size) };

@@ -19,6 +19,8 @@ use model::memory::PhysicalRange;
 use model::{Pa, PartitionId, VcpuId};
 
 use crate::early::{self, stop};
+#[cfg(feature = "its")]
+use crate::interrupts;
 use crate::interrupts::Gic;
 use crate::machine::{Board, Serial, console_is_a_partitions};
 use crate::storage::{self, PCPUS};
@@ -59,6 +61,10 @@ extern "C" fn bulkhead_boot(tree: u64, load: u64) -> ! {
     check_payload();
     let gic = Gic;
     if let Err(error) = gic.init_distributor() {
+        stop(format_args!("{error}"));
+    }
+    #[cfg(feature = "its")]
+    if let Err(error) = interrupts::its::init(load) {
         stop(format_args!("{error}"));
     }
     prepare(load, gic);
@@ -152,6 +158,8 @@ fn build(
     let mut interfaces: &'static mut [_] = storage::VIRTUAL_CPU_INTERFACES.take();
     let mut grants: &'static [_] = &storage::GRANTS;
     let mut spis: &'static mut [_] = storage::VIRTUAL_SPIS.take();
+    #[cfg(feature = "its")]
+    let mut its_shares = interrupts::its::Shares::take();
     let partitions = storage::PARTITION_STATE.init(heapless::Vec::new());
     for (index, config) in system.partitions.iter().enumerate() {
         let count = config.vcpus.len();
@@ -174,6 +182,9 @@ fn build(
             timers: [system.board.virtual_timer, system.board.physical_timer],
             spis: config.spis,
         };
+        let vgic = Vgic::new(geometry, own_interfaces, own_spis, own_grants, shown);
+        #[cfg(feature = "its")]
+        let vgic = its_shares.give(vgic, config.its.as_ref())?;
         let translation = match translate(config, system.ipa_bits, &mut pool) {
             Ok(root) => root.get() | u64::from(config.vmid.get()) << 48,
             Err(error) => stop(format_args!("partition {}: {error:?}", config.name)),
@@ -185,7 +196,7 @@ fn build(
                 own_shared,
                 own_grants,
                 shown,
-                Vgic::new(geometry, own_interfaces, own_spis, own_grants, shown),
+                vgic,
                 translation,
             ))
             .ok()?;
@@ -251,6 +262,10 @@ fn run(index: usize) -> ! {
     };
     El2::configure(vtcr);
     if let Err(error) = gic.init_cpu() {
+        stop(format_args!("{error}"));
+    }
+    #[cfg(feature = "its")]
+    if let Err(error) = interrupts::its::init_cpu(index) {
         stop(format_args!("{error}"));
     }
     if gic.overlooks_levels() {

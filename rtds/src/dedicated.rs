@@ -144,6 +144,7 @@ mod tests {
                 cpu_interface: None,
                 distributor: Ipa::new(0),
             },
+            its: None,
             spis: 32,
             console: None,
             on_fault: FaultPolicy::Stop,

@@ -19,6 +19,8 @@ pub struct Board {
     pub console: Console,
     /// The physical interrupt controller.
     pub gic: PhysicalGic,
+    /// Its interrupt translation service, if partitions use it: base of the two frames of 64 KiB (Arm IHI 0069H 12.19).
+    pub its: Option<Pa>,
     /// PPI of the virtual interface's maintenance interrupt.
     pub maintenance: IntId,
     /// PPI of the EL1 virtual timer.

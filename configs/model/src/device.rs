@@ -78,12 +78,40 @@ pub struct VirtualIts {
     pub base: Ipa,
     /// Its devices, which have the same DeviceIDs inside and outside.
     pub devices: &'static [DeviceIds],
+    /// Which share it has: all are equal, and no two partitions have the same one. Less than [`SHARES`](Self::SHARES).
+    pub share: u8,
+}
+
+impl VirtualIts {
+    /// Most partitions with an ITS.
+    pub const SHARES: u8 = 8;
+    /// LPIs of a share: a power of two.
+    pub const LPIS: u16 = 256;
+    /// Collections of a share: one for each virtual CPU that a partition can have, and as many again.
+    pub const COLLECTIONS: u16 = 16;
+    /// Devices of a share that can be in use at the same time.
+    pub const TABLES: u16 = 32;
+
     /// The physical LPI behind its first one.
-    pub first_lpi: IntId,
+    pub const fn first_lpi(&self) -> IntId {
+        IntId::new(IntId::FIRST_LPI + self.share as u32 * Self::LPIS as u32)
+    }
+
+    /// True when an LPI is of its share.
+    pub const fn has_lpi(&self, lpi: IntId) -> bool {
+        let first = self.first_lpi().get();
+        lpi.get() >= first && lpi.get() - first < Self::LPIS as u32
+    }
+
     /// Its first collection in the physical ITS.
-    pub first_collection: u16,
+    pub const fn first_collection(&self) -> u16 {
+        self.share as u16 * Self::COLLECTIONS
+    }
+
     /// Its first translation table in the physical ITS.
-    pub first_table: u16,
+    pub const fn first_table(&self) -> u16 {
+        self.share as u16 * Self::TABLES
+    }
 }
 
 /// Width of one access to a device register.

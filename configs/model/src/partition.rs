@@ -1,6 +1,6 @@
 //! One partition, ready to run.
 
-use crate::device::{PassedInterrupt, VirtualGic, VirtualUart};
+use crate::device::{PassedInterrupt, VirtualGic, VirtualIts, VirtualUart};
 use crate::ids::{Ipa, Mpidr, PcpuId, Vmid};
 use crate::memory::Mapping;
 use crate::time::TimeShare;
@@ -29,6 +29,8 @@ pub struct Partition {
     pub interrupts: &'static [PassedInterrupt],
     /// The interrupt controller that it sees.
     pub gic: VirtualGic,
+    /// The interrupt translation service that it sees, if its devices signal through the board's.
+    pub its: Option<VirtualIts>,
     /// How many SPIs its virtual distributor has: a multiple of 32, at most 960.
     pub spis: u16,
     /// Its emulated serial port, if its console is virtual.

@@ -99,6 +99,19 @@ impl System {
         sum
     }
 
+    /// Partitions with an interrupt translation service.
+    pub const fn its_users(&self) -> usize {
+        let mut count = 0;
+        let mut i = 0;
+        while i < self.partitions.len() {
+            if self.partitions[i].its.is_some() {
+                count += 1;
+            }
+            i += 1;
+        }
+        count
+    }
+
     /// All virtual SPIs of the system.
     pub const fn total_spis(&self) -> usize {
         let mut sum = 0;

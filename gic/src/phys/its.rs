@@ -12,8 +12,9 @@ use super::wait::wait_until;
 use super::{PRIORITY, sysreg};
 use crate::GicError;
 use crate::its_command::{COMMAND_BYTES, Command};
-use crate::virt::its::{COLLECTIONS, Change, EVENT_BITS};
+use crate::virt::its::{Change, EVENT_BITS};
 use model::IntId;
+use model::device::VirtualIts;
 
 /// Registers (12.19).
 mod gits {
@@ -87,8 +88,8 @@ mod part {
 
 /// Most bytes of an event in a translation table (`GITS_TYPER.ITT_entry_size`).
 const EVENT_BYTES: usize = 16;
-/// Physical collections: those of eight partitions.
-pub const MOST_COLLECTIONS: usize = 8 * COLLECTIONS as usize;
+/// Physical collections: those of all shares.
+pub const MOST_COLLECTIONS: usize = VirtualIts::SHARES as usize * VirtualIts::COLLECTIONS as usize;
 
 /// Memory for the tables of an ITS with `TABLES` translation tables, for its command queue and for the configuration of LPIs.
 #[repr(C, align(0x10000))]

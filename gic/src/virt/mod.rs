@@ -50,13 +50,13 @@ pub use shown::Shown;
 
 use crate::MAX_LIST_REGISTERS;
 use interrupt::{Flags, Gate, NOBODY};
-use model::device::{PassedInterrupt, Trigger};
+use model::device::{PassedInterrupt, Trigger, VirtualIts};
 use model::partition::Vcpu;
 use model::{IntId, VcpuId};
 use sets::IntIdSet;
 
 /// Most LPIs of a partition: what `GICD_TYPER.num_LPIs` says to its guest.
-pub const MOST_LPIS: usize = 256;
+pub const MOST_LPIS: usize = VirtualIts::LPIS as usize;
 
 /// Which architecture version the guest sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,6 +4,8 @@
 mod gicv2;
 #[cfg(feature = "v3")]
 mod gicv3;
+#[cfg(feature = "its")]
+pub mod its;
 
 use gic::{Acknowledged, GicError, InterruptController, ListRegister, ListRegisters};
 use model::device::Trigger;
@@ -77,5 +79,10 @@ impl InterruptController for Gic {
         fn reset_virtual_interface();
         #[cfg(feature = "legacy")]
         fn withhold_virtual_interface();
+    }
+
+    #[cfg(feature = "its")]
+    fn translate(&self, change: gic::virt::its::Change, cpu: Mpidr) -> bool {
+        its::translate(change, cpu)
     }
 }

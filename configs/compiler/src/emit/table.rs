@@ -130,6 +130,7 @@ fn board(out: &mut Source, board: &Board, image: AddressRange) {
         }
     }
     out.close("},");
+    out.field("its", "None");
     out.field("maintenance", &intid(board.gic.maintenance));
     out.field("virtual_timer", &intid(board.timers.virtual_));
     out.field("physical_timer", &intid(board.timers.physical));
@@ -178,6 +179,7 @@ fn fields(out: &mut Source, board: &Board, partition: &Partition, planned: &Plan
         ),
     };
     out.field("gic", &gic);
+    out.field("its", "None");
     out.field("spis", &planned.spis.to_string());
     let console = match partition.console {
         Console::Virtual => format!(

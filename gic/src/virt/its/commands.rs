@@ -161,7 +161,7 @@ impl Vgic {
         let free = self.its.devices.iter().position(|one| one.bits == 0)?;
         let change = Change::Device {
             device,
-            slot: config.first_table.wrapping_add(free as u16),
+            slot: config.first_table().wrapping_add(free as u16),
             mapped: true,
         };
         if !caller.hardware.translate(change) {
@@ -193,7 +193,7 @@ impl Vgic {
         }
         let change = Change::Device {
             device,
-            slot: config.first_table.wrapping_add(place as u16),
+            slot: config.first_table().wrapping_add(place as u16),
             mapped: false,
         };
         caller.hardware.translate(change);
@@ -340,7 +340,10 @@ impl Vgic {
     }
 
     fn discard_physical(&mut self, lpi: usize, hardware: &impl Hardware) {
-        let first = self.its.config.map_or(0, |config| config.first_collection);
+        let first = self
+            .its
+            .config
+            .map_or(0, |config| config.first_collection());
         let Some(one) = self.its.translations.get_mut(lpi).filter(|one| one.mapped) else {
             return;
         };
@@ -369,7 +372,7 @@ impl Vgic {
             if device.bits != 0 {
                 hardware.translate(Change::Device {
                     device: device.device,
-                    slot: config.first_table.wrapping_add(place as u16),
+                    slot: config.first_table().wrapping_add(place as u16),
                     mapped: false,
                 });
             }

@@ -20,8 +20,8 @@ use model::device::VirtualIts;
 use model::partition::MOST_VCPUS;
 use model::{IntId, VcpuId};
 
-/// Collections of a virtual ITS: it keeps them itself (`GITS_TYPER.HCC`), one for each virtual CPU that a partition can have, and as many again.
-pub const COLLECTIONS: u16 = 16;
+/// Collections of a virtual ITS, which keeps them itself (`GITS_TYPER.HCC`).
+pub const COLLECTIONS: u16 = VirtualIts::COLLECTIONS;
 /// Bits of an EventID: each device has up to 64 interrupts.
 pub const EVENT_BITS: u8 = 6;
 /// Steps of [`run_commands`](super::Vgic::run_commands).
@@ -97,6 +97,16 @@ pub enum Change {
         /// A virtual CPU of the partition.
         cpu: VcpuId,
     },
+}
+
+impl Change {
+    /// The virtual CPU that it names; else the first one.
+    pub const fn cpu(&self) -> VcpuId {
+        match self {
+            Self::Collect { cpu, .. } => *cpu,
+            _ => VcpuId::new(0),
+        }
+    }
 }
 
 /// The partition's memory as its ITS reads it.
@@ -264,7 +274,7 @@ impl Its {
     }
 
     pub(super) fn first_lpi(&self) -> u32 {
-        let first = self.config.map(|config| config.first_lpi);
+        let first = self.config.map(VirtualIts::first_lpi);
         first.map_or(IntId::FIRST_LPI, IntId::get)
     }
 
@@ -288,7 +298,7 @@ impl Its {
 
     /// The physical number of a collection.
     fn physical_collection(&self, collection: u16) -> u16 {
-        let first = self.config.map_or(0, |config| config.first_collection);
+        let first = self.config.map_or(0, |config| config.first_collection());
         first.wrapping_add(collection)
     }
 }

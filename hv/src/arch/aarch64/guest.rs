@@ -269,6 +269,9 @@ fn mmio<M: Machine>(vcpu: &mut Vcpu<M>, access: MmioAccess) -> bool {
         return true;
     }
     let Some((frame, offset)) = gic_frame(vcpu, access.ipa) else {
+        #[cfg(feature = "its")]
+        return super::its::access(vcpu, access);
+        #[cfg(not(feature = "its"))]
         return false;
     };
     // An access that is not aligned to its width would straddle registers; the architecture makes it an alignment fault on Device memory.

@@ -6,6 +6,8 @@ pub mod decode;
 mod frames;
 pub mod guest;
 pub mod inject;
+#[cfg(feature = "its")]
+mod its;
 pub mod psci;
 pub mod short;
 pub mod sysreg;

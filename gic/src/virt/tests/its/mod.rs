@@ -18,9 +18,7 @@ static CONFIG: VirtualIts = VirtualIts {
         first: 0x10,
         count: 0x20,
     }],
-    first_lpi: IntId::new(FIRST_PHYSICAL),
-    first_collection: FIRST_COLLECTION,
-    first_table: FIRST_TABLE,
+    share: 2,
 };
 const FIRST_PHYSICAL: u32 = 8192 + 512;
 const FIRST_COLLECTION: u16 = 32;

@@ -1,0 +1,129 @@
+//! The virtual Interrupt Translation Service of a partition: its registers, its guest's commands, and the LPIs that arrive for it.
+
+use gic::InterruptController;
+use gic::virt::its::{FRAME_BYTES, Memory};
+use gic::virt::{Access, VcpuSet};
+use model::device::VirtualIts;
+use model::{IntId, Ipa, VcpuId};
+
+use super::frames::within;
+use crate::exit::MmioAccess;
+use crate::machine::Machine;
+use crate::partition::{Partition, request};
+use crate::vcpu::Vcpu;
+
+/// The SGI with which a pCPU reminds itself of commands that are left: they go on in an exit of their own, after whatever else is pending.
+const GO_ON: IntId = IntId::new(1);
+
+/// A partition's RAM, for its ITS.
+struct Ram<'a, M> {
+    partition: &'a Partition,
+    machine: &'a M,
+}
+
+impl<M: Machine> Memory for Ram<'_, M> {
+    fn read(&self, ipa: u64) -> Option<u64> {
+        self.partition
+            .ram(Ipa::new(ipa))
+            .map(|pa| self.machine.read(pa))
+    }
+}
+
+/// An access to the ITS. False when the partition has none there, or it is not aligned to its width.
+pub(super) fn access<M: Machine>(vcpu: &mut Vcpu<M>, access: MmioAccess) -> bool {
+    let base = vcpu.partition.config.its.as_ref().map(|its| its.base);
+    let Some(offset) = base.and_then(|base| within(access.ipa, base, FRAME_BYTES)) else {
+        return false;
+    };
+    if offset & u64::from(access.width.bytes() - 1) != 0 {
+        return false;
+    }
+    let offset = offset as u32;
+    if access.write {
+        let value = vcpu.context.register(access.register);
+        // An unknown register ignores writes.
+        let _ = vcpu
+            .partition
+            .devices
+            .lock()
+            .gic
+            .write_its(offset, access.width, value);
+    }
+    // Whoever polls for the end of commands helps to reach it.
+    run_commands(vcpu);
+    if !access.write {
+        let read = vcpu
+            .partition
+            .devices
+            .lock()
+            .gic
+            .read_its(offset, access.width);
+        let value = match read {
+            Access::Done(value) => value,
+            Access::Unknown => 0,
+        };
+        vcpu.context
+            .set_register(access.register, access.loaded(value));
+    }
+    true
+}
+
+/// Executes some of the guest's commands. What is left waits for the next exit of this kind, which comes by itself.
+fn run_commands<M: Machine>(vcpu: &Vcpu<M>) {
+    let memory = Ram {
+        partition: vcpu.partition,
+        machine: vcpu.machine(),
+    };
+    let (kicks, left) = vcpu.with_caller(|caller| {
+        let gic = &mut vcpu.partition.devices.lock().gic;
+        if !gic.has_commands() {
+            return (VcpuSet::EMPTY, false);
+        }
+        let kicks = gic.run_commands(&memory, caller) | gic.flush(caller);
+        (kicks, gic.has_commands())
+    });
+    vcpu.kick_others(kicks.without(vcpu.id));
+    if left {
+        vcpu.machine().gic().kick(vcpu.shared.pcpu, GO_ON);
+    }
+}
+
+impl<M: Machine> Vcpu<M> {
+    /// An interrupt that may be about an ITS: an LPI, or the reminder of commands. False when it is another one.
+    pub(crate) fn message(&mut self, intid: IntId) -> bool {
+        if intid.is_lpi() {
+            self.lpi(intid);
+        } else if intid == GO_ON {
+            run_commands(self);
+            return false;
+        }
+        intid.is_lpi()
+    }
+
+    /// A physical LPI, which has no active state to end. One that its guest has just taken from its event is dropped.
+    fn lpi(&mut self, physical: IntId) {
+        let has_it = |its: &VirtualIts| its.has_lpi(physical);
+        let mut all = self.hypervisor.partitions.iter();
+        let Some(owner) = all.find(|one| one.config.its.as_ref().is_some_and(has_it)) else {
+            return;
+        };
+        let kicks = {
+            let gic = &mut owner.devices.lock().gic;
+            match gic.lpi(physical) {
+                Some(lpi) if owner.id == self.partition.id && self.is_on() => {
+                    self.with_caller(|caller| gic.deliver(lpi, caller))
+                }
+                Some(lpi) => gic.raise(lpi, VcpuId::new(0)),
+                None => return,
+            }
+        };
+        if owner.id == self.partition.id {
+            self.kick_others(kicks);
+        } else {
+            self.hypervisor.kick(owner, kicks, request::INTERRUPTS);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,178 @@
+//! Accesses to a partition's ITS, and LPIs on their way to it.
+
+use gic::its_command::Command;
+use gic::virt::its::Change;
+use model::device::{DeviceIds, Width};
+
+use super::*;
+use crate::fake::{
+    Done, Guest, LINUX, Outcome, PCPUS, RAM, REDISTRIBUTORS, RT, World, list_registers, put,
+    take_done,
+};
+
+const ITS: u64 = 0x0808_0000;
+/// The queue, a page of the partition's second piece of memory, and where that lies.
+const QUEUE: u64 = RAM + 0x9_0000;
+const QUEUE_LIES: u64 = 0xc001_0000;
+const PROPERTIES: u64 = RAM + 0x1_0000;
+const PROPERTIES_LIE: u64 = 0x8001_0000;
+const DEVICE: u32 = 8;
+/// The physical LPI behind the partition's first one.
+const PHYSICAL: u32 = 8192 + 256;
+
+static CONFIG: VirtualIts = VirtualIts {
+    base: Ipa::new(ITS),
+    devices: &[DeviceIds {
+        first: DEVICE,
+        count: 1,
+    }],
+    share: 1,
+};
+
+fn world() -> World {
+    World::with(|linux| linux.its = Some(CONFIG))
+}
+
+/// The guest has its queue, its table, and LPIs enabled on its first CPU.
+fn ready(guest: &mut Guest) {
+    guest.store(0x0800_0000, Width::Word, 2);
+    guest.store(REDISTRIBUTORS + 0x70, Width::Double, PROPERTIES | 13);
+    guest.store(REDISTRIBUTORS, Width::Word, 1);
+    guest.store(ITS + 0x80, Width::Double, 1 << 63 | QUEUE);
+    guest.store(ITS, Width::Word, 1);
+    put(PROPERTIES_LIE, 0x81);
+}
+
+fn commands(guest: &mut Guest, commands: &[Command]) -> Outcome {
+    for (index, command) in commands.iter().enumerate() {
+        for (word, value) in command.encode().into_iter().enumerate() {
+            put(QUEUE_LIES + index as u64 * 32 + word as u64 * 8, value);
+        }
+    }
+    guest.store(ITS + 0x88, Width::Double, commands.len() as u64 * 32)
+}
+
+const MAP: [Command; 3] = [
+    Command::Mapc {
+        collection: 0,
+        target: 0,
+        valid: true,
+    },
+    Command::Mapd {
+        device: DEVICE,
+        bits: 1,
+        table: 0,
+        valid: true,
+    },
+    Command::Mapti {
+        device: DEVICE,
+        event: 0,
+        intid: 8192,
+        collection: 0,
+    },
+];
+
+#[test]
+fn commands_in_the_partitions_memory_reach_the_physical_its_with_its_own_numbers() {
+    let mut guest = world().started(LINUX);
+    ready(&mut guest);
+    take_done();
+
+    commands(&mut guest, &MAP);
+
+    let translated: Vec<_> = take_done()
+        .into_iter()
+        .filter_map(|done| match done {
+            Done::Translate(change, cpu) => Some((change, cpu)),
+            _ => None,
+        })
+        .collect();
+    let collect = Change::Collect {
+        collection: 16,
+        cpu: VcpuId::new(0),
+    };
+    let map = Change::Map {
+        device: DEVICE,
+        event: 0,
+        lpi: IntId::new(PHYSICAL),
+        collection: 16,
+    };
+    assert_eq!(translated[0], (collect, PCPUS[0]));
+    assert_eq!(translated[2], (map, PCPUS[0]));
+    assert_eq!(guest.load(ITS + 0x90, Width::Double), 96);
+}
+
+#[test]
+fn physical_lpi_becomes_the_guests_and_is_not_deactivated() {
+    let mut guest = world().started(LINUX);
+    ready(&mut guest);
+    commands(&mut guest, &MAP);
+    take_done();
+
+    guest.interrupt(PHYSICAL);
+
+    let held: Vec<_> = list_registers(0)
+        .iter()
+        .map(|register| (register.virtual_id.get(), register.hardware))
+        .collect();
+    assert_eq!(held, [(8192, None)]);
+    let done = take_done();
+    assert!(done.contains(&Done::DropPriority(PHYSICAL)));
+    assert!(!done.contains(&Done::Deactivate(PHYSICAL)));
+}
+
+#[test]
+fn lpi_of_nobody_or_without_an_event_is_dropped() {
+    let mut guest = world().started(LINUX);
+    ready(&mut guest);
+    for lpi in [PHYSICAL, 8192, 0xff_0000] {
+        assert_eq!(guest.interrupt(lpi), Outcome::Resumed);
+    }
+    assert_eq!(list_registers(0), []);
+}
+
+#[test]
+fn lpi_that_comes_to_the_cpu_of_another_partition_reaches_its_owner() {
+    let world = world();
+    let mut guest = world.started(LINUX);
+    ready(&mut guest);
+    commands(&mut guest, &MAP);
+    let mut other = world.guest(RT, 0);
+    other.bring_up();
+    take_done();
+
+    other.interrupt(PHYSICAL);
+
+    assert!(take_done().contains(&Done::Kick(PCPUS[0])));
+    guest.pending_interrupt();
+    assert_eq!(list_registers(0).len(), 1);
+}
+
+#[test]
+fn commands_that_are_left_go_on_in_an_exit_that_comes_by_itself() {
+    let mut guest = world().started(LINUX);
+    ready(&mut guest);
+    take_done();
+    let place = 20 * 32;
+
+    commands(&mut guest, &[Command::Sync { target: 0 }; 20]);
+
+    assert!(take_done().contains(&Done::Kick(PCPUS[0])));
+    guest.pending_interrupt();
+    let gic = &guest.vcpu.partition.devices.lock().gic;
+    assert_eq!(gic.read_its(0x90, Width::Double), Access::Done(place));
+}
+
+#[test]
+fn partition_without_an_its_has_nothing_there() {
+    let mut guest = World::new().started(LINUX);
+    guest.store(ITS, Width::Word, 1);
+    assert_eq!(guest.vcpu.partition.faults(), 1);
+}
+
+#[test]
+fn unaligned_access_is_a_fault() {
+    let mut guest = world().started(LINUX);
+    guest.store(ITS + 0x82, Width::Double, 1);
+    assert_eq!(guest.vcpu.partition.faults(), 1);
+}
