@@ -42,6 +42,8 @@ pub enum Exit {
     },
     /// Waiting for an interrupt or event, where that is trapped.
     Wait,
+    /// The use of floating point, where that is trapped.
+    FloatingPoint,
     /// An asynchronous external abort (SError).
     SystemError,
     /// Anything else: the guest gets an Undefined Instruction exception.

@@ -18,6 +18,7 @@ use model::device::{PassedInterrupt, Trigger, VirtualGic, VirtualUart, Width};
 use model::memory::{Mapping, MemoryKind, PhysicalRange};
 use model::partition::{FaultPolicy, Partition as Config, Segment, Vcpu as VcpuConfig};
 use model::system::{EndState, Pcpu, System};
+use model::time::TimeShare;
 use model::{IntId, Ipa, Mpidr, Pa, PartitionId, PcpuId, VcpuId, Vmid};
 
 use crate::arch::aarch64::context::Context;
@@ -26,10 +27,13 @@ use crate::arch::aarch64::guest::{self, Reason};
 use crate::arch::aarch64::inject::{Entry, GuestState};
 use crate::arch::aarch64::short;
 use crate::arch::aarch64::sysreg::Identification;
+use crate::arch::aarch64::world::World as CpuWorld;
 use crate::console::Ring;
 use crate::event::Event;
 use crate::machine::{Cpu, Machine};
 use crate::partition::{Partition, VcpuShared};
+use crate::pool::budget::Budgets;
+use crate::pool::{Common, SharedCpu, SharedMachine};
 use crate::sync::{Rank, TicketLock};
 use crate::terminal::{Console, SerialPort, Terminal};
 use crate::vcpu::{Hypervisor, Vcpu};
@@ -75,6 +79,7 @@ pub enum Done {
     ResetVirtualInterface,
     SetPrivate(PrivateState),
     WithholdVirtualInterface,
+    ForgetTranslations,
     ResetGuest {
         mpidr: u64,
         counter_offset: u64,
@@ -127,6 +132,9 @@ struct State {
     interfaces: [InterfaceState; 3],
     /// What the guests' interrupt inputs see of an interface in software.
     lines: [Lines; 3],
+    registers: [CpuWorld; 3],
+    floating_point_is_trapped: [bool; 3],
+    alarms: [Option<u64>; 3],
     /// What went over the wire, and how much more the UART takes.
     wire: Vec<u8>,
     room: usize,
@@ -157,6 +165,9 @@ impl State {
             list_registers: [[ListRegister::EMPTY; 4]; 3],
             interfaces: Default::default(),
             lines: [Lines::default(); 3],
+            registers: [const { CpuWorld::new() }; 3],
+            floating_point_is_trapped: [false; 3],
+            alarms: [None; 3],
             wire: Vec::new(),
             room: usize::MAX,
             typed: VecDeque::new(),
@@ -293,9 +304,11 @@ impl Cpu for FakeCpu {
         }
     }
     fn set_alarm(at: u64) {
+        state(|state| state.alarms[state.pcpu] = Some(at));
         done(Done::Alarm(at));
     }
     fn clear_alarm() {
+        state(|state| state.alarms[state.pcpu] = None);
         done(Done::ClearAlarm);
     }
     fn reset_guest(vcpu: &VcpuConfig, _translation: u64, counter_offset: u64) {
@@ -386,6 +399,60 @@ impl ListRegisters for FakeGic {
         })
     }
     fn request_refill(&self, _on: bool) {}
+}
+
+/// The guest's system registers of the pCPU that runs are those of the [`CpuWorld`] that was loaded last.
+impl SharedCpu for FakeCpu {
+    fn save(world: &mut CpuWorld) {
+        state(|state| {
+            let registers = &mut state.registers[state.pcpu];
+            let floating_point = world.floating_point;
+            *world = registers.clone();
+            world.floating_point = floating_point;
+            registers.virtual_timer.control = 0;
+            registers.physical_timer.control = 0;
+        });
+    }
+    fn load(world: &CpuWorld) {
+        state(|state| {
+            let registers = &mut state.registers[state.pcpu];
+            let floating_point = registers.floating_point;
+            *registers = world.clone();
+            registers.floating_point = floating_point;
+            registers.virtual_timer.control = 0;
+            registers.physical_timer.control = 0;
+        });
+    }
+    fn start_timers(world: &CpuWorld) {
+        state(|state| {
+            let registers = &mut state.registers[state.pcpu];
+            registers.virtual_timer = world.virtual_timer;
+            registers.physical_timer = world.physical_timer;
+        });
+    }
+    fn forget_translations() {
+        done(Done::ForgetTranslations);
+    }
+    fn trap_floating_point(trap: bool) {
+        state(|state| state.floating_point_is_trapped[state.pcpu] = trap);
+    }
+    fn save_floating_point(world: &mut CpuWorld) {
+        state(|state| world.floating_point = state.registers[state.pcpu].floating_point);
+    }
+    fn load_floating_point(world: &CpuWorld) {
+        state(|state| state.registers[state.pcpu].floating_point = world.floating_point);
+    }
+    fn enter_next(_context: &mut Context) {}
+    fn is_interrupt_pending() -> bool {
+        state(|state| !state.pending[state.pcpu].is_empty())
+    }
+    fn alarm() -> Option<u64> {
+        state(|state| state.alarms[state.pcpu])
+    }
+}
+
+impl SharedMachine for FakeMachine {
+    type Policy = Budgets<4>;
 }
 
 impl SharedInterface for FakeGic {
@@ -630,10 +697,10 @@ fn with_its(vgic: Vgic, config: &'static model::device::VirtualIts) -> Vgic {
 }
 
 fn partition(index: usize, config: &'static Config) -> Partition {
-    let shared = config
-        .vcpus
-        .iter()
-        .map(|vcpu| VcpuShared::new(Mpidr::new(PCPUS[usize::from(vcpu.pcpu.get())])));
+    let shared = config.vcpus.iter().map(|vcpu| {
+        let shares = vcpu.time != TimeShare::Always;
+        VcpuShared::new(Mpidr::new(PCPUS[usize::from(vcpu.pcpu.get())]), shares)
+    });
     let geometry = Geometry {
         version: match config.gic {
             VirtualGic::V2 { .. } => Version::V2,
@@ -713,6 +780,7 @@ impl World {
             partitions: Vec::leak(partitions.collect()),
             machine: FakeMachine { terminal },
             report: TicketLock::new(Rank::Report, None),
+            common: Common::default(),
         });
         Self { hypervisor }
     }

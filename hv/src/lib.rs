@@ -7,7 +7,7 @@
 //! - Each pCPU runs one exit at a time, with interrupts masked, on a stack that is empty when the exit begins.
 //!
 //! # Limits
-//! - Pools are `dedicated`: one virtual CPU owns one pCPU. At most 8 virtual CPUs in a partition.
+//! - At most 8 virtual CPUs in a partition, each of which stays on one pCPU.
 //! - Guests run at AArch64 EL1, 64-bit kernels; 32-bit programs run where the CPU has AArch32 at EL0.
 #![cfg_attr(not(test), no_std)]
 #![cfg_attr(
@@ -31,6 +31,11 @@ pub mod interface;
 pub mod machine;
 pub mod memory;
 pub mod partition;
+#[cfg(feature = "shared")]
+pub mod pool;
+#[cfg(not(feature = "shared"))]
+#[path = "pool/absent.rs"]
+pub mod pool;
 pub mod power;
 pub mod report;
 pub mod sync;

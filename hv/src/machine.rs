@@ -10,9 +10,10 @@ use crate::arch::aarch64::inject::{Entry, GuestState};
 use crate::arch::aarch64::sysreg::Identification;
 use crate::console::port::Console;
 use crate::event::Event;
+use crate::pool::{SharedCpu, SharedGic, SharedMachine};
 
 /// The CPU that runs this code. Nothing here names another CPU, so there is no value: only functions.
-pub trait Cpu: 'static {
+pub trait Cpu: SharedCpu + 'static {
     /// The system counter, in ticks.
     fn now() -> u64;
 
@@ -66,11 +67,11 @@ pub trait Cpu: 'static {
 }
 
 /// The machine: its interrupt controller, its memory as far as the hypervisor may touch it, its console.
-pub trait Machine: Sync + 'static {
+pub trait Machine: SharedMachine + Sync + 'static {
     /// The CPUs.
     type Cpu: Cpu;
     /// The interrupt controller.
-    type Gic: InterruptController;
+    type Gic: InterruptController + SharedGic;
 
     /// The interrupt controller.
     fn gic(&self) -> Self::Gic;

@@ -9,6 +9,7 @@ use model::{IntId, Ipa, Mpidr, Pa, PartitionId, VcpuId};
 
 use crate::exit::{Cost, CostSummary, ExitKind};
 use crate::machine::{Cpu, Machine};
+use crate::pool::Call;
 use crate::power::{Power, Start};
 use crate::sync::{Rank, TicketLock};
 use crate::uart::{self, Pl011};
@@ -30,15 +31,18 @@ pub mod request {
 pub struct VcpuShared {
     /// Affinity of the pCPU that runs it.
     pub pcpu: Mpidr,
+    /// How that is called.
+    pub call: Call,
     requests: AtomicU32,
     costs: [Cost; ExitKind::ALL.len()],
 }
 
 impl VcpuShared {
-    /// A virtual CPU on the pCPU with this affinity.
-    pub const fn new(pcpu: Mpidr) -> Self {
+    /// A virtual CPU on the pCPU with this affinity, which is shared or not.
+    pub const fn new(pcpu: Mpidr, shared: bool) -> Self {
         Self {
             pcpu,
+            call: Call::new(shared),
             requests: AtomicU32::new(0),
             costs: [const { Cost::NEW }; ExitKind::ALL.len()],
         }
@@ -66,10 +70,10 @@ impl VcpuShared {
         }
     }
 
-    /// Leaves a request; whoever does so kicks the pCPU afterwards.
+    /// Leaves a request; whoever does so calls the pCPU afterwards. Returns what was asked for before.
     #[inline]
-    pub fn request(&self, what: u32) {
-        self.requests.fetch_or(what, Ordering::Release);
+    pub fn request(&self, what: u32) -> u32 {
+        self.requests.fetch_or(what, Ordering::Release)
     }
 
     /// True when something was asked for.

@@ -13,7 +13,7 @@ use model::PartitionId;
 use crate::console::mux::Rest;
 pub use crate::console::port::{Command, Console, SerialPort};
 use crate::console::{Focus, InputAction, Mux, Ring, Source};
-use crate::machine::{Cpu, Machine};
+use crate::machine::Machine;
 use crate::partition::Partition;
 use crate::report::{Cursor, Line};
 use crate::sync::{Rank, TicketLock};
@@ -255,7 +255,7 @@ impl<M: Machine> Hypervisor<M> {
     /// Serves the interrupt of the console's UART.
     pub fn serve_console(&self) {
         let console = self.machine.console();
-        set_alarm::<M>(console.serve(self.now()));
+        self.set_alarm(console.serve(self.now()));
         match console.take_command() {
             Some(Command::Statistics) => *self.report.lock() = Some(Cursor::START),
             Some(Command::Help) => {
@@ -289,7 +289,7 @@ impl<M: Machine> Hypervisor<M> {
 
     /// Moves waiting text to the UART; the alarm rings when that must be done again.
     pub fn pump_console(&self) {
-        set_alarm::<M>(self.machine.console().pump(self.now()));
+        self.set_alarm(self.machine.console().pump(self.now()));
     }
 
     /// Gives a partition what was typed for it, as far as its UART has room.
@@ -313,7 +313,7 @@ impl<M: Machine> Hypervisor<M> {
                 true
             });
         if more {
-            set_alarm::<M>(Some(self.now()));
+            self.set_alarm(Some(self.now()));
         }
     }
 
@@ -354,12 +354,12 @@ impl<M: Machine> Hypervisor<M> {
             *report = next;
         }
     }
-}
 
-/// Has the alarm of this pCPU ring when the console must be looked after again, if it must.
-fn set_alarm<M: Machine>(at: Option<u64>) {
-    if let Some(at) = at {
-        M::Cpu::set_alarm(at);
+    /// Has the alarm of this pCPU ring when the console must be looked after again, if it must.
+    fn set_alarm(&self, at: Option<u64>) {
+        if let Some(at) = at {
+            self.common.console_alarm::<M>(at);
+        }
     }
 }
 

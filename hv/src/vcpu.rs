@@ -19,6 +19,7 @@ use crate::exit::ExitKind;
 use crate::interface::{Interface, Registers};
 use crate::machine::{Cpu, Machine};
 use crate::partition::{Partition, VcpuShared, request};
+use crate::pool::{Common, Turn};
 use crate::power::{Lifecycle, Start, Then};
 use crate::report::Cursor;
 use crate::sync::TicketLock;
@@ -36,6 +37,8 @@ pub struct Hypervisor<M: Machine> {
     pub machine: M,
     /// A report that someone asked for, as far as it has come.
     pub report: TicketLock<Option<Cursor>>,
+    /// What its pools of shared pCPUs have in common.
+    pub common: Common,
 }
 
 impl<M: Machine> Hypervisor<M> {
@@ -49,8 +52,10 @@ impl<M: Machine> Hypervisor<M> {
         let gic = self.machine.gic();
         for (index, vcpu) in partition.vcpus.iter().enumerate() {
             if set.contains(VcpuId::new(index as u8)) {
-                vcpu.request(what);
-                gic.kick(vcpu.pcpu, KICK);
+                let before = vcpu.request(what);
+                if vcpu.call.is_needed(before, what) {
+                    gic.kick(vcpu.pcpu, vcpu.call.sgi());
+                }
             }
         }
     }
@@ -141,6 +146,8 @@ pub struct Vcpu<M: Machine> {
     pub shared: &'static VcpuShared,
     /// Where the text of its partition goes; `None`: nowhere.
     pub output: Option<&'static Ring>,
+    /// Its part in a pool of shared pCPUs.
+    pub turn: Turn<M>,
     on: bool,
     /// [`Partition::loads`] at the last start.
     loads: u64,
@@ -166,6 +173,7 @@ impl<M: Machine> Vcpu<M> {
             hypervisor,
             shared,
             output: hypervisor.machine.console().output(partition.id),
+            turn: Turn::new(),
             on: false,
             loads: 0,
         })
@@ -203,8 +211,8 @@ impl<M: Machine> Vcpu<M> {
         self.interface.signal::<M::Cpu>();
     }
 
-    /// An interrupt of the pCPU while the virtual CPU is off.
-    fn interrupt(&mut self) {
+    /// An interrupt of the pCPU while its guest does not run.
+    pub fn interrupt(&mut self) {
         if let Some(acknowledged) = self.machine().gic().acknowledge() {
             self.acknowledged(acknowledged);
         }
@@ -238,14 +246,19 @@ impl<M: Machine> Vcpu<M> {
             return;
         }
         if intid.is_sgi() {
-            // A kick. What it is about stands in the requests.
+            // What it is about stands in the requests.
+            self.was_called();
         } else if intid == board.maintenance {
             self.maintain_interrupts();
         } else if intid == board.console.intid {
             self.hypervisor.serve_console();
         } else if intid == board.hypervisor_timer {
             M::Cpu::clear_alarm();
-            self.hypervisor.look_after_console();
+            if !self.alarm_rang() {
+                self.hypervisor.look_after_console();
+            }
+        } else if self.hand_to_neighbour(acknowledged) {
+            return;
         } else {
             gic.disable(intid);
             self.machine()
@@ -325,14 +338,34 @@ impl<M: Machine> Vcpu<M> {
 
     #[cold]
     fn serve_requests(&mut self) {
+        if !self.on {
+            self.requests_while_off();
+            return;
+        }
         let requests = self.shared.take_requests();
         if requests & request::POWER != 0 && self.partition.power.lock().must_park(self.id) {
             self.park();
             return;
         }
-        if self.on {
-            self.take_sgis(requests >> request::FIRST_SGI);
-            self.refresh_interrupts();
+        self.take_sgis(requests >> request::FIRST_SGI);
+        self.refresh_interrupts();
+    }
+
+    /// Before its turn goes on or ends: what others asked for is done, and it starts if someone has turned it on.
+    #[cfg(feature = "shared")]
+    pub fn settle_power(&mut self) {
+        loop {
+            while self.shared.has_requests() {
+                self.serve_requests();
+            }
+            if self.on {
+                return;
+            }
+            let start = self.partition.power.lock().take_start(self.id);
+            let Some(start) = start else {
+                return;
+            };
+            self.start(start);
         }
     }
 
@@ -381,7 +414,9 @@ impl<M: Machine> Vcpu<M> {
             Some(Then::Restart) => self.restart(),
             Some(Then::Stop) => self.stopped(),
         }
-        self.wait_for_start();
+        if !self.takes_turns() {
+            self.wait_for_start();
+        }
     }
 
     /// This was the last virtual CPU of a partition that stops.
@@ -396,7 +431,7 @@ impl<M: Machine> Vcpu<M> {
     }
 
     /// Loads the image and lets the first virtual CPU start.
-    fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         let start = self.partition.load(self.machine(), &self.physical());
         let restarts = {
             let mut power = self.partition.power.lock();

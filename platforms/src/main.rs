@@ -28,6 +28,11 @@ mod interrupts;
 mod log;
 mod machine;
 mod map;
+#[cfg(feature = "shared")]
+mod shared;
+#[cfg(not(feature = "shared"))]
+#[path = "shared_absent.rs"]
+mod shared;
 mod start;
 mod storage;
 

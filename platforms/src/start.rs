@@ -11,11 +11,13 @@ use hv::machine::Cpu;
 use hv::memory::stage2::{Stage2, stage2_control};
 use hv::memory::{FramePool, MapError, Table};
 use hv::partition::{Partition, VcpuShared};
+use hv::pool::Common;
 use hv::sync::{Rank, TicketLock};
 use hv::terminal::Terminal;
 use hv::vcpu::{Hypervisor, Vcpu};
 use model::device::{Trigger, VirtualGic};
 use model::memory::PhysicalRange;
+use model::time::TimeShare;
 use model::{Pa, PartitionId, VcpuId};
 
 use crate::early::{self, stop};
@@ -24,7 +26,7 @@ use crate::interrupts;
 use crate::interrupts::Gic;
 use crate::machine::{Board, Serial, console_is_a_partitions};
 use crate::storage::{self, PCPUS};
-use crate::{SYSTEM, bring_up, map};
+use crate::{SYSTEM, bring_up, map, shared};
 
 /// Pieces that come before the data of the payload.
 const PAYLOAD_MAGIC: &[u8; 8] = b"BHPAYLD1";
@@ -114,26 +116,37 @@ fn prepare(load: u64, gic: Gic) {
     let Some(hypervisor) = build(load, gic, system) else {
         stop(format_args!("the system table is inconsistent"));
     };
-    if let Err(error) = rtds::Dedicated::<PCPUS>::of(system.partitions) {
-        stop(format_args!("the system table is inconsistent: {error}"));
-    }
-    let vcpus = storage::VCPU_STATE.init(heapless::Vec::new());
-    for partition in hypervisor.partitions {
-        for (index, config) in partition.config.vcpus.iter().enumerate() {
-            let id = VcpuId::new(index as u8);
-            let handlers = guest::handlers::<Board>();
-            let placed = Vcpu::new(hypervisor, partition, id, handlers)
-                .and_then(|vcpu| vcpus.push(vcpu).ok())
-                .and_then(|()| vcpus.last_mut())
-                .zip(storage::ASSIGNED.get(usize::from(config.pcpu.get())));
-            let Some((vcpu, assigned)) = placed else {
-                stop(format_args!("the system table is inconsistent"));
-            };
-            assigned.store(vcpu, Ordering::Release);
-        }
+    if assign(hypervisor).is_none() {
+        stop(format_args!("the system table is inconsistent"));
     }
     hv::channel::clear(system.channels, &hypervisor.machine);
     cache::publish_tables();
+}
+
+/// Gives every virtual CPU to the pCPU that runs it. `None` when the table contradicts itself.
+fn assign(hypervisor: &'static Hypervisor<Board>) -> Option<()> {
+    let vcpus = storage::VCPU_STATE.init(heapless::Vec::new());
+    for partition in hypervisor.partitions {
+        for index in 0..partition.config.vcpus.len() {
+            let id = VcpuId::new(index as u8);
+            let vcpu = Vcpu::new(hypervisor, partition, id, guest::handlers::<Board>())?;
+            vcpus.push(vcpu).ok()?;
+        }
+    }
+    let mut dedicated = rtds::Dedicated::<PCPUS>::new();
+    let owns = |vcpu: &'static mut Vcpu<Board>| {
+        let index = usize::from(vcpu.id.get());
+        let pcpu = vcpu.partition.config.vcpus.get(index)?.pcpu;
+        let owner = rtds::Owner {
+            partition: vcpu.partition.id,
+            vcpu: vcpu.id,
+        };
+        dedicated.assign(owner, pcpu).ok()?;
+        let assigned = storage::ASSIGNED.get(usize::from(pcpu.get()))?;
+        assigned.store(vcpu, Ordering::Release);
+        Some(())
+    };
+    shared::prepare(hypervisor, vcpus.iter_mut(), owns)
 }
 
 /// Puts the hypervisor together. `None` when the table contradicts itself.
@@ -152,7 +165,8 @@ fn build(
         .flat_map(|partition| partition.vcpus)
     {
         let pcpu = system.pcpus.get(usize::from(vcpu.pcpu.get()))?;
-        shared.push(VcpuShared::new(pcpu.mpidr)).ok()?;
+        let shares = vcpu.time != TimeShare::Always;
+        shared.push(VcpuShared::new(pcpu.mpidr, shares)).ok()?;
     }
     let mut shared: &'static [VcpuShared] = shared;
     let mut interfaces: &'static mut [_] = storage::VIRTUAL_CPU_INTERFACES.take();
@@ -208,6 +222,7 @@ fn build(
             partitions,
             machine: Board { gic },
             report: TicketLock::new(Rank::Report, None),
+            common: Common::default(),
         })
         .ok()?;
     storage::HYPERVISOR.get()
@@ -276,6 +291,16 @@ fn run(index: usize) -> ! {
     if index == 0 {
         serve_console(gic);
     }
+    let vcpu = match shared::first_turn(index) {
+        Some(vcpu) => vcpu,
+        None => own_vcpu(index),
+    };
+    // SAFETY: the virtual CPU is this pCPU's own; its context is its first field, and its handlers take a pointer to it.
+    unsafe { El2::first_entry(&raw mut vcpu.context, storage::stack_top(index)) }
+}
+
+/// The virtual CPU that owns the calling pCPU, started.
+fn own_vcpu(index: usize) -> &'static mut Vcpu<Board> {
     let vcpu = storage::ASSIGNED
         .get(index)
         .map_or(core::ptr::null_mut(), |assigned| {
@@ -286,8 +311,7 @@ fn run(index: usize) -> ! {
         stop(format_args!("pCPU {index} has nothing to run"));
     };
     vcpu.bring_up();
-    // SAFETY: the virtual CPU is this pCPU's own; its context is its first field, and its handlers take a pointer to it.
-    unsafe { El2::first_entry(&raw mut vcpu.context, storage::stack_top(index)) }
+    vcpu
 }
 
 /// Waits until every pCPU can be kicked, for at most five seconds.

@@ -49,7 +49,7 @@ fn everyone_is_each_virtual_cpu_and_no_more() {
 
 #[test]
 fn requests_are_taken_once_and_all_together() {
-    let vcpu = VcpuShared::new(Mpidr::new(0));
+    let vcpu = VcpuShared::new(Mpidr::new(0), false);
     vcpu.request(request::POWER);
     vcpu.request(request::INTERRUPTS);
     assert_eq!(vcpu.take_requests(), request::POWER | request::INTERRUPTS);

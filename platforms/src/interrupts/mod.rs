@@ -32,6 +32,9 @@ macro_rules! delegate {
     };
 }
 
+#[cfg(feature = "shared")]
+mod shared;
+
 impl ListRegisters for Gic {
     delegate! {
         #[inline]

@@ -3,6 +3,7 @@
 use crate::board::GicKind;
 use crate::guest_gic::GuestGic;
 use crate::plan::Plan;
+use crate::raw::PoolPolicy;
 
 /// Features of the package `platforms`, beside `image`.
 pub(crate) fn features(plan: &Plan) -> Vec<&'static str> {
@@ -19,7 +20,14 @@ pub(crate) fn features(plan: &Plan) -> Vec<&'static str> {
             }
         )
     });
-    let parts = [(true, controller), (legacy, "legacy")];
+    let pools = &plan.system.pools;
+    let shares = |policy| pools.iter().any(|pool| pool.policy == policy);
+    let parts = [
+        (true, controller),
+        (legacy, "legacy"),
+        (shares(PoolPolicy::Rtds), "rtds"),
+        (shares(PoolPolicy::Cyclic), "cyclic"),
+    ];
     let needed = parts.into_iter().filter(|(needed, _)| *needed);
     needed.map(|(_, feature)| feature).collect()
 }

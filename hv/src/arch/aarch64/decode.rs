@@ -6,6 +6,7 @@ use model::Ipa;
 /// Exception classes, `ESR_EL2.EC`.
 mod class {
     pub const WAIT: u64 = 0x01;
+    pub const FLOATING_POINT: u64 = 0x07;
     pub const HVC64: u64 = 0x16;
     pub const SMC64: u64 = 0x17;
     pub const SYSTEM_REGISTER: u64 = 0x18;
@@ -44,6 +45,7 @@ impl Syndrome {
     pub fn exit(&self) -> Exit {
         match self.class() {
             class::WAIT => Exit::Wait,
+            class::FLOATING_POINT => Exit::FloatingPoint,
             class::HVC64 => Exit::Hypercall {
                 immediate: self.esr as u16,
             },
@@ -231,10 +233,13 @@ mod tests {
     }
 
     #[test]
+    fn use_of_floating_point_is_told_from_what_no_guest_has() {
+        assert_eq!(syndrome(0x07, 0).exit(), Exit::FloatingPoint);
+    }
+
+    #[test]
     fn every_other_class_is_undefined_to_the_guest() {
-        for class in [
-            0x00, 0x03, 0x07, 0x09, 0x0c, 0x12, 0x13, 0x19, 0x1d, 0x2c, 0x3c,
-        ] {
+        for class in [0x00, 0x03, 0x09, 0x0c, 0x12, 0x13, 0x19, 0x1d, 0x2c, 0x3c] {
             assert_eq!(syndrome(class, 0x1ff_ffff).exit(), Exit::Undefined);
         }
     }

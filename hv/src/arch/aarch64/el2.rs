@@ -12,6 +12,7 @@ use super::sysreg::Identification;
 use crate::machine::Cpu;
 use model::Ipa;
 use model::partition::Vcpu as VcpuConfig;
+use model::time::TimeShare;
 
 /// A CPU at EL2.
 #[derive(Clone, Copy, Debug)]
@@ -88,7 +89,7 @@ const SYSTEM_CONTROL_RESET: u64 = 0x30d0_0800;
 /// A guest's WFI is trapped; only where the interrupt controller asks for it.
 static WAITS_ARE_TRAPPED: AtomicBool = AtomicBool::new(false);
 
-/// `HCR_EL2` while a guest runs.
+/// `HCR_EL2` while a guest runs that has its CPU to itself.
 fn guest_traps() -> u64 {
     if WAITS_ARE_TRAPPED.load(Ordering::Relaxed) {
         hcr::GUEST | hcr::TWI
@@ -119,6 +120,15 @@ impl El2 {
         // The PMU and the debug registers are the guest's: HPMN is the number of counters, nothing is trapped. The profiling, trace
         // and branch buffers stay EL2's and trapped (E2PB = E2TB = 0).
         write_register!("mdcr_el2", counters());
+        asm::barrier::isb(asm::barrier::SY);
+    }
+
+    /// The guests of the calling pCPU take turns: its PMU and its debug registers, which nobody saves, are trapped.
+    #[cfg(feature = "shared")]
+    pub fn withhold_debug() {
+        /// `MDCR_EL2` (Arm ARM D19.3.19): `TPMCR`, `TPM`, `TDA`, `TDOSA`, `TDRA`.
+        const TRAPS: u64 = 1 << 5 | 1 << 6 | 1 << 9 | 1 << 10 | 1 << 11;
+        write_register!("mdcr_el2", counters() | TRAPS);
         asm::barrier::isb(asm::barrier::SY);
     }
 
@@ -196,7 +206,11 @@ impl Cpu for El2 {
         write_register!("vpidr_el2", read_register!("midr_el1"));
         write_register!("vttbr_el2", translation);
         write_register!("cntvoff_el2", counter_offset);
-        write_register!("hcr_el2", guest_traps());
+        let waits = match vcpu.time {
+            TimeShare::Always => 0,
+            TimeShare::Budget(_) | TimeShare::Windows(_) => hcr::TWI,
+        };
+        write_register!("hcr_el2", guest_traps() | waits);
 
         write_register!("sctlr_el1", SYSTEM_CONTROL_RESET);
         write_register!("tcr_el1", 0);
@@ -271,7 +285,7 @@ impl Cpu for El2 {
     }
 
     fn raise_system_error() {
-        write_register!("hcr_el2", guest_traps() | hcr::VSE);
+        write_register!("hcr_el2", read_register!("hcr_el2") | hcr::VSE);
     }
 
     fn identification(register: Identification) -> u64 {

@@ -11,7 +11,7 @@ use super::frames::{UART_PAGE, gic_frame, within};
 use super::inject::Exception;
 use super::psci::{self, Call, status};
 use super::sysreg::{
-    self, Answer, ICC_SRE_ON, Identification, PFR0_GIC_SYSTEM_REGISTERS, pa_range,
+    self, Answer, DFR0_WITHOUT_PMU, ICC_SRE_ON, Identification, PFR0_GIC_SYSTEM_REGISTERS, pa_range,
 };
 use super::{short, vector};
 use crate::event::FaultKind;
@@ -19,12 +19,14 @@ use crate::exit::{AbortCause, Exit, ExitKind, MmioAccess, RegisterTransfer};
 use crate::interface;
 use crate::machine::{Cpu, Machine};
 use crate::partition::{Partition, VcpuShared, request};
+use crate::pool;
 use crate::power::{Start, Then};
 use crate::uart::{Line, Transmit};
 use crate::vcpu::Vcpu;
 use gic::{InterruptController, ListRegisters};
 
-/// The functions that the vectors call, by reason (see [`vector`]), with the stack of the pCPU empty.
+/// The functions that the vectors call, by reason (see [`vector`]), with the stack of the pCPU empty. All but the short one take the
+/// virtual CPU for themselves: when they return, the vectors enter the one that `TPIDR_EL2` names then.
 pub fn handlers<M: Machine>() -> [usize; vector::HANDLERS] {
     [
         synchronous_entry::<M> as *const () as usize,
@@ -34,17 +36,20 @@ pub fn handlers<M: Machine>() -> [usize; vector::HANDLERS] {
     ]
 }
 
-extern "C" fn synchronous_entry<M: Machine>(vcpu: &mut Vcpu<M>) {
+extern "C" fn synchronous_entry<M: Machine>(vcpu: &'static mut Vcpu<M>) {
     exit(vcpu, Reason::Synchronous);
+    pool::schedule(vcpu);
 }
 
 /// `acknowledged` is what the vectors read from the acknowledge register.
-extern "C" fn interrupt_entry<M: Machine>(vcpu: &mut Vcpu<M>, acknowledged: u32) {
+extern "C" fn interrupt_entry<M: Machine>(vcpu: &'static mut Vcpu<M>, acknowledged: u32) {
     exit(vcpu, Reason::Interrupt { acknowledged });
+    pool::schedule(vcpu);
 }
 
-extern "C" fn system_error_entry<M: Machine>(vcpu: &mut Vcpu<M>) {
+extern "C" fn system_error_entry<M: Machine>(vcpu: &'static mut Vcpu<M>) {
     exit(vcpu, Reason::SystemError);
+    pool::schedule(vcpu);
 }
 
 /// Why the vectors call.
@@ -124,7 +129,8 @@ fn synchronous<M: Machine>(vcpu: &mut Vcpu<M>, syndrome: &Syndrome) -> ExitKind 
             suspend(vcpu);
             ExitKind::Wait
         }
-        Exit::Undefined | Exit::Interrupt | Exit::SystemError => {
+        Exit::FloatingPoint if vcpu.claim_floating_point() => ExitKind::SystemRegister,
+        Exit::FloatingPoint | Exit::Undefined | Exit::Interrupt | Exit::SystemError => {
             vcpu.inject(Exception::Undefined, false);
             ExitKind::Undefined
         }
@@ -208,6 +214,10 @@ fn cpu_on<M: Machine>(vcpu: &mut Vcpu<M>, target: u64, start: Start) -> i64 {
 /// A trapped WFI, and PSCI CPU_SUSPEND as standby: until an interrupt is pending, physical or virtual. The CPU waits at EL2 only when nothing is in its
 /// list registers, since a virtual interrupt does not end that wait.
 fn suspend<M: Machine>(vcpu: &mut Vcpu<M>) {
+    if vcpu.takes_turns() {
+        vcpu.wait_its_turn();
+        return;
+    }
     let gic = vcpu.machine().gic();
     gic.look_again();
     let registers = vcpu.interface.registers(gic);
@@ -236,6 +246,7 @@ fn system_register<M: Machine>(vcpu: &mut Vcpu<M>, transfer: RegisterTransfer) {
             let mut value = M::Cpu::identification(masked.register) & masked.keep;
             match masked.register {
                 Identification::Pfr0 if gic_is_v3 => value |= PFR0_GIC_SYSTEM_REGISTERS,
+                Identification::Dfr0 if vcpu.takes_turns() => value &= DFR0_WITHOUT_PMU,
                 Identification::Mmfr0 => {
                     let most = pa_range(vcpu.hypervisor.system.ipa_bits);
                     value = (value & !0xf) | (value & 0xf).min(most);
@@ -246,6 +257,7 @@ fn system_register<M: Machine>(vcpu: &mut Vcpu<M>, transfer: RegisterTransfer) {
         }
         Answer::InterfaceEnable if gic_is_v3 => Some(ICC_SRE_ON),
         Answer::Zero => Some(0),
+        Answer::Undefined if vcpu.takes_turns() && sysreg::is_debug(transfer.encoding) => Some(0),
         Answer::SendSgi(_) | Answer::InterfaceEnable | Answer::Undefined => {
             vcpu.inject(Exception::Undefined, false);
             return;

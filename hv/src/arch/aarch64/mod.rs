@@ -11,6 +11,8 @@ mod its;
 pub mod psci;
 pub mod short;
 pub mod sysreg;
+#[cfg(feature = "shared")]
+pub mod world;
 
 #[cfg(target_os = "none")]
 pub mod boot;
@@ -24,6 +26,8 @@ pub mod el2;
 pub mod firmware;
 #[cfg(target_os = "none")]
 mod registers;
+#[cfg(all(target_os = "none", feature = "shared"))]
+mod switch;
 #[cfg(target_os = "none")]
 pub mod vectors;
 

@@ -19,7 +19,7 @@ use crate::exit::ExitKind;
 use crate::machine::{Cpu, Machine};
 use crate::partition::request;
 use crate::uart;
-use crate::vcpu::{KICK, Vcpu};
+use crate::vcpu::Vcpu;
 
 /// Bits of `ESR_EL2` (Arm ARM D19.2.37).
 mod esr {
@@ -194,8 +194,10 @@ fn send_sgi<M: Machine>(vcpu: &mut Vcpu<M>, syndrome: u64) -> Verdict {
         else {
             return Verdict::Left;
         };
-        shared.request(1 << (request::FIRST_SGI + sgi));
-        gic.kick(shared.pcpu, KICK);
+        let what = 1 << (request::FIRST_SGI + sgi);
+        if shared.call.is_needed(shared.request(what), what) {
+            gic.kick(shared.pcpu, shared.call.sgi());
+        }
     }
     M::Cpu::step_over();
     vcpu.shared.count_short(ExitKind::SystemRegister);

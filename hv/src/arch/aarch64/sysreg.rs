@@ -129,6 +129,21 @@ pub const fn answer(encoding: u16, write: bool) -> Answer {
     }
 }
 
+/// Registers of the debug architecture (Op0 2, Op1 0 and 3) and of the PMU (CRn 9 and 14), which are trapped where virtual CPUs take turns:
+/// nobody saves them, so they read as zero there.
+pub const fn is_debug(encoding: u16) -> bool {
+    const PMU: u16 = register(3, 3, 9, 12, 0);
+    const PMU_INTERRUPTS: u16 = register(3, 0, 9, 14, 0);
+    const PMU_COUNTERS: u16 = register(3, 3, 14, 8, 0);
+    encoding >> 14 == 2
+        || encoding >= PMU && encoding <= register(3, 3, 9, 14, 7)
+        || encoding >= PMU_INTERRUPTS && encoding <= register(3, 0, 9, 14, 7)
+        || encoding >= PMU_COUNTERS && encoding <= register(3, 3, 14, 15, 7)
+}
+
+/// `ID_AA64DFR0_EL1` without `PMUVer`, where virtual CPUs take turns.
+pub const DFR0_WITHOUT_PMU: u64 = !fields(&[8]);
+
 /// The identification space that `HCR_EL2.TID3` traps: Op0 3, Op1 0, CRn 0, CRm 1 to 7. All of it can be read; what is not allocated is zero.
 const fn is_identification(encoding: u16) -> bool {
     encoding >= register(3, 0, 0, 1, 0) && encoding <= register(3, 0, 0, 7, 7)

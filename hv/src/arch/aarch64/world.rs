@@ -15,11 +15,16 @@ macro_rules! registers {
             )+
         }
 
+        impl $name {
+            /// All zero.
+            pub const ZERO: Self = Self { $($register: 0,)+ };
+        }
+
         #[cfg(target_os = "none")]
         impl $name {
             /// Reads them all.
             #[inline(always)]
-            fn read(&mut self) {
+            pub(super) fn read(&mut self) {
                 // SAFETY: reading a register that belongs to the guest, or tells how its guest runs, has no effect.
                 unsafe {
                     $(core::arch::asm!(
@@ -32,7 +37,7 @@ macro_rules! registers {
 
             /// Writes them all.
             #[inline(always)]
-            fn write(&self) {
+            pub(super) fn write(&self) {
                 // SAFETY: these registers are the guest's, or tell how its guest runs; the hypervisor's own memory and control do not depend on them.
                 unsafe {
                     $(core::arch::asm!(
@@ -47,8 +52,7 @@ macro_rules! registers {
 }
 
 registers! {
-    /// Registers of EL1 and EL0 that steer translation. Apart from the others, since their order matters: see
-    /// [`World::load`].
+    /// Registers of EL1 and EL0 that steer translation. Apart from the others, since their order matters: see `switch`.
     Translation: ttbr0_el1 ttbr1_el1 mair_el1 amair_el1 sctlr_el1 contextidr_el1 vttbr_el2
 }
 
@@ -123,17 +127,9 @@ impl World {
         const OFF: Timer = Timer { control: 0, at: 0 };
         Self {
             translation_control: 0,
-            translation: Translation {
-                ttbr0_el1: 0,
-                ttbr1_el1: 0,
-                mair_el1: 0,
-                amair_el1: 0,
-                sctlr_el1: 0,
-                contextidr_el1: 0,
-                vttbr_el2: 0,
-            },
-            others: Others::NEW,
-            keys: Keys::NEW,
+            translation: Translation::ZERO,
+            others: Others::ZERO,
+            keys: Keys::ZERO,
             virtual_timer: OFF,
             physical_timer: OFF,
             floating_point: FloatingPoint {

@@ -176,9 +176,9 @@ bulkhead_call:
     str     x5, [x0, #{pc}]
     str     x6, [x0, #{pstate}]
     str     x7, [x0, #{entered}]
-    mov     x19, x0
     blr     x4
-    mov     x0, x19
+    // Perhaps another one than before: the handler chooses.
+    mrs     x0, tpidr_el2
 
 // x0: the context of the guest to enter. The stack is empty.
 bulkhead_enter:

@@ -1,0 +1,112 @@
+//! No physical CPU is shared: every virtual CPU has its own, and nobody decides anything.
+
+use core::marker::PhantomData;
+
+use gic::Acknowledged;
+
+use crate::machine::Machine;
+use crate::vcpu::{KICK, Vcpu};
+use model::IntId;
+
+/// What a CPU needs for turns: nothing.
+pub trait SharedCpu {}
+impl<T> SharedCpu for T {}
+
+/// What an interrupt controller needs for turns: nothing.
+pub trait SharedGic {}
+impl<T> SharedGic for T {}
+
+/// What a machine needs for turns: nothing.
+pub trait SharedMachine {}
+impl<T> SharedMachine for T {}
+
+/// A virtual CPU's part in a pool: none.
+pub struct Turn<M>(PhantomData<fn() -> M>);
+
+impl<M> Turn<M> {
+    /// Of a virtual CPU with a physical CPU of its own.
+    pub const fn new() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<M> Default for Turn<M> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What all pools have in common: nothing.
+#[derive(Debug, Default)]
+pub struct Common;
+
+impl Common {
+    /// The alarm of this CPU is the console's alone.
+    pub fn console_alarm<M: Machine>(&self, at: u64) {
+        use crate::machine::Cpu;
+        M::Cpu::set_alarm(at);
+    }
+}
+
+/// The SGI by which the pCPU of a virtual CPU is called.
+#[derive(Clone, Copy, Debug)]
+pub struct Call;
+
+impl Call {
+    /// Of a virtual CPU that never shares its pCPU.
+    pub const fn new(_shared: bool) -> Self {
+        Self
+    }
+
+    /// Which one.
+    #[inline(always)]
+    pub const fn sgi(self) -> IntId {
+        KICK
+    }
+
+    /// Nothing keeps a call back.
+    #[inline(always)]
+    pub const fn is_needed(self, _before: u32, _what: u32) -> bool {
+        true
+    }
+}
+
+impl<M: Machine> Vcpu<M> {
+    /// True when it takes turns with others on its pCPU: never.
+    #[inline(always)]
+    pub const fn takes_turns(&self) -> bool {
+        false
+    }
+
+    /// Never called: no WFI is the scheduler's.
+    #[inline(always)]
+    pub const fn wait_its_turn(&mut self) {}
+
+    /// Another virtual CPU of this pCPU owns no interrupt: there is none.
+    #[inline(always)]
+    pub const fn hand_to_neighbour(&mut self, _acknowledged: Acknowledged) -> bool {
+        false
+    }
+
+    /// The alarm is not the scheduler's.
+    #[inline(always)]
+    pub const fn alarm_rang(&mut self) -> bool {
+        false
+    }
+
+    /// A call is about this virtual CPU alone.
+    #[inline(always)]
+    pub const fn was_called(&mut self) {}
+
+    /// Floating point is always its own.
+    #[inline(always)]
+    pub const fn claim_floating_point(&mut self) -> bool {
+        false
+    }
+}
+
+/// It is always this one's turn.
+#[inline(always)]
+pub fn schedule<M: Machine>(vcpu: &'static mut Vcpu<M>) -> &'static mut Vcpu<M> {
+    vcpu
+}

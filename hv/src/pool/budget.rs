@@ -1,0 +1,73 @@
+//! `rtds` pools: budgets in periods, the earliest end of a period first.
+
+use embassy_time::Instant;
+use model::time::TimeShare;
+use rtds::{Actions, Parameters, PcpuIndex, PcpuSet, Reservation, Rtds, VcpuIndex};
+
+use super::policy::{Decision, Event, Policy};
+
+/// The only physical CPU of each policy: virtual CPUs do not move.
+const HERE: PcpuIndex = PcpuIndex::new(0);
+
+/// The policy for up to `VCPUS` virtual CPUs on one physical CPU.
+pub struct Budgets<const VCPUS: usize> {
+    policy: Rtds<VCPUS, 1>,
+    held: Option<VcpuIndex>,
+}
+
+impl<const VCPUS: usize> Budgets<VCPUS> {
+    /// For nobody yet. Periods count from the start of the system counter.
+    pub const fn new() -> Self {
+        Self {
+            policy: Rtds::new(Instant::MIN),
+            held: None,
+        }
+    }
+}
+
+impl<const VCPUS: usize> Default for Budgets<VCPUS> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<const VCPUS: usize> Policy for Budgets<VCPUS> {
+    fn add(&mut self, time: &TimeShare) -> bool {
+        let TimeShare::Budget(time) = time else {
+            return false;
+        };
+        let Ok(reservation) = Reservation::new(time.period, time.budget) else {
+            return false;
+        };
+        let parameters = Parameters {
+            reservation,
+            priority: time.priority,
+            extra_time: time.extra_time,
+            affinity: PcpuSet::first(1),
+        };
+        self.policy.add(parameters).is_ok()
+    }
+
+    fn on(&mut self, now: Instant, event: Event) -> Decision {
+        let event = match event {
+            Event::Wake(vcpu) => rtds::Event::Wake(index(vcpu)),
+            Event::Block(vcpu) => rtds::Event::Block(index(vcpu)),
+            Event::Look => rtds::Event::Look,
+        };
+        let mut actions: Actions = self.policy.on(now, HERE, event);
+        if actions.run != self.held {
+            // Whoever ran is charged up to now, and for the switch pays the one that comes.
+            actions = self.policy.on(now, HERE, rtds::Event::Saved);
+            self.held = actions.run;
+        }
+        Decision {
+            run: actions.run.map(VcpuIndex::get),
+            next: actions.timer,
+        }
+    }
+}
+
+/// The place of a virtual CPU as the crate names it.
+fn index(vcpu: usize) -> VcpuIndex {
+    VcpuIndex::new(u16::try_from(vcpu).unwrap_or(u16::MAX))
+}

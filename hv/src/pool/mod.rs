@@ -1,0 +1,139 @@
+//! Physical CPUs that several virtual CPUs share: one [`Scheduler`] for each of them.
+//!
+//! # Principles
+//! - The compiler gives each virtual CPU one pCPU, so a scheduler decides for its own pCPU alone. Only that pCPU touches it: there is no
+//!   lock, and other pCPUs reach its virtual CPUs as they reach any: by a request word and a call ([`Call`]).
+//! - *Whose turn it is* is decided by a [policy](policy), which knows nothing of registers. *Whose registers are loaded* is another
+//!   question: they stay until another one needs the place, so that a virtual CPU that waits alone is woken at no cost.
+//! - A virtual CPU that is not loaded has all of its state in memory: its list registers are read back into the virtual interrupt
+//!   controller, its timers are off. What comes for it is noted there, and the policy is told that it has something to do.
+//! - Time in the hypervisor is charged to the virtual CPU that runs. Others can call it only once for each thing that they ask,
+//!   until the virtual CPU has had its turn.
+//! - `dedicated` pCPUs have no scheduler, and a system without shared ones is built without this module.
+//!
+//! # Limits
+//! - Virtual CPUs do not move between pCPUs.
+//! - One that shares a pCPU has no performance counters and no hardware breakpoints: their registers read as zero.
+//! - Its WFE is not trapped: it waits on its own time, since a store by another virtual CPU, which nobody tells us of, may end it.
+
+#[cfg(feature = "rtds")]
+pub mod budget;
+pub mod clock;
+mod hardware;
+pub mod policy;
+mod scheduler;
+mod switch;
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use gic::InterfaceState;
+use model::IntId;
+
+use crate::arch::aarch64::world::World;
+use crate::machine::{Cpu, Machine};
+use crate::vcpu::KICK;
+pub use hardware::{SharedCpu, SharedGic, SharedMachine};
+pub use scheduler::{Member, Scheduler, bring_up, schedule};
+
+/// The SGI by which a shared pCPU is called. Not [`KICK`], which the exit vectors may answer by themselves on behalf of whoever runs.
+const CALL: IntId = IntId::new(1);
+
+/// A virtual CPU's part in a pool.
+pub struct Turn<M: Machine> {
+    /// The pCPU's scheduler, while the registers of this virtual CPU are loaded there.
+    scheduler: Option<&'static mut Scheduler<M>>,
+    /// It waits for an interrupt.
+    waits: bool,
+    /// The guest's registers, while they are not loaded.
+    world: World,
+    interface: InterfaceState,
+}
+
+impl<M: Machine> Turn<M> {
+    /// Of a virtual CPU with a physical CPU of its own, until a scheduler takes it.
+    pub fn new() -> Self {
+        Self {
+            scheduler: None,
+            waits: false,
+            world: World::new(),
+            interface: InterfaceState::default(),
+        }
+    }
+}
+
+impl<M: Machine> Default for Turn<M> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What all pools have in common.
+#[derive(Debug)]
+pub struct Common {
+    /// When the console must be looked after, in ticks, if the alarm of the pCPU that was told so was set for something earlier.
+    console_due: AtomicU64,
+}
+
+impl Default for Common {
+    fn default() -> Self {
+        Self {
+            console_due: AtomicU64::new(u64::MAX),
+        }
+    }
+}
+
+impl Common {
+    /// The console must be looked after at `at`. The alarm of this pCPU may be set for something earlier, which is not forgotten.
+    pub fn console_alarm<M: Machine>(&self, at: u64) {
+        match M::Cpu::alarm() {
+            Some(armed) if armed <= at => {
+                self.console_due.fetch_min(at, Ordering::Relaxed);
+            }
+            _ => M::Cpu::set_alarm(at),
+        }
+    }
+
+    /// When the console must be looked after, in ticks.
+    fn console_due(&self) -> Option<u64> {
+        let due = self.console_due.load(Ordering::Relaxed);
+        (due != u64::MAX).then_some(due)
+    }
+
+    /// True, once, when the console must be looked after.
+    fn is_console_due(&self, now: u64) -> bool {
+        let due = self.console_due.load(Ordering::Relaxed);
+        due <= now
+            && self
+                .console_due
+                .compare_exchange(due, u64::MAX, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+    }
+}
+
+/// How the pCPU of a virtual CPU is called.
+#[derive(Clone, Copy, Debug)]
+pub struct Call {
+    sgi: IntId,
+}
+
+impl Call {
+    /// Of a virtual CPU that shares its pCPU, or does not.
+    pub const fn new(shared: bool) -> Self {
+        Self {
+            sgi: if shared { CALL } else { KICK },
+        }
+    }
+
+    /// By which SGI.
+    #[inline(always)]
+    pub const fn sgi(self) -> IntId {
+        self.sgi
+    }
+
+    /// Whether a call is needed when `what` is asked for and `before` was asked already. A shared pCPU that was called looks at all requests and leaves
+    /// them until the virtual CPU has its turn: to call it again would only take time from whoever runs.
+    #[inline(always)]
+    pub const fn is_needed(self, before: u32, what: u32) -> bool {
+        self.sgi.get() == KICK.get() || before & what != what
+    }
+}

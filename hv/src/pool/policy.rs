@@ -1,0 +1,34 @@
+//! What decides whose turn it is: the policies of the crate `rtds`, each for one physical CPU.
+
+use embassy_time::Instant;
+use model::time::TimeShare;
+
+/// What a policy is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// This virtual CPU of the physical one has something to do.
+    Wake(usize),
+    /// It has nothing to do.
+    Block(usize),
+    /// Time has passed.
+    Look,
+}
+
+/// What a policy answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// Whose turn it is; `None`: nobody's.
+    pub run: Option<usize>,
+    /// When it wants to look again at the latest.
+    pub next: Option<Instant>,
+}
+
+/// A policy for one physical CPU.
+pub trait Policy: Sized {
+    /// A virtual CPU comes to it, with the time that it is promised; it sleeps. They are numbered in the order in which they come.
+    /// False when there is no room for it, or no such promise is made here.
+    fn add(&mut self, time: &TimeShare) -> bool;
+
+    /// Something happened at `now`. Times never go back; to wake who is awake and to block who sleeps changes nothing.
+    fn on(&mut self, now: Instant, event: Event) -> Decision;
+}

@@ -1,0 +1,356 @@
+//! The scheduler of one pCPU: what has happened is told to the policy, and what it answers is done.
+
+use embassy_time::Instant;
+use gic::{Acknowledged, InterruptController};
+use model::VcpuId;
+
+use super::clock::Clock;
+use super::hardware::SharedCpu;
+use super::policy::{Decision, Event, Policy};
+use crate::machine::{Cpu, Machine};
+use crate::partition::{Partition, VcpuShared, request};
+use crate::vcpu::{Hypervisor, Vcpu};
+
+/// A virtual CPU of the pCPU, as its scheduler sees it.
+pub struct Member<M: Machine> {
+    /// All of it; `None` while it is loaded.
+    vcpu: Option<&'static mut Vcpu<M>>,
+    shared: &'static VcpuShared,
+    partition: &'static Partition,
+    id: VcpuId,
+    /// What the policy was told.
+    awake: bool,
+    /// When a timer of one that is not loaded fires, in ticks.
+    timer: Option<u64>,
+    /// Of its partition's virtual CPUs here, it was loaded last: what the pCPU has cached of their translations is its own.
+    newest: bool,
+}
+
+/// The scheduler.
+pub struct Scheduler<M: Machine> {
+    policy: M::Policy,
+    clock: Clock,
+    hypervisor: &'static Hypervisor<M>,
+    /// In the order in which they came; `None` behind the last.
+    members: &'static mut [Option<Member<M>>],
+    /// Whose registers are loaded.
+    loaded: usize,
+    /// Whose floating-point registers are.
+    floating_point: Option<usize>,
+    /// Something happened that the policy may have to know.
+    look: bool,
+    /// The alarm as it was set last.
+    armed: Option<u64>,
+}
+
+impl<M: Machine> Scheduler<M> {
+    /// A scheduler with room for as many virtual CPUs as `members` has places, for a pCPU whose system counter runs at `frequency` Hz.
+    pub fn new(
+        hypervisor: &'static Hypervisor<M>,
+        policy: M::Policy,
+        members: &'static mut [Option<Member<M>>],
+        frequency: u64,
+    ) -> Self {
+        Self {
+            policy,
+            clock: Clock::new(frequency),
+            hypervisor,
+            members,
+            loaded: 0,
+            floating_point: None,
+            look: false,
+            armed: None,
+        }
+    }
+
+    /// Gives it a virtual CPU of its pCPU. False when there is no room, or the policy cannot promise what was promised.
+    pub fn add(&mut self, vcpu: &'static mut Vcpu<M>) -> bool {
+        let config = vcpu.partition.config;
+        let time = config.vcpus.get(usize::from(vcpu.id.get()));
+        let place = self.members.iter_mut().find(|place| place.is_none());
+        let (Some(time), Some(place)) = (time, place) else {
+            return false;
+        };
+        if !self.policy.add(&time.time) {
+            return false;
+        }
+        *place = Some(Member {
+            shared: vcpu.shared,
+            partition: vcpu.partition,
+            id: vcpu.id,
+            vcpu: Some(vcpu),
+            awake: false,
+            timer: None,
+            newest: false,
+        });
+        true
+    }
+
+    fn member(&mut self, index: usize) -> Option<&mut Member<M>> {
+        self.members.get_mut(index)?.as_mut()
+    }
+
+    /// Tells the policy who has come to have something to do, and whether the one that is loaded `has_work`. The answer to the last of it.
+    fn decide(&mut self, now: Instant, ticks: u64, has_work: bool) -> Decision {
+        let mut decision = None;
+        for (index, member) in self.members.iter_mut().enumerate() {
+            let Some(member) = member else { break };
+            let wakes = if index == self.loaded {
+                has_work
+            } else {
+                member.shared.has_requests() || member.timer.is_some_and(|timer| timer <= ticks)
+            };
+            if wakes && !member.awake {
+                member.awake = true;
+                decision = Some(self.policy.on(now, Event::Wake(index)));
+            } else if !wakes && member.awake && index == self.loaded {
+                member.awake = false;
+                decision = Some(self.policy.on(now, Event::Block(index)));
+            }
+        }
+        decision.unwrap_or_else(|| self.policy.on(now, Event::Look))
+    }
+
+    /// Sets the alarm for the earliest of what the policy wants to see, what the timers of those who sleep wait for, and the console.
+    fn arm(&mut self, next: Option<Instant>, now: Instant, ticks: u64) {
+        let policy = next.map(|next| self.clock.tick_of(next, now, ticks));
+        let loaded = self.loaded;
+        let sleepers = self.members.iter().flatten().enumerate();
+        let timers = sleepers
+            .filter(|(index, member)| *index != loaded && !member.awake)
+            .filter_map(|(_, member)| member.timer);
+        let console = self.hypervisor.common.console_due();
+        let alarm = timers.chain(policy).chain(console).min();
+        if alarm != self.armed {
+            self.armed = alarm;
+            match alarm {
+                Some(at) => M::Cpu::set_alarm(at),
+                None => M::Cpu::clear_alarm(),
+            }
+        }
+    }
+
+    /// Whoever used the floating-point registers last gets them into its memory: the one that is loaded wants them.
+    fn release_floating_point(&mut self) {
+        if let Some(owner) = self.floating_point.replace(self.loaded)
+            && let Some(member) = self.member(owner)
+            && let Some(vcpu) = &mut member.vcpu
+        {
+            M::Cpu::save_floating_point(&mut vcpu.turn.world);
+        }
+    }
+}
+
+/// What is to be done next.
+enum Next {
+    /// The guest goes on.
+    Enter,
+    /// Nobody has anything to do.
+    Idle,
+    /// Another one has its turn.
+    Switch(usize),
+}
+
+/// The end of an exit of a virtual CPU: another one may have its turn. Returns the one that the pCPU enters.
+#[inline]
+pub fn schedule<M: Machine>(vcpu: &'static mut Vcpu<M>) -> &'static mut Vcpu<M> {
+    let Some(scheduler) = &vcpu.turn.scheduler else {
+        return vcpu;
+    };
+    if vcpu.is_on() && !vcpu.turn.waits && !scheduler.look {
+        return vcpu;
+    }
+    let vcpu = take_turns(vcpu);
+    vcpu.interface.signal::<M::Cpu>();
+    vcpu
+}
+
+#[inline(never)]
+fn take_turns<M: Machine>(mut vcpu: &'static mut Vcpu<M>) -> &'static mut Vcpu<M> {
+    loop {
+        match vcpu.next() {
+            Next::Enter => return vcpu,
+            Next::Idle => {
+                let gic = vcpu.machine().gic();
+                gic.look_again();
+                M::Cpu::wait_for_interrupt();
+                vcpu.take_interrupts();
+            }
+            Next::Switch(to) => {
+                vcpu = switch(vcpu, to);
+                vcpu.take_interrupts();
+                if vcpu.may_enter() {
+                    return vcpu;
+                }
+            }
+        }
+    }
+}
+
+/// Puts one virtual CPU down and takes another one up.
+fn switch<M: Machine>(vcpu: &'static mut Vcpu<M>, to: usize) -> &'static mut Vcpu<M> {
+    let Some(scheduler) = vcpu.turn.scheduler.take() else {
+        return vcpu;
+    };
+    let Some(next) = scheduler.member(to).and_then(|member| member.vcpu.take()) else {
+        vcpu.turn.scheduler = Some(scheduler);
+        return vcpu;
+    };
+    let from = core::mem::replace(&mut scheduler.loaded, to);
+    let timer = vcpu.put_down();
+    if let Some(member) = scheduler.member(from) {
+        member.timer = timer;
+        member.vcpu = Some(vcpu);
+    }
+    M::Cpu::trap_floating_point(scheduler.floating_point != Some(to));
+    let stale = scheduler.supersede(to);
+    next.turn.scheduler = Some(scheduler);
+    next.take_up();
+    if stale {
+        M::Cpu::forget_translations();
+    }
+    M::Cpu::enter_next(&mut next.context);
+    next
+}
+
+impl<M: Machine> Scheduler<M> {
+    /// Notes that `to` is loaded now. True when another virtual CPU of its partition was loaded since it was last: what the pCPU has cached of their
+    /// translations, under the one VMID that they share, is the other one's.
+    fn supersede(&mut self, to: usize) -> bool {
+        let Some(partition) = self.member(to).map(|member| member.partition.id) else {
+            return false;
+        };
+        let mut stale = false;
+        for (index, member) in self.members.iter_mut().flatten().enumerate() {
+            if member.partition.id == partition {
+                stale |= index != to && member.newest;
+                member.newest = index == to;
+            }
+        }
+        stale
+    }
+}
+
+impl<M: Machine> Vcpu<M> {
+    /// True when it takes turns with others on its pCPU.
+    #[inline(always)]
+    pub fn takes_turns(&self) -> bool {
+        self.turn.scheduler.is_some()
+    }
+
+    /// Its guest waits for an interrupt: others have their turns meanwhile.
+    pub fn wait_its_turn(&mut self) {
+        self.turn.waits = true;
+    }
+
+    /// What to do at the end of an exit.
+    fn next(&mut self) -> Next {
+        self.settle_power();
+        let has_work = self.is_on()
+            && (!self.turn.waits || self.shared.has_requests() || self.has_interrupt());
+        if has_work {
+            self.turn.waits = false;
+        }
+        let Some(scheduler) = &mut self.turn.scheduler else {
+            return Next::Enter;
+        };
+        scheduler.look = false;
+        let ticks = M::Cpu::now();
+        let now = scheduler.clock.instant(ticks);
+        let decision = scheduler.decide(now, ticks, has_work);
+        scheduler.arm(decision.next, now, ticks);
+        match decision.run {
+            Some(run) if run == scheduler.loaded => Next::Enter,
+            Some(run) => Next::Switch(run),
+            None => Next::Idle,
+        }
+    }
+
+    /// True when nothing has come up since its turn began.
+    fn may_enter(&self) -> bool {
+        let look = self.turn.scheduler.as_ref().is_some_and(|own| own.look);
+        self.is_on() && !look && !self.shared.has_requests()
+    }
+
+    /// Answers the interrupts that wait for the pCPU, without the way through the guest.
+    fn take_interrupts(&mut self) {
+        while M::Cpu::is_interrupt_pending() {
+            self.interrupt();
+        }
+    }
+
+    /// Another virtual CPU of this pCPU may own an interrupt that this one does not: then it is noted for that one. False when nobody does.
+    pub fn hand_to_neighbour(&mut self, acknowledged: Acknowledged) -> bool {
+        let intid = acknowledged.intid;
+        let Some(scheduler) = &mut self.turn.scheduler else {
+            return false;
+        };
+        let owner = scheduler
+            .members
+            .iter()
+            .flatten()
+            .find(|member| member.partition.owns(intid));
+        let Some((partition, id)) = owner.map(|owner| (owner.partition, owner.id)) else {
+            return false;
+        };
+        scheduler.look = true;
+        // It stays active until its guest has ended it.
+        let kicks = partition.devices.lock().gic.raise(intid, id);
+        self.hypervisor.kick(partition, kicks, request::INTERRUPTS);
+        true
+    }
+
+    /// The alarm rang. True when it was this pCPU's scheduler that had set it.
+    pub fn alarm_rang(&mut self) -> bool {
+        let Some(scheduler) = &mut self.turn.scheduler else {
+            return false;
+        };
+        scheduler.look = true;
+        scheduler.armed = None;
+        if self.hypervisor.common.is_console_due(M::Cpu::now()) {
+            self.hypervisor.look_after_console();
+        }
+        true
+    }
+
+    /// Somebody called the pCPU for one of its virtual CPUs.
+    pub fn was_called(&mut self) {
+        if let Some(scheduler) = &mut self.turn.scheduler {
+            scheduler.look = true;
+        }
+    }
+
+    /// The guest uses floating point, whose registers another one has still. False when they are its own.
+    pub fn claim_floating_point(&mut self) -> bool {
+        let Some(scheduler) = &mut self.turn.scheduler else {
+            return false;
+        };
+        M::Cpu::trap_floating_point(false);
+        scheduler.release_floating_point();
+        M::Cpu::load_floating_point(&self.turn.world);
+        true
+    }
+}
+
+/// The pCPU begins: loads the partitions whose first virtual CPU is here, and gives the first turn. Returns the virtual CPU that the
+/// pCPU enters; `None` when there is none.
+pub fn bring_up<M: Machine>(scheduler: &'static mut Scheduler<M>) -> Option<&'static mut Vcpu<M>> {
+    let hypervisor = scheduler.hypervisor;
+    let gic = hypervisor.machine.gic();
+    gic.enable(hypervisor.system.board.hypervisor_timer);
+    for member in scheduler.members.iter_mut().flatten() {
+        if let Some(vcpu) = &mut member.vcpu
+            && vcpu.id == VcpuId::new(0)
+        {
+            vcpu.restart();
+            vcpu.shared.request(request::POWER);
+        }
+    }
+    let first = scheduler.member(0)?.vcpu.take()?;
+    first.turn.scheduler = Some(scheduler);
+    M::Cpu::trap_floating_point(true);
+    M::Cpu::enter_next(&mut first.context);
+    let first = take_turns(first);
+    first.interface.signal::<M::Cpu>();
+    Some(first)
+}

@@ -1,0 +1,113 @@
+//! pCPUs that several virtual CPUs share: their schedulers, and what these need of the board.
+
+use core::sync::atomic::{AtomicPtr, Ordering};
+
+use hv::arch::aarch64::el2::El2;
+use hv::pool::{Member, Scheduler, SharedMachine, bring_up};
+use hv::vcpu::{Hypervisor, Vcpu};
+use model::time::TimeShare;
+use static_cell::{ConstStaticCell, StaticCell};
+
+use crate::SYSTEM;
+use crate::machine::Board;
+use crate::storage::{PCPUS, VCPUS};
+
+/// The most virtual CPUs that share one pCPU.
+const MOST: usize = most();
+
+const fn most() -> usize {
+    let mut most = 0;
+    let mut pcpu = 0;
+    while pcpu < PCPUS {
+        let here = members(pcpu);
+        if here > most {
+            most = here;
+        }
+        pcpu += 1;
+    }
+    most
+}
+
+/// How many virtual CPUs share a pCPU; 0 when it is dedicated.
+#[allow(clippy::indexing_slicing, reason = "evaluated when compiled, too")]
+const fn members(pcpu: usize) -> usize {
+    let mut count = 0;
+    let mut partition = 0;
+    while partition < SYSTEM.partitions.len() {
+        let vcpus = SYSTEM.partitions[partition].vcpus;
+        let mut index = 0;
+        while index < vcpus.len() {
+            let shares = !matches!(vcpus[index].time, TimeShare::Always);
+            if shares && vcpus[index].pcpu.get() as usize == pcpu {
+                count += 1;
+            }
+            index += 1;
+        }
+        partition += 1;
+    }
+    count
+}
+
+impl SharedMachine for Board {
+    type Policy = hv::pool::budget::Budgets<MOST>;
+}
+
+/// The schedulers.
+static SCHEDULERS: StaticCell<heapless::Vec<Scheduler<Board>, PCPUS>> = StaticCell::new();
+/// The virtual CPUs of all of them.
+static MEMBERS: ConstStaticCell<[Option<Member<Board>>; VCPUS]> =
+    ConstStaticCell::new([const { None }; VCPUS]);
+/// The scheduler of each pCPU, until the pCPU takes it.
+static ASSIGNED: [AtomicPtr<Scheduler<Board>>; PCPUS] =
+    [const { AtomicPtr::new(core::ptr::null_mut()) }; PCPUS];
+
+/// Puts together the schedulers of all shared pCPUs, and gives each its virtual CPUs out of `vcpus`. Returns those that share none. `None` when the
+/// system table contradicts itself.
+pub fn prepare(
+    hypervisor: &'static Hypervisor<Board>,
+    vcpus: impl Iterator<Item = &'static mut Vcpu<Board>>,
+    mut dedicated: impl FnMut(&'static mut Vcpu<Board>) -> Option<()>,
+) -> Option<()> {
+    let schedulers = SCHEDULERS.init(heapless::Vec::new());
+    let mut places: &'static mut [_] = MEMBERS.take();
+    let mut of_pcpu = [None; PCPUS];
+    for (pcpu, index) in of_pcpu.iter_mut().enumerate() {
+        let count = members(pcpu);
+        if count > 0 {
+            let (own, rest) = places.split_at_mut_checked(count)?;
+            places = rest;
+            let policy = hv::pool::budget::Budgets::new();
+            let scheduler = Scheduler::new(hypervisor, policy, own, El2::frequency());
+            *index = Some(schedulers.len());
+            schedulers.push(scheduler).ok()?;
+        }
+    }
+    for vcpu in vcpus {
+        let config = vcpu
+            .partition
+            .config
+            .vcpus
+            .get(usize::from(vcpu.id.get()))?;
+        if matches!(config.time, TimeShare::Always) {
+            dedicated(vcpu)?;
+            continue;
+        }
+        let index = (*of_pcpu.get(usize::from(config.pcpu.get()))?)?;
+        schedulers.get_mut(index)?.add(vcpu).then_some(())?;
+    }
+    for (assigned, index) in ASSIGNED.iter().zip(of_pcpu) {
+        if let Some(scheduler) = index.and_then(|index| schedulers.get_mut(index)) {
+            assigned.store(scheduler, Ordering::Release);
+        }
+    }
+    Some(())
+}
+
+/// Gives the first turn on the calling pCPU. `None` when it is not shared.
+pub fn first_turn(pcpu: usize) -> Option<&'static mut Vcpu<Board>> {
+    let scheduler = ASSIGNED.get(pcpu)?.load(Ordering::Acquire);
+    // SAFETY: the boot CPU stored a pointer to a scheduler that lives for ever and belongs to this pCPU alone, or left it null.
+    let scheduler = unsafe { scheduler.as_mut() }?;
+    El2::withhold_debug();
+    bring_up(scheduler)
+}
