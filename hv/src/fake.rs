@@ -715,8 +715,8 @@ fn partition(index: usize, config: &'static Config) -> Partition {
     let grants = Vec::leak(config.vcpus.iter().map(|_| Grants::NEW).collect());
     let vgic = Vgic::new(
         geometry,
-        Vec::leak(vec![VcpuState::NEW; config.vcpus.len()]),
-        Vec::leak(vec![Interrupt::NEW; usize::from(config.spis)]),
+        Vec::leak(vec![VcpuState::ROOM; config.vcpus.len()]),
+        Vec::leak(vec![Interrupt::ROOM; usize::from(config.spis)]),
         grants,
         shown,
     );

@@ -1,6 +1,6 @@
 //! The hypervisor's own map: what is code is not written, what is written is not code, and what it has no business with is not mapped.
 
-use hv::arch::aarch64::boot::{IMAGE_VA, STACK_STRIDE, physical, trampoline};
+use hv::arch::aarch64::boot::{IMAGE_VA, STACK_STRIDE, TRAMPOLINE_PAGE, physical};
 use hv::memory::stage1::{INPUT_BITS, OwnMemory, Stage1};
 use hv::memory::{FramePool, MapError, Table};
 use model::Pa;
@@ -65,7 +65,7 @@ pub fn build(load: u64, tree: u64) -> Result<Pa, MapError> {
     }
     let payload_end = payload() + SYSTEM.payload_size.next_multiple_of(PAGE);
     image(payload(), payload_end, OwnMemory::Constants)?;
-    let page = physical(trampoline(), load);
+    let page = physical(TRAMPOLINE_PAGE, load);
     map(page, page, PAGE, OwnMemory::Code)?;
     map(
         DEVICE_TREE_VA,

@@ -201,7 +201,7 @@ fn build(
         let vgic = its_shares.give(vgic, config.its.as_ref())?;
         let translation = match translate(config, system.ipa_bits, &mut pool) {
             Ok(root) => root.get() | u64::from(config.vmid.get()) << 48,
-            Err(error) => stop(format_args!("partition {}: {error:?}", config.name)),
+            Err(error) => stop(format_args!("partition {}: {error}", config.name)),
         };
         partitions
             .push(Partition::new(

@@ -55,10 +55,10 @@ pub static STAGE2: ConstStaticCell<[Page; STAGE2_PAGES]> =
     ConstStaticCell::new([const { Page::zeroed() }; STAGE2_PAGES]);
 /// State of virtual interrupts.
 pub static VIRTUAL_CPU_INTERFACES: ConstStaticCell<[VcpuState; VCPUS]> =
-    ConstStaticCell::new([const { VcpuState::NEW }; VCPUS]);
+    ConstStaticCell::new([const { VcpuState::ROOM }; VCPUS]);
 /// State of virtual SPIs.
 pub static VIRTUAL_SPIS: ConstStaticCell<[Interrupt; SYSTEM.total_spis()]> =
-    ConstStaticCell::new([const { Interrupt::NEW }; SYSTEM.total_spis()]);
+    ConstStaticCell::new([const { Interrupt::ROOM }; SYSTEM.total_spis()]);
 /// What is read without a lock.
 pub static SHOWN: [Shown; PARTITIONS] = [const { Shown::new() }; PARTITIONS];
 /// What the exit vectors may deliver.

@@ -41,8 +41,9 @@ pub struct Partition {
     pub firmware_calls: bool,
 }
 
-/// A virtual CPU and where it runs.
+/// A virtual CPU and where it runs. Its size is a power of two: the path of an SGI indexes these, and a shift is cheaper than a product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(align(64))]
 pub struct Vcpu {
     /// The physical CPU that runs it.
     pub pcpu: PcpuId,

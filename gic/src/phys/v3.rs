@@ -354,7 +354,7 @@ impl InterruptController for GicV3 {
         self.write_bit(array::ICPENDR, intid);
     }
 
-    #[inline]
+    #[inline(always)]
     fn kick(&self, cpu: Mpidr, sgi: IntId) {
         let aff = |level| u64::from(cpu.affinity(level));
         let target =

@@ -87,8 +87,16 @@ pub struct Interrupt {
 }
 
 impl Interrupt {
-    /// An interrupt before [`Vgic::new`](super::Vgic::new) has shaped it.
-    pub const NEW: Self = Self {
+    /// Room for an interrupt that [`Vgic::new`](super::Vgic::new) will shape: all zeros, so that the image need not hold it.
+    pub const ROOM: Self = Self {
+        target: 0,
+        holder: 0,
+        waits_at: 0,
+        ..Self::NEW
+    };
+
+    /// An interrupt that nothing is known of.
+    pub(super) const NEW: Self = Self {
         flags: Flags::empty(),
         priority: 0,
         target: NOBODY,

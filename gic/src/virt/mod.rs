@@ -176,8 +176,15 @@ pub struct VcpuState {
 }
 
 impl VcpuState {
-    /// A state before [`Vgic::new`] has shaped it.
-    pub const NEW: Self = Self {
+    /// Room for a state that [`Vgic::new`] will shape: all zeros, so that the image need not hold it.
+    pub const ROOM: Self = Self {
+        interrupts: [Interrupt::ROOM; 32],
+        asleep: false,
+        ..Self::NEW
+    };
+
+    /// A virtual CPU that has not started.
+    const NEW: Self = Self {
         interrupts: [Interrupt::NEW; 32],
         waiting: IntIdSet::EMPTY,
         changed: false,

@@ -75,6 +75,7 @@ impl InterruptController for Gic {
         fn set_priority(intid: IntId, priority: u8);
         fn route(intid: IntId, cpu: Mpidr);
         fn clear_pending(intid: IntId);
+        #[inline(always)]
         fn kick(cpu: Mpidr, sgi: IntId);
         fn frames() -> Option<[usize; 2]>;
         fn overlooks_levels() -> bool;

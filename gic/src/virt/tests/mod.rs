@@ -294,8 +294,8 @@ impl Machine {
             timers: [TIMER, IntId::new(30)],
             spis: SPIS as u16,
         };
-        let states = vec![VcpuState::NEW; count].leak();
-        let spis = vec![Interrupt::NEW; SPIS].leak();
+        let states = vec![VcpuState::ROOM; count].leak();
+        let spis = vec![Interrupt::ROOM; SPIS].leak();
         let shown: &Shown = Box::leak(Box::default());
         let grants: &[Grants] = (0..count).map(|_| Grants::NEW).collect::<Vec<_>>().leak();
         Self {

@@ -2,8 +2,9 @@
 //!
 //! The image is linked at [`IMAGE_VA`] and may be loaded at any multiple of 2 MiB. It is entered as the Linux boot protocol says
 //! (x0 = device tree, MMU off, caches off), walks on position-independent code to a provisional map of 2 MiB blocks, and goes on at its
-//! linked addresses. Rust then builds the real map, page by page, and every CPU enters that one through the trampoline: the single page
-//! that is mapped at its physical address too, because a CPU that turns its MMU on needs its next instruction in both worlds.
+//! linked addresses. Rust then builds the real map, page by page, and every CPU enters that one through the trampoline, which is in the
+//! image's first page: the single page that is mapped at its physical address too, because a CPU that turns its MMU on needs its next
+//! instruction in both worlds.
 
 use core::arch::global_asm;
 
@@ -153,11 +154,8 @@ bulkhead_text_level:
 bulkhead_text_misaligned:
     .asciz  "[hv] stop: this image must be loaded at a multiple of 2 MiB\r\n"
 
-    // The trampoline: a page of its own, mapped at its physical address as well.
-    .section .text.trampoline, "ax"
-    .balign 4096
-    .global bulkhead_trampoline
-bulkhead_trampoline:
+    // The trampoline: in a page that is mapped at its physical address as well.
+    .balign 8
 // x0: table, x1: SCTLR_EL2. Clobbers x2, x3. The MMU is off.
 bulkhead_mmu_on:
     mov     x2, #{mair}
@@ -214,7 +212,8 @@ bulkhead_secondary:
     ldr     x2, =bulkhead_secondary_main
     br      x2
     .ltorg
-    .balign 4096
+    .global __boot_end
+__boot_end:
 
     .section .bss.provisional, "aw", @nobits
     .balign 4096
@@ -240,7 +239,6 @@ const PROVISIONAL_BLOCKS: u64 = 2;
 unsafe extern "C" {
     fn bulkhead_switch_map(table: u64);
     fn bulkhead_secondary();
-    static bulkhead_trampoline: u8;
 }
 
 /// The real map's physical address, for CPUs whose MMU is still off.
@@ -253,11 +251,8 @@ pub const fn physical(va: u64, load: u64) -> u64 {
     va - IMAGE_VA + load
 }
 
-/// Virtual address of the trampoline page.
-pub fn trampoline() -> u64 {
-    // Only the address is taken.
-    (&raw const bulkhead_trampoline) as u64
-}
+/// Virtual address of the page with the trampoline.
+pub const TRAMPOLINE_PAGE: u64 = IMAGE_VA;
 
 /// Physical address at which PSCI must start other CPUs.
 pub fn secondary_entry(load: u64) -> u64 {

@@ -179,7 +179,7 @@ impl Bench {
             vec![Device::NONE; TABLES].leak(),
         );
         let plain = std::mem::replace(&mut machine.vgic, Machine::new(Version::V3, 1).vgic);
-        machine.vgic = plain.with_its(its, vec![Interrupt::NEW; MOST_LPIS].leak());
+        machine.vgic = plain.with_its(its, vec![Interrupt::ROOM; MOST_LPIS].leak());
         machine.vgic.reset(&machine.physical);
         machine.set(0, 0, 3);
         Self {
