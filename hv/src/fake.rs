@@ -693,7 +693,7 @@ fn with_its(vgic: Vgic, config: &'static model::device::VirtualIts) -> Vgic {
         Vec::leak(vec![Translation::NONE; MOST_LPIS]),
         Vec::leak(vec![Device::NONE; 4]),
     );
-    vgic.with_its(its, Vec::leak(vec![Interrupt::NEW; MOST_LPIS]))
+    vgic.with_its(its, Vec::leak(vec![Interrupt::ROOM; MOST_LPIS]))
 }
 
 fn partition(index: usize, config: &'static Config) -> Partition {

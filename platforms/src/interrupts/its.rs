@@ -38,7 +38,7 @@ static ITS: BootCell<TicketLock<Its<ControlFrame>>> = BootCell::new();
 static PENDING_LIE: BootCell<u64> = BootCell::new();
 
 static LPIS: ConstStaticCell<[[Interrupt; MOST_LPIS]; USERS]> =
-    ConstStaticCell::new([[Interrupt::NEW; MOST_LPIS]; USERS]);
+    ConstStaticCell::new([[Interrupt::ROOM; MOST_LPIS]; USERS]);
 static TRANSLATIONS: ConstStaticCell<[[Translation; MOST_LPIS]; USERS]> =
     ConstStaticCell::new([[Translation::NONE; MOST_LPIS]; USERS]);
 static DEVICES: ConstStaticCell<[[Device; VirtualIts::TABLES as usize]; USERS]> =
