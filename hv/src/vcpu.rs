@@ -185,7 +185,7 @@ impl<M: Machine> Vcpu<M> {
     }
 
     /// True while its guest runs or may run.
-    #[cfg(feature = "its")]
+    #[cfg(any(feature = "its", feature = "shared"))]
     pub(crate) const fn is_on(&self) -> bool {
         self.on
     }

@@ -31,7 +31,7 @@ mod map;
 #[cfg(feature = "shared")]
 mod shared;
 #[cfg(not(feature = "shared"))]
-#[path = "shared_absent.rs"]
+#[path = "shared/absent.rs"]
 mod shared;
 mod start;
 mod storage;

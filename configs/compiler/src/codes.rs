@@ -232,8 +232,6 @@ codes! {
     GIC_TOO_NEW = "BH0620", "interrupt controller that the board cannot show",
         "The partition asks for a newer interrupt controller than the board has. An older one can be shown: a GICv2 on a board with a GICv3.";
 
-    LIMIT_POLICY = "BH0701", "image cannot share a CPU yet",
-        "The system is checked as it is written, but the image of this version runs `dedicated` pools only. `check` and `report` answer for `rtds` and `cyclic` pools; `build` and `run` refuse them.";
     LIMIT_DOORBELL = "BH0702", "image has no doorbells yet",
         "The image of this version maps a channel's memory into its partitions, but rings no doorbells. The ends can poll the memory.";
     LIMIT_WATCHDOG = "BH0703", "image has no watchdog yet",

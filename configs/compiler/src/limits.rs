@@ -13,7 +13,7 @@ use crate::codes::{self, Code};
 use crate::diagnostics::{Diagnostic, Diagnostics, Severity};
 use crate::raw::hypervisor::LogLevel;
 use crate::raw::rights::PsciRight;
-use crate::raw::{FirmwareCalls, PoolPolicy, RawHypervisorConsole, RawPartition};
+use crate::raw::{FirmwareCalls, RawHypervisorConsole, RawPartition};
 
 /// Where the file asks for it, and what it asks for: "… cannot" comes before it.
 type Uses = Vec<(Range<usize>, String)>;
@@ -28,11 +28,6 @@ struct Limit {
 }
 
 const LIMITS: &[Limit] = &[
-    Limit {
-        code: codes::LIMIT_POLICY,
-        find: policies,
-        help: "use `policy = \"dedicated\"` for an image",
-    },
     Limit {
         code: codes::LIMIT_DOORBELL,
         find: doorbells,
@@ -92,20 +87,6 @@ pub(crate) fn check(context: &Context<'_>, severity: Severity, findings: &mut Di
                 ..Diagnostic::error(limit.code, message)
             };
             findings.push(finding.at(context.source, span).help(limit.help));
-        }
-    }
-}
-
-fn policies(context: &Context<'_>, uses: &mut Uses) {
-    for pool in &context.system.pools {
-        let Some(policy) = &pool.policy else { continue };
-        if *policy.get_ref() != PoolPolicy::Dedicated {
-            let what = format!(
-                "share the CPUs of pool `{}` by the policy \"{}\"",
-                pool.name.get_ref(),
-                policy.get_ref().word()
-            );
-            uses.push((policy.span(), what));
         }
     }
 }

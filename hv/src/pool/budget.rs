@@ -48,6 +48,10 @@ impl<const VCPUS: usize> Policy for Budgets<VCPUS> {
         self.policy.add(parameters).is_ok()
     }
 
+    fn begin(&mut self) -> bool {
+        true
+    }
+
     fn on(&mut self, now: Instant, event: Event) -> Decision {
         let event = match event {
             Event::Wake(vcpu) => rtds::Event::Wake(index(vcpu)),

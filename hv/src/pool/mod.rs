@@ -18,11 +18,14 @@
 
 #[cfg(feature = "rtds")]
 pub mod budget;
+pub mod choice;
 pub mod clock;
 mod hardware;
 pub mod policy;
 mod scheduler;
 mod switch;
+#[cfg(feature = "cyclic")]
+pub mod windows;
 
 use core::sync::atomic::{AtomicU64, Ordering};
 

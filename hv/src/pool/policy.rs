@@ -29,6 +29,9 @@ pub trait Policy: Sized {
     /// False when there is no room for it, or no such promise is made here.
     fn add(&mut self, time: &TimeShare) -> bool;
 
+    /// All have come. False when what they were promised does not fit together.
+    fn begin(&mut self) -> bool;
+
     /// Something happened at `now`. Times never go back; to wake who is awake and to block who sleeps changes nothing.
     fn on(&mut self, now: Instant, event: Event) -> Decision;
 }

@@ -86,6 +86,11 @@ impl<M: Machine> Scheduler<M> {
         true
     }
 
+    /// All virtual CPUs of the pCPU have come. False when what they were promised does not fit together.
+    pub fn begin(&mut self) -> bool {
+        self.policy.begin()
+    }
+
     fn member(&mut self, index: usize) -> Option<&mut Member<M>> {
         self.members.get_mut(index)?.as_mut()
     }

@@ -59,6 +59,19 @@ mod tests {
     }
 
     #[test]
+    fn image_has_the_policies_of_its_pools() {
+        let text = include_str!("../tests/golden/demo.toml").replace("BOARD", "qemu-virt-gicv3");
+        let shared = text
+            .replace("policy = \"dedicated\"", "policy = \"rtds\"")
+            .replace(
+                "[[partition]]",
+                "[[partition]]\nperiod = \"10ms\"\nbudget = \"1ms\"",
+            );
+        let features = compile_text(&shared).unwrap().image_features;
+        assert_eq!(features, ["v3", "rtds"]);
+    }
+
+    #[test]
     fn every_feature_that_a_system_may_need_is_one_of_the_image() {
         let manifest: toml::Table =
             toml::from_str(include_str!("../../../../platforms/Cargo.toml")).unwrap();

@@ -683,11 +683,11 @@ fn warnings() -> Diagnostics {
     );
     warnings.push(
         Diagnostic::warning(
-            codes::LIMIT_POLICY,
-            "the image of this version cannot share the CPUs of pool `realtime` by the policy \"rtds\"",
+            codes::LIMIT_LOG,
+            "the image of this version cannot keep a trace buffer",
         )
         .at(&source, 14..18)
-        .help("use `policy = \"dedicated\"` for an image"),
+        .help("leave it out for an image"),
     );
     warnings
 }

@@ -3,10 +3,16 @@
 use core::sync::atomic::{AtomicPtr, Ordering};
 
 use hv::arch::aarch64::el2::El2;
+use hv::pool::choice::Choice;
 use hv::pool::{Member, Scheduler, SharedMachine, bring_up};
 use hv::vcpu::{Hypervisor, Vcpu};
+use model::PcpuId;
+use model::system::Policy;
 use model::time::TimeShare;
 use static_cell::{ConstStaticCell, StaticCell};
+
+#[cfg(feature = "cyclic")]
+mod windows;
 
 use crate::SYSTEM;
 use crate::machine::Board;
@@ -49,7 +55,7 @@ const fn members(pcpu: usize) -> usize {
 }
 
 impl SharedMachine for Board {
-    type Policy = hv::pool::budget::Budgets<MOST>;
+    type Policy = Choice<MOST>;
 }
 
 /// The schedulers.
@@ -76,7 +82,7 @@ pub fn prepare(
         if count > 0 {
             let (own, rest) = places.split_at_mut_checked(count)?;
             places = rest;
-            let policy = hv::pool::budget::Budgets::new();
+            let policy = policy(pcpu)?;
             let scheduler = Scheduler::new(hypervisor, policy, own, El2::frequency());
             *index = Some(schedulers.len());
             schedulers.push(scheduler).ok()?;
@@ -95,12 +101,29 @@ pub fn prepare(
         let index = (*of_pcpu.get(usize::from(config.pcpu.get()))?)?;
         schedulers.get_mut(index)?.add(vcpu).then_some(())?;
     }
+    for scheduler in schedulers.iter_mut() {
+        scheduler.begin().then_some(())?;
+    }
     for (assigned, index) in ASSIGNED.iter().zip(of_pcpu) {
         if let Some(scheduler) = index.and_then(|index| schedulers.get_mut(index)) {
             assigned.store(scheduler, Ordering::Release);
         }
     }
     Some(())
+}
+
+/// The policy of a shared pCPU's pool; `None` when it is in no such pool.
+fn policy(pcpu: usize) -> Option<Choice<MOST>> {
+    let is_there = |id: &PcpuId| usize::from(id.get()) == pcpu;
+    let mut pools = SYSTEM.pools.iter();
+    let pool = pools.find(|pool| pool.pcpus.iter().any(is_there))?;
+    match pool.policy {
+        #[cfg(feature = "rtds")]
+        Policy::Rtds => Some(Choice::Budgets(hv::pool::budget::Budgets::new())),
+        #[cfg(feature = "cyclic")]
+        Policy::Cyclic { major_frame } => windows::policy(pcpu, major_frame).map(Choice::Windows),
+        _ => None,
+    }
 }
 
 /// Gives the first turn on the calling pCPU. `None` when it is not shared.
