@@ -12,6 +12,7 @@ const HERE: PcpuIndex = PcpuIndex::new(0);
 /// The policy for up to `VCPUS` virtual CPUs on one physical CPU.
 pub struct Budgets<const VCPUS: usize> {
     policy: Rtds<VCPUS, 1>,
+    decided: Actions,
     held: Option<VcpuIndex>,
 }
 
@@ -20,6 +21,11 @@ impl<const VCPUS: usize> Budgets<VCPUS> {
     pub const fn new() -> Self {
         Self {
             policy: Rtds::new(Instant::MIN),
+            decided: Actions {
+                run: None,
+                timer: None,
+                kick: PcpuSet::EMPTY,
+            },
             held: None,
         }
     }
@@ -58,16 +64,23 @@ impl<const VCPUS: usize> Policy for Budgets<VCPUS> {
             Event::Block(vcpu) => rtds::Event::Block(index(vcpu)),
             Event::Look => rtds::Event::Look,
         };
-        let mut actions: Actions = self.policy.on(now, HERE, event);
-        if actions.run != self.held {
-            // Whoever ran is charged up to now, and for the switch pays the one that comes.
-            actions = self.policy.on(now, HERE, rtds::Event::Saved);
-            self.held = actions.run;
+        self.decided = self.policy.on(now, HERE, event);
+        decision(self.decided)
+    }
+
+    fn taken(&mut self, now: Instant) -> Decision {
+        if self.decided.run != self.held {
+            self.decided = self.policy.on(now, HERE, rtds::Event::Saved);
+            self.held = self.decided.run;
         }
-        Decision {
-            run: actions.run.map(VcpuIndex::get),
-            next: actions.timer,
-        }
+        decision(self.decided)
+    }
+}
+
+fn decision(actions: Actions) -> Decision {
+    Decision {
+        run: actions.run.map(VcpuIndex::get),
+        next: actions.timer,
     }
 }
 

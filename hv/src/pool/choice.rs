@@ -48,4 +48,9 @@ impl<const VCPUS: usize> Policy for Choice<VCPUS> {
     fn on(&mut self, now: Instant, event: Event) -> Decision {
         either!(self, policy => policy.on(now, event))
     }
+
+    #[inline]
+    fn taken(&mut self, now: Instant) -> Decision {
+        either!(self, policy => policy.taken(now))
+    }
 }

@@ -34,4 +34,7 @@ pub trait Policy: Sized {
 
     /// Something happened at `now`. Times never go back; to wake who is awake and to block who sleeps changes nothing.
     fn on(&mut self, now: Instant, event: Event) -> Decision;
+
+    /// What the last decision took from the physical CPU is saved at `now`, and what it gave takes its place. Asked after each last decision.
+    fn taken(&mut self, now: Instant) -> Decision;
 }

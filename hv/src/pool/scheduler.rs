@@ -6,7 +6,7 @@ use model::VcpuId;
 
 use super::clock::Clock;
 use super::hardware::SharedCpu;
-use super::policy::{Decision, Event, Policy};
+use super::policy::{Event, Policy};
 use crate::machine::{Cpu, Machine};
 use crate::partition::{Partition, VcpuShared, request};
 use crate::vcpu::{Hypervisor, Vcpu};
@@ -95,25 +95,37 @@ impl<M: Machine> Scheduler<M> {
         self.members.get_mut(index)?.as_mut()
     }
 
-    /// Tells the policy who has come to have something to do, and whether the one that is loaded `has_work`. The answer to the last of it.
-    fn decide(&mut self, now: Instant, ticks: u64, has_work: bool) -> Decision {
+    /// Tells the policy who has come to have something to do by `now`, and whether the one that is loaded `has_work`. Whose turn it is.
+    fn decide(&mut self, now: Moment, has_work: bool) -> Option<usize> {
+        let at = self.clock.instant(now.decided);
         let mut decision = None;
         for (index, member) in self.members.iter_mut().enumerate() {
             let Some(member) = member else { break };
             let wakes = if index == self.loaded {
                 has_work
             } else {
-                member.shared.has_requests() || member.timer.is_some_and(|timer| timer <= ticks)
+                let timer = member.timer.is_some_and(|timer| timer <= now.ticks);
+                timer || member.shared.has_requests()
             };
             if wakes && !member.awake {
                 member.awake = true;
-                decision = Some(self.policy.on(now, Event::Wake(index)));
+                decision = Some(self.policy.on(at, Event::Wake(index)));
             } else if !wakes && member.awake && index == self.loaded {
                 member.awake = false;
-                decision = Some(self.policy.on(now, Event::Block(index)));
+                decision = Some(self.policy.on(at, Event::Block(index)));
             }
         }
-        decision.unwrap_or_else(|| self.policy.on(now, Event::Look))
+        let decision = decision.unwrap_or_else(|| self.policy.on(at, Event::Look));
+        decision.run
+    }
+
+    /// What was decided has been done. The alarm is set for what comes next; should another one have its turn by now, it is looked at again.
+    fn done(&mut self, run: Option<usize>) {
+        let ticks = M::Cpu::now();
+        let now = self.clock.instant(ticks);
+        let decision = self.policy.taken(now);
+        self.look = decision.run != run;
+        self.arm(decision.next, now, ticks);
     }
 
     /// Sets the alarm for the earliest of what the policy wants to see, what the timers of those who sleep wait for, and the console.
@@ -146,8 +158,19 @@ impl<M: Machine> Scheduler<M> {
     }
 }
 
+/// When something is decided.
+#[derive(Clone, Copy)]
+struct Moment {
+    /// From when on it counts: the time at which the guest was left, so that what came then pays for the rest of the exit.
+    decided: u64,
+    /// Now.
+    ticks: u64,
+}
+
 /// What is to be done next.
 enum Next {
+    /// Time has passed: decide again.
+    Again,
     /// The guest goes on.
     Enter,
     /// Nobody has anything to do.
@@ -172,8 +195,10 @@ pub fn schedule<M: Machine>(vcpu: &'static mut Vcpu<M>) -> &'static mut Vcpu<M> 
 
 #[inline(never)]
 fn take_turns<M: Machine>(mut vcpu: &'static mut Vcpu<M>) -> &'static mut Vcpu<M> {
+    let mut left = Some(vcpu.context.entered);
     loop {
-        match vcpu.next() {
+        match vcpu.next(left.take()) {
+            Next::Again => {}
             Next::Enter => return vcpu,
             Next::Idle => {
                 let gic = vcpu.machine().gic();
@@ -207,6 +232,7 @@ fn switch<M: Machine>(vcpu: &'static mut Vcpu<M>, to: usize) -> &'static mut Vcp
         member.timer = timer;
         member.vcpu = Some(vcpu);
     }
+    scheduler.done(Some(to));
     M::Cpu::trap_floating_point(scheduler.floating_point != Some(to));
     let stale = scheduler.supersede(to);
     next.turn.scheduler = Some(scheduler);
@@ -248,8 +274,8 @@ impl<M: Machine> Vcpu<M> {
         self.turn.waits = true;
     }
 
-    /// What to do at the end of an exit.
-    fn next(&mut self) -> Next {
+    /// What to do, when its guest was left at `left`, in ticks, and did not run since.
+    fn next(&mut self, left: Option<u64>) -> Next {
         self.settle_power();
         let has_work = self.is_on()
             && (!self.turn.waits || self.shared.has_requests() || self.has_interrupt());
@@ -259,14 +285,19 @@ impl<M: Machine> Vcpu<M> {
         let Some(scheduler) = &mut self.turn.scheduler else {
             return Next::Enter;
         };
-        scheduler.look = false;
         let ticks = M::Cpu::now();
-        let now = scheduler.clock.instant(ticks);
-        let decision = scheduler.decide(now, ticks, has_work);
-        scheduler.arm(decision.next, now, ticks);
-        match decision.run {
-            Some(run) if run == scheduler.loaded => Next::Enter,
-            Some(run) => Next::Switch(run),
+        let now = Moment {
+            decided: left.unwrap_or(ticks),
+            ticks,
+        };
+        let run = scheduler.decide(now, has_work);
+        match run {
+            Some(run) if run != scheduler.loaded => return Next::Switch(run),
+            _ => scheduler.done(run),
+        }
+        match run {
+            _ if scheduler.look => Next::Again,
+            Some(_) => Next::Enter,
             None => Next::Idle,
         }
     }

@@ -79,6 +79,10 @@ impl<const VCPUS: usize> Policy for Windows<VCPUS> {
         if let Some(vcpu) = vcpu.and_then(|vcpu| self.awake.get_mut(vcpu)) {
             *vcpu = awake;
         }
+        self.taken(now)
+    }
+
+    fn taken(&mut self, now: Instant) -> Decision {
         let Some(frame) = &self.frame else {
             return Decision {
                 run: None,
