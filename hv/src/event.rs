@@ -34,6 +34,9 @@ pub enum Event {
         /// How many faults the partition has had, this one included.
         count: u64,
     },
+    /// An IOMMU has something to tell.
+    #[cfg(feature = "iommu")]
+    Dma(crate::dma::DmaEvent),
     /// A physical interrupt that nobody owns; it was disabled.
     StrayInterrupt {
         /// Its number.

@@ -30,7 +30,7 @@ use crate::arch::aarch64::sysreg::Identification;
 use crate::arch::aarch64::world::World as CpuWorld;
 use crate::console::Ring;
 use crate::event::Event;
-use crate::machine::{Cpu, Machine};
+use crate::machine::{Cpu, Dma, Machine};
 use crate::partition::{Partition, VcpuShared};
 use crate::pool::budget::Budgets;
 use crate::pool::{Common, SharedCpu, SharedMachine};
@@ -550,6 +550,8 @@ pub struct FakeMachine {
     terminal: Terminal<FakePort, 3>,
 }
 
+impl Dma for FakeMachine {}
+
 impl Machine for FakeMachine {
     type Cpu = FakeCpu;
     type Gic = FakeGic;
@@ -767,6 +769,7 @@ impl World {
             pools: &[],
             partitions: configs,
             channels: &[],
+            iommus: &[],
             ipa_bits: 36,
             stage2_pages: 0,
             payload_size: 0,

@@ -23,6 +23,8 @@
 pub mod arch;
 pub mod channel;
 pub mod console;
+#[cfg(feature = "iommu")]
+pub mod dma;
 pub mod event;
 pub mod exit;
 #[cfg(test)]

@@ -3,13 +3,14 @@
 use gic::InterruptController;
 use model::partition::Vcpu as VcpuConfig;
 use model::system::EndState;
-use model::{Ipa, Pa};
+use model::{IntId, Ipa, Pa};
 
 use crate::arch::aarch64::context::Context;
 use crate::arch::aarch64::inject::{Entry, GuestState};
 use crate::arch::aarch64::sysreg::Identification;
 use crate::console::port::Console;
 use crate::event::Event;
+use crate::partition::Partition;
 use crate::pool::{SharedCpu, SharedGic, SharedMachine};
 
 /// The CPU that runs this code. Nothing here names another CPU, so there is no value: only functions.
@@ -66,8 +67,22 @@ pub trait Cpu: SharedCpu + 'static {
     fn firmware_call(registers: &mut [u64; 31]);
 }
 
+/// What stands between devices and memory. A machine without IOMMUs has the methods as they are here.
+pub trait Dma {
+    /// The partition's image is in place: its devices reach its memory from here on.
+    fn admit(&self, _partition: &Partition) {}
+
+    /// The partition's devices reach nothing from here on.
+    fn deny(&self, _partition: &Partition) {}
+
+    /// Serves an interrupt that is the hypervisor's own. False when it is not an IOMMU's.
+    fn serve(&self, _intid: IntId) -> bool {
+        false
+    }
+}
+
 /// The machine: its interrupt controller, its memory as far as the hypervisor may touch it, its console.
-pub trait Machine: SharedMachine + Sync + 'static {
+pub trait Machine: Dma + SharedMachine + Sync + 'static {
     /// The CPUs.
     type Cpu: Cpu;
     /// The interrupt controller.

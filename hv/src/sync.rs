@@ -7,8 +7,9 @@
 //! 2. [`Rank::Partition`]: life and death of a partition. Stopping one reaches into its virtual CPUs, so it comes first.
 //! 3. [`Rank::Vcpu`]: one virtual CPU, its virtual interrupts, its partition's virtual UART. Their text goes to the console next.
 //! 4. [`Rank::Its`]: the physical interrupt translation service, which partitions' virtual ones change.
-//! 5. [`Rank::Console`]: the multiplexer and the physical UART. Nothing below it calls back into a partition.
-//! 6. [`Rank::Log`]: the log ring. Anything may log, while it holds anything; logging takes no lock itself.
+//! 5. [`Rank::Iommu`]: an IOMMU. Nothing below it calls back into a partition.
+//! 6. [`Rank::Console`]: the multiplexer and the physical UART. Nothing below it calls back into a partition.
+//! 7. [`Rank::Log`]: the log ring. Anything may log, while it holds anything; logging takes no lock itself.
 //!
 //! Debug builds assert the order for every CPU; see [`order`].
 //!
@@ -33,6 +34,9 @@ pub enum Rank {
     /// The physical interrupt translation service.
     #[cfg(feature = "its")]
     Its,
+    /// An IOMMU.
+    #[cfg(feature = "iommu")]
+    Iommu,
     /// The console multiplexer and the physical UART.
     Console,
     /// The log ring.

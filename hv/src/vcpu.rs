@@ -257,6 +257,8 @@ impl<M: Machine> Vcpu<M> {
             if !self.alarm_rang() {
                 self.hypervisor.look_after_console();
             }
+        } else if self.machine().serve(intid) {
+            // An IOMMU's.
         } else if self.hand_to_neighbour(acknowledged) {
             return;
         } else {
@@ -422,6 +424,7 @@ impl<M: Machine> Vcpu<M> {
     /// This was the last virtual CPU of a partition that stops.
     fn stopped(&mut self) {
         let physical = self.physical();
+        self.machine().deny(self.partition);
         self.partition.devices.lock().gic.reset(&physical);
         self.partition.power.lock().stopped();
         self.machine().record(Event::Stopped {
@@ -432,7 +435,9 @@ impl<M: Machine> Vcpu<M> {
 
     /// Loads the image and lets the first virtual CPU start.
     pub(crate) fn restart(&mut self) {
+        self.machine().deny(self.partition);
         let start = self.partition.load(self.machine(), &self.physical());
+        self.machine().admit(self.partition);
         let restarts = {
             let mut power = self.partition.power.lock();
             power.loaded(start);

@@ -24,6 +24,8 @@ pub unsafe fn compare(va: u64, image: PhysicalRange) {
     interrupt_controller(&tree);
     cpus(&tree);
     memory(&tree, image);
+    #[cfg(feature = "smmuv3")]
+    crate::dma::compare(&tree);
 }
 
 /// # Safety

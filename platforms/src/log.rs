@@ -1,5 +1,8 @@
 //! The hypervisor's log: defmt frames, each in one line of its own text, `~` and base64, so that one wire carries text and frames alike.
 
+#[cfg(feature = "smmuv3")]
+mod dma;
+
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,7 +14,7 @@ use model::PartitionId;
 use crate::{SYSTEM, storage};
 
 /// Longest frame in bytes; what does not fit is cut off, and the reader says so.
-const LONGEST: usize = 96;
+const LONGEST: usize = 128;
 
 struct Frame {
     busy: AtomicBool,
@@ -121,6 +124,8 @@ pub fn event(event: Event) {
         Event::StrayInterrupt { intid } => {
             defmt::warn!("interrupt {=u32} belongs to nobody: disabled", intid);
         }
+        #[cfg(feature = "smmuv3")]
+        Event::Dma(event) => dma::event(event),
         Event::Fault {
             partition,
             vcpu,

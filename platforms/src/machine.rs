@@ -20,6 +20,9 @@ pub struct Board {
     pub gic: Gic,
 }
 
+#[cfg(not(feature = "smmuv3"))]
+impl hv::machine::Dma for Board {}
+
 impl Machine for Board {
     type Cpu = El2;
     type Gic = Gic;

@@ -22,6 +22,8 @@ compile_error!(
 );
 
 mod bring_up;
+#[cfg(feature = "smmuv3")]
+mod dma;
 mod early;
 mod epitaph;
 mod interrupts;

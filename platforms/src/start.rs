@@ -60,6 +60,8 @@ extern "C" fn bulkhead_boot(tree: u64, load: u64) -> ! {
     };
     // SAFETY: `build` maps 4 MiB around the device tree for reading, and partitions are not loaded yet.
     unsafe { bring_up::compare(map::device_tree(tree), image) };
+    #[cfg(feature = "smmuv3")]
+    crate::dma::bring_up(load);
     check_payload();
     let gic = Gic;
     if let Err(error) = gic.init_distributor() {
@@ -290,6 +292,8 @@ fn run(index: usize) -> ! {
     wait_for_all();
     if index == 0 {
         serve_console(gic);
+        #[cfg(feature = "smmuv3")]
+        crate::dma::listen(gic);
     }
     let vcpu = match shared::first_turn(index) {
         Some(vcpu) => vcpu,

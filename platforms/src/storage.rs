@@ -25,8 +25,8 @@ pub const PCPUS: usize = SYSTEM.pcpus.len();
 pub const SOURCES: usize = PARTITIONS + 1;
 
 /// Pages for the hypervisor's own map. The image, the device tree and the devices take at most three tables each; so does each mapping
-/// of a partition and each channel.
-pub const MAP_PAGES: usize = 24 + 3 * (mappings() + SYSTEM.channels.len());
+/// of a partition, each channel and each IOMMU.
+pub const MAP_PAGES: usize = 24 + 3 * (mappings() + SYSTEM.channels.len() + SYSTEM.iommus.len());
 
 const fn mappings() -> usize {
     let mut sum = 0;

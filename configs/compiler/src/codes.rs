@@ -246,8 +246,9 @@ codes! {
         "The image of this version passes on all of a partition's firmware calls or none.";
     LIMIT_LOG = "BH0708", "image has one log level",
         "The image of this version prints what the level `info` prints, and keeps no trace buffer.";
-    LIMIT_IOMMU = "BH0709", "image cannot drive IOMMUs yet",
-        "The streams of the device are known and confined on paper, but the image of this version does not program the board's IOMMU.";
+    LIMIT_IOMMU = "BH0709", "image cannot drive this IOMMU yet",
+        "The streams of the device are known and confined on paper, but the image of this version does not program its IOMMU. It drives SMMUv3 \
+         with both pages of registers, for stream numbers of up to 20 bits.";
     LIMIT_CONSOLE = "BH0710", "image cannot drive the console yet",
         "The serial port that `/chosen/stdout-path` or `[hypervisor] console` names is known, but the image of this version has a driver for the PL011 only.";
     INCONSISTENT = "BH0799", "the compiler contradicts itself",

@@ -26,6 +26,7 @@ mod emit;
 mod guest_gic;
 mod image;
 pub mod import;
+mod iommus;
 mod layout;
 mod limits;
 mod memory;

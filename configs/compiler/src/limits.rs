@@ -10,7 +10,9 @@ use toml::Spanned;
 use crate::board::{Dma, UartKind};
 use crate::check::Context;
 use crate::codes::{self, Code};
+use crate::devicetree::streams::Stream;
 use crate::diagnostics::{Diagnostic, Diagnostics, Severity};
+use crate::iommus;
 use crate::raw::hypervisor::LogLevel;
 use crate::raw::rights::PsciRight;
 use crate::raw::{FirmwareCalls, RawHypervisorConsole, RawPartition};
@@ -65,7 +67,7 @@ const LIMITS: &[Limit] = &[
     },
     Limit {
         code: codes::LIMIT_IOMMU,
-        find: iommus,
+        find: undriven,
         help: "leave the device out for an image",
     },
     Limit {
@@ -91,15 +93,30 @@ pub(crate) fn check(context: &Context<'_>, severity: Severity, findings: &mut Di
     }
 }
 
-/// A device behind an IOMMU reaches nothing, or everything, until the image drives the IOMMU.
-fn iommus(context: &Context<'_>, uses: &mut Uses) {
+/// A device behind an IOMMU reaches nothing, or everything, when the image does not drive the IOMMU.
+fn undriven(context: &Context<'_>, uses: &mut Uses) {
     let Some(board) = context.board else { return };
     for resolved in context.resolved {
         for (span, device) in &resolved.devices {
-            if board.dma(device) == Dma::Confined {
-                let what = format!("drive the IOMMU that confines {}", device.path);
-                uses.push((span.clone(), what));
+            if board.dma(device) != Dma::Confined {
+                continue;
             }
+            let driven = |stream: &Stream| {
+                let iommu = board.iommu(stream.iommu);
+                iommu.and_then(iommus::drivable).is_some()
+            };
+            let what = if !device.streams.iter().all(driven) {
+                format!("drive the IOMMU that confines {}", device.path)
+            } else if !device
+                .streams
+                .iter()
+                .all(|stream| iommus::tabled(stream.ids))
+            {
+                format!("confine streams as wide as those of {}", device.path)
+            } else {
+                continue;
+            };
+            uses.push((span.clone(), what));
         }
     }
 }

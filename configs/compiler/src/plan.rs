@@ -12,6 +12,7 @@ use crate::codes;
 use crate::diagnostics::{Diagnostic, Diagnostics, SourceText};
 use crate::emit::proven_tree;
 use crate::guest_gic;
+use crate::iommus::{self, Driven};
 use crate::layout::TREE_ROOM;
 use crate::payload::Payload;
 use crate::range::{AddressRange, merge};
@@ -25,6 +26,7 @@ pub(crate) struct Plan {
     pub payload: Payload,
     /// In the order of the system's partitions.
     pub partitions: Vec<Planned>,
+    pub iommus: Vec<Driven>,
     pub ipa_bits: u8,
     pub stage2_pages: usize,
 }
@@ -81,6 +83,7 @@ pub(crate) fn plan(system: System, source: &SourceText) -> Result<Plan, Diagnost
             .iter()
             .map(|one| table_pages(one, ipa_bits))
             .sum(),
+        iommus: iommus::driven(&system),
         system,
         payload,
         partitions,

@@ -3,6 +3,7 @@
 use crate::board::Board;
 use crate::channel::Channel;
 use crate::ids::{Mpidr, PcpuId};
+use crate::iommu::Iommu;
 use crate::partition::Partition;
 use crate::time::Duration;
 
@@ -21,6 +22,8 @@ pub struct System {
     pub partitions: &'static [Partition],
     /// Memory that partitions share.
     pub channels: &'static [Channel],
+    /// IOMMUs of the board, whether partitions own streams behind them or not.
+    pub iommus: &'static [Iommu],
     /// Width of every partition's address space in bits: 32 to 48.
     pub ipa_bits: u8,
     /// Pages of 4 KiB that all stage-2 tables together need, roots included.

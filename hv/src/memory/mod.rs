@@ -21,7 +21,7 @@ pub mod stage2;
 pub mod table;
 
 pub use budget::pages_needed;
-pub use format::{Entry, Format, Level, Root};
+pub use format::{ADDRESS, Entry, Format, Level, Root};
 pub use frames::{FramePool, OutOfFrames, Page, PoolError};
 pub use ranges::{Access, CheckedRange, GuestRange, RangeError};
 pub use table::{MapError, Table, Translation};

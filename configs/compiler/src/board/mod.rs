@@ -11,7 +11,7 @@ mod given;
     not(test),
     expect(
         dead_code,
-        reason = "kind, interrupts and main IOMMU are for the tables of an IOMMU driver"
+        reason = "an IPMMU's main IOMMU is for the tables of its driver"
     )
 )]
 mod iommu;

@@ -27,6 +27,7 @@ pub(crate) fn features(plan: &Plan) -> Vec<&'static str> {
         (legacy, "legacy"),
         (shares(PoolPolicy::Rtds), "rtds"),
         (shares(PoolPolicy::Cyclic), "cyclic"),
+        (!plan.iommus.is_empty(), "smmuv3"),
     ];
     let needed = parts.into_iter().filter(|(needed, _)| *needed);
     needed.map(|(_, feature)| feature).collect()
@@ -75,7 +76,8 @@ mod tests {
     fn every_feature_that_a_system_may_need_is_one_of_the_image() {
         let manifest: toml::Table =
             toml::from_str(include_str!("../../../../platforms/Cargo.toml")).unwrap();
-        for feature in [features("qemu-virt-gicv2"), features("qemu-virt-gicv3")].concat() {
+        let chosen = [features("qemu-virt-gicv2"), features("qemu-virt-gicv3")].concat();
+        for feature in chosen.into_iter().chain(["smmuv3"]) {
             assert!(manifest["features"].get(feature).is_some(), "{feature}");
         }
     }

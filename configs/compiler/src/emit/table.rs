@@ -9,6 +9,7 @@ use model::system::EndState;
 
 use crate::board::{Board, GicKind};
 use crate::guest_gic::{GuestGic, REDISTRIBUTOR_STRIDE};
+use crate::iommus::Driven;
 use crate::plan::{Plan, Planned};
 use crate::processors::{Pool, TimeShare};
 use crate::range::AddressRange;
@@ -80,6 +81,7 @@ pub(crate) fn table(plan: &Plan) -> String {
         )
     });
     out.list("channels", channels);
+    iommus(&mut out, &plan.iommus);
     out.field("ipa_bits", &plan.ipa_bits.to_string());
     out.field("stage2_pages", &plan.stage2_pages.to_string());
     out.field("payload_size", &format!("{:#x}", plan.payload.size()));
@@ -136,6 +138,33 @@ fn board(out: &mut Source, board: &Board, image: AddressRange) {
     out.field("physical_timer", &intid(board.timers.physical));
     out.field("hypervisor_timer", &intid(board.timers.hypervisor));
     out.close("},");
+}
+
+fn iommus(out: &mut Source, iommus: &[Driven]) {
+    if iommus.is_empty() {
+        return out.field("iommus", "&[]");
+    }
+    out.open("iommus: &[");
+    for iommu in iommus {
+        out.open("model::iommu::Iommu {");
+        out.field("path", &format!("{:?}", iommu.path));
+        out.field("kind", "model::iommu::IommuKind::SmmuV3");
+        out.field("registers", &range(&iommu.registers));
+        out.list("interrupts", iommu.interrupts.iter().map(|one| intid(*one)));
+        let owned = iommu.owned.iter().map(|owned| {
+            format!(
+                "model::iommu::OwnedStreams {{ streams: model::iommu::Streams {{ first: model::StreamId::new({:#x}), count: {:#x} }}, \
+                 partition: model::PartitionId::new({}), device: {:?} }}",
+                owned.streams.first.get(),
+                owned.streams.count,
+                owned.partition.get(),
+                owned.device
+            )
+        });
+        out.list("owned", owned);
+        out.close("},");
+    }
+    out.close("],");
 }
 
 fn fields(out: &mut Source, board: &Board, partition: &Partition, planned: &Planned) {

@@ -7,6 +7,7 @@ mod dtc;
 mod faults;
 mod hostile;
 mod images;
+mod iommus;
 mod one_field;
 mod report;
 mod smoke;

@@ -106,6 +106,7 @@ pub const SYSTEM: model::system::System = model::system::System {
         },
     ],
     channels: &[],
+    iommus: &[],
     ipa_bits: 32,
     stage2_pages: 6,
     payload_size: 0x7000,

@@ -1,0 +1,212 @@
+//! DMA at run time: devices of a partition reach its memory while its image is in place, and what they try beyond it is named, counted
+//! and answered as the partition's configuration says.
+//!
+//! What a storm of faults costs is bounded: a device is heard [`MOST_HEARD`] times at each start of its partition, a stream of nobody
+//! once, and then muted at the IOMMU. It stays as confined as before.
+
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use model::iommu::{Iommu as Config, OwnedStreams, Streams};
+use model::partition::FaultPolicy;
+use model::{IntId, Pa, PartitionId};
+use smmu::{Domain, Failure, Fault, Iommu, IommuError};
+
+use crate::event::Event;
+use crate::machine::Machine;
+use crate::memory::ADDRESS;
+use crate::partition::{Partition, request};
+use crate::power::Then;
+use crate::sync::{Rank, TicketLock};
+use crate::vcpu::Hypervisor;
+
+/// Faults of one device that are told at each start of its partition.
+pub const MOST_HEARD: u32 = 16;
+/// Faults that one interrupt serves; what is more is forgotten.
+const MOST_AT_ONCE: usize = 128;
+/// Failures that one interrupt serves: as many as there are kinds of them.
+const MOST_FAILURES: usize = 3;
+
+/// What an IOMMU has to tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DmaEvent {
+    /// An access was refused.
+    Fault {
+        /// Whose device it was; `None` when nobody owns the stream.
+        partition: Option<PartitionId>,
+        /// Path of the device, or of the IOMMU when nobody owns the stream.
+        device: &'static str,
+        /// The access.
+        fault: Fault,
+        /// How many faults the partition has had, this one included; 1 when nobody owns the stream.
+        count: u64,
+    },
+    /// Further faults of the device are not heard before its partition starts again.
+    Muted {
+        /// Its path, or that of the IOMMU when nobody owns the stream.
+        device: &'static str,
+    },
+    /// Something befell the IOMMU.
+    Failure {
+        /// Its path.
+        iommu: &'static str,
+        /// What.
+        failure: Failure,
+    },
+    /// The IOMMU did not do what it was to do.
+    Error {
+        /// Its path.
+        iommu: &'static str,
+        /// Why.
+        error: IommuError,
+    },
+}
+
+/// An IOMMU, shared by all pCPUs.
+pub struct Unit<D> {
+    config: &'static Config,
+    driver: TicketLock<D>,
+    /// Faults heard of each of the owned streams since its partition started.
+    heard: &'static [AtomicU32],
+}
+
+impl<D: Iommu> Unit<D> {
+    /// The IOMMU with its driver, and a counter for each of [`Config::owned`].
+    pub const fn new(config: &'static Config, driver: D, heard: &'static [AtomicU32]) -> Self {
+        Self {
+            config,
+            driver: TicketLock::new(Rank::Iommu, driver),
+            heard,
+        }
+    }
+
+    /// What the system says about it.
+    pub const fn config(&self) -> &'static Config {
+        self.config
+    }
+
+    /// True when it signals by this interrupt.
+    pub fn has_interrupt(&self, intid: IntId) -> bool {
+        self.config.interrupts.contains(&intid)
+    }
+
+    /// The streams here that the partition owns, with their places in the list.
+    fn owned_by(
+        &self,
+        partition: PartitionId,
+    ) -> impl Iterator<Item = (usize, &'static OwnedStreams)> {
+        let all = self.config.owned.iter().enumerate();
+        all.filter(move |(_, owned)| owned.partition == partition)
+    }
+
+    /// The partition's devices reach its memory from here on, and are heard again.
+    pub fn admit<M: Machine>(&self, hypervisor: &Hypervisor<M>, partition: &Partition) {
+        let domain = Domain {
+            vmid: partition.config.vmid,
+            root: Pa::new(partition.translation & ADDRESS),
+            ipa_bits: hypervisor.system.ipa_bits,
+        };
+        for (index, owned) in self.owned_by(partition.id) {
+            if let Some(heard) = self.heard.get(index) {
+                heard.store(0, Ordering::Relaxed);
+            }
+            let done = self.driver.lock().attach(owned.streams, &domain);
+            self.check(hypervisor, done);
+        }
+    }
+
+    /// The partition's devices reach nothing from here on. What they tried before is told now: it must not be held against the partition
+    /// when it has started again.
+    pub fn deny<M: Machine>(&self, hypervisor: &Hypervisor<M>, partition: &Partition) {
+        let mut any = false;
+        for (_, owned) in self.owned_by(partition.id) {
+            let done = self.driver.lock().detach(owned.streams);
+            // Before the first start they reach nothing anyway.
+            if !matches!(done, Err(IommuError::NotAttached(_))) {
+                self.check(hypervisor, done);
+            }
+            any = true;
+        }
+        if any {
+            self.serve(hypervisor);
+        }
+    }
+
+    /// Serves an interrupt: tells what was refused, and what befell the IOMMU.
+    pub fn serve<M: Machine>(&self, hypervisor: &Hypervisor<M>) {
+        let more = (0..MOST_AT_ONCE).all(|_| {
+            let fault = self.driver.lock().next_fault();
+            fault
+                .inspect(|fault| self.refused(hypervisor, fault))
+                .is_some()
+        });
+        if more && let Some(failure) = self.driver.lock().discard_faults() {
+            self.failed(hypervisor, failure);
+        }
+        let failures = core::iter::from_fn(|| self.driver.lock().next_failure());
+        for failure in failures.take(MOST_FAILURES) {
+            self.failed(hypervisor, failure);
+        }
+    }
+
+    fn refused<M: Machine>(&self, hypervisor: &Hypervisor<M>, fault: &Fault) {
+        let owner = self.config.owner(fault.stream);
+        let partition = owner.and_then(|(_, owned)| {
+            hypervisor
+                .partitions
+                .get(usize::from(owned.partition.get()))
+        });
+        let device = owner.map_or(self.config.path, |(_, owned)| owned.device);
+        let heard = owner
+            .and_then(|(index, _)| self.heard.get(index))
+            .map_or(MOST_HEARD, |heard| {
+                heard.fetch_add(1, Ordering::Relaxed) + 1
+            });
+        hypervisor.machine.record(Event::Dma(DmaEvent::Fault {
+            partition: partition.map(|partition| partition.id),
+            device,
+            fault: *fault,
+            count: partition.map_or(1, Partition::count_fault),
+        }));
+        if heard == MOST_HEARD {
+            let streams = owner.map_or(Streams::one(fault.stream), |(_, owned)| owned.streams);
+            let done = self.driver.lock().mute(streams);
+            self.check(hypervisor, done);
+            let muted = Event::Dma(DmaEvent::Muted { device });
+            hypervisor.machine.record(muted);
+        }
+        if let Some(partition) = partition {
+            answer(hypervisor, partition);
+        }
+    }
+
+    fn failed<M: Machine>(&self, hypervisor: &Hypervisor<M>, failure: Failure) {
+        let iommu = self.config.path;
+        let event = Event::Dma(DmaEvent::Failure { iommu, failure });
+        hypervisor.machine.record(event);
+    }
+
+    fn check<M: Machine>(&self, hypervisor: &Hypervisor<M>, done: Result<(), IommuError>) {
+        if let Err(error) = done {
+            let iommu = self.config.path;
+            let event = Event::Dma(DmaEvent::Error { iommu, error });
+            hypervisor.machine.record(event);
+        }
+    }
+}
+
+/// Answers a fault of a partition's device as its policy says, from whichever pCPU heard of it. The device itself has got an error from
+/// the IOMMU: that is what `inject` means here.
+fn answer<M: Machine>(hypervisor: &Hypervisor<M>, partition: &Partition) {
+    let then = match partition.config.on_fault {
+        FaultPolicy::Inject => return,
+        FaultPolicy::Stop => Then::Stop,
+        FaultPolicy::Restart => Then::Restart,
+        FaultPolicy::StopSystem => hypervisor.machine.end(hypervisor.system.end),
+    };
+    if partition.power.lock().begin_stop(then) {
+        hypervisor.kick(partition, partition.everyone(), request::POWER);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,100 @@
+//! What IOMMUs have to tell, in words.
+
+use hv::dma::DmaEvent;
+use smmu::{Access, Cause, Failure, Fault, IommuError};
+
+use super::name;
+
+/// Takes it down. Each device is heard only so often, so that all of it is told.
+pub fn event(event: DmaEvent) {
+    match event {
+        DmaEvent::Fault {
+            partition: Some(partition),
+            device,
+            fault,
+            count,
+        } => defmt::warn!(
+            "{=str}: fault {=u64}: DMA of {=str}, stream {=u32:#x}: {=istr} at {=u64:#x}: {=istr}",
+            name(partition),
+            count,
+            device,
+            fault.stream.get(),
+            access(&fault),
+            address(&fault),
+            cause(&fault)
+        ),
+        DmaEvent::Fault {
+            partition: None,
+            device,
+            fault,
+            ..
+        } => defmt::warn!(
+            "{=str}: DMA of nobody's stream {=u32:#x} refused: {=istr} at {=u64:#x}: {=istr}",
+            device,
+            fault.stream.get(),
+            access(&fault),
+            address(&fault),
+            cause(&fault)
+        ),
+        DmaEvent::Muted { device } => {
+            defmt::warn!("{=str}: its further DMA faults are not told", device);
+        }
+        DmaEvent::Failure { iommu, failure } => {
+            defmt::warn!("{=str}: {=istr}", iommu, self::failure(failure));
+        }
+        DmaEvent::Error { iommu, error } => {
+            defmt::error!("{=str}: {=istr}", iommu, self::error(error));
+        }
+    }
+}
+
+fn access(fault: &Fault) -> defmt::Str {
+    match fault.access {
+        Some(Access::Read) => defmt::intern!("read"),
+        Some(Access::Write) => defmt::intern!("write"),
+        None => defmt::intern!("access"),
+    }
+}
+
+/// 0 where the hardware does not say.
+fn address(fault: &Fault) -> u64 {
+    fault.address.map_or(0, model::Ipa::get)
+}
+
+fn cause(fault: &Fault) -> defmt::Str {
+    match fault.cause {
+        Cause::Translation => defmt::intern!("nothing is mapped there"),
+        Cause::AddressSize => defmt::intern!("too wide an address"),
+        Cause::AccessFlag => defmt::intern!("no access flag"),
+        Cause::Permission => defmt::intern!("no right to it"),
+        Cause::UnknownStream => defmt::intern!("unknown stream"),
+        Cause::Denied => defmt::intern!("the stream is denied everything"),
+        // Also a stream that is attached to nothing: its entry is not valid.
+        Cause::BadConfiguration => defmt::intern!("the stream has no translation"),
+        Cause::ExternalAbort => defmt::intern!("bus error at the tables"),
+        Cause::Other(_) => defmt::intern!("a cause that is not known"),
+    }
+}
+
+fn failure(failure: Failure) -> defmt::Str {
+    match failure {
+        Failure::FaultsLost => defmt::intern!("some DMA faults are lost"),
+        Failure::FaultsIgnored => {
+            defmt::intern!("DMA faults come without end and are told no more")
+        }
+        Failure::OutOfService => defmt::intern!("it has failed and denies everything"),
+    }
+}
+
+fn error(error: IommuError) -> defmt::Str {
+    match error {
+        IommuError::NoSuchStream(_) => defmt::intern!("a stream does not exist"),
+        IommuError::Attached { .. } => defmt::intern!("a stream has another owner"),
+        IommuError::NotAttached(_) => defmt::intern!("a stream belongs to nobody"),
+        IommuError::IpaBits(_) => defmt::intern!("partitions' addresses are too wide for it"),
+        IommuError::Stuck(_) => defmt::intern!("it does not answer"),
+        IommuError::Refused { .. } => defmt::intern!("it refused a command"),
+        IommuError::Lacks(_) => defmt::intern!("it lacks a feature"),
+        IommuError::Memory => defmt::intern!("its tables are too small"),
+    }
+}
