@@ -197,6 +197,7 @@ impl Account {
     pub fn wake(&mut self, now: u64) {
         self.settle(now);
         self.awake = true;
+        self.whole = self.deadline == now + self.parameters.reservation.period;
         if self.held.is_none() {
             self.waits_since = Some(now);
         }

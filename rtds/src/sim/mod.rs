@@ -57,6 +57,24 @@ impl<const VCPUS: usize, const PCPUS: usize, const AFFINITIES: usize> Policy
     }
 }
 
+impl<P: Policy> Policy for Box<P> {
+    fn add(&mut self, parameters: Parameters) -> Result<VcpuIndex, AddError> {
+        (**self).add(parameters)
+    }
+
+    fn on(&mut self, now: Instant, here: PcpuIndex, event: Event) -> Actions {
+        (**self).on(now, here, event)
+    }
+
+    fn standing(&self, vcpu: VcpuIndex) -> Option<Standing> {
+        (**self).standing(vcpu)
+    }
+
+    fn pcpus(&self) -> usize {
+        (**self).pcpus()
+    }
+}
+
 /// What is told about a simulation. Each part can be left out.
 pub trait Observer {
     /// A virtual CPU's registers were on a physical CPU for this time.
