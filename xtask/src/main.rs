@@ -3,6 +3,7 @@
 //! Each verb is a file. They share the [`toolchain`] that builds for the boards, the [`resources`] that the configuration compiler
 //! asks for, and the [`build`] pipeline from a TOML file to one bootable image.
 
+mod bench;
 mod build;
 mod check;
 mod command;
@@ -11,6 +12,7 @@ mod dependencies;
 mod device_tree;
 mod image;
 mod import;
+mod picture;
 mod resources;
 mod run;
 mod setup;
@@ -18,6 +20,7 @@ mod source_lines;
 mod stats;
 mod steps;
 mod test;
+mod timeline;
 mod toolchain;
 mod workspace;
 
@@ -79,6 +82,11 @@ enum Verb {
         /// List the system tests instead of running them.
         #[arg(long)]
         list: bool,
+    },
+    /// Measure, and compare with what is asked for.
+    Bench {
+        #[command(subcommand)]
+        subject: bench::Subject,
     },
     /// Explain a diagnostic code (BH0104) or a field of the system file (budget); without either, list all codes.
     Explain {
@@ -188,6 +196,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<u8> {
         } => demo::run(&builder, &board, Duration::from_secs(timeout), logs),
         Verb::Test { list: true, filter } => test::list(filter.as_deref()),
         Verb::Test { filter, .. } => test::run(&builder, filter.as_deref()),
+        Verb::Bench { subject } => bench::run(&workspace, subject),
         Verb::Explain { code } => check::explain(code.as_deref()),
         Verb::Import {
             xen,
