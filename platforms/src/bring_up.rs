@@ -3,7 +3,6 @@
 
 use fdt::Fdt;
 use fdt::node::FdtNode;
-use model::Mpidr;
 use model::board::PhysicalGic;
 use model::memory::{MemoryKind, PhysicalRange};
 
@@ -20,10 +19,11 @@ const LONGEST: u32 = 2 << 20;
 pub unsafe fn compare(va: u64, image: PhysicalRange) {
     // SAFETY: the caller's guarantee.
     let tree = unsafe { read(va) };
-    compatible(&tree);
-    interrupt_controller(&tree);
-    cpus(&tree);
-    memory(&tree, image);
+    let found = Found::in_tree(&tree);
+    compatible(&found);
+    interrupt_controller(&found);
+    cpus(&found);
+    memory(&found, image);
     #[cfg(feature = "smmuv3")]
     crate::dma::compare(&tree);
 }
@@ -58,79 +58,144 @@ unsafe fn read(va: u64) -> Fdt<'static> {
     }
 }
 
-fn first_compatible<'a>(node: &FdtNode<'_, 'a>) -> &'a str {
-    node.compatible().map_or("", |list| list.first())
+/// What is compared, collected in one walk over the tree: a walk takes longer than all else at boot.
+struct Found<'a> {
+    /// The root's first `compatible`.
+    board: Option<&'a str>,
+    /// First register frame of a GICv2 and of a GICv3; 0 where it cannot be read.
+    controllers: [Option<u64>; 2],
+    /// How many CPUs there are.
+    cpus: usize,
+    /// Which of the system's CPUs are among them.
+    present: [bool; SYSTEM.pcpus.len()],
+    memory: heapless::Vec<PhysicalRange, MEMORY_REGIONS>,
 }
 
-fn compatible(tree: &Fdt<'_>) {
-    let Some(root) = tree.all_nodes().next() else {
-        stop(format_args!("the device tree has no root"));
-    };
-    let found = first_compatible(&root);
-    if found != SYSTEM.board.compatible {
-        stop(format_args!(
-            "wrong board: this image is for {} ({}), and the device tree is of \"{found}\"",
-            SYSTEM.board.name, SYSTEM.board.compatible
-        ));
+/// `compatible` of each.
+const CONTROLLERS: [&[&str]; 2] = [
+    &["arm,cortex-a15-gic", "arm,gic-400", "arm,cortex-a7-gic"],
+    &["arm,gic-v3"],
+];
+
+/// Most regions of memory that a device tree may list.
+const MEMORY_REGIONS: usize = 64;
+
+impl<'a> Found<'a> {
+    /// The crate's look-ups by path stop at the NOP words that firmware leaves where it has deleted something; a walk over all nodes does not.
+    fn in_tree(tree: &Fdt<'a>) -> Self {
+        let mut found = Self {
+            board: None,
+            controllers: [None; 2],
+            cpus: 0,
+            present: [false; SYSTEM.pcpus.len()],
+            memory: heapless::Vec::new(),
+        };
+        for (index, node) in tree.all_nodes().enumerate() {
+            let (mut kind, mut compatible, mut reg): (&[u8], &[u8], &[u8]) = (&[], &[], &[]);
+            for property in node.properties() {
+                match property.name {
+                    "device_type" => kind = property.value,
+                    "compatible" => compatible = property.value,
+                    "reg" => reg = property.value,
+                    _ => {}
+                }
+            }
+            let mut names = compatible.split(|byte| *byte == 0);
+            if index == 0 {
+                found.board = names.next().and_then(|name| str::from_utf8(name).ok());
+                continue;
+            }
+            match kind {
+                b"cpu\0" => found.add_cpu(big_endian(reg)),
+                b"memory\0" => found.add_memory(&node),
+                _ => found.add_controller(&node, names),
+            }
+        }
+        found
+    }
+
+    fn add_cpu(&mut self, affinity: u64) {
+        self.cpus += 1;
+        for (pcpu, present) in SYSTEM.pcpus.iter().zip(&mut self.present) {
+            *present |= pcpu.mpidr.get() == affinity;
+        }
+    }
+
+    fn add_memory(&mut self, node: &FdtNode<'_, 'a>) {
+        for region in node.reg().into_iter().flatten() {
+            let region = PhysicalRange {
+                base: model::Pa::new(region.starting_address as u64),
+                size: region.size.unwrap_or(0) as u64,
+            };
+            if self.memory.push(region).is_err() {
+                stop(format_args!(
+                    "the device tree lists more than {MEMORY_REGIONS} regions of memory"
+                ));
+            }
+        }
+    }
+
+    fn add_controller<'n>(
+        &mut self,
+        node: &FdtNode<'_, 'a>,
+        names: impl Iterator<Item = &'n [u8]> + Clone,
+    ) {
+        for (known, base) in CONTROLLERS.iter().zip(&mut self.controllers) {
+            if base.is_none()
+                && names
+                    .clone()
+                    .any(|name| known.iter().any(|known| known.as_bytes() == name))
+            {
+                let first = node.reg().and_then(|mut regions| regions.next());
+                *base = Some(first.map_or(0, |region| region.starting_address as u64));
+            }
+        }
     }
 }
 
-/// The first region of a node's `reg`.
-fn base(node: &FdtNode<'_, '_>) -> Option<u64> {
-    Some(node.reg()?.next()?.starting_address as u64)
+fn compatible(found: &Found<'_>) {
+    match found.board {
+        None => stop(format_args!("the device tree has no root")),
+        Some(board) if board != SYSTEM.board.compatible => stop(format_args!(
+            "wrong board: this image is for {} ({}), and the device tree is of \"{board}\"",
+            SYSTEM.board.name, SYSTEM.board.compatible
+        )),
+        Some(_) => {}
+    }
 }
 
-fn interrupt_controller(tree: &Fdt<'_>) {
-    let v2 = tree.find_compatible(&["arm,cortex-a15-gic", "arm,gic-400", "arm,cortex-a7-gic"]);
-    let v3 = tree.find_compatible(&["arm,gic-v3"]);
-    let (wanted, wanted_version, found) = match SYSTEM.board.gic {
-        PhysicalGic::V2 { distributor, .. } => (distributor.get(), 2, &v2),
-        PhysicalGic::V3 { distributor, .. } => (distributor.get(), 3, &v3),
+fn interrupt_controller(found: &Found<'_>) {
+    let [v2, v3] = found.controllers;
+    let (wanted, version, own, other) = match SYSTEM.board.gic {
+        PhysicalGic::V2 { distributor, .. } => (distributor.get(), 2, v2, v3),
+        PhysicalGic::V3 { distributor, .. } => (distributor.get(), 3, v3, v2),
     };
-    let other = if wanted_version == 2 { &v3 } else { &v2 };
-    match (found, other) {
-        (Some(node), _) if base(node) == Some(wanted) => {}
-        (Some(node), _) => stop(format_args!(
-            "this image expects its GIC at {wanted:#x}, and this board has it at {:#x}",
-            base(node).unwrap_or(0)
+    match (own, other) {
+        (Some(base), _) if base == wanted => {}
+        (Some(base), _) => stop(format_args!(
+            "this image expects its GIC at {wanted:#x}, and this board has it at {base:#x}"
         )),
         (None, Some(_)) => stop(format_args!(
-            "this image is for a GICv{wanted_version} ({}), and this board has a GICv{}",
+            "this image is for a GICv{version} ({}), and this board has a GICv{}",
             SYSTEM.board.name,
-            5 - wanted_version
+            5 - version
         )),
         (None, None) => stop(format_args!(
-            "this image is for a GICv{wanted_version}, and the device tree has no GIC that Bulkhead knows"
+            "this image is for a GICv{version}, and the device tree has no GIC that Bulkhead knows"
         )),
     }
 }
 
-/// All nodes of a type. The crate's look-ups by path stop at the NOP words that firmware leaves where it has deleted something; a walk
-/// over all nodes does not.
-fn of_type<'b, 'a: 'b>(
-    tree: &'b Fdt<'a>,
-    wanted: &'static str,
-) -> impl Iterator<Item = FdtNode<'b, 'a>> {
-    tree.all_nodes().filter(move |node| {
-        node.property("device_type")
-            .is_some_and(|found| found.as_str() == Some(wanted))
-    })
-}
-
-fn cpus(tree: &Fdt<'_>) {
-    let present = |wanted: Mpidr| {
-        of_type(tree, "cpu")
-            .filter_map(|cpu| cpu.property("reg"))
-            .any(|reg| big_endian(reg.value) == wanted.get())
-    };
-    let missing = SYSTEM.pcpus.iter().filter(|pcpu| !present(pcpu.mpidr));
-    if let Some(first) = missing.clone().next() {
+fn cpus(found: &Found<'_>) {
+    let pcpus = SYSTEM.pcpus.iter().zip(&found.present);
+    let mut missing = pcpus.filter(|(_, present)| !**present);
+    if let Some((first, _)) = missing.next() {
         stop(format_args!(
             "this system uses {} CPUs and {} of them are missing, first the one with affinity {:#x}; this board has {}",
             SYSTEM.pcpus.len(),
-            missing.count(),
+            1 + missing.count(),
             first.mpidr.get(),
-            of_type(tree, "cpu").count()
+            found.cpus
         ));
     }
 }
@@ -139,19 +204,8 @@ fn big_endian(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0, |n, byte| n << 8 | u64::from(*byte))
 }
 
-fn memory(tree: &Fdt<'_>, image: PhysicalRange) {
-    let there = |wanted: &PhysicalRange| {
-        of_type(tree, "memory")
-            .filter_map(|node| node.reg())
-            .flatten()
-            .any(|region| {
-                PhysicalRange {
-                    base: model::Pa::new(region.starting_address as u64),
-                    size: region.size.unwrap_or(0) as u64,
-                }
-                .contains(wanted)
-            })
-    };
+fn memory(found: &Found<'_>, image: PhysicalRange) {
+    let there = |wanted: &PhysicalRange| found.memory.iter().any(|region| region.contains(wanted));
     if !there(&image) {
         stop(format_args!(
             "too little memory: the image needs {:#x} to {:#x}, which the device tree does not list",

@@ -33,11 +33,17 @@ pub(super) struct Frames {
 }
 
 impl Frames {
-    /// Descriptor `index` of the table at `table`. Tables may be concatenated: the index counts on through the following pages.
-    pub(super) fn entry(&self, table: Pa, index: usize) -> Option<&'static AtomicU64> {
+    /// `count` descriptors from `index` on of the table at `table`, all in one page. Tables may be concatenated: the index counts on
+    /// through the following pages.
+    pub(super) fn entries(
+        &self,
+        table: Pa,
+        index: usize,
+        count: usize,
+    ) -> Option<&'static [AtomicU64]> {
         let first = usize::try_from(table.offset_from(self.base)? / PAGE).ok()?;
         let page = self.pages.get(first.checked_add(index / ENTRIES)?)?;
-        page.0.get(index % ENTRIES)
+        page.0.get(index % ENTRIES..)?.get(..count)
     }
 
     /// True when both name the same memory.
@@ -169,8 +175,10 @@ pub(super) mod tests {
     /// The 64-bit word at a physical address within the pool, read as a table walker reads it.
     pub(in super::super) fn word(pool: &FramePool, address: u64) -> u64 {
         let page = Pa::new(address & !(PAGE - 1));
-        let entry = pool.frames().entry(page, (address % PAGE / 8) as usize);
-        entry.unwrap().load(Ordering::Acquire)
+        let entry = pool
+            .frames()
+            .entries(page, (address % PAGE / 8) as usize, 1);
+        entry.unwrap()[0].load(Ordering::Acquire)
     }
 
     #[test]
@@ -192,8 +200,8 @@ pub(super) mod tests {
         let frame = pool.take().unwrap();
 
         for index in 0..ENTRIES {
-            let entry = pool.frames().entry(frame, index).unwrap();
-            assert_eq!(entry.load(Ordering::Relaxed), 0);
+            let entry = pool.frames().entries(frame, index, 1).unwrap();
+            assert_eq!(entry[0].load(Ordering::Relaxed), 0);
         }
     }
 
@@ -237,10 +245,15 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn entry_outside_the_pool_is_none() {
+    fn entry_outside_the_pool_or_in_two_pages_is_none() {
         let frames = pool(2, 0x8000).frames();
-        assert!(frames.entry(Pa::new(0x7000), 0).is_none());
-        assert!(frames.entry(Pa::new(0x9000), 512).is_none());
-        assert!(frames.entry(Pa::new(0x8000), 1023).is_some());
+        assert!(frames.entries(Pa::new(0x7000), 0, 1).is_none());
+        assert!(frames.entries(Pa::new(0x9000), 512, 1).is_none());
+        assert!(frames.entries(Pa::new(0x8000), 1023, 1).is_some());
+        assert!(frames.entries(Pa::new(0x8000), 510, 3).is_none());
+        assert_eq!(
+            frames.entries(Pa::new(0x8000), 510, 2).map(<[_]>::len),
+            Some(2)
+        );
     }
 }

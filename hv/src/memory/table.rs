@@ -7,7 +7,7 @@ use model::Pa;
 use model::memory::PAGE;
 
 use super::format::{Entry, Format, Level, Root};
-use super::frames::{FramePool, Frames, OutOfFrames};
+use super::frames::{ENTRIES, FramePool, Frames, OutOfFrames};
 
 /// Why a mapping was refused. The table is unchanged then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -135,13 +135,25 @@ impl<F: Format> Table<F> {
 
     /// The descriptor that translates `input` in the table at `table`.
     fn slot(&self, table: Pa, level: Level, input: u64) -> Option<&'static AtomicU64> {
+        self.slots(table, level, input, 1)?.first()
+    }
+
+    /// The descriptor that translates `input` in the table at `table`, and those behind it: `count` in all.
+    fn slots(
+        &self,
+        table: Pa,
+        level: Level,
+        input: u64,
+        count: usize,
+    ) -> Option<&'static [AtomicU64]> {
         // Inputs are below 2^input_bits, so above the root's level nothing is left to mask: its index runs through all of its pages.
         let index = if level == self.shape.level {
             input >> level.shift()
         } else {
             input >> level.shift() & 0x1ff
         };
-        self.frames.entry(table, usize::try_from(index).ok()?)
+        self.frames
+            .entries(table, usize::try_from(index).ok()?, count)
     }
 
     /// Sees that nothing is mapped where the pieces go, and that the tables which they take fit in `available` frames.
@@ -159,23 +171,33 @@ impl<F: Format> Table<F> {
         Ok(())
     }
 
-    /// The level of the first empty descriptor on the way to the piece's own.
+    /// The level of the first empty descriptor on the way to the piece's own, all of which are empty.
     fn first_missing(&self, piece: &Piece) -> Result<Level, MapError> {
         let overlap = MapError::Overlap(piece.input);
         let mut table = self.root;
         let mut level = self.shape.level;
-        loop {
+        while level < piece.level {
             let slot = self.slot(table, level, piece.input).ok_or(overlap)?;
             match F::decode(slot.load(Ordering::Acquire), level) {
                 Entry::Empty => return Ok(level),
-                Entry::Table(next) if level < piece.level => table = next,
-                _ => return Err(overlap),
+                Entry::Table(next) => table = next,
+                Entry::Leaf(..) | Entry::Reserved => return Err(overlap),
             }
             level = level.next().ok_or(overlap)?;
         }
+        let own = self.slots(table, level, piece.input, piece.leaves);
+        // Descriptor 0 is the empty one in every format.
+        let taken = own
+            .ok_or(overlap)?
+            .iter()
+            .position(|slot| slot.load(Ordering::Acquire) != 0);
+        match taken {
+            Some(index) => Err(MapError::Overlap(piece.input + index as u64 * level.size())),
+            None => Ok(level),
+        }
     }
 
-    /// Writes one leaf and the tables above it that are missing.
+    /// Writes a piece's leaves and the tables above them that are missing.
     fn write(
         &self,
         piece: &Piece,
@@ -185,12 +207,8 @@ impl<F: Format> Table<F> {
         let overlap = MapError::Overlap(piece.input);
         let mut table = self.root;
         let mut level = self.shape.level;
-        loop {
+        while level < piece.level {
             let slot = self.slot(table, level, piece.input).ok_or(overlap)?;
-            if level == piece.level {
-                slot.store(F::leaf(level, piece.pa, attributes), Ordering::Release);
-                return Ok(());
-            }
             table = match F::decode(slot.load(Ordering::Acquire), level) {
                 Entry::Table(next) => next,
                 Entry::Empty => {
@@ -202,6 +220,13 @@ impl<F: Format> Table<F> {
             };
             level = level.next().ok_or(overlap)?;
         }
+        let own = self.slots(table, level, piece.input, piece.leaves);
+        let mut pa = piece.pa.get();
+        for slot in own.ok_or(overlap)? {
+            slot.store(F::leaf(level, Pa::new(pa), attributes), Ordering::Release);
+            pa += level.size();
+        }
+        Ok(())
     }
 }
 
@@ -217,15 +242,18 @@ pub(super) fn new_tables(missing: Level, piece: &Piece, previous: Option<u64>) -
         .count()
 }
 
-/// What one leaf maps.
+/// Leaves of one size that follow one another in one table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Piece {
+    /// What the first one maps, and to where.
     pub(super) input: u64,
     pub(super) pa: Pa,
     pub(super) level: Level,
+    /// How many there are, up to a table's 512.
+    pub(super) leaves: usize,
 }
 
-/// A mapping cut into leaves, ascending: each as large as its alignment and what is left allow.
+/// A mapping cut into leaves, ascending: each as large as its alignment and what is left allow. Those that share a table come together.
 #[derive(Clone)]
 pub(super) struct Pieces {
     input: u64,
@@ -285,14 +313,19 @@ impl Iterator for Pieces {
             .into_iter()
             .filter(|level| *level >= self.largest)
             .find(fits)?;
+        // Larger leaves fit at the beginning of another table at the earliest: elsewhere the input is not aligned to them.
+        let in_table = ENTRIES as u64 - (self.input >> level.shift()) % ENTRIES as u64;
+        let leaves = (self.left >> level.shift()).min(in_table);
         let piece = Piece {
             input: self.input,
             pa: self.pa,
             level,
+            leaves: leaves as usize,
         };
-        self.left -= level.size();
-        self.input += level.size();
-        self.pa = self.pa.checked_add(level.size())?;
+        let size = leaves << level.shift();
+        self.left -= size;
+        self.input += size;
+        self.pa = self.pa.checked_add(size)?;
         Some(piece)
     }
 }

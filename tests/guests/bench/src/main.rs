@@ -38,6 +38,7 @@ fn main(board: &'static Board) -> ! {
         board.gic.version(),
         timer::frequency()
     );
+    println!("bench: started at {}", board::boot::started_at());
     println!("bench: overhead {}", measure::overhead());
     measure::set_vectors();
     board.gic.init_distributor();

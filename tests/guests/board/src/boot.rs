@@ -2,6 +2,7 @@
 
 use core::arch::global_asm;
 use core::panic::PanicInfo;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use fdt::Fdt;
 
@@ -18,6 +19,9 @@ const FDT_MAX_SIZE: u64 = 2 << 20;
 
 static BOARD: Once<Board> = Once::new();
 
+/// See [`started_at`].
+static STARTED_AT: AtomicU64 = AtomicU64::new(0);
+
 unsafe extern "Rust" {
     fn guest_main(board: &'static Board) -> !;
 }
@@ -27,8 +31,14 @@ pub fn board() -> Option<&'static Board> {
     BOARD.get()
 }
 
+/// What the system counter, which counts from the machine's reset on, said at the guest's second instruction.
+pub fn started_at() -> u64 {
+    STARTED_AT.load(Ordering::Relaxed)
+}
+
 #[unsafe(no_mangle)]
-extern "C" fn first_cpu_main(x0: u64) -> ! {
+extern "C" fn first_cpu_main(x0: u64, started_at: u64) -> ! {
+    STARTED_AT.store(started_at, Ordering::Relaxed);
     let address = if x0 == 0 { RAM_BASE } else { x0 };
     // SAFETY: the boot protocol puts the tree into RAM.
     unsafe { mmu::map_ram(address, FDT_MAX_SIZE) };

@@ -12,6 +12,7 @@
     .global _start
 _start:
     msr     daifset, #0xf
+    mrs     x20, cntpct_el0             // the second instruction: what came before it is not the guest's
     mov     x19, x0
     bl      enter_el1
     bl      build_tables
@@ -26,6 +27,7 @@ _start:
     b       1b
 2:  msr     tpidr_el0, xzr
     mov     x0, x19
+    mov     x1, x20
     bl      first_cpu_main
 3:  wfi
     b       3b
