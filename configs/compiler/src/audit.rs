@@ -28,7 +28,7 @@ const REFERENCES: [(&str, Option<&str>); 18] = [
     ("phy-handle", None),
 ];
 /// Properties that no guest tree may have: they name what protects the others from the guest.
-const FORBIDDEN: [&str; 4] = ["iommus", "iommu-map", "iommu-map-mask", "msi-map"];
+const FORBIDDEN: [&str; 3] = ["iommus", "iommu-map", "iommu-map-mask"];
 const PAGE: u64 = 4096;
 /// SPIs of a GIC (Arm IHI 0069, section 2.2.1).
 const SPIS: std::ops::Range<u32> = 32..1020;

@@ -231,6 +231,8 @@ codes! {
         "A device behind no IOMMU uses addresses as its driver gives them: physical ones. Where the partition sees its memory at other addresses than it has, the device would read and write somebody else's. With `identity = true` both are the same. A program that is linked for one address needs a fixed `address`, too.";
     GIC_TOO_NEW = "BH0620", "interrupt controller that the board cannot show",
         "The partition asks for a newer interrupt controller than the board has. An older one can be shown: a GICv2 on a board with a GICv3.";
+    MESSAGES = "BH0621", "messages of devices cannot be delivered",
+        "Devices that signal by message reach an interrupt translation service, which tells them apart by number, or a v2m frame, which does not. A partition with a GICv2 has no such service; two devices that it cannot tell apart go to one partition; and eight partitions can have one. `without = [\"msi\"]` has the functions of a PCI host bridge use the interrupts of their pins.";
 
     LIMIT_DOORBELL = "BH0702", "image has no doorbells yet",
         "The image of this version maps a channel's memory into its partitions, but rings no doorbells. The ends can poll the memory.";

@@ -40,6 +40,8 @@ pub(crate) struct Planned {
     /// Sorted by number.
     pub interrupts: Vec<PassedInterrupt>,
     pub spis: u16,
+    /// Which share of the ITS it has, if its devices signal there.
+    pub its_share: Option<u8>,
     pub tree: Rc<[u8]>,
 }
 
@@ -65,6 +67,8 @@ pub(crate) fn plan(system: System, source: &SourceText) -> Result<Plan, Diagnost
         .found(format!("{end:#x}"))
         .help("remove the device that lies there from `devices`")
     })?;
+    // The rules allow no more than there are.
+    let mut shares = 0_u8;
     let mut partitions = Vec::new();
     for (partition, contents) in system.partitions.iter().zip(contents) {
         let mut interrupts: Vec<PassedInterrupt> = partition.interrupts().collect();
@@ -73,6 +77,13 @@ pub(crate) fn plan(system: System, source: &SourceText) -> Result<Plan, Diagnost
         partitions.push(Planned {
             mappings: mappings(&system, partition),
             segments: contents.segments,
+            its_share: match partition.its_devices().is_empty() {
+                true => None,
+                false => {
+                    shares += 1;
+                    Some(shares - 1)
+                }
+            },
             spis: guest_gic::spis(partition.spis(&system.board)),
             interrupts,
             tree: contents.tree,
@@ -192,7 +203,8 @@ fn ends(system: &System, partition: &Partition) -> Vec<u64> {
         .chain(gic.into_iter().flatten())
         .chain(uart)
         .chain(partition.memory.iter().map(|region| region.seen))
-        .chain(partition.channels.iter().map(|end| end.seen));
+        .chain(partition.channels.iter().map(|end| end.seen))
+        .chain(board.gic.its().map(|its| its.registers));
     seen.map(|range| range.outward(PAGE).map_or(u64::MAX, AddressRange::end))
         .collect()
 }

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use model::IntId;
-use model::device::PassedInterrupt;
+use model::device::{DeviceIds, PassedInterrupt};
 use model::partition::FaultPolicy;
 use model::system::EndState;
 use toml::Spanned;
 
-use crate::board::{Board, Device, END_INTID};
+use crate::board::{Board, Device, END_INTID, HostMsi};
 use crate::guest_gic::{self, GuestGic};
 use crate::layout::{Layout, lay_out};
 use crate::memory::{self, Arrangement};
@@ -177,6 +177,30 @@ impl Partition {
             trigger: one.trigger,
         });
         passed.chain(self.bare_interrupts.iter().copied())
+    }
+
+    /// Where messages of its devices go; each controller once.
+    pub fn message_targets(&self) -> impl Iterator<Item = &HostMsi> {
+        let hosts = self.devices.iter().filter_map(|device| device.pci.as_ref());
+        let mut seen = BTreeSet::new();
+        hosts
+            .filter_map(|host| host.msi.as_ref())
+            .filter(move |msi| seen.insert(msi.node()))
+    }
+
+    /// DeviceIDs of its devices at the ITS, in order; none when nothing of it signals there.
+    pub fn its_devices(&self) -> Vec<DeviceIds> {
+        let hosts = self.devices.iter().filter_map(|device| device.pci.as_ref());
+        let mut found: Vec<DeviceIds> = hosts
+            .filter_map(|host| match &host.msi {
+                Some(HostMsi::Its { devices, .. }) => Some(devices.clone()),
+                _ => None,
+            })
+            .flatten()
+            .collect();
+        found.sort_by_key(|ids| ids.first);
+        found.dedup();
+        found
     }
 
     /// SPIs that mean something to it: those that it owns, its virtual console's, and its doorbells.

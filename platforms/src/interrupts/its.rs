@@ -2,11 +2,11 @@
 
 use core::cell::UnsafeCell;
 
+use gic::GicError;
 use gic::phys::its::{ControlFrame, Its, ItsMemory};
 use gic::phys::lpi::PendingTable;
 use gic::virt::its::{self as virt, Change, Device, Translation};
 use gic::virt::{Interrupt, MOST_LPIS, Vgic};
-use gic::{GicError, InterruptController};
 use hv::arch::aarch64::boot::physical;
 use hv::arch::aarch64::cache;
 use hv::sync::{BootCell, Rank, TicketLock};

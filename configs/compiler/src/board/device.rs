@@ -2,6 +2,7 @@
 
 use super::Board;
 use super::gic::END_INTID;
+use super::pci::{self, PciHost};
 use crate::codes::{self, Code};
 use crate::devicetree::addresses::registers;
 use crate::devicetree::interrupts::{Interrupt, Line, lines};
@@ -12,7 +13,7 @@ use crate::range::AddressRange;
 use crate::supply::PINS;
 
 /// Registers larger than this are no register block; a tree that says so is wrong.
-const LARGEST_REGISTERS: u64 = 4 << 30;
+pub(super) const LARGEST_REGISTERS: u64 = 4 << 30;
 
 /// How a system file wants a device to be given away.
 #[derive(Clone, Debug, Default)]
@@ -40,6 +41,8 @@ pub(crate) struct Device {
     pub interrupts: Vec<Interrupt>,
     /// Streams of all members.
     pub streams: Vec<Stream>,
+    /// What is behind it, if it is a PCI host bridge.
+    pub pci: Option<PciHost>,
     pub clocks: Option<Vec<u64>>,
     pub without: Vec<String>,
     pub read_only: bool,
@@ -98,8 +101,14 @@ pub(crate) enum DeviceError {
     FarInterrupt(u32),
     #[error("it is the interrupt controller")]
     InterruptController,
-    #[error("it is a PCI host bridge: its functions need an owner each")]
+    #[error("it is a PCI host bridge of a kind of its own")]
     PciHost,
+    #[error(
+        "its messages go to {0}, which is not the interrupt controller's frame or first ITS, or not alone"
+    )]
+    UnknownMsi(String),
+    #[error("its messages go to {0}, and nothing tells which interrupts those raise")]
+    UnknownFrame(String),
     #[error("the bus {0} above it is disabled")]
     OnDisabledBus(String),
     #[error("it is a bus")]
@@ -133,7 +142,15 @@ impl DeviceError {
                  `without = [\"interrupts\"]` if the device works without"
             }
             Self::FarInterrupt(_) => "remove it: no partition can have this interrupt",
-            Self::PciHost => "remove it: PCI devices cannot be passed through in this version",
+            Self::PciHost => {
+                "remove it: only generic bridges (`pci-host-ecam-generic`) can be passed through, as a whole"
+            }
+            Self::UnknownMsi(_) => {
+                "write `without = [\"msi\"]`: its functions then use the interrupts of their pins"
+            }
+            Self::UnknownFrame(_) => {
+                "write `[[v2m]]` in board.toml, or `without = [\"msi\"]`: then functions use the interrupts of their pins"
+            }
             Self::OnDisabledBus(_) => {
                 "enable the bus in the board's device tree if the board has it"
             }
@@ -207,9 +224,13 @@ impl Board {
             let status = tree.string(node, "status").unwrap_or("disabled");
             return Err(DeviceError::Disabled(status.to_owned()));
         }
-        if tree.string(node, "device_type") == Some("pci") {
-            return Err(DeviceError::PciHost);
-        }
+        let pci = match pci::is_host(tree, node) {
+            true => {
+                let without_msi = handover.without.iter().any(|one| one == pci::WITHOUT);
+                Some(pci::host(self, node, without_msi)?)
+            }
+            false => None,
+        };
         if tree.is_compatible(node, BUSES) {
             return Err(DeviceError::Bus);
         }
@@ -219,7 +240,7 @@ impl Board {
             other => other?,
         };
         let members = self.members(node, handover)?;
-        let registers: Vec<AddressRange> = members
+        let mut registers: Vec<AddressRange> = members
             .iter()
             .flat_map(|member| member.registers.iter().copied())
             .collect();
@@ -232,7 +253,8 @@ impl Board {
         {
             return Err(DeviceError::HugeRegisters(*huge));
         }
-        let mut interrupts: Vec<Interrupt> = Vec::new();
+        registers.extend(pci.iter().flat_map(PciHost::registers));
+        let mut interrupts: Vec<Interrupt> = pci.iter().flat_map(PciHost::interrupts).collect();
         for line in members.iter().flat_map(|member| &member.lines) {
             match line {
                 // Lines may be listed twice, once for each use.
@@ -259,6 +281,7 @@ impl Board {
             registers,
             interrupts,
             streams: all_streams,
+            pci,
             clocks: handover.clocks.clone(),
             without: handover.without.clone(),
             read_only: handover.read_only,
@@ -299,7 +322,12 @@ impl Board {
                     .any(|name| is_node(tree, **child, name));
                 tree.is_enabled(**child) && !left
             };
-            let children = tree.children(node).iter().rev().filter(stays);
+            // Functions of a bridge are found by whoever gets it.
+            let children = match pci::is_host(tree, node) {
+                true => &[],
+                false => tree.children(node),
+            };
+            let children = children.iter().rev().filter(stays);
             waiting.extend(children.map(|child| (*child, reached)));
         }
         Ok(members)
@@ -320,10 +348,11 @@ impl Board {
             let names_property = providers
                 .iter()
                 .any(|(node, property)| leaves_out(one, tree, *node, property));
+            let names_messages = device.pci.is_some() && entry == pci::WITHOUT;
             let names_subnode = below(tree, device.node)
                 .into_iter()
                 .any(|node| is_node(tree, node, entry));
-            if !names_property && !names_subnode {
+            if !names_property && !names_subnode && !names_messages {
                 return Err(DeviceError::NothingToLeaveOut(entry.clone()));
             }
         }

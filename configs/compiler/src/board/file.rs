@@ -5,7 +5,9 @@ use std::path::{Component, Path, PathBuf};
 
 use toml::Spanned;
 
-use super::given::{IommuLimits, MemoryBank, Reserved, read_iommus, read_memory, read_reserved};
+use super::given::{
+    IommuLimits, MemoryBank, Reserved, V2mFrame, read_iommus, read_memory, read_reserved, read_v2m,
+};
 use crate::codes;
 use crate::diagnostics::{Diagnostic, Diagnostics, SourceText};
 use crate::raw::reader::{TableReader, parse};
@@ -65,6 +67,8 @@ pub struct BoardToml {
     pub reserved: Vec<Reserved>,
     /// What its IOMMUs can hold.
     pub iommus: Vec<IommuLimits>,
+    /// What its v2m frames raise.
+    pub v2m: Vec<V2mFrame>,
     /// Where its device tree comes from.
     pub tree: TreeSource,
     /// Its QEMU machine, if QEMU can be that board.
@@ -90,6 +94,7 @@ pub fn read_board_toml(text: &str, path: &Path) -> Result<BoardToml, Diagnostics
     let memory = read_memory(&source, root.value("memory"), &mut findings);
     let reserved = read_reserved(&source, root.value("reserved"), &mut findings);
     let iommus = read_iommus(&source, root.value("iommu"), &mut findings);
+    let v2m = read_v2m(&source, root.value("v2m"), &mut findings);
     let tree = root.table("tree", &mut findings);
     if tree.is_none() {
         findings.push(root.missing("tree"));
@@ -132,6 +137,7 @@ pub fn read_board_toml(text: &str, path: &Path) -> Result<BoardToml, Diagnostics
                 memory,
                 reserved,
                 iommus,
+                v2m,
                 tree,
                 qemu: qemu.flatten(),
             })

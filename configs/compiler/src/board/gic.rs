@@ -4,6 +4,7 @@ use model::ids::IntId;
 use model::memory::PAGE;
 
 use super::BoardError;
+use super::given::V2mFrame;
 use crate::devicetree::{NodeId, Tree, addresses::registers, interrupts::interrupts};
 use crate::range::AddressRange;
 
@@ -19,14 +20,17 @@ pub(crate) struct Gic {
     pub node: NodeId,
     pub kind: GicKind,
     pub maintenance: IntId,
-    /// All its registers, children's (v2m, ITS) included: never given to a partition as they are.
+    /// All its registers, its ITSs' included: never given to a partition as they are. Those of a v2m frame go with what signals through it.
     pub registers: Vec<AddressRange>,
     /// Its enabled v2m frames and ITSs.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for PCI hosts, which are refused yet")
-    )]
     pub msi: Vec<MsiController>,
+}
+
+impl Gic {
+    /// Base of the ITS that partitions' messages go to.
+    pub fn its(&self) -> Option<&MsiController> {
+        self.msi.iter().find(|one| one.kind == MsiKind::Its)
+    }
 }
 
 /// Which architecture version, and its frames.
@@ -48,10 +52,6 @@ pub(crate) enum GicKind {
 
 /// A child of the GIC to which devices write their interrupts.
 #[derive(Clone, Debug)]
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "for PCI hosts, which are refused yet")
-)]
 pub(crate) struct MsiController {
     pub node: NodeId,
     pub kind: MsiKind,
@@ -77,7 +77,7 @@ const END: u64 = 1 << 48;
 /// A redistributor region list longer than this is no board.
 const MOST_REGIONS: u32 = 256;
 
-pub(super) fn read(tree: &Tree) -> Result<Gic, BoardError> {
+pub(super) fn read(tree: &Tree, frames: &[V2mFrame]) -> Result<Gic, BoardError> {
     let is_gic = |node: &NodeId| {
         (tree.is_compatible(*node, V2) || tree.is_compatible(*node, V3)) && tree.is_enabled(*node)
     };
@@ -85,8 +85,8 @@ pub(super) fn read(tree: &Tree) -> Result<Gic, BoardError> {
         .nodes()
         .find(is_gic)
         .ok_or(BoardError::Lacks("GICv3 or GICv2 node"))?;
-    let frames = registers(tree, node)?;
-    if frames
+    let own_frames = registers(tree, node)?;
+    if own_frames
         .iter()
         .any(|frame| !frame.base.is_multiple_of(PAGE) || frame.end() > END)
     {
@@ -99,21 +99,32 @@ pub(super) fn read(tree: &Tree) -> Result<Gic, BoardError> {
             .into());
     }
     let kind = if tree.is_compatible(node, V3) {
-        v3(tree, node, &frames)?
+        v3(tree, node, &own_frames)?
     } else {
-        v2(tree, node, &frames)?
+        v2(tree, node, &own_frames)?
     };
     let own = interrupts(tree, node, node)?;
     let maintenance = own
         .first()
         .map(|one| one.intid)
         .filter(|intid| intid.is_private());
-    let mut all = frames;
+    let mut all = own_frames;
     let mut msi = Vec::new();
     for child in tree.children(node) {
         let registers = registers(tree, *child)?;
-        msi.extend(msi_controller(tree, *child, &registers)?);
-        all.extend(registers);
+        let controller = msi_controller(tree, *child, &registers)?;
+        if !matches!(&controller, Some(one) if matches!(one.kind, MsiKind::V2m { .. })) {
+            all.extend(registers);
+        }
+        msi.extend(controller);
+    }
+    for given in frames {
+        let frame = tree.named(&given.node);
+        let mut known = msi.iter_mut().filter(|one| Some(one.node) == frame);
+        match known.next().map(|one| &mut one.kind) {
+            Some(MsiKind::V2m { spis }) => *spis = Some((given.first, given.count)),
+            _ => return Err(BoardError::NoFrame(given.node.clone())),
+        }
     }
     Ok(Gic {
         node,
@@ -187,9 +198,20 @@ fn msi_controller(
         // Given where the frame's register is wrong (Linux, arm,gic.yaml).
         let base = tree.cell(node, "arm,msi-base-spi")?;
         let count = tree.cell(node, "arm,msi-num-spis")?;
-        MsiKind::V2m {
-            spis: base.zip(count),
+        let spis = base.zip(count);
+        let are_spis = |(base, count): (u32, u32)| {
+            (IntId::FIRST_SPI..IntId::END_SPI).contains(&base) && count <= IntId::END_SPI - base
+        };
+        if !spis.is_none_or(are_spis) {
+            return Err(tree
+                .error(
+                    node,
+                    "arm,msi-base-spi",
+                    "names interrupts that are no SPIs",
+                )
+                .into());
         }
+        MsiKind::V2m { spis }
     } else if tree.is_compatible(node, &["arm,gic-v3-its"]) {
         MsiKind::Its
     } else {
@@ -267,6 +289,6 @@ mod tests {
         };
         let its = ("its@8080000", MsiKind::Its, 0x808_0000);
         assert_eq!(found, [its, ("v2m@8020000", v2m, 0x802_0000)]);
-        assert_eq!(gic.registers.len(), 5);
+        assert_eq!(gic.registers.len(), 4);
     }
 }

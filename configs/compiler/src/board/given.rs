@@ -1,9 +1,11 @@
 //! Lists of a `board.toml`: RAM, memory that firmware keeps, and what IOMMUs can hold.
 
+use model::IntId;
+
 use crate::codes;
 use crate::diagnostics::{Diagnostic, Diagnostics, SourceText};
 use crate::raw::reader::{Slot, TableReader, Value, each, table_of};
-use crate::raw::schema::{IOMMU, MEMORY_BANK, RESERVED};
+use crate::raw::schema::{IOMMU, MEMORY_BANK, RESERVED, V2M};
 use crate::raw::values::{address, number, size, string};
 
 /// RAM that the device tree does not describe, because firmware fills it in on the board.
@@ -37,6 +39,17 @@ pub struct IommuLimits {
     pub contexts: Option<u32>,
     /// Width of a stream number (SMMU_IDR1.SIDSIZE of an SMMUv3, SMMU_IDR0.NUMSIDB of an SMMUv2).
     pub stream_bits: Option<u32>,
+}
+
+/// Which SPIs a GICv2m frame raises. Its registers say it at run time; the device tree need not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct V2mFrame {
+    /// Label, alias or path in the device tree.
+    pub node: String,
+    /// INTID of the first one: 32 to 1019.
+    pub first: u32,
+    /// How many, at least 1; the last one is an SPI, too.
+    pub count: u32,
 }
 
 type Read<T> = fn(&SourceText, Slot, &Value<'_>, &mut Diagnostics) -> Option<T>;
@@ -130,6 +143,37 @@ pub(super) fn read_iommus(
             stream_match_registers,
             contexts,
             stream_bits,
+        })
+    })
+}
+
+pub(super) fn read_v2m(
+    source: &SourceText,
+    given: Option<(Slot, &Value<'_>)>,
+    findings: &mut Diagnostics,
+) -> Vec<V2mFrame> {
+    list(source, given, findings, |source, slot, value, findings| {
+        let table = table_of(source, slot, value, findings)?;
+        let mut reader = TableReader::new(source, "`[[v2m]]`", &V2M, table, value.span());
+        let node = reader.required("node", string, findings);
+        let first = reader.required("first", number, findings);
+        let count = reader.required("count", number, findings);
+        reader.finish(findings);
+        let (node, first, count) = (node?, first?, count?.into_inner());
+        if count > IntId::END_SPI.saturating_sub(*first.get_ref()) {
+            findings.push(
+                Diagnostic::error(codes::OUT_OF_RANGE, "the frame's last interrupt is no SPI")
+                    .at(source, first.span())
+                    .found(format!("{count} from {}", first.get_ref()))
+                    .expected(format!("none beyond {}", IntId::END_SPI - 1))
+                    .help("correct `first` or `count`"),
+            );
+            return None;
+        }
+        Some(V2mFrame {
+            node: node.into_inner(),
+            first: first.into_inner(),
+            count,
         })
     })
 }

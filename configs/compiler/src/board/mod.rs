@@ -16,6 +16,7 @@ mod given;
 )]
 mod iommu;
 mod memory;
+mod pci;
 mod timer;
 
 pub(crate) use console::{Uart, UartKind, VirtualUart};
@@ -25,6 +26,7 @@ pub(crate) use dma::Dma;
 pub(crate) use gic::{CPU_INTERFACE_SIZE, END_INTID, Gic, GicKind};
 pub(crate) use iommu::Iommu;
 pub(crate) use memory::Memory;
+pub(crate) use pci::{HostMsi, PciHost};
 pub(crate) use timer::Timers;
 
 pub(crate) use given::IommuLimits;
@@ -60,6 +62,9 @@ pub(crate) enum BoardError {
         bits: u8,
         bank: AddressRange,
     },
+    /// `board.toml` tells of a v2m frame that is none.
+    #[error("`[[v2m]]` of board.toml names `{0}`, which is no v2m frame of the device tree")]
+    NoFrame(String),
     /// The image would be loaded outside its memory.
     #[error("the load address {0:#x} lies in no memory of the device tree")]
     Load(u64),
@@ -70,7 +75,7 @@ impl BoardError {
         match self {
             Self::Tree(_) => codes::BAD_DEVICE_TREE,
             Self::Lacks(_) | Self::NoMemory => codes::TREE_LACKS_FACT,
-            Self::NoIommu(_) => codes::TREE_LACKS_FACT,
+            Self::NoIommu(_) | Self::NoFrame(_) => codes::TREE_LACKS_FACT,
             Self::Beyond { .. } => codes::BAD_DEVICE_TREE,
             Self::Console(_) => codes::NO_CONSOLE,
             Self::Load(_) => codes::BAD_LOAD,
@@ -86,7 +91,7 @@ impl BoardError {
             Self::NoMemory => {
                 "write `memory` in board.toml, or use the device tree that firmware hands over: it fills the size in"
             }
-            Self::NoIommu(_) => "correct `node`, or leave the table out",
+            Self::NoIommu(_) | Self::NoFrame(_) => "correct `node`, or leave the table out",
             Self::Beyond { .. } => "correct the memory, in the device tree or in board.toml",
             Self::Console(_) => {
                 "name a serial port of the board by `console` in board.toml, or let `/chosen/stdout-path` name it"
@@ -139,7 +144,7 @@ impl Board {
             cpus::check_reach(&tree, cpus, &memory.banks).unwrap_or_else(&mut note);
         }
         let psci = cpus::psci(&tree).map_err(&mut note).ok();
-        let gic = gic::read(&tree).map_err(&mut note).ok();
+        let gic = gic::read(&tree, &file.v2m).map_err(&mut note).ok();
         // Without a GIC no interrupt can be read: errors about them would only repeat the first.
         let node = gic.as_ref().map(|gic| gic.node);
         let timers = node.and_then(|gic| timer::read(&tree, gic).map_err(&mut note).ok());

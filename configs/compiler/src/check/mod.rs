@@ -12,6 +12,7 @@ mod image;
 mod interrupts;
 mod iommus;
 mod memory;
+mod msi;
 mod names;
 mod pages;
 mod partitions;
@@ -179,6 +180,7 @@ const RULES: &[fn(&Context<'_>, &mut Diagnostics)] = &[
     interrupts::check,
     dma::check,
     gic::check,
+    msi::check,
     streams::check,
     iommus::check,
 ];

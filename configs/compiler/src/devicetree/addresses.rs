@@ -216,10 +216,6 @@ const PCI_SPACE: u32 = 0x0300_0000;
 ///
 /// # Errors
 /// A malformed `ranges`, or a bus above that the CPU cannot reach through.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "for PCI hosts, which are refused yet")
-)]
 pub(crate) fn bus_windows(tree: &Tree, bus: NodeId) -> Result<Vec<AddressRange>, TreeError> {
     let Some(above) = tree.parent(bus) else {
         return Ok(Vec::new());

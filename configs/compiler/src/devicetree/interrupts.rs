@@ -90,10 +90,6 @@ pub(crate) fn interrupts(
 ///
 /// # Errors
 /// A malformed map.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "for PCI hosts, which are refused yet")
-)]
 pub(crate) fn mapped(tree: &Tree, node: NodeId, gic: NodeId) -> Result<Vec<Mapped>, TreeError> {
     const NAME: &str = "interrupt-map";
     let entry = |entry: nexus::Entry| {

@@ -10,10 +10,6 @@ pub(crate) mod addresses;
 )]
 pub(crate) mod dma;
 pub(crate) mod interrupts;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "for PCI hosts, which are refused yet")
-)]
 pub(crate) mod msi;
 mod nexus;
 mod overlay;

@@ -22,8 +22,10 @@ pub(crate) fn features(plan: &Plan) -> Vec<&'static str> {
     });
     let pools = &plan.system.pools;
     let shares = |policy| pools.iter().any(|pool| pool.policy == policy);
+    let its = plan.partitions.iter().any(|one| one.its_share.is_some());
     let parts = [
         (true, controller),
+        (its, "its"),
         (legacy, "legacy"),
         (shares(PoolPolicy::Rtds), "rtds"),
         (shares(PoolPolicy::Cyclic), "cyclic"),

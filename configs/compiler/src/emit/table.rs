@@ -37,7 +37,8 @@ pub(crate) fn table(plan: &Plan) -> String {
     ));
     out.open("pub const SYSTEM: model::system::System = model::system::System {");
     out.field("name", &format!("{:?}", system.name));
-    board(&mut out, &system.board, system.image);
+    let uses_its = plan.partitions.iter().any(|one| one.its_share.is_some());
+    board(&mut out, &system.board, system.image, uses_its);
     let mpidrs = cpus.iter().map(|cpu| {
         format!(
             "model::system::Pcpu {{ mpidr: {} }}",
@@ -95,7 +96,7 @@ pub(crate) fn table(plan: &Plan) -> String {
     out.text
 }
 
-fn board(out: &mut Source, board: &Board, image: AddressRange) {
+fn board(out: &mut Source, board: &Board, image: AddressRange, uses_its: bool) {
     out.open("board: model::board::Board {");
     out.field("name", &format!("{:?}", board.name));
     out.field("compatible", &format!("{:?}", board.compatible));
@@ -132,7 +133,11 @@ fn board(out: &mut Source, board: &Board, image: AddressRange) {
         }
     }
     out.close("},");
-    out.field("its", "None");
+    let its = board.gic.its().filter(|_| uses_its);
+    let its = its.map_or("None".to_owned(), |its| {
+        format!("Some({})", pa(its.registers.base))
+    });
+    out.field("its", &its);
     out.field("maintenance", &intid(board.gic.maintenance));
     out.field("virtual_timer", &intid(board.timers.virtual_));
     out.field("physical_timer", &intid(board.timers.physical));
@@ -208,7 +213,22 @@ fn fields(out: &mut Source, board: &Board, partition: &Partition, planned: &Plan
         ),
     };
     out.field("gic", &gic);
-    out.field("its", "None");
+    let its = board.gic.its().zip(planned.its_share);
+    let its = its.map_or("None".to_owned(), |(its, share)| {
+        let devices = partition.its_devices().into_iter().map(|ids| {
+            format!(
+                "model::device::DeviceIds {{ first: {:#x}, count: {:#x} }}",
+                ids.first, ids.count
+            )
+        });
+        let devices: Vec<String> = devices.collect();
+        format!(
+            "Some(model::device::VirtualIts {{ base: {}, devices: &[{}], share: {share} }})",
+            ipa(its.registers.base),
+            devices.join(", ")
+        )
+    });
+    out.field("its", &its);
     out.field("spis", &planned.spis.to_string());
     let console = match partition.console {
         Console::Virtual => format!(

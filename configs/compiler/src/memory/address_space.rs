@@ -6,7 +6,7 @@ use model::memory::PAGE;
 use toml::Spanned;
 
 use super::{BLOCK, ChannelMemory, Region};
-use crate::board::Board;
+use crate::board::{Board, HostMsi};
 use crate::guest_gic::GuestGic;
 use crate::range::{AddressRange, align_up};
 use crate::raw::{RawConsole, RawPartition};
@@ -43,6 +43,13 @@ pub(crate) fn seen(board: &Board, partition: &RawPartition, resolved: &Resolved)
         .into_iter()
         .chain(console)
         .filter_map(|(range, what)| Some((range?, what.to_owned(), true)));
+    let hosts = resolved.devices.iter().map(|(_, device)| &device.pci);
+    let its = hosts.flatten().find_map(|host| match host.msi {
+        Some(HostMsi::Its { .. }) => board.gic.its(),
+        _ => None,
+    });
+    let its = its.map(|its| (its.registers, "the ITS".to_owned(), true));
+    let emulated = emulated.chain(its);
     let devices = resolved.devices.iter().flat_map(|(_, device)| {
         let registers = device.registers.iter();
         registers.map(|range| (*range, device.path.clone(), false))

@@ -8,6 +8,7 @@ mod faults;
 mod hostile;
 mod images;
 mod iommus;
+mod messages;
 mod one_field;
 mod report;
 mod smoke;

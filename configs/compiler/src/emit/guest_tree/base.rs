@@ -1,6 +1,6 @@
 //! What every partition sees in its own way: memory, CPUs, firmware interface, interrupt controller, timer, virtual console.
 
-use super::{Guest, TooNarrow};
+use super::{Guest, TooNarrow, messages};
 use crate::devicetree::Tree;
 use crate::guest_gic::GuestGic;
 use crate::range::AddressRange;
@@ -85,12 +85,10 @@ fn interrupt_controller(guest: &mut Guest<'_>, partition: &Partition) -> Result<
     }
     let tree = &mut guest.tree;
     tree.set_cells(node, "phandle", &[guest.gic]);
-    // It has no children here, and interrupts that name it carry no address.
-    tree.set_cells(node, "#address-cells", &[0]);
     tree.set_cells(node, "#interrupt-cells", &[3]);
     tree.set(node, "interrupt-controller", []);
     tree.set_cells(node, "reg", &reg);
-    Ok(())
+    messages::write(guest, node, partition)
 }
 
 fn timer(guest: &mut Guest<'_>) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Guest;
+use super::{Guest, pci};
 use crate::board::Member;
 use crate::devicetree::interrupts::Line;
 use crate::devicetree::providers::names_providers;
@@ -23,6 +23,7 @@ const REWRITTEN: &[&str] = &[
     "iommu-map-mask",
     "msi-map",
     "msi-map-mask",
+    "msi-parent",
     "status",
     "linux,phandle",
     "name",
@@ -75,6 +76,9 @@ impl<'g, 'a> Copier<'g, 'a> {
             for member in &device.members {
                 let node = self.node(member.node);
                 self.interrupts(member, node);
+                if let Some(host) = device.pci.as_ref().filter(|_| member.node == device.node) {
+                    pci::write(self.guest, member.node, node, host);
+                }
             }
             if let Some(clocks) = &device.clocks {
                 let node = self.place(device.node);

@@ -10,8 +10,10 @@ mod cells;
 mod channels;
 mod copy;
 mod finding;
+mod messages;
 mod overlay;
 mod owned;
+mod pci;
 mod proof;
 
 pub(crate) use finding::proven_tree;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::board::Board;
+use crate::board::{Board, HostMsi};
 use crate::range::AddressRange;
 use crate::system::{Console, Partition};
 
@@ -51,6 +51,11 @@ impl Owned {
                 .collect(),
             cpus: board.cpus.iter().take(vcpus).map(|cpu| cpu.mpidr).collect(),
         };
+        let is_its = |msi: &HostMsi| matches!(msi, HostMsi::Its { .. });
+        if partition.message_targets().any(is_its) {
+            let its = board.gic.its().map(|its| its.registers);
+            owned.registers.extend(its);
+        }
         let registers = devices.flat_map(|device| device.registers.iter().copied());
         owned.registers.extend(registers);
         if partition.console == Console::Virtual {

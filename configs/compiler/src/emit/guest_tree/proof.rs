@@ -3,8 +3,9 @@
 //! The tree is read again as its guest will read it, whatever made it: the compiler, or an overlay of the user.
 
 use super::Owned;
-use crate::devicetree::addresses::{registers, unit};
-use crate::devicetree::interrupts::{Line, lines};
+use crate::devicetree::addresses::{bus_windows, registers, unit};
+use crate::devicetree::interrupts::{Line, lines, mapped};
+use crate::devicetree::msi::msis;
 use crate::devicetree::providers::dependencies;
 use crate::devicetree::{NodeId, Tree, TreeError};
 use crate::range::{AddressRange, merge};
@@ -64,6 +65,7 @@ pub(crate) fn prove(tree: &Tree, owned: &Owned) -> Vec<Unsound> {
             proof.references(node),
             proof.interrupts(node),
             proof.registers(node),
+            proof.bridge(node),
         ] {
             if let Err(error) = result {
                 proof.unsound.push(error.into());
@@ -179,8 +181,6 @@ impl Proof<'_> {
             "an IOMMU"
         } else if is("iommus") || is("iommu-map") {
             "a device behind an IOMMU"
-        } else if tree.string(node, "device_type") == Some("pci") {
-            "a PCI host bridge"
         } else {
             return;
         };
@@ -215,6 +215,35 @@ impl Proof<'_> {
             }
         }
         Ok(())
+    }
+
+    /// A PCI host bridge shows windows, pins and message targets of the partition only.
+    fn bridge(&mut self, node: NodeId) -> Result<(), TreeError> {
+        let tree = self.tree;
+        if tree.string(node, "device_type") != Some("pci") {
+            return Ok(());
+        }
+        let owned = merge(self.owned.registers.clone());
+        for range in bus_windows(tree, node)? {
+            if !owned.iter().any(|own| own.contains(range)) {
+                self.unsound.push(Unsound::Range {
+                    node: tree.path(node),
+                    what: "the window",
+                    range,
+                });
+            }
+        }
+        for pin in mapped(tree, node, self.gic)? {
+            if let Line::Gic(one) = pin.line
+                && !self.owned.interrupts.contains(&one.intid)
+            {
+                self.unsound.push(Unsound::Interrupt {
+                    node: tree.path(node),
+                    intid: one.intid.get(),
+                });
+            }
+        }
+        msis(tree, node).map(|_| ())
     }
 
     fn registers(&mut self, node: NodeId) -> Result<(), TreeError> {

@@ -59,6 +59,13 @@ pub(crate) const BOARD: Table = Table {
             "[{ node = \"smmu\", stream_match_registers = 48, contexts = 16 }]",
             "What an IOMMU can hold, one `[[iommu]]` each.",
         ),
+        optional(
+            "v2m",
+            Kind::List(&Kind::Table(&V2M)),
+            "[]",
+            "[{ node = \"/intc/v2m\", first = 80, count = 64 }]",
+            "Which interrupts a GICv2m frame raises, one `[[v2m]]` each, where the tree does not say it.",
+        ),
         maybe(
             "qemu",
             Kind::Table(&QEMU),
@@ -116,6 +123,38 @@ pub(crate) const IOMMU: Table = Table {
             "not known, not checked",
             "16",
             "Width of a stream number (SMMU_IDR1.SIDSIZE of an SMMUv3, SMMU_IDR0.NUMSIDB of an SMMUv2).",
+        ),
+    ],
+};
+
+pub(crate) const V2M: Table = Table {
+    name: "v2m",
+    header: "[[v2m]]",
+    doc: "Which interrupts a GICv2m frame raises (its register `MSI_TYPER`), where the device tree has no `arm,msi-base-spi`.",
+    fields: &[
+        required(
+            "node",
+            Kind::Text("device"),
+            "\"/intc/v2m\"",
+            "Its node in the device tree: a label, an alias or a full path.",
+        ),
+        required(
+            "first",
+            Kind::Number {
+                least: 32,
+                most: 1019,
+            },
+            "80",
+            "INTID of the first one.",
+        ),
+        required(
+            "count",
+            Kind::Number {
+                least: 1,
+                most: 988,
+            },
+            "64",
+            "How many follow one another.",
         ),
     ],
 };

@@ -14,7 +14,7 @@ mod system;
 mod tests;
 mod vcpu;
 
-pub(crate) use board::{BOARD, IOMMU, MEMORY_BANK, QEMU, RESERVED, TREE};
+pub(crate) use board::{BOARD, IOMMU, MEMORY_BANK, QEMU, RESERVED, TREE, V2M};
 pub(crate) use channel::{CHANNEL, END};
 pub use json::json_schema;
 pub(crate) use partition::{

@@ -7,11 +7,11 @@ use crate::raw::quantity::human_time;
 use super::{
     BOARD, CHANNEL, CONSOLE, DEVICE, END, Field, HYPERVISOR, INTERRUPT, IOMMU, KERNEL, Kind,
     MEMORY, MEMORY_BANK, ON_FAULT, PARTITION, POOL, Presence, QEMU, RAW_FILE, RESERVED, ROOT,
-    START, SYSTEM, TREE, Table, VCPU, WINDOW,
+    START, SYSTEM, TREE, Table, V2M, VCPU, WINDOW,
 };
 
 /// The tables in the order of the page, each with the depth of its heading.
-const ORDER: [(&Table, usize); 23] = [
+const ORDER: [(&Table, usize); 24] = [
     (&ROOT, 2),
     (&SYSTEM, 2),
     (&HYPERVISOR, 2),
@@ -33,6 +33,7 @@ const ORDER: [(&Table, usize); 23] = [
     (&MEMORY_BANK, 3),
     (&RESERVED, 3),
     (&IOMMU, 3),
+    (&V2M, 3),
     (&TREE, 3),
     (&QEMU, 3),
 ];
