@@ -84,9 +84,14 @@ enum Verb {
         list: bool,
     },
     /// Measure, and compare with what is asked for.
+    #[command(args_conflicts_with_subcommands = true)]
     Bench {
+        /// Without it: what exits, boot and image cost, beside what is asked for and what other hypervisors take.
         #[command(subcommand)]
-        subject: bench::Subject,
+        subject: Option<bench::Subject>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
     },
     /// Explain a diagnostic code (BH0104) or a field of the system file (budget); without either, list all codes.
     Explain {
@@ -196,7 +201,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<u8> {
         } => demo::run(&builder, &board, Duration::from_secs(timeout), logs),
         Verb::Test { list: true, filter } => test::list(filter.as_deref()),
         Verb::Test { filter, .. } => test::run(&builder, filter.as_deref()),
-        Verb::Bench { subject } => bench::run(&workspace, subject),
+        Verb::Bench { subject, json } => bench::run(&builder, subject, json),
         Verb::Explain { code } => check::explain(code.as_deref()),
         Verb::Import {
             xen,

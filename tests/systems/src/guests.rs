@@ -1,27 +1,11 @@
-//! The Rust guests: what PSCI, the virtual interrupt controller, the fault policies and the exits owe them.
+//! The Rust guests: what PSCI, the virtual interrupt controller, and the fault policies owe them.
 
-use anyhow::{Context, ensure};
-use regex::Regex;
+use anyhow::ensure;
 
 use crate::bench::Bench;
 use crate::partitions::partition;
 use crate::registry::Test;
 use crate::system_file::SystemFile;
-
-/// Most instructions that each row of the `bench` guest may take: what was measured when the test was written and a little more. They are
-/// counted under `-icount`, repeatable to the digit; a path that grows past its figure must say why.
-const CEILINGS: [(&str, u64, u64); 9] = [
-    // row, GICv2, GICv3
-    ("psci-version", 60, 60),
-    ("gicd-typer", 95, 95),
-    ("gicd-isenabler1", 105, 105),
-    ("gicr-isenabler0", 0, 115),
-    ("uart-flag", 125, 125),
-    ("timer-spin", 30, 27),
-    ("timer-wfi", 92, 27),
-    ("sgi-self", 960, 125),
-    ("sgi-other", 1400, 182),
-];
 
 pub fn tests() -> Vec<Test> {
     let mut tests = Vec::new();
@@ -57,13 +41,6 @@ pub fn tests() -> Vec<Test> {
                 move |bench| fault_is_answered_by_the_policy(bench, &system, restarts),
             ));
         }
-        let system = SystemFile::new("costs", &board).guest("bench", "bench", 2);
-        let v3 = gic == "gicv3";
-        tests.push(Test::new(
-            format!("guests/costs/{gic}"),
-            &["guests", "bench"],
-            move |bench| exits_cost_no_more_than_they_did(bench, &system, v3),
-        ));
     }
     tests
 }
@@ -127,32 +104,5 @@ fn fault_is_answered_by_the_policy(
         rt.restarts,
         rt.faults
     );
-    Ok(())
-}
-
-/// Every row of the `bench` guest stays under its ceiling.
-fn exits_cost_no_more_than_they_did(
-    bench: &Bench<'_>,
-    system: &SystemFile,
-    v3: bool,
-) -> anyhow::Result<()> {
-    let mut session = bench.start_with(system, |options| options.icount = true)?;
-    session.wait_for("bench", "^bench: done$", bench.left())?;
-    let text = session.text("bench");
-    for (row, on_v2, on_v3) in CEILINGS {
-        let ceiling = if v3 { on_v3 } else { on_v2 };
-        if ceiling == 0 {
-            continue;
-        }
-        let line = Regex::new(&format!(r"(?m)^bench: {row} min=\d+ p50=(\d+) "))?;
-        let found = line
-            .captures(&text)
-            .with_context(|| format!("bench printed no row {row}"))?;
-        let p50: u64 = found[1].parse()?;
-        ensure!(
-            p50 <= ceiling,
-            "{row} takes {p50} instructions, at most {ceiling} are allowed"
-        );
-    }
     Ok(())
 }

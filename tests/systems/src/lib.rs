@@ -7,6 +7,7 @@
 //! How a system is built is not known here: the command line hands in a [`Workshop`](bench::Workshop).
 
 pub mod bench;
+pub mod costs;
 pub mod harness;
 pub mod registry;
 pub mod system_file;

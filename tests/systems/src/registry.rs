@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::bench::Bench;
 use crate::{
-    boards, channels, command_line, cpu_models, demo, guests, linux, partitions, wrong_board,
+    boards, channels, command_line, costs, cpu_models, demo, guests, linux, partitions, wrong_board,
 };
 
 /// Something that must be there before a test can say anything about Bulkhead.
@@ -81,6 +81,7 @@ pub fn all() -> Vec<Test> {
     tests.extend(command_line::tests());
     tests.extend(boards::tests());
     tests.extend(guests::tests());
+    tests.extend(costs::tests());
     tests.extend(channels::tests());
     tests.extend(wrong_board::tests());
     tests.extend(partitions::tests());

@@ -1,11 +1,12 @@
 //! `cargo xtask bench`: measurements, with bars.
 
 mod chart;
+mod costs;
 mod rtds;
 
 use clap::{Args, Subcommand};
 
-use crate::workspace::Workspace;
+use crate::build::Builder;
 
 /// What is measured.
 #[derive(Subcommand)]
@@ -27,12 +28,13 @@ pub struct RtdsArguments {
     json: bool,
 }
 
-/// Measures. The status is 1 when a bar is not met.
+/// Measures. The status is 1 when a bar is not met. Without a subject: the costs of exits, boot and image.
 ///
 /// # Errors
-/// No experiment has such a name, or a file cannot be written.
-pub fn run(workspace: &Workspace, subject: Subject) -> anyhow::Result<u8> {
+/// No experiment has such a name, a system does not run, or a file cannot be written.
+pub fn run(builder: &Builder, subject: Option<Subject>, json: bool) -> anyhow::Result<u8> {
     match subject {
-        Subject::Rtds(arguments) => rtds::run(workspace, &arguments),
+        None => costs::run(builder, json),
+        Some(Subject::Rtds(arguments)) => rtds::run(builder.workspace(), &arguments),
     }
 }

@@ -1,0 +1,109 @@
+//! What the guest `bench` prints.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context;
+use regex::Regex;
+
+use super::BOOT;
+
+/// A row as it was measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// Least.
+    pub least: u64,
+    /// Median.
+    pub median: u64,
+    /// 99th percentile.
+    pub p99: u64,
+    /// Most.
+    pub most: u64,
+}
+
+/// Rows by their names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Measured(BTreeMap<String, Sample>);
+
+impl Measured {
+    /// Reads the rows that the guest printed.
+    ///
+    /// # Errors
+    /// A number is too large for one.
+    pub fn read(text: &str) -> anyhow::Result<Self> {
+        let row =
+            Regex::new(r"(?m)^bench: (\S+) min=(\d+) p50=(\d+) p99=(\d+) max=(\d+) ticks\s*$")?;
+        let mut rows = BTreeMap::new();
+        for found in row.captures_iter(text) {
+            let number = |group: usize| {
+                let digits = &found[group];
+                digits.parse().with_context(|| format!("bench: {digits}"))
+            };
+            let sample = Sample {
+                least: number(2)?,
+                median: number(3)?,
+                p99: number(4)?,
+                most: number(5)?,
+            };
+            rows.insert(found[1].to_owned(), sample);
+        }
+        Ok(Self(rows))
+    }
+
+    /// Adds when the guest started: its text on a machine with one CPU.
+    ///
+    /// # Errors
+    /// The text does not say it.
+    pub fn add_boot(&mut self, text: &str) -> anyhow::Result<()> {
+        let line = Regex::new(r"(?m)^bench: started at (\d+)\s*$")?;
+        let found = line
+            .captures(text)
+            .context("bench did not say when it started")?;
+        self.add(BOOT, found[1].parse()?);
+        Ok(())
+    }
+
+    /// Adds a row that is one number.
+    pub fn add(&mut self, name: &str, value: u64) {
+        let sample = Sample {
+            least: value,
+            median: value,
+            p99: value,
+            most: value,
+        };
+        self.0.insert(name.to_owned(), sample);
+    }
+
+    /// What a row costs: its median. `None` when it was not measured.
+    pub fn cost(&self, name: &str) -> Option<u64> {
+        self.0.get(name).map(|sample| sample.median)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_read_and_other_lines_are_not() {
+        let text = "bench: 2 CPUs\nbench: sgi-self min=1 p50=2 p99=3 max=4 ticks\nbench: done\n";
+        let measured = Measured::read(text).expect("rows");
+        assert_eq!(measured.cost("sgi-self"), Some(2));
+        assert_eq!(measured.0.len(), 1);
+    }
+
+    #[test]
+    fn start_is_a_row_of_one_number() {
+        let mut measured = Measured::default();
+        measured
+            .add_boot("bench: started at 288241\r\n")
+            .expect("start");
+        assert_eq!(measured.cost(BOOT), Some(288_241));
+        assert!(measured.add_boot("bench: done").is_err());
+    }
+
+    #[test]
+    fn number_that_no_counter_has_is_an_error() {
+        let text = "bench: a min=1 p50=99999999999999999999999 p99=3 max=4 ticks\n";
+        assert!(Measured::read(text).is_err());
+    }
+}

@@ -1,0 +1,94 @@
+//! What the hypervisor's paths cost: the rows with their bounds, and what the guest `bench` measured.
+
+mod measured;
+mod tests;
+
+use anyhow::{Context, ensure};
+use serde::{Deserialize, Serialize};
+
+pub use measured::{Measured, Sample};
+pub(crate) use tests::tests;
+
+/// Row that a system with one CPU measures: from the machine's reset to the guest's second instruction.
+pub const BOOT: &str = "boot";
+
+/// Row that no guest measures: bytes of code, constants and initialized variables.
+pub const IMAGE_BYTES: &str = "image-bytes";
+
+/// The interrupt controllers that costs are measured with; the bounds are for the first.
+pub const CONTROLLERS: [&str; 2] = ["gicv3", "gicv2"];
+
+/// All rows.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Budget {
+    /// In the order of the table.
+    #[serde(rename = "row")]
+    pub rows: Vec<Row>,
+}
+
+/// One row: instructions, except for [`IMAGE_BYTES`].
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Row {
+    /// As the guest prints it.
+    pub name: String,
+    /// For people.
+    pub title: String,
+    /// What it may cost on GICv3.
+    pub bound: u64,
+    /// Most that the test lets it cost; `None` where the controller has no such row.
+    #[serde(skip_serializing)]
+    gicv3: Option<u64>,
+    #[serde(skip_serializing)]
+    gicv2: Option<u64>,
+    /// Without a hypervisor.
+    pub bare: Option<u64>,
+    /// Under Bao.
+    pub bao: Option<u64>,
+    /// Under hvisor.
+    pub hvisor: Option<u64>,
+    /// Under Xen with its default scheduler.
+    pub xen: Option<u64>,
+    /// Under Xen with the null scheduler.
+    pub xen_null: Option<u64>,
+}
+
+impl Budget {
+    /// The rows of `costs.toml`.
+    ///
+    /// # Errors
+    /// The file is not what this module reads.
+    pub fn read() -> anyhow::Result<Self> {
+        toml::from_str(include_str!("../../costs.toml")).context("costs.toml")
+    }
+}
+
+impl Row {
+    /// Most that the row may cost with this controller; `None` where there is no such row.
+    pub fn ceiling(&self, controller: &str) -> Option<u64> {
+        match controller {
+            "gicv3" => self.gicv3,
+            _ => self.gicv2,
+        }
+    }
+
+    /// Holds what was measured against the ceiling.
+    ///
+    /// # Errors
+    /// It costs too much, or it was not measured.
+    pub fn check(&self, controller: &str, measured: &Measured) -> anyhow::Result<()> {
+        let Some(ceiling) = self.ceiling(controller) else {
+            return Ok(());
+        };
+        let cost = measured
+            .cost(&self.name)
+            .with_context(|| format!("{} was not measured", self.name))?;
+        ensure!(
+            cost <= ceiling,
+            "{} costs {cost}, at most {ceiling} is allowed",
+            self.name
+        );
+        Ok(())
+    }
+}
