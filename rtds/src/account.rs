@@ -175,7 +175,9 @@ impl Account {
     /// Begins the period in which `now` lies: the periods keep their phase, however late this is.
     fn replenish(&mut self, now: u64) {
         let Reservation { period, budget } = self.parameters.reservation;
-        let missed = (now - self.deadline) / period;
+        let late = now - self.deadline;
+        // A division costs as much as all the rest, and next to never there is something to divide.
+        let missed = if late < period { 0 } else { late / period };
         let begin = self.deadline + missed * period;
         if self.awake {
             self.counters.ended_period(self.supply, self.whole);
@@ -195,7 +197,9 @@ impl Account {
 
     /// It wants to run from now on. A period that has ended is followed by one with a full budget.
     pub fn wake(&mut self, now: u64) {
-        self.settle(now);
+        if now >= self.deadline {
+            self.settle(now);
+        }
         self.awake = true;
         self.whole = self.deadline == now + self.parameters.reservation.period;
         if self.held.is_none() {
@@ -212,8 +216,25 @@ impl Account {
 
     /// From now on it pays for a physical CPU.
     pub const fn pay(&mut self, pcpu: PcpuIndex, now: u64) {
-        self.pays = Some(pcpu);
         self.charged = now;
+        self.pays = Some(pcpu);
+    }
+
+    /// It pays up to now, and no more. Nothing of it was due before.
+    pub fn stop_paying(&mut self, now: u64) {
+        self.charge(now);
+        self.pays = None;
+    }
+
+    /// True when its budget ends or is full again by now. It pays.
+    pub const fn is_due(&self, now: u64) -> bool {
+        now >= self.deadline || now >= self.budget_end()
+    }
+
+    /// What is left of its budget. Nothing of it was due before.
+    pub fn left_at(&self, now: u64) -> u64 {
+        let unpaid = self.pays.map_or(0, |_| now.saturating_sub(self.charged));
+        self.left.saturating_sub(unpaid)
     }
 
     /// Its registers are loaded on a physical CPU.

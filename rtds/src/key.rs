@@ -4,6 +4,8 @@
 //! [`ReplenishKey`]. Sorting replenishments by the run order is a known defect of Xen's `rt.c`: a raised level then delays a
 //! replenishment. Two types make that mistake a compile error; neither converts into the other.
 
+use core::cmp::Ordering;
+
 use embassy_time::Instant;
 
 /// Priority level: 0 comes first. A vCPU with extra time that has used up its budget goes up by one, behind all who have not.
@@ -56,8 +58,7 @@ impl Arrival {
 ///
 /// The level comes before the priority: whoever has used up its budget waits for all who have not, however urgent it is. Admission
 /// relies on that.
-// The derived order compares the fields from top to bottom.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RunKey {
     /// Priority level: how many budgets of its current period are used up.
     pub level: Level,
@@ -70,15 +71,34 @@ pub struct RunKey {
 }
 
 impl RunKey {
+    /// Level, priority and deadline as one number: less is more urgent.
+    pub fn rank(&self) -> u128 {
+        let class = u128::from(self.level.0) << 8 | u128::from(self.priority);
+        class << 64 | u128::from(self.deadline.as_ticks())
+    }
+
     /// True when a vCPU with this key must displace a running one with `other`. Among equals the running one stays: a switch would
     /// cost time and gain nothing.
     pub fn outranks(&self, other: &Self) -> bool {
-        let rank = |key: &Self| (key.level, key.priority, key.deadline);
-        rank(self) < rank(other)
+        self.rank() < other.rank()
+    }
+}
+
+impl Ord for RunKey {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let rank = self.rank().cmp(&other.rank());
+        rank.then(self.arrival.cmp(&other.arrival))
+    }
+}
+
+impl PartialOrd for RunKey {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
 /// Order in which budgets are replenished: by time alone, whatever the level.
+// The derived order compares the fields from top to bottom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ReplenishKey {
     /// When the budget is full again: the end of the current period.

@@ -65,15 +65,13 @@ impl<K: Copy + Ord, const N: usize> Queue<K, N> {
         let Some(own) = self.keys.get_mut(index) else {
             return;
         };
-        let known = own.replace(key).is_some();
-        let place = if known {
-            usize::from(*slot(&self.places, index))
-        } else {
-            self.length += 1;
-            self.len() - 1
-        };
-        self.put(place, index);
-        self.settle(place);
+        if own.replace(key).is_some() {
+            let place = usize::from(*slot(&self.places, index));
+            return self.settle(place, index);
+        }
+        let place = self.len();
+        self.length += 1;
+        self.rise(place, index);
     }
 
     /// Takes one out. Nothing happens when it is not queued.
@@ -86,8 +84,7 @@ impl<K: Copy + Ord, const N: usize> Queue<K, N> {
         self.length -= 1;
         let last = self.len();
         if place < last {
-            self.put(place, self.at(last));
-            self.settle(place);
+            self.settle(place, self.at(last));
         }
     }
 
@@ -102,38 +99,52 @@ impl<K: Copy + Ord, const N: usize> Queue<K, N> {
         *slot_mut(&mut self.places, index) = place as u16;
     }
 
-    /// True when the one at the first place belongs before the other.
-    fn before(&self, place: usize, other: usize) -> bool {
-        slot(&self.keys, self.at(place)) < slot(&self.keys, self.at(other))
-    }
-
-    fn swap(&mut self, one: usize, other: usize) {
-        let (a, b) = (self.at(one), self.at(other));
-        self.put(one, b);
-        self.put(other, a);
-    }
-
-    /// Moves the one at a place up or down to where it belongs.
-    fn settle(&mut self, mut place: usize) {
-        while place > 0 && self.before(place, (place - 1) / 2) {
-            self.swap(place, (place - 1) / 2);
-            place = (place - 1) / 2;
+    /// True when one belongs before another one; both are queued.
+    fn before(&self, one: usize, other: usize) -> bool {
+        match (slot(&self.keys, one), slot(&self.keys, other)) {
+            (Some(one), Some(other)) => one.cmp(other).is_lt(),
+            _ => false,
         }
+    }
+
+    /// Puts one at a place, or where it belongs above or below that. Whoever stood there has moved already.
+    fn settle(&mut self, place: usize, index: usize) {
+        let place = self.rise(place, index);
+        self.sink(place, index);
+    }
+
+    /// Puts one at a place, or above it in the stead of those that it comes before; they move down. Returns its place.
+    fn rise(&mut self, mut place: usize, index: usize) -> usize {
+        while let Some(rest) = place.checked_sub(1) {
+            let above = self.at(rest / 2);
+            if !self.before(index, above) {
+                break;
+            }
+            self.put(place, above);
+            place = rest / 2;
+        }
+        self.put(place, index);
+        place
+    }
+
+    /// Puts one at a place, or below it in the stead of those that come before it; they move up.
+    fn sink(&mut self, mut place: usize, index: usize) {
         loop {
-            let (left, right) = (2 * place + 1, 2 * place + 2);
-            let mut least = place;
-            if left < self.len() && self.before(left, least) {
-                least = left;
+            let mut child = 2 * place + 1;
+            if child >= self.len() {
+                break;
             }
-            if right < self.len() && self.before(right, least) {
-                least = right;
+            if child + 1 < self.len() && self.before(self.at(child + 1), self.at(child)) {
+                child += 1;
             }
-            if least == place {
-                return;
+            let below = self.at(child);
+            if !self.before(below, index) {
+                break;
             }
-            self.swap(place, least);
-            place = least;
+            self.put(place, below);
+            place = child;
         }
+        self.put(place, index);
     }
 }
 

@@ -255,7 +255,7 @@ impl<const VCPUS: usize, const PCPUS: usize, const AFFINITIES: usize>
         Some(Standing {
             level: account.level,
             deadline: Instant::from_ticks(account.deadline),
-            left: Duration::from_ticks(account.left),
+            left: Duration::from_ticks(account.left_at(self.now)),
         })
     }
 
@@ -279,12 +279,16 @@ impl<const VCPUS: usize, const PCPUS: usize, const AFFINITIES: usize>
         slot_mut(&mut self.pcpus, pcpu.get())
     }
 
-    /// Brings all accounts up to now: first of those who pay, as every decision may change who does, then of those whose period has ended.
+    /// Brings the accounts up to now whose budget or period has ended: first of those who pay, as every decision may change who does, then
+    /// of the others.
     fn advance(&mut self) {
         let mut changed = [None; PCPUS];
-        for (pcpu, changed) in PcpuSet::first(PCPUS).iter().zip(&mut changed) {
+        for (pcpu, changed) in Self::pcpus().zip(&mut changed) {
             let payer = self.pcpu(pcpu).payer;
-            *changed = payer.filter(|payer| self.settle(*payer));
+            *changed = payer.filter(|payer| {
+                let due = self.vcpu(*payer).account.is_due(self.now);
+                due && self.settle(*payer)
+            });
         }
         // Nobody moves before each CPU has the first of those who wait for it.
         for vcpu in changed.into_iter().flatten() {
@@ -298,8 +302,15 @@ impl<const VCPUS: usize, const PCPUS: usize, const AFFINITIES: usize>
                 return;
             }
             self.settle(vcpu);
-            self.reconsider(vcpu);
+            self.unseat(vcpu);
+            self.spread(vcpu);
         }
+    }
+
+    /// All physical CPUs.
+    fn pcpus() -> impl Iterator<Item = PcpuIndex> {
+        // No more than a set holds, which is far below 256.
+        (0..PCPUS).map(|index| PcpuIndex::new(index as u8))
     }
 
     /// Brings one account up to now. Returns true when the choice must be made anew; if it waited, it is taken out for that.
@@ -319,12 +330,18 @@ impl<const VCPUS: usize, const PCPUS: usize, const AFFINITIES: usize>
     /// From now on `payer` pays for a CPU, and nobody else does; nor does it pay for another one.
     fn charge(&mut self, pcpu: PcpuIndex, payer: Option<VcpuIndex>) {
         let now = self.now;
-        if let Some(old) = core::mem::replace(&mut self.pcpu_mut(pcpu).payer, payer) {
-            self.vcpu_mut(old).account.pays = None;
+        let old = self.pcpu(pcpu).payer;
+        if old == payer {
+            return;
         }
+        if let Some(old) = old {
+            self.vcpu_mut(old).account.stop_paying(now);
+        }
+        self.pcpu_mut(pcpu).payer = payer;
         if let Some(payer) = payer {
             if let Some(other) = self.vcpu(payer).account.pays {
                 self.pcpu_mut(other).payer = None;
+                self.vcpu_mut(payer).account.stop_paying(now);
             }
             self.vcpu_mut(payer).account.pay(pcpu, now);
         }
@@ -349,7 +366,7 @@ impl<const VCPUS: usize, const PCPUS: usize, const AFFINITIES: usize>
         if !account.awake {
             account.wake(now);
             self.await_replenishment(vcpu);
-            self.reconsider(vcpu);
+            self.spread(vcpu);
         }
     }
 
@@ -379,33 +396,27 @@ impl<const VCPUS: usize, const PCPUS: usize, const AFFINITIES: usize>
     /// Who is chosen for a CPU and is not on another one any more.
     fn ready(&self, pcpu: PcpuIndex) -> Option<VcpuIndex> {
         let chosen = self.pcpu(pcpu).chosen?;
+        if PCPUS == 1 {
+            return Some(chosen);
+        }
         let held = self.vcpu(chosen).account.held;
         held.is_none_or(|held| held == pcpu).then_some(chosen)
     }
 
-    /// Decides anew about one that is awake and whose rank or budget has changed.
-    fn reconsider(&mut self, vcpu: VcpuIndex) {
-        self.unseat(vcpu);
-        self.spread(vcpu);
-    }
-
-    /// The first part of that: its CPU goes to one that outranks it now, and it waits. Who has no budget does not even wait.
+    /// The rank or the budget of one that is awake has changed: its CPU goes to one that outranks it now.
     fn unseat(&mut self, vcpu: VcpuIndex) {
         let Vcpu { account, place, .. } = self.vcpu(vcpu);
         if account.left == 0 {
             return self.withdraw(vcpu);
         }
-        if let Place::Chosen(pcpu) = *place {
-            let Some((key, waiter)) = self.first_waiter(pcpu) else {
-                return;
-            };
-            if !key.outranks(&self.key(vcpu)) {
-                return;
-            }
+        if let Place::Chosen(pcpu) = *place
+            && let Some((key, waiter)) = self.first_waiter(pcpu)
+            && key.outranks(&self.key(vcpu))
+        {
             self.choose(waiter, pcpu);
             self.follow(vcpu, pcpu);
+            self.enqueue(vcpu);
         }
-        self.enqueue(vcpu);
     }
 
     /// Takes one away from where it runs or waits. The first of those who wait gets its CPU.
@@ -445,53 +456,78 @@ impl<const VCPUS: usize, const PCPUS: usize, const AFFINITIES: usize>
         slot_mut(&mut self.lanes, lane).waiting.insert(vcpu, key);
     }
 
-    /// The second part: looks for a CPU for one that waits, then for the one that it displaces there, and so on. Each outranks the next, so no CPU comes
-    /// twice.
+    /// Finds a CPU for one that is awake and has none, then for the one that it displaces there, and so on; who finds none waits. Each
+    /// outranks the next, so no CPU comes twice.
     fn spread(&mut self, vcpu: VcpuIndex) {
-        let mut waiter = Some(vcpu);
-        while let Some(vcpu) = waiter.filter(|one| self.vcpu(*one).place == Place::Waiting) {
-            let Some(pcpu) = self.place_for(vcpu) else {
-                return;
-            };
-            waiter = self.pcpu(pcpu).chosen;
-            self.choose(vcpu, pcpu);
-            self.charge(pcpu, Some(vcpu));
-            if let Some(displaced) = waiter {
-                self.enqueue(displaced);
+        let Vcpu {
+            account,
+            place,
+            lane,
+            ..
+        } = self.vcpu(vcpu);
+        match *place {
+            Place::Chosen(_) => return,
+            Place::Nowhere if account.left == 0 => return,
+            Place::Nowhere => {}
+            Place::Waiting => {
+                let lane = *lane;
+                slot_mut(&mut self.lanes, lane).waiting.remove(vcpu);
             }
         }
+        let mut homeless = vcpu;
+        while let Some(pcpu) = self.place_for(homeless) {
+            let displaced = self.pcpu(pcpu).chosen;
+            self.seat(homeless, pcpu);
+            self.charge(pcpu, Some(homeless));
+            let Some(displaced) = displaced else { return };
+            homeless = displaced;
+            if PCPUS == 1 {
+                break;
+            }
+        }
+        self.enqueue(homeless);
     }
 
-    /// The CPU that one that waits shall have: an idle one, or that of the least urgent one that it outranks. Where it was last is
+    /// The CPU that one without a CPU shall have: an idle one, or that of the least urgent one that it outranks. Where it was last is
     /// preferred among equals.
     fn place_for(&self, vcpu: VcpuIndex) -> Option<PcpuIndex> {
         let Vcpu { last, lane, .. } = *self.vcpu(vcpu);
         let key = self.key(vcpu);
-        let affinity = slot(&self.lanes, lane).affinity;
         // `None`, an idle CPU, is before all others.
-        let urgency = |pcpu: PcpuIndex| {
-            let chosen = self.pcpu(pcpu).chosen.map(|chosen| self.key(chosen));
-            chosen.map(|key| core::cmp::Reverse((key.level, key.priority, key.deadline)))
-        };
-        let open = affinity.iter().filter(|pcpu| {
-            let chosen = self.pcpu(*pcpu).chosen;
-            chosen.is_none_or(|chosen| key.outranks(&self.key(chosen)))
-        });
-        open.min_by_key(|pcpu| (urgency(*pcpu), *pcpu != last))
+        let urgency =
+            |pcpu: PcpuIndex| self.pcpu(pcpu).chosen.map(|chosen| self.key(chosen).rank());
+        if PCPUS == 1 {
+            return urgency(last)
+                .is_none_or(|rank| key.rank() < rank)
+                .then_some(last);
+        }
+        let affinity = slot(&self.lanes, lane).affinity;
+        let open = affinity.iter().map(|pcpu| (pcpu, urgency(pcpu)));
+        let open = open.filter(|(_, rank)| rank.is_none_or(|rank| key.rank() < rank));
+        open.min_by_key(|(pcpu, rank)| (rank.map(core::cmp::Reverse), *pcpu != last))
+            .map(|(pcpu, _)| pcpu)
     }
 
     /// Makes one that waits the one that runs on a CPU.
     fn choose(&mut self, vcpu: VcpuIndex, pcpu: PcpuIndex) {
         let lane = self.vcpu(vcpu).lane;
         slot_mut(&mut self.lanes, lane).waiting.remove(vcpu);
-        let chosen = self.vcpu_mut(vcpu);
-        (chosen.place, chosen.last) = (Place::Chosen(pcpu), pcpu);
+        self.seat(vcpu, pcpu);
+    }
+
+    /// Makes one that does not wait the one that runs on a CPU.
+    fn seat(&mut self, vcpu: VcpuIndex, pcpu: PcpuIndex) {
+        let seated = self.vcpu_mut(vcpu);
+        (seated.place, seated.last) = (Place::Chosen(pcpu), pcpu);
         self.pcpu_mut(pcpu).chosen = Some(vcpu);
     }
 
     /// The first of those who wait and may run on a CPU.
     fn first_waiter(&self, pcpu: PcpuIndex) -> Option<(RunKey, VcpuIndex)> {
-        let lanes = self.lanes.iter();
+        let mut lanes = self.lanes.iter();
+        if PCPUS == 1 {
+            return lanes.next().and_then(|lane| lane.waiting.first());
+        }
         lanes
             .filter(|lane| lane.affinity.contains(pcpu))
             .filter_map(|lane| lane.waiting.first())
@@ -512,17 +548,19 @@ impl<const VCPUS: usize, const PCPUS: usize, const AFFINITIES: usize>
     /// The answer for one CPU, and who else must look: those that run another one than they were told, or whose timer would be late.
     fn actions(&mut self, here: PcpuIndex) -> Actions {
         let mut actions = Actions::default();
-        for pcpu in PcpuSet::first(PCPUS).iter() {
+        for pcpu in Self::pcpus() {
             let plan = Told {
                 run: self.ready(pcpu),
                 timer: self.timer(pcpu),
             };
             let told = &mut self.pcpu_mut(pcpu).told;
             if pcpu == here {
-                *told = plan;
+                if PCPUS > 1 {
+                    *told = plan;
+                }
                 actions.run = plan.run;
                 actions.timer = plan.timer.map(Instant::from_ticks);
-            } else if plan.run != told.run || plan.sooner_than(told) {
+            } else if PCPUS > 1 && (plan.run != told.run || plan.sooner_than(told)) {
                 *told = plan;
                 actions.kick = actions.kick.with(pcpu);
             }
