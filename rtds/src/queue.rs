@@ -4,31 +4,40 @@
 use crate::ids::VcpuIndex;
 use crate::slots::{slot, slot_mut};
 
+/// What a queue is sorted by.
+pub trait Key: Copy + Ord {
+    /// Any value: it fills slots that nobody has.
+    const UNUSED: Self;
+}
+
+/// The place of one that is not queued.
+const NOWHERE: u16 = u16::MAX;
+
 /// Up to `N` virtual CPUs in the order of a key, the least first.
 #[derive(Clone, Debug)]
 pub struct Queue<K, const N: usize> {
     /// The key of each virtual CPU that is queued.
-    keys: [Option<K>; N],
-    /// Where each of them stands in `heap`.
+    keys: [K; N],
+    /// Where each virtual CPU stands in `heap`, or [`NOWHERE`].
     places: [u16; N],
     /// Each is less than its children at twice its place plus one and two.
     heap: [u16; N],
     length: u16,
 }
 
-impl<K: Copy + Ord, const N: usize> Default for Queue<K, N> {
+impl<K: Key, const N: usize> Default for Queue<K, N> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl<K: Copy + Ord, const N: usize> Queue<K, N> {
+impl<K: Key, const N: usize> Queue<K, N> {
     /// An empty queue.
     pub const fn new() -> Self {
         const { assert!(N > 0 && N < u16::MAX as usize) };
         Self {
-            keys: [None; N],
-            places: [0; N],
+            keys: [K::UNUSED; N],
+            places: [NOWHERE; N],
             heap: [0; N],
             length: 0,
         }
@@ -51,23 +60,25 @@ impl<K: Copy + Ord, const N: usize> Queue<K, N> {
         }
         let first = *slot(&self.heap, 0);
         let key = *slot(&self.keys, usize::from(first));
-        key.map(|key| (key, VcpuIndex::new(first)))
+        Some((key, VcpuIndex::new(first)))
     }
 
     /// The key of one that is queued.
     pub fn key(&self, vcpu: VcpuIndex) -> Option<K> {
-        self.keys.get(vcpu.get()).copied().flatten()
+        let place = self.places.get(vcpu.get())?;
+        (*place != NOWHERE).then(|| *slot(&self.keys, vcpu.get()))
     }
 
     /// Queues one, or gives it another key. One with a number of `N` or more is left out.
     pub fn insert(&mut self, vcpu: VcpuIndex, key: K) {
         let index = vcpu.get();
-        let Some(own) = self.keys.get_mut(index) else {
+        let Some(place) = self.places.get(index) else {
             return;
         };
-        if own.replace(key).is_some() {
-            let place = usize::from(*slot(&self.places, index));
-            return self.settle(place, index);
+        let place = *place;
+        *slot_mut(&mut self.keys, index) = key;
+        if place != NOWHERE {
+            return self.settle(usize::from(place), index);
         }
         let place = self.len();
         self.length += 1;
@@ -77,10 +88,14 @@ impl<K: Copy + Ord, const N: usize> Queue<K, N> {
     /// Takes one out. Nothing happens when it is not queued.
     pub fn remove(&mut self, vcpu: VcpuIndex) {
         let index = vcpu.get();
-        if self.keys.get_mut(index).and_then(Option::take).is_none() {
+        let Some(place) = self.places.get_mut(index) else {
+            return;
+        };
+        let place = core::mem::replace(place, NOWHERE);
+        if place == NOWHERE {
             return;
         }
-        let place = usize::from(*slot(&self.places, index));
+        let place = usize::from(place);
         self.length -= 1;
         let last = self.len();
         if place < last {
@@ -101,10 +116,7 @@ impl<K: Copy + Ord, const N: usize> Queue<K, N> {
 
     /// True when one belongs before another one; both are queued.
     fn before(&self, one: usize, other: usize) -> bool {
-        match (slot(&self.keys, one), slot(&self.keys, other)) {
-            (Some(one), Some(other)) => one.cmp(other).is_lt(),
-            _ => false,
-        }
+        slot(&self.keys, one) < slot(&self.keys, other)
     }
 
     /// Puts one at a place, or where it belongs above or below that. Whoever stood there has moved already.
@@ -153,6 +165,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    impl Key for u32 {
+        const UNUSED: Self = 0;
+    }
+
+    impl Key for (u32, u16) {
+        const UNUSED: Self = (0, 0);
+    }
 
     fn v(index: u16) -> VcpuIndex {
         VcpuIndex::new(index)

@@ -43,6 +43,9 @@ use crate::slots::{slot, slot_mut};
 /// The latest time. Later ones are taken as this one, so that no sum with a period overflows.
 const END_OF_TIME: u64 = u64::MAX - 2 * Reservation::LONGEST.as_ticks();
 
+/// After all times.
+const NEVER: u64 = u64::MAX;
+
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -182,6 +185,8 @@ pub struct Rtds<const VCPUS: usize, const PCPUS: usize, const AFFINITIES: usize 
     pcpus: [Pcpu; PCPUS],
     lanes: [Lane<VCPUS>; AFFINITIES],
     replenishments: Queue<ReplenishKey, VCPUS>,
+    /// When the first of them is due, or [`NEVER`]: nearly every event asks for it.
+    next_replenishment: u64,
     arrival: Arrival,
     start: u64,
     now: u64,
@@ -200,6 +205,7 @@ impl<const VCPUS: usize, const PCPUS: usize, const AFFINITIES: usize>
             pcpus: [const { Pcpu::NEW }; PCPUS],
             lanes: [const { Lane::NEW }; AFFINITIES],
             replenishments: Queue::new(),
+            next_replenishment: NEVER,
             arrival: Arrival::FIRST,
             start,
             now: start,
@@ -297,10 +303,9 @@ impl<const VCPUS: usize, const PCPUS: usize, const AFFINITIES: usize>
         for vcpu in changed.into_iter().flatten() {
             self.spread(vcpu);
         }
-        while let Some((key, vcpu)) = self.replenishments.first() {
-            if key.at.as_ticks() > self.now {
-                return;
-            }
+        while self.next_replenishment <= self.now
+            && let Some((_, vcpu)) = self.replenishments.first()
+        {
             self.settle(vcpu);
             self.unseat(vcpu);
             self.spread(vcpu);
@@ -350,9 +355,14 @@ impl<const VCPUS: usize, const PCPUS: usize, const AFFINITIES: usize>
     fn await_replenishment(&mut self, vcpu: VcpuIndex) {
         let key = ReplenishKey {
             at: Instant::from_ticks(self.vcpu(vcpu).account.deadline),
-            arrival: self.next_arrival(),
         };
         self.replenishments.insert(vcpu, key);
+        self.look_ahead();
+    }
+
+    fn look_ahead(&mut self) {
+        let first = self.replenishments.first();
+        self.next_replenishment = first.map_or(NEVER, |(key, _)| key.at.as_ticks());
     }
 
     fn next_arrival(&mut self) -> Arrival {
@@ -376,6 +386,7 @@ impl<const VCPUS: usize, const PCPUS: usize, const AFFINITIES: usize>
         if account.awake {
             account.block(now);
             self.replenishments.remove(vcpu);
+            self.look_ahead();
             self.withdraw(vcpu);
         }
     }
@@ -572,10 +583,10 @@ impl<const VCPUS: usize, const PCPUS: usize, const AFFINITIES: usize>
     fn timer(&self, pcpu: PcpuIndex) -> Option<u64> {
         let Pcpu { chosen, payer, .. } = *self.pcpu(pcpu);
         let pays = payer.filter(|payer| chosen == Some(*payer));
-        let end = pays.map(|vcpu| self.vcpu(vcpu).account.budget_end());
-        let replenishment = self.replenishments.first();
-        let replenishment = replenishment.filter(|_| pcpu == PcpuIndex::default());
-        let replenishment = replenishment.map(|(key, _)| key.at.as_ticks());
-        end.into_iter().chain(replenishment).min()
+        let mut timer = pays.map_or(NEVER, |vcpu| self.vcpu(vcpu).account.budget_end());
+        if pcpu == PcpuIndex::default() {
+            timer = timer.min(self.next_replenishment);
+        }
+        (timer != NEVER).then_some(timer)
     }
 }
