@@ -16,6 +16,17 @@ pub struct Acknowledged {
     pub raw: u32,
 }
 
+/// A register of the virtual CPU interface that serves both groups (IHI 0069H 12.4.3, `ICH_HCR_EL2.TC`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommonRegister {
+    /// `ICC_CTLR_EL1`.
+    Control,
+    /// `ICC_PMR_EL1`.
+    PriorityMask,
+    /// `ICC_RPR_EL1`, read-only.
+    RunningPriority,
+}
+
 /// Why the interrupt controller cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GicError {
@@ -127,6 +138,12 @@ pub trait InterruptController: ListRegisters + Copy {
     /// in memory: it is not mapped.
     #[cfg(feature = "legacy")]
     fn withhold_virtual_interface(&self);
+
+    /// The calling CPU's virtual interface answers a trapped access of its guest: a read, or the write of a value. Only where hardware traps
+    /// these registers together with deactivations; elsewhere they read as zero.
+    fn common_register(&self, _register: CommonRegister, _written: Option<u64>) -> u64 {
+        0
+    }
 
     /// Addresses of `GICC` and `GICH`, for the exit vectors; `None` where both are system registers.
     fn frames(&self) -> Option<[usize; 2]> {

@@ -32,7 +32,7 @@ pub mod phys;
 mod shared;
 pub mod virt;
 
-pub use controller::{Acknowledged, GicError, InterruptController, MAX_CPUS};
-pub use list_register::{ListRegister, ListRegisters, LrState, MAX_LIST_REGISTERS};
+pub use controller::{Acknowledged, CommonRegister, GicError, InterruptController, MAX_CPUS};
+pub use list_register::{Announce, ListRegister, ListRegisters, LrState, MAX_LIST_REGISTERS};
 #[cfg(feature = "shared")]
 pub use shared::{InterfaceState, PrivateState, SharedInterface};

@@ -142,6 +142,28 @@ impl ListRegister {
     }
 }
 
+/// What the virtual CPU interface is to tell of, beside the ends that list registers announce. Each of it means that something found no
+/// list register: while all have one, nothing is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Announce {
+    /// A maintenance interrupt when no register is pending, since pending interrupts did not fit (`HCR.NPIE`).
+    pub refill: bool,
+    /// A maintenance interrupt when the guest ends an interrupt that is in no register (`HCR.LRENPIE`).
+    pub unmatched: bool,
+    /// A trap of the guest's deactivations (`ICH_HCR_EL2.TDIR`): which interrupt they are for must be known. Without effect on GICv2, whose
+    /// `GICV_DIR` guests never reach.
+    pub deactivations: bool,
+}
+
+impl Announce {
+    /// Nothing is told of.
+    pub const NOTHING: Self = Self {
+        refill: false,
+        unmatched: false,
+        deactivations: false,
+    };
+}
+
 /// The list registers of the calling CPU.
 pub trait ListRegisters {
     /// How many there are: 2 to [`MAX_LIST_REGISTERS`].
@@ -164,11 +186,14 @@ pub trait ListRegisters {
     /// Replaces the content of register `index` by an image that was made for it. An index past the end is ignored.
     fn write_image(&self, index: usize, image: u64);
 
-    /// Bit n set: the guest ended the interrupt in register n, which had asked for maintenance (`EISR`).
-    fn ended(&self) -> u64;
+    /// Replaces what is told of, and forgets the ends that were counted for it (`HCR.EOIcount`).
+    fn announce(&self, what: Announce);
 
-    /// Asks for a maintenance interrupt when at most one register is in use (underflow), since pending interrupts did not fit.
-    fn request_refill(&self, on: bool);
+    /// The most urgent priority that the guest has acknowledged and not dropped, with its subpriority bits zero; 0xff if there is none.
+    fn running_priority(&self) -> u8;
+
+    /// True while the guest's end of interrupt only drops the priority, and a deactivation follows (`VMCR.VEOIM`).
+    fn splits_ends(&self) -> bool;
 }
 
 #[cfg(test)]

@@ -10,8 +10,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind, panic_any, resume_unwind};
 
 use gic::virt::{Geometry, Grants, Interrupt, Lines, Shown, VcpuState, Version, Vgic};
 use gic::{
-    Acknowledged, GicError, InterfaceState, InterruptController, ListRegister, ListRegisters,
-    LrState, PrivateState, SharedInterface,
+    Acknowledged, Announce, GicError, InterfaceState, InterruptController, ListRegister,
+    ListRegisters, LrState, PrivateState, SharedInterface,
 };
 use model::board::{Board, Console as BoardConsole, ConsoleKind, PhysicalGic};
 use model::device::{PassedInterrupt, Trigger, VirtualGic, VirtualUart, Width};
@@ -51,6 +51,7 @@ pub const UART: u64 = 0x0900_0000;
 pub const UART_SPI: u32 = 33;
 pub const DISTRIBUTOR: u64 = 0x0800_0000;
 pub const REDISTRIBUTORS: u64 = 0x080a_0000;
+pub const CPU_INTERFACE: u64 = 0x0801_0000;
 /// Nothing is there.
 pub const NOWHERE: u64 = 0x0a00_0000;
 /// An edge-triggered SPI that `LINUX` owns.
@@ -104,6 +105,7 @@ pub enum Done {
         size: u64,
     },
     Publish,
+    Announce(Announce),
     Record(Event),
 }
 
@@ -135,6 +137,8 @@ struct State {
     registers: [CpuWorld; 3],
     floating_point_is_trapped: [bool; 3],
     alarms: [Option<u64>; 3],
+    /// The guests separate deactivation from the drop of priority.
+    splits_ends: bool,
     /// What went over the wire, and how much more the UART takes.
     wire: Vec<u8>,
     room: usize,
@@ -168,6 +172,7 @@ impl State {
             registers: [const { CpuWorld::new() }; 3],
             floating_point_is_trapped: [false; 3],
             alarms: [None; 3],
+            splits_ends: false,
             wire: Vec::new(),
             room: usize::MAX,
             typed: VecDeque::new(),
@@ -241,6 +246,11 @@ pub fn lines(pcpu: usize) -> Lines {
 /// The guest on a pCPU changes its list registers by using its CPU interface.
 pub fn use_interface(pcpu: usize, f: impl FnOnce(&mut [ListRegister; 4])) {
     state(|state| f(&mut state.list_registers[pcpu]));
+}
+
+/// From now on guests separate deactivation from the drop of priority.
+pub fn split_ends() {
+    state(|state| state.splits_ends = true);
 }
 
 /// What went over the wire since the last call.
@@ -393,12 +403,15 @@ impl ListRegisters for FakeGic {
     fn write_image(&self, index: usize, image: u64) {
         self.write(index, ListRegister::from_v3(image));
     }
-    fn ended(&self) -> u64 {
-        state(|state| {
-            state.bits(|register| register.state == LrState::Empty && register.end_maintenance)
-        })
+    fn announce(&self, what: Announce) {
+        done(Done::Announce(what));
     }
-    fn request_refill(&self, _on: bool) {}
+    fn running_priority(&self) -> u8 {
+        u8::MAX
+    }
+    fn splits_ends(&self) -> bool {
+        state(|state| state.splits_ends)
+    }
 }
 
 /// The guest's system registers of the pCPU that runs are those of the [`CpuWorld`] that was loaded last.
@@ -653,7 +666,8 @@ fn rt() -> Config {
         interrupts: &[],
         gic: VirtualGic::V2 {
             distributor: Ipa::new(DISTRIBUTOR),
-            cpu_interface: None,
+            cpu_interface: Ipa::new(CPU_INTERFACE),
+            emulated: false,
         },
         segments: &[],
         ..linux()

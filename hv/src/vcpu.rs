@@ -405,7 +405,7 @@ impl<M: Machine> Vcpu<M> {
         let gic = self.machine().gic();
         M::Cpu::stop_guest_timers();
         if self.on {
-            let kicks = self.with_caller(|caller| self.partition.devices.lock().gic.sync(caller));
+            let kicks = self.with_caller(|caller| self.partition.devices.lock().gic.park(caller));
             self.kick_others(kicks.without(self.id));
         }
         self.interface.reset(&gic);

@@ -7,7 +7,7 @@ use model::ids::{Ipa, Pa};
 use model::memory::{Mapping, MemoryKind, PAGE};
 use model::partition::Segment;
 
-use crate::board::{CPU_INTERFACE_SIZE, GicKind};
+use crate::board::GicKind;
 use crate::codes;
 use crate::diagnostics::{Diagnostic, Diagnostics, SourceText};
 use crate::emit::proven_tree;
@@ -232,10 +232,11 @@ fn mappings(system: &System, partition: &Partition) -> Vec<Mapping> {
         cpu, virtual_cpu, ..
     } = &system.board.gic.kind
     {
+        // The second page of the CPU interface is emulated.
         mappings.push(Mapping {
             ipa: Ipa::new(*cpu),
             pa: Pa::new(*virtual_cpu),
-            size: CPU_INTERFACE_SIZE,
+            size: PAGE,
             kind: MemoryKind::Device,
         });
     }

@@ -32,12 +32,16 @@ pub struct VirtualUart {
 /// The interrupt controller that a partition sees: at the addresses of its board's, of the same architecture version or an older one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VirtualGic {
-    /// GICv2: the distributor is emulated. The CPU interface is the hardware's virtual one, mapped in stage 2, or emulated on a board with a GICv3.
+    /// GICv2: the distributor is emulated. The first page of the CPU interface is the hardware's virtual one, mapped in stage 2, or emulated on a
+    /// board with a GICv3. The second page has only `GICC_DIR`, and is always emulated: hardware deactivates what is in a list register,
+    /// and nothing else.
     V2 {
         /// Base of the emulated distributor, 4 KiB.
         distributor: Ipa,
-        /// Base of the emulated CPU interface, 8 KiB; `None`: it is mapped.
-        cpu_interface: Option<Ipa>,
+        /// Base of the CPU interface, 8 KiB.
+        cpu_interface: Ipa,
+        /// The first page is emulated, too.
+        emulated: bool,
     },
     /// GICv3: distributor and redistributors are emulated; the CPU interface is in system registers.
     V3 {

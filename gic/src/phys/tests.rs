@@ -3,7 +3,10 @@
 use super::v2::GicV2;
 use super::v3::GicV3;
 use super::*;
-use crate::{Acknowledged, GicError, InterruptController, ListRegister, ListRegisters, LrState};
+use crate::{
+    Acknowledged, Announce, CommonRegister, GicError, InterruptController, ListRegister,
+    ListRegisters, LrState,
+};
 use model::device::Trigger;
 use model::memory::PhysicalRange;
 use model::{IntId, Mpidr, Pa};
@@ -274,14 +277,92 @@ fn v3_virtual_interface_resets_to_empty_and_on() {
     assert_eq!(machine.gic.count(), 4);
 }
 
+/// All that can be announced.
+const EVERYTHING: Announce = Announce {
+    refill: true,
+    unmatched: true,
+    deactivations: true,
+};
+
 #[test]
-fn v3_refill_request_changes_only_its_bit() {
+fn v3_announces_by_its_control_register_and_forgets_counted_ends() {
     let machine = v3();
-    sysreg::ich_hcr::write(1);
-    machine.gic.request_refill(true);
-    assert_eq!(sysreg::ich_hcr::read(), 3);
-    machine.gic.request_refill(false);
+    sysreg::ich_vtr::write(1 << 19 | 4 << 26 | 3);
+    sysreg::ich_hcr::write(5 << 27 | 1);
+    machine.gic.announce(EVERYTHING);
+    assert_eq!(sysreg::ich_hcr::read(), 1 << 14 | 1 << 3 | 1 << 2 | 1);
+    machine.gic.announce(Announce::NOTHING);
     assert_eq!(sysreg::ich_hcr::read(), 1);
+}
+
+#[test]
+fn v3_without_a_trap_of_deactivations_alone_traps_the_common_registers() {
+    let machine = v3();
+    machine.gic.announce(EVERYTHING);
+    assert_eq!(sysreg::ich_hcr::read(), 1 << 10 | 1 << 3 | 1 << 2 | 1);
+}
+
+#[test]
+fn v3_trapped_common_registers_answer_as_the_virtual_interface_would() {
+    let machine = v3();
+    let gic = machine.gic;
+    // 5 priority bits, 16 INTID bits, A3V; the guest masks at 0xf0.
+    sysreg::ich_vtr::write(4 << 29 | 4 << 26 | 1 << 21 | 3);
+    sysreg::ich_vmcr::write(0xf0 << 24 | 3);
+    let control = |written| gic.common_register(CommonRegister::Control, written);
+    let mask = |written| gic.common_register(CommonRegister::PriorityMask, written);
+    assert_eq!((control(None), mask(None)), (1 << 15 | 4 << 8, 0xf0));
+    assert!(!gic.splits_ends());
+
+    control(Some(u64::MAX));
+    mask(Some(0x80));
+    assert_eq!((control(None), mask(None)), (1 << 15 | 4 << 8 | 3, 0x80));
+    assert_eq!(sysreg::ich_vmcr::read(), 0x80 << 24 | 1 << 9 | 1 << 4 | 3);
+    assert!(gic.splits_ends());
+}
+
+#[test]
+fn v3_running_priority_is_the_most_urgent_active_one_of_both_groups() {
+    let machine = v3();
+    let running = || {
+        machine
+            .gic
+            .common_register(CommonRegister::RunningPriority, None)
+    };
+    // Preemption bits, active priorities of group 0 and 1 in two registers, what is running.
+    let cases = [
+        (5, [0, 0], [0, 0], 0xff),
+        (5, [0, 0], [1 << 20, 0], 0xa0),
+        (5, [1 << 3, 0], [1 << 20, 0], 0x18),
+        (6, [0, 1 << 8], [0, 0], 0xa0),
+        (7, [0, 1 << 1], [0, 0], 0x42),
+    ];
+    for (bits, group0, group1, expected) in cases {
+        sysreg::ich_vtr::write((bits - 1) << 26 | 3);
+        for index in 0..2 {
+            sysreg::ich_ap0r::write(index, group0[index]);
+            sysreg::ich_ap1r::write(index, group1[index]);
+        }
+        assert_eq!(running(), expected, "{bits} bits, {group0:?}, {group1:?}");
+    }
+}
+
+#[test]
+fn v2_announces_by_its_control_register_and_knows_how_the_guest_ends() {
+    let machine = v2();
+    machine.control.set(0, 7 << 27 | 1);
+    machine.gic.announce(EVERYTHING);
+    assert_eq!(machine.control.get(0), 1 << 3 | 1 << 2 | 1);
+    assert_eq!(
+        (machine.gic.splits_ends(), machine.gic.running_priority()),
+        (false, 0xff)
+    );
+    machine.control.set(8, 1 << 9);
+    machine.control.set(0xf0, 1 << 20 | 1 << 5);
+    assert_eq!(
+        (machine.gic.splits_ends(), machine.gic.running_priority()),
+        (true, 0x28)
+    );
 }
 
 /// A GICv2 with 96 interrupts.
@@ -412,8 +493,7 @@ fn v2_list_registers_are_at_their_places() {
         (4, ListRegister::EMPTY)
     );
     machine.control.set(0x30, 0xf);
-    machine.control.set(0x20, 0x4);
-    assert_eq!((machine.gic.empty(), machine.gic.ended()), (0xf, 4));
+    assert_eq!(machine.gic.empty(), 0xf);
     machine.gic.reset_virtual_interface();
     assert_eq!((machine.control.get(0x10c), machine.control.get(0)), (0, 1));
 }

@@ -10,7 +10,8 @@ use super::cpu_table::CpuTable;
 use super::mmio::Frame;
 use super::{FOUR_PRIORITIES, sysreg};
 use crate::{
-    Acknowledged, GicError, InterruptController, ListRegister, ListRegisters, MAX_LIST_REGISTERS,
+    Acknowledged, Announce, GicError, InterruptController, ListRegister, ListRegisters,
+    MAX_LIST_REGISTERS,
 };
 use model::device::Trigger;
 use model::{IntId, Mpidr};
@@ -62,7 +63,6 @@ mod gich {
     pub(super) const HCR: usize = 0x00;
     pub(super) const VTR: usize = 0x04;
     pub(super) const VMCR: usize = 0x08;
-    pub(super) const EISR0: usize = 0x20;
     pub(super) const ELRSR0: usize = 0x30;
     pub(super) const APR: usize = 0xf0;
     pub(super) const LR: usize = 0x100;
@@ -71,8 +71,11 @@ mod gich {
 
     /// `HCR`: the virtual CPU interface is on.
     pub(super) const ENABLE: u32 = 1 << 0;
-    /// `HCR`: maintenance interrupt on underflow.
-    pub(super) const UNDERFLOW: u32 = 1 << 1;
+    /// `HCR`: maintenance interrupts for what `Announce` names, by NPIE and LRENPIE.
+    pub(super) const NONE_PENDING: u32 = 1 << 3;
+    pub(super) const UNMATCHED: u32 = 1 << 2;
+    /// `VMCR`: `EOImode` of the guest.
+    pub(super) const SPLIT: u32 = 1 << 9;
 }
 
 /// The CPU-interface mask of every CPU.
@@ -332,16 +335,25 @@ impl ListRegisters for GicV2 {
         }
     }
 
-    #[inline]
-    fn ended(&self) -> u64 {
-        u64::from(self.control.read(gich::EISR0) & 0xffff)
-    }
-
-    fn request_refill(&self, on: bool) {
-        let others = self.control.read(gich::HCR) & !gich::UNDERFLOW;
+    fn announce(&self, what: Announce) {
+        let bit = |on: bool, bit: u32| if on { bit } else { 0 };
         self.control.write(
             gich::HCR,
-            if on { others | gich::UNDERFLOW } else { others },
+            gich::ENABLE
+                | bit(what.refill, gich::NONE_PENDING)
+                | bit(what.unmatched, gich::UNMATCHED),
         );
+    }
+
+    fn running_priority(&self) -> u8 {
+        match self.control.read(gich::APR) {
+            0 => u8::MAX,
+            // One bit for each of the 32 priorities (5.3.9).
+            active => active.trailing_zeros() as u8 * 8,
+        }
+    }
+
+    fn splits_ends(&self) -> bool {
+        self.control.read(gich::VMCR) & gich::SPLIT != 0
     }
 }

@@ -3,6 +3,7 @@
 //! With a single security state (`GICD_CTLR.DS` = 1, as on QEMU `virt`) every interrupt starts in group 0; all are moved to group 1. With two,
 //! EL2 is Non-secure, sees group 1 only, and the same writes mean the same.
 
+mod common;
 #[cfg(feature = "shared")]
 mod shared;
 
@@ -11,7 +12,8 @@ use super::mmio::Frame;
 use super::wait::wait_until;
 use super::{FOUR_PRIORITIES, sysreg};
 use crate::{
-    Acknowledged, GicError, InterruptController, ListRegister, ListRegisters, MAX_LIST_REGISTERS,
+    Acknowledged, Announce, CommonRegister, GicError, InterruptController, ListRegister,
+    ListRegisters, MAX_LIST_REGISTERS,
 };
 use model::device::Trigger;
 use model::memory::PhysicalRange;
@@ -76,11 +78,19 @@ const SRE: u64 = 0x7;
 const EOI_MODE_SPLIT: u64 = 1 << 1;
 /// `ICH_HCR_EL2.En`.
 const HCR_ENABLE: u64 = 1 << 0;
+/// `ICH_HCR_EL2`: what [`Announce`] names, by NPIE, LRENPIE and TDIR.
+const HCR_NONE_PENDING: u64 = 1 << 3;
+const HCR_UNMATCHED: u64 = 1 << 2;
+const HCR_TRAP_DEACTIVATION: u64 = 1 << 14;
+/// `ICH_HCR_EL2.TC`: traps `ICC_DIR_EL1` with the other registers that both groups share.
+const HCR_TRAP_COMMON: u64 = 1 << 10;
+/// `ICH_VTR_EL2.TDS`: TDIR exists (12.4.9).
+const VTR_TRAPS_DEACTIVATION: u64 = 1 << 19;
+/// `ICH_VMCR_EL2.VEOIM`: `EOImode` of the guest.
+const VMCR_SPLIT: u64 = 1 << 9;
 /// `ICH_HCR_EL2.TC`, `TALL0`, `TALL1`: a guest's accesses to the registers of all groups, of group 0, of group 1 trap.
 #[cfg(feature = "legacy")]
 const HCR_TRAPS: u64 = 1 << 10 | 1 << 11 | 1 << 12;
-/// `ICH_HCR_EL2.UIE`: maintenance interrupt on underflow.
-const HCR_UNDERFLOW: u64 = 1 << 1;
 
 /// What every CPU's redistributor address is remembered in.
 static REDISTRIBUTORS: CpuTable = CpuTable::new();
@@ -364,6 +374,10 @@ impl InterruptController for GicV3 {
         sysreg::synchronize();
     }
 
+    fn common_register(&self, register: CommonRegister, written: Option<u64>) -> u64 {
+        common::access(register, written)
+    }
+
     fn reset_virtual_interface(&self) {
         let vtr = sysreg::ich_vtr::read();
         sysreg::ich_hcr::write(0);
@@ -419,14 +433,26 @@ impl ListRegisters for GicV3 {
         sysreg::ich_lr::write(index, image);
     }
 
-    #[inline]
-    fn ended(&self) -> u64 {
-        sysreg::synchronize();
-        sysreg::ich_eisr::read() & 0xffff
+    fn announce(&self, what: Announce) {
+        let trap = match sysreg::ich_vtr::read() & VTR_TRAPS_DEACTIVATION {
+            0 => HCR_TRAP_COMMON,
+            _ => HCR_TRAP_DEACTIVATION,
+        };
+        let bit = |on: bool, bit: u64| if on { bit } else { 0 };
+        sysreg::ich_hcr::write(
+            HCR_ENABLE
+                | bit(what.refill, HCR_NONE_PENDING)
+                | bit(what.unmatched, HCR_UNMATCHED)
+                | bit(what.deactivations, trap),
+        );
     }
 
-    fn request_refill(&self, on: bool) {
-        let others = sysreg::ich_hcr::read() & !HCR_UNDERFLOW;
-        sysreg::ich_hcr::write(if on { others | HCR_UNDERFLOW } else { others });
+    fn running_priority(&self) -> u8 {
+        common::running_priority()
+    }
+
+    #[inline]
+    fn splits_ends(&self) -> bool {
+        sysreg::ich_vmcr::read() & VMCR_SPLIT != 0
     }
 }

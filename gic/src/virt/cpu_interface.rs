@@ -10,9 +10,8 @@
 
 use core::cell::Cell;
 
-use super::interrupt::Flags;
-use super::{Access, Caller, Hardware, VcpuSet, Vgic, Width};
-use crate::{ListRegister, ListRegisters, LrState, MAX_LIST_REGISTERS};
+use super::{Access, Hardware, Width};
+use crate::{Announce, ListRegister, ListRegisters, LrState, MAX_LIST_REGISTERS};
 use model::{IntId, VcpuId};
 
 /// Its registers take two pages: `GICC_DIR` is in the second (IHI 0048B, table 4-2).
@@ -89,7 +88,7 @@ pub struct CpuInterface {
     aliased_point: Cell<u32>,
     /// Bit n: an interrupt with group priority `8 * n` is acknowledged and its priority not dropped (`APR0`).
     active: Cell<u32>,
-    refill: Cell<bool>,
+    announced: Cell<Announce>,
 }
 
 impl CpuInterface {
@@ -102,7 +101,7 @@ impl CpuInterface {
             point: Cell::new(LEAST_POINT),
             aliased_point: Cell::new(LEAST_ALIASED_POINT),
             active: Cell::new(0),
-            refill: Cell::new(false),
+            announced: Cell::new(Announce::NOTHING),
         }
     }
 
@@ -116,7 +115,7 @@ impl CpuInterface {
         self.point.set(LEAST_POINT);
         self.aliased_point.set(LEAST_ALIASED_POINT);
         self.active.set(0);
-        self.refill.set(false);
+        self.announced.set(Announce::NOTHING);
     }
 
     /// What the virtual CPU's inputs are to see now. Changes with every access, and with every change of a list register.
@@ -128,12 +127,14 @@ impl CpuInterface {
         Lines { irq: !fiq, fiq }
     }
 
-    /// True when hardware would raise a maintenance interrupt: an interrupt ended that had asked for it, or there is room for what waits.
+    /// True when hardware would raise a maintenance interrupt: an interrupt ended that had asked for it, or none is pending and some wait. Ends
+    /// of interrupts in no register are known one by one, from [`store`](Self::store).
     /// [`Vgic::maintain`](super::Vgic::maintain) answers it.
     pub fn wants_attention(&self) -> bool {
-        let in_use = |register: &&Cell<ListRegister>| register.get().state != LrState::Empty;
-        let underflow = self.refill.get() && self.registers.iter().filter(in_use).count() <= 1;
-        underflow || self.ended() != 0
+        let pending = self.bits(|register| register.state == LrState::Pending);
+        let ended =
+            self.bits(|register| register.state == LrState::Empty && register.end_maintenance);
+        self.announced.get().refill && pending == 0 || ended != 0
     }
 
     /// A guest's read. Reading `IAR` and `AIAR` acknowledges.
@@ -148,7 +149,7 @@ impl CpuInterface {
             offset::ABPR => self.aliased_point.get(),
             offset::IAR => self.acknowledge(self.is(control::ACKNOWLEDGE_GROUP1)),
             offset::AIAR => self.acknowledge_group1(),
-            offset::RPR => self.running_priority(),
+            offset::RPR => self.running(),
             offset::HPPIR => match self.most_urgent() {
                 Some((_, next)) if next.group1 && !self.is(control::ACKNOWLEDGE_GROUP1) => {
                     IN_GROUP1
@@ -224,7 +225,7 @@ impl CpuInterface {
     fn signalled(&self) -> Option<(usize, ListRegister)> {
         self.most_urgent().filter(|(_, next)| {
             u32::from(next.priority) < self.mask.get()
-                && self.group_priority(*next) < self.running_priority()
+                && self.group_priority(*next) < self.running()
         })
     }
 
@@ -240,7 +241,7 @@ impl CpuInterface {
         u32::from(register.priority) & (0xff << (point + 1))
     }
 
-    fn running_priority(&self) -> u32 {
+    fn running(&self) -> u32 {
         match self.active.get() {
             0 => IDLE,
             active => active.trailing_zeros() * 8,
@@ -349,32 +350,15 @@ impl ListRegisters for CpuInterface {
 
     fn write_image(&self, _index: usize, _image: u64) {}
 
-    fn ended(&self) -> u64 {
-        self.bits(|register| register.state == LrState::Empty && register.end_maintenance)
+    fn announce(&self, what: Announce) {
+        self.announced.set(what);
     }
 
-    fn request_refill(&self, on: bool) {
-        self.refill.set(on);
+    fn running_priority(&self) -> u8 {
+        self.running() as u8
     }
-}
 
-impl Vgic {
-    /// The guest deactivated an interrupt that its virtual CPU handles and that no list register has. Nothing happens when it handles no such
-    /// one. Returns the virtual CPUs to kick.
-    pub fn deactivate<L: ListRegisters, H: Hardware>(
-        &mut self,
-        intid: IntId,
-        caller: Caller<'_, L, H>,
-    ) -> VcpuSet {
-        let is_active_here = self.interrupt(intid, caller.cpu).is_some_and(|interrupt| {
-            interrupt.is(Flags::ACTIVE)
-                && !interrupt.is(Flags::HELD)
-                && interrupt.holder == caller.cpu.get()
-        });
-        if is_active_here {
-            self.clear_active(intid, caller.cpu, caller)
-        } else {
-            VcpuSet::EMPTY
-        }
+    fn splits_ends(&self) -> bool {
+        self.is(control::SPLIT_END)
     }
 }

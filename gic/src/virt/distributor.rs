@@ -365,8 +365,10 @@ impl Vgic {
         caller: Caller<'_, L, H>,
     ) -> VcpuSet {
         match self.interrupt(intid, cpu) {
+            // If it is in none of them, its end may have been counted and not yet announced.
             Some(interrupt)
-                if interrupt.is(Flags::HELD) && interrupt.holder == caller.cpu.get() =>
+                if interrupt.holder == caller.cpu.get()
+                    && interrupt.flags.intersects(Flags::HELD | Flags::ACTIVE) =>
             {
                 self.sync(caller)
             }
@@ -492,17 +494,42 @@ impl Vgic {
     ) -> VcpuSet {
         let kicks = self.claim(intid, cpu, caller);
         if let Some(interrupt) = self.interrupt_mut(intid, cpu) {
-            if interrupt.is(Flags::HELD) {
-                interrupt.change(Flags::DROP_ACTIVE, Flags::SET_ACTIVE);
-            } else if !interrupt.is(Flags::ACTIVE) {
-                interrupt.flags |= Flags::ACTIVE;
-                interrupt.holder = interrupt.target;
-            }
+            interrupt.activate();
         }
         kicks | self.finish(intid, cpu, caller)
     }
 
-    pub(super) fn clear_active<L: ListRegisters, H: Hardware>(
+    /// The guest wrote `value` to `ICC_DIR_EL1` or `GICV_DIR`, and was trapped. Unless it has separated deactivation from the drop of priority that
+    /// is UNPREDICTABLE (IHI 0048B 4.4.14, IHI 0069H 12.2.10), and does nothing.
+    pub fn write_deactivate<L: ListRegisters, H: Hardware>(
+        &mut self,
+        value: u32,
+        caller: Caller<'_, L, H>,
+    ) -> VcpuSet {
+        let number = match self.geometry.version {
+            Version::V2 => value & 0x3ff,
+            Version::V3 => value & 0xff_ffff,
+        };
+        if caller.registers.splits_ends() {
+            self.deactivate(IntId::new(number), caller)
+        } else {
+            VcpuSet::EMPTY
+        }
+    }
+
+    /// The guest deactivates an interrupt. It may be active at another CPU: an SPI's active state belongs to no CPU (IHI 0069H 4.1.2).
+    pub fn deactivate<L: ListRegisters, H: Hardware>(
+        &mut self,
+        intid: IntId,
+        caller: Caller<'_, L, H>,
+    ) -> VcpuSet {
+        if self.interrupt(intid, caller.cpu).is_none() {
+            return VcpuSet::EMPTY;
+        }
+        self.clear_active(intid, caller.cpu, caller)
+    }
+
+    fn clear_active<L: ListRegisters, H: Hardware>(
         &mut self,
         intid: IntId,
         cpu: VcpuId,
@@ -510,11 +537,7 @@ impl Vgic {
     ) -> VcpuSet {
         let kicks = self.claim(intid, cpu, caller);
         if let Some(interrupt) = self.interrupt_mut(intid, cpu) {
-            if interrupt.is(Flags::HELD) {
-                interrupt.change(Flags::SET_ACTIVE, Flags::DROP_ACTIVE);
-            } else {
-                interrupt.flags -= Flags::ACTIVE;
-            }
+            interrupt.deactivate();
         }
         kicks | self.finish(intid, cpu, caller)
     }

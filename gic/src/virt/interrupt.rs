@@ -10,6 +10,9 @@ use model::IntId;
 /// "No virtual CPU" in the fields that name one.
 pub(super) const NOBODY: u8 = u8::MAX;
 
+/// "No priority to drop" in [`Interrupt::running`]: a register write made it active, or its CPU has been off since.
+pub(super) const UNRANKED: u8 = u8::MAX;
+
 bitflags! {
     /// What is true of an interrupt.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +85,9 @@ pub struct Interrupt {
     pub(super) sources: u8,
     /// Source CPU of the GICv2 SGI that is in a list register or active.
     pub(super) source: u8,
+    /// While active: the priority that it was acknowledged with, or [`UNRANKED`]. The guest's end of interrupt drops this one, whatever its
+    /// priority is by then.
+    pub(super) running: u8,
     /// What the guest wrote as its destination: GICv3 Aff3.Aff2.Aff1.Aff0, GICv2 a mask of CPUs.
     pub(super) route: u32,
 }
@@ -105,6 +111,7 @@ impl Interrupt {
         waits_at: NOBODY,
         sources: 0,
         source: 0,
+        running: UNRANKED,
         route: 0,
     };
 
@@ -141,6 +148,11 @@ impl Interrupt {
     /// Pending as far as is known: what `ISPENDR` shows.
     pub(super) fn is_pending(&self) -> bool {
         self.is_latched() || self.is(Flags::PENDING) || self.is_sampled() && self.is(Flags::LINE)
+    }
+
+    /// Active at `cpu`, and in no list register.
+    pub(super) fn is_stranded(&self, cpu: u8) -> bool {
+        self.is(Flags::ACTIVE) && !self.is(Flags::HELD) && self.holder == cpu
     }
 
     /// True when the guest lets it through.
@@ -195,6 +207,26 @@ impl Interrupt {
         self.sources = 0;
         if self.is(Flags::HELD) {
             self.flags |= Flags::DROP_PENDING;
+        }
+    }
+
+    /// The guest makes it active by a register write.
+    pub(super) fn activate(&mut self) {
+        if self.is(Flags::HELD) {
+            self.change(Flags::DROP_ACTIVE, Flags::SET_ACTIVE);
+        } else if !self.is(Flags::ACTIVE) {
+            self.flags |= Flags::ACTIVE;
+            self.holder = self.target;
+            self.running = UNRANKED;
+        }
+    }
+
+    /// The guest takes the active state away.
+    pub(super) fn deactivate(&mut self) {
+        if self.is(Flags::HELD) {
+            self.change(Flags::SET_ACTIVE, Flags::DROP_ACTIVE);
+        } else {
+            self.flags -= Flags::ACTIVE;
         }
     }
 
@@ -270,7 +302,9 @@ impl Interrupt {
     /// Moves it into register `slot` of `cpu`, and returns what that register must contain.
     pub(super) fn load(&mut self, id: IntId, cpu: u8, slot: u8, gate: Gate) -> ListRegister {
         let active = self.is(Flags::ACTIVE);
-        let admitted = self.is_pending() && self.is_let_through(gate) && self.target == cpu;
+        // One register has one priority, which the end of the active state must find as it was (IHI 0069H 4.8.6).
+        let fits = !active || self.running == self.priority;
+        let admitted = fits && self.is_pending() && self.is_let_through(gate) && self.target == cpu;
         let pending = if self.is(Flags::SOURCED) {
             admitted && self.take_source(active)
         } else {
@@ -296,7 +330,11 @@ impl Interrupt {
         ListRegister {
             virtual_id: id,
             hardware: linked.then_some(id),
-            priority: self.priority,
+            priority: if fits || self.running == UNRANKED {
+                self.priority
+            } else {
+                self.running
+            },
             group1: self.is(Flags::GROUP1),
             state: LrState::new(pending, active),
             end_maintenance: !linked && (physical || later || self.is_sampled()),
@@ -317,11 +355,19 @@ impl Interrupt {
     }
 
     /// Joins a new arrival into the register that holds it, without reading the others. `None` when that cannot be done.
-    pub(super) fn join(&mut self, id: IntId, now: LrState, gate: Gate) -> Option<ListRegister> {
+    pub(super) fn join(
+        &mut self,
+        id: IntId,
+        now: ListRegister,
+        gate: Gate,
+    ) -> Option<ListRegister> {
+        let active = now.state.is_active();
         if self.is(Flags::SOURCED) {
-            return self.reload(id, now, gate);
+            return self.reload(id, now.state, gate);
         }
+        let unranked = self.is(Flags::ACTIVE) && self.running == UNRANKED;
         if !self.is(Flags::EDGE)
+            || active && (unranked || now.priority != self.priority)
             || self
                 .flags
                 .intersects(Flags::LINKED | Flags::RELINKED | Flags::LATER)
@@ -329,13 +375,14 @@ impl Interrupt {
             return None;
         }
         self.change(Flags::NEW, Flags::PENDING);
-        self.put(Flags::ACTIVE, now.is_active());
+        self.put(Flags::ACTIVE, active);
+        self.running = if active { now.priority } else { UNRANKED };
         Some(ListRegister {
             virtual_id: id,
             hardware: None,
             priority: self.priority,
             group1: self.is(Flags::GROUP1),
-            state: LrState::new(true, now.is_active()),
+            state: LrState::new(true, active),
             end_maintenance: false,
             source: 0,
         })
@@ -359,6 +406,13 @@ impl Interrupt {
         let pending = last.state.is_pending() && !self.is(Flags::DROP_PENDING);
         let active =
             last.state.is_active() && !self.is(Flags::DROP_ACTIVE) || self.is(Flags::SET_ACTIVE);
+        // Loaded active and still so: it may never have been acknowledged.
+        if !self.is(Flags::ACTIVE) || self.running != UNRANKED {
+            self.running = last.priority;
+        }
+        if !last.state.is_active() {
+            self.running = UNRANKED;
+        }
         let again = self.flags.intersects(Flags::NEW | Flags::LATER);
         let ended_link = last.hardware.is_some() && last.state == LrState::Empty;
         let linked = self.is(Flags::LINKED) && !ended_link || self.is(Flags::RELINKED);

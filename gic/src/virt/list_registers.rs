@@ -1,9 +1,9 @@
 //! Between the state and the list registers: loading, reading back, and the straight path for an arriving physical interrupt.
 
-use super::interrupt::Flags;
+use super::interrupt::{Flags, UNRANKED};
 use super::sets::Bits;
-use super::{Caller, FROM_SPI_TO_LPI, Hardware, VcpuSet, Vgic};
-use crate::{ListRegister, ListRegisters, MAX_LIST_REGISTERS};
+use super::{Caller, FROM_SPI_TO_LPI, Hardware, VcpuSet, Version, Vgic};
+use crate::{Announce, ListRegister, ListRegisters, MAX_LIST_REGISTERS};
 use model::{IntId, VcpuId};
 
 impl Vgic {
@@ -51,7 +51,9 @@ impl Vgic {
             },
             None => state.interrupts.get_mut(number)?,
         };
-        if !interrupt.is_straight(cpu, gate) {
+        // A home that is yet to be found: the full path also looks how the guest ends its interrupts.
+        let unknown = intid.is_spi() && !interrupt.is(Flags::HELD) && !self.ends_anywhere;
+        if !interrupt.is_straight(cpu, gate) || unknown && caller.registers.splits_ends() {
             return None;
         }
         let empty = caller.registers.empty() as u16;
@@ -113,18 +115,65 @@ impl Vgic {
         let Some(state) = self.vcpus.get(usize::from(caller.cpu.get())) else {
             return VcpuSet::EMPTY;
         };
-        if !state.recall && !state.refill && state.waiting.is_empty() {
+        if !state.recall && state.waiting.is_empty() {
             return VcpuSet::EMPTY;
         }
         self.place(caller)
     }
 
-    /// Answers the maintenance interrupt: the guest ended something that had asked to be heard of, or there is room again.
+    /// Answers the maintenance interrupt: the guest ended something that had asked to be heard of or that had no list register, or has
+    /// taken all that was pending in them.
     pub fn maintain<L: ListRegisters, H: Hardware>(&mut self, caller: Caller<'_, L, H>) -> VcpuSet {
-        if caller.registers.ended() != 0 {
-            let _ = self.recall_all(caller.cpu);
-        }
+        let _ = self.recall_all(caller.cpu);
         self.flush(caller)
+    }
+
+    /// [`sync`](Self::sync) for a virtual CPU that is turned off: when it comes back its CPU interface has been reset, and nothing that it
+    /// still has active is to be ended by a drop of priority.
+    pub fn park<L: ListRegisters, H: Hardware>(&mut self, caller: Caller<'_, L, H>) -> VcpuSet {
+        let kicks = self.sync(caller);
+        while let Some((_, intid)) = self.last_stranded(caller.cpu) {
+            if let Some(interrupt) = self.interrupt_mut(intid, caller.cpu) {
+                interrupt.running = UNRANKED;
+            }
+        }
+        if let Some(state) = self.vcpus.get_mut(usize::from(caller.cpu.get())) {
+            state.announced = Announce::NOTHING;
+            state.recall = self.ends_anywhere;
+        }
+        kicks
+    }
+
+    /// The interrupt that `cpu` has in no list register and acknowledged last, with its priority then: they nest by priority.
+    fn last_stranded(&self, cpu: VcpuId) -> Option<(u8, IntId)> {
+        let waiting = &self.vcpus.get(usize::from(cpu.get()))?.waiting;
+        let ranked = waiting.iter().filter_map(|intid| {
+            let interrupt = self.interrupt(intid, cpu)?;
+            let ranked = interrupt.is_stranded(cpu.get()) && interrupt.running != UNRANKED;
+            ranked.then_some((interrupt.running, intid))
+        });
+        ranked.min()
+    }
+
+    /// Ends those in no list register whose priority the guest has dropped. An end of interrupt names nobody here, but it drops the most urgent
+    /// priority, and that is the one of what was acknowledged last (IHI 0069H 4.8.6, IHI 0048B 3.2.1): what is more urgent than what
+    /// still runs has been ended.
+    fn end_stranded<L: ListRegisters, H: Hardware>(&mut self, caller: Caller<'_, L, H>) -> VcpuSet {
+        let mut kicks = VcpuSet::EMPTY;
+        if caller.registers.splits_ends() {
+            return kicks;
+        }
+        let still = caller.registers.running_priority();
+        while let Some((_, intid)) = self
+            .last_stranded(caller.cpu)
+            .filter(|(running, _)| *running < still)
+        {
+            if let Some(interrupt) = self.interrupt_mut(intid, caller.cpu) {
+                interrupt.deactivate();
+            }
+            kicks |= self.settle(intid, caller.cpu, caller) | self.update(intid, caller.cpu);
+        }
+        kicks
     }
 
     /// Reads the calling virtual CPU's list registers back and empties them, so that all state is here. [`flush`](Self::flush) must
@@ -135,13 +184,12 @@ impl Vgic {
             return VcpuSet::EMPTY;
         };
         state.recall = false;
-        // A virtual CPU that is turned off now comes back with its interface reset, and then asks anew.
-        if core::mem::take(&mut state.refill) {
-            caller.registers.request_refill(false);
-        }
         let timers_changed = core::mem::take(&mut state.timers_changed);
         let used = core::mem::take(&mut state.used);
         let mut kicks = VcpuSet::EMPTY;
+        if state.announced.unmatched {
+            kicks |= self.end_stranded(caller);
+        }
         for slot in Bits(u64::from(used)) {
             let last = caller.registers.read(slot as usize);
             caller.registers.write(slot as usize, ListRegister::EMPTY);
@@ -207,7 +255,7 @@ impl Vgic {
     fn place<L: ListRegisters, H: Hardware>(&mut self, caller: Caller<'_, L, H>) -> VcpuSet {
         let registers = caller.registers;
         let all = ((1_u32 << registers.count().min(MAX_LIST_REGISTERS)) - 1) as u16;
-        let mut kicks = VcpuSet::EMPTY;
+        let mut kicks = self.learn_ends(caller);
         let Some(state) = self.vcpus.get_mut(usize::from(caller.cpu.get())) else {
             return kicks;
         };
@@ -232,17 +280,53 @@ impl Vgic {
                 kicks |= self.load(intid, &mut room, caller);
             }
         }
+        let announce = self.left_over(caller.cpu);
         if let Some(state) = self.vcpus.get_mut(usize::from(caller.cpu.get())) {
             state.changed = false;
-            let refill = !state.waiting.is_empty();
-            if core::mem::replace(&mut state.refill, refill) != refill {
-                registers.request_refill(refill);
+            let before = core::mem::replace(&mut state.announced, announce);
+            if before != announce || before.unmatched {
+                registers.announce(announce);
             }
-            if refill {
+            if !state.waiting.is_empty() {
                 self.revoke_held(caller.cpu);
             }
         }
         kicks.without(caller.cpu)
+    }
+
+    /// What must be heard of since it has no list register.
+    fn left_over(&self, cpu: VcpuId) -> Announce {
+        let mut left = Announce {
+            deactivations: self.ends_anywhere,
+            ..Announce::NOTHING
+        };
+        let Some(state) = self.vcpus.get(usize::from(cpu.get())) else {
+            return left;
+        };
+        for interrupt in state
+            .waiting
+            .iter()
+            .filter_map(|id| self.interrupt(id, cpu))
+        {
+            let stranded = interrupt.is_stranded(cpu.get());
+            left.unmatched |= stranded;
+            left.deactivations |= stranded;
+            left.refill |= !stranded;
+        }
+        left
+    }
+
+    /// Once a guest with several CPUs separates deactivation from the drop of priority, an SPI may be deactivated by a CPU that does not hold
+    /// it: from then on all trap. A GICv2's always do.
+    fn learn_ends<L: ListRegisters, H>(&mut self, caller: Caller<'_, L, H>) -> VcpuSet {
+        let several = self.geometry.version == Version::V3 && self.vcpus.len() > 1;
+        if self.ends_anywhere || !several || !caller.registers.splits_ends() {
+            return VcpuSet::EMPTY;
+        }
+        self.ends_anywhere = true;
+        (0..self.vcpus.len()).fold(VcpuSet::EMPTY, |kicks, cpu| {
+            kicks | self.recall_all(VcpuId::new(cpu as u8))
+        })
     }
 
     fn waiting_len(&self, cpu: VcpuId) -> u32 {
@@ -272,7 +356,7 @@ impl Vgic {
             {
                 continue;
             }
-            let now = caller.registers.read(slot).state;
+            let now = caller.registers.read(slot);
             let gate = self.gate(intid, caller.cpu);
             let Some(joined) = self
                 .interrupt_mut(intid, caller.cpu)
@@ -332,9 +416,9 @@ impl Vgic {
         kicks
     }
 
-    /// The waiting interrupts of `cpu` that get the next `room` registers. Active ones come first, since the guest must find them
-    /// when it ends them, but one register is kept for the most urgent pending one, since it may preempt them all. Within
-    /// both, by priority, then by number.
+    /// The waiting interrupts of `cpu` that get the next `room` registers. Active ones come first, since those that the guest ends without
+    /// finding them cost an exit, but one register is kept for the most urgent pending one, since it may preempt them all. Active ones in
+    /// the order in which the guest must end them, pending ones by priority, both then by number.
     fn choose(&self, cpu: VcpuId, room: usize) -> Ranking {
         let mut ranking = Ranking::new(room);
         let Some(state) = self.vcpus.get(usize::from(cpu.get())) else {
@@ -345,7 +429,12 @@ impl Vgic {
                 .interrupt(intid, cpu)
                 .filter(|interrupt| !interrupt.is(Flags::HELD))
             {
-                ranking.add(intid, interrupt.is(Flags::ACTIVE), interrupt.priority);
+                let rank = if interrupt.is(Flags::ACTIVE) {
+                    u16::from(interrupt.running)
+                } else {
+                    Ranking::INACTIVE + u16::from(interrupt.priority)
+                };
+                ranking.add(intid, rank);
             }
         }
         ranking
@@ -381,12 +470,9 @@ impl Ranking {
         }
     }
 
-    fn add(&mut self, intid: IntId, active: bool, priority: u8) {
-        let entry = (
-            u16::from(priority) + if active { 0 } else { Self::INACTIVE },
-            intid,
-        );
-        if !active && self.urgent.is_none_or(|urgent| entry < urgent) {
+    fn add(&mut self, intid: IntId, rank: u16) {
+        let entry = (rank, intid);
+        if rank >= Self::INACTIVE && self.urgent.is_none_or(|urgent| entry < urgent) {
             self.urgent = Some(entry);
         }
         let at = self

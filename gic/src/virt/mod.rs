@@ -48,7 +48,7 @@ pub use sets::VcpuSet;
 pub use sgi::SgiRegister;
 pub use shown::Shown;
 
-use crate::MAX_LIST_REGISTERS;
+use crate::{Announce, MAX_LIST_REGISTERS};
 use interrupt::{Flags, Gate, NOBODY};
 use model::device::{PassedInterrupt, Trigger, VirtualIts};
 use model::partition::Vcpu;
@@ -167,8 +167,8 @@ pub struct VcpuState {
     used: u16,
     /// Its list registers must be read back before it goes on.
     recall: bool,
-    /// A refill interrupt is requested.
-    refill: bool,
+    /// What its virtual CPU interface tells of.
+    announced: Announce,
     /// Another virtual CPU changed the timers' interrupts, whose physical side only this one's physical CPU reaches.
     timers_changed: bool,
     /// `GICR_WAKER.ProcessorSleep`.
@@ -191,7 +191,7 @@ impl VcpuState {
         held: [IntId::new(0); MAX_LIST_REGISTERS],
         used: 0,
         recall: false,
-        refill: false,
+        announced: Announce::NOTHING,
         timers_changed: false,
         asleep: true,
     };
@@ -212,6 +212,8 @@ pub struct Vgic {
     shown: &'static Shown,
     /// `GICD_CTLR`, bits 0 and 1: which groups are forwarded.
     groups: u32,
+    /// A CPU may end an SPI that another took: the guest has several CPUs, and separates deactivation from the drop of priority.
+    ends_anywhere: bool,
 }
 
 impl Vgic {
@@ -236,6 +238,7 @@ impl Vgic {
             grants,
             shown,
             groups: 0,
+            ends_anywhere: false,
         };
         vgic.reset_state();
         vgic
@@ -271,6 +274,7 @@ impl Vgic {
     fn reset_state(&mut self) {
         let v3 = self.geometry.version == Version::V3;
         self.groups = 0;
+        self.ends_anywhere = false;
         // IHI 0048B 4.3.5: SGIs of a GICv2 may be permanently enabled, and are on the GIC-400; ours can be masked.
         self.shown.reset(if v3 { 0 } else { 0xffff });
         for grants in self.grants {

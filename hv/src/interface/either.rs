@@ -1,7 +1,7 @@
 //! A virtual CPU has the hardware's, or a GICv2 CPU interface in software.
 
 use gic::virt::{Access, CPU_INTERFACE_SIZE, CpuInterface};
-use gic::{InterruptController, ListRegister, ListRegisters};
+use gic::{Announce, InterruptController, ListRegister, ListRegisters};
 use model::Ipa;
 use model::device::VirtualGic;
 
@@ -36,7 +36,8 @@ impl Interface {
     pub fn of(gic: &VirtualGic) -> Self {
         let software = match gic {
             VirtualGic::V2 {
-                cpu_interface: Some(base),
+                cpu_interface: base,
+                emulated: true,
                 ..
             } => Some(Software {
                 base: *base,
@@ -152,10 +153,13 @@ impl<G: ListRegisters> ListRegisters for Registers<'_, G> {
     fn write_image(&self, index: usize, image: u64) {
         self.either().write_image(index, image);
     }
-    fn ended(&self) -> u64 {
-        self.either().ended()
+    fn announce(&self, what: Announce) {
+        self.either().announce(what);
     }
-    fn request_refill(&self, on: bool) {
-        self.either().request_refill(on);
+    fn running_priority(&self) -> u8 {
+        self.either().running_priority()
+    }
+    fn splits_ends(&self) -> bool {
+        self.either().splits_ends()
     }
 }

@@ -32,7 +32,8 @@ fn world() -> World {
     World::with(|linux| {
         linux.gic = VirtualGic::V2 {
             distributor: Ipa::new(DISTRIBUTOR),
-            cpu_interface: Some(Ipa::new(GICC)),
+            cpu_interface: Ipa::new(GICC),
+            emulated: true,
         };
     })
 }

@@ -1,6 +1,6 @@
 //! Power, interrupts and kicks of virtual CPUs on the fake machine's pCPUs.
 
-use gic::LrState;
+use gic::{Announce, LrState};
 use model::device::Width;
 use model::system::EndState;
 
@@ -323,6 +323,7 @@ fn maintenance_interrupt_makes_room_for_what_waits() {
         take_done(),
         [
             Done::DropPriority(MAINTENANCE),
+            Done::Announce(Announce::NOTHING),
             Done::Deactivate(MAINTENANCE)
         ]
     );

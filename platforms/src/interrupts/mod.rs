@@ -7,7 +7,10 @@ mod gicv3;
 #[cfg(feature = "its")]
 pub mod its;
 
-use gic::{Acknowledged, GicError, InterruptController, ListRegister, ListRegisters};
+use gic::{
+    Acknowledged, Announce, CommonRegister, GicError, InterruptController, ListRegister,
+    ListRegisters,
+};
 use model::device::Trigger;
 use model::{IntId, Mpidr};
 
@@ -49,10 +52,10 @@ impl ListRegisters for Gic {
         fn image(index: usize, register: ListRegister) -> Option<u64>;
         #[inline(always)]
         fn write_image(index: usize, image: u64);
+        fn announce(what: Announce);
+        fn running_priority() -> u8;
         #[inline]
-        fn ended() -> u64;
-        #[inline]
-        fn request_refill(on: bool);
+        fn splits_ends() -> bool;
     }
 }
 
@@ -77,6 +80,7 @@ impl InterruptController for Gic {
         fn clear_pending(intid: IntId);
         #[inline(always)]
         fn kick(cpu: Mpidr, sgi: IntId);
+        fn common_register(register: CommonRegister, written: Option<u64>) -> u64;
         fn frames() -> Option<[usize; 2]>;
         fn overlooks_levels() -> bool;
         fn look_again();

@@ -191,17 +191,11 @@ fn fields(out: &mut Source, board: &Board, partition: &Partition, planned: &Plan
             distributor,
             cpu,
             cpu_emulated,
-        } => {
-            let emulated = if cpu_emulated {
-                format!("Some({})", ipa(cpu))
-            } else {
-                "None".to_owned()
-            };
-            format!(
-                "model::device::VirtualGic::V2 {{ distributor: {}, cpu_interface: {emulated} }}",
-                ipa(distributor)
-            )
-        }
+        } => format!(
+            "model::device::VirtualGic::V2 {{ distributor: {}, cpu_interface: {}, emulated: {cpu_emulated} }}",
+            ipa(distributor),
+            ipa(cpu)
+        ),
         GuestGic::V3 {
             distributor,
             redistributors,

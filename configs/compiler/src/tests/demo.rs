@@ -107,7 +107,8 @@ fn gicv2_partition_has_the_virtual_cpu_interface_where_the_board_has_its_own() {
         .unwrap();
     assert_eq!(
         (device.ipa.get(), device.pa.get(), device.size),
-        (0x801_0000, 0x804_0000, 0x2000)
+        (0x801_0000, 0x804_0000, 0x1000),
+        "GICC_DIR, in the second page, is emulated"
     );
 }
 

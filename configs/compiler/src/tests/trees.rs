@@ -61,7 +61,7 @@ fn gicv2_guest_of_a_gicv3_board_has_its_cpu_interface_emulated_and_not_mapped() 
     let image = compile_text(&format!("{HEAD}image = \"program.elf\"\ngic = \"v2\"\n")).unwrap();
     let table = &image.table;
     assert!(
-        table.contains("distributor: model::Ipa::new(0x8000000), cpu_interface: Some(model::Ipa::new(0x80a0000))"),
+        table.contains("distributor: model::Ipa::new(0x8000000), cpu_interface: model::Ipa::new(0x80a0000), emulated: true"),
         "{table}"
     );
     assert!(

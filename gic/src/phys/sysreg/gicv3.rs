@@ -15,7 +15,6 @@ registers! {
     ich_hcr = "ich_hcr_el2" reader writer;
     ich_vtr = "ich_vtr_el2" reader;
     ich_vmcr = "ich_vmcr_el2" reader writer;
-    ich_eisr = "ich_eisr_el2" reader;
     ich_elrsr = "ich_elrsr_el2" reader;
 }
 
@@ -25,7 +24,6 @@ macro_rules! array {
         pub(in crate::phys) mod $module {
             #[cfg(target_arch = "aarch64")]
             #[inline(always)]
-            #[allow(unused, reason = "active priorities are read where virtual CPUs take turns only")]
             pub(in crate::phys) fn read(index: usize) -> u64 {
                 let value: u64;
                 match index {
@@ -54,7 +52,6 @@ macro_rules! array {
             static VALUES: [core::sync::atomic::AtomicU64; 16] = [const { core::sync::atomic::AtomicU64::new(0) }; 16];
 
             #[cfg(not(target_arch = "aarch64"))]
-            #[allow(unused, reason = "active priorities are read where virtual CPUs take turns only")]
             pub(in crate::phys) fn read(index: usize) -> u64 {
                 VALUES.get(index).map_or(0, |value| value.load(core::sync::atomic::Ordering::Relaxed))
             }

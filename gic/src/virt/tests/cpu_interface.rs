@@ -95,6 +95,11 @@ impl Guest {
     }
 }
 
+const REFILL: Announce = Announce {
+    refill: true,
+    ..Announce::NOTHING
+};
+
 #[test]
 fn each_register_has_its_reset_value_and_its_writable_bits() {
     // Offset, value after reset, value after ones were written, value after zeros were written (IHI 0048B 5.5 and table 4-2).
@@ -158,7 +163,7 @@ fn reset_gives_a_new_interface() {
         guest.set(offset, value);
     }
     guest.pend(3, 40, 0, false);
-    guest.interface.request_refill(true);
+    guest.interface.announce(REFILL);
     guest.interface.reset();
     assert_eq!(
         format!("{:?}", guest.interface),
@@ -416,9 +421,10 @@ fn attention_is_wanted_for_an_announced_end_and_for_room_that_was_asked_for() {
     ListRegisters::write(&guest.interface, 0, ListRegister::EMPTY);
     guest.pend(0, 40, 0x80, false);
     guest.pend(1, 41, 0x80, false);
-    guest.interface.request_refill(true);
-    assert!(!guest.interface.wants_attention());
+    guest.interface.announce(REFILL);
     guest.get(IAR);
     guest.set(EOIR, 40);
+    assert!(!guest.interface.wants_attention());
+    guest.get(IAR);
     assert!(guest.interface.wants_attention());
 }

@@ -11,7 +11,7 @@ mod scenarios;
 mod sgi;
 
 use super::*;
-use crate::{ListRegister, ListRegisters, LrState};
+use crate::{Announce, ListRegister, ListRegisters, LrState};
 use model::{Mpidr, PcpuId};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -44,7 +44,11 @@ static OWNED: [PassedInterrupt; 2] = [
 #[derive(Default)]
 pub struct VirtualInterface {
     pub registers: RefCell<Vec<ListRegister>>,
-    pub refill: Cell<bool>,
+    pub announced: Cell<Announce>,
+    /// Ends and deactivations that found no list register: `EOIcount`.
+    unmatched: Cell<u32>,
+    /// `EOImode`: an end only drops the priority.
+    pub split: Cell<bool>,
     /// What the guest has acknowledged and not yet ended, with its priority: the active priorities.
     pub running: RefCell<Vec<(IntId, u8)>>,
 }
@@ -110,30 +114,49 @@ impl VirtualInterface {
 
     /// The guest ends what it acknowledged last. Returns the physical interrupt that this deactivates.
     pub fn end(&self) -> Option<IntId> {
-        let intid = self.drop_priority()?;
-        self.deactivate(intid)?.hardware
+        let (intid, priority) = self.running.borrow_mut().pop()?;
+        if self.split.get() {
+            return None;
+        }
+        // The register must have the priority that is dropped (`ICV_EOIR1_EL1`).
+        self.deactivate(intid, |register| register.priority == priority)
     }
 
-    /// The guest drops its running priority. Returns the interrupt that had it.
-    pub fn drop_priority(&self) -> Option<IntId> {
-        self.running.borrow_mut().pop().map(|(intid, _)| intid)
-    }
-
-    /// The guest deactivates an interrupt. Returns the list register that had it active, as it is then.
-    pub fn deactivate(&self, intid: IntId) -> Option<ListRegister> {
+    /// The guest deactivates an interrupt, and is not trapped. Returns the physical interrupt that this deactivates.
+    fn deactivate(&self, intid: IntId, fits: impl Fn(&ListRegister) -> bool) -> Option<IntId> {
         let mut registers = self.registers.borrow_mut();
-        let ended = registers
+        let active = registers
             .iter_mut()
-            .find(|register| register.virtual_id == intid && register.state.is_active())?;
-        ended.state = LrState::new(ended.state.is_pending(), false);
-        Some(*ended)
+            .find(|register| register.virtual_id == intid && register.state.is_active());
+        match active {
+            None => {
+                self.unmatched.set((self.unmatched.get() + 1) % 32);
+                None
+            }
+            Some(register) if fits(register) => {
+                register.state = LrState::new(register.state.is_pending(), false);
+                register.hardware
+            }
+            Some(_) => None,
+        }
+    }
+
+    /// The maintenance interrupt is asserted.
+    fn wants_maintenance(&self) -> bool {
+        let told = self.announced.get();
+        let pending = self.bits(|register| register.state == LrState::Pending);
+        let ended =
+            self.bits(|register| register.state == LrState::Empty && register.end_maintenance);
+        told.refill && pending == 0 || told.unmatched && self.unmatched.get() != 0 || ended != 0
     }
 
     /// What [`reset_virtual_interface`](crate::InterruptController::reset_virtual_interface) does.
     fn reset(&self) {
         self.registers.borrow_mut().fill(ListRegister::EMPTY);
         self.running.borrow_mut().clear();
-        self.refill.set(false);
+        self.announced.set(Announce::NOTHING);
+        self.unmatched.set(0);
+        self.split.set(false);
     }
 }
 
@@ -162,11 +185,16 @@ impl ListRegisters for VirtualInterface {
     fn write_image(&self, index: usize, image: u64) {
         self.registers.borrow_mut()[index] = ListRegister::from_v3(image);
     }
-    fn ended(&self) -> u64 {
-        self.bits(|register| register.state == LrState::Empty && register.end_maintenance)
+    fn announce(&self, what: Announce) {
+        self.announced.set(what);
+        self.unmatched.set(0);
     }
-    fn request_refill(&self, on: bool) {
-        self.refill.set(on);
+    fn running_priority(&self) -> u8 {
+        let running = self.running.borrow();
+        running.last().map_or(u8::MAX, |(_, priority)| *priority)
+    }
+    fn splits_ends(&self) -> bool {
+        self.split.get()
     }
 }
 
@@ -311,7 +339,15 @@ impl Machine {
 
     /// A machine whose guest has turned both groups on, enabled every interrupt, set priority 0xa0, and sent all SPIs to CPU 0.
     pub fn started(version: Version, vcpus: u8) -> Self {
+        Self::started_with(version, vcpus, 4)
+    }
+
+    /// The same, with this many list registers on each CPU.
+    pub fn started_with(version: Version, vcpus: u8, registers: usize) -> Self {
         let mut machine = Self::new(version, vcpus);
+        machine
+            .interfaces
+            .fill_with(|| VirtualInterface::new(registers));
         machine.write(0, Frame::Distributor, 0, Width::Word, 3);
         for cpu in 0..vcpus {
             let frame = match version {
@@ -384,7 +420,7 @@ impl Machine {
 
     /// CPU_OFF: its interrupts go back to the state, and its virtual CPU interface is as after reset.
     pub fn turn_off(&mut self, cpu: u8) {
-        let kicks = self.act(cpu, |vgic, caller| vgic.sync(caller));
+        let kicks = self.act(cpu, |vgic, caller| vgic.park(caller));
         self.interfaces[usize::from(cpu)].reset();
         self.off |= VcpuSet::only(VcpuId::new(cpu));
         self.kick(kicks);
@@ -517,13 +553,32 @@ impl Machine {
         self.run_physical();
     }
 
-    fn run_maintenance(&mut self, cpu: u8) {
+    /// The guest deactivates an interrupt; a write that traps is done by the controller.
+    pub fn deactivate(&mut self, cpu: u8, intid: IntId) {
         let interface = &self.interfaces[usize::from(cpu)];
-        let underflow = interface.refill.get() && interface.held().len() <= 1;
-        if underflow || interface.ended() != 0 {
+        if self.vgic.geometry.version == Version::V2 || interface.announced.get().deactivations {
+            let kicks = self.act(cpu, |vgic, caller| {
+                vgic.write_deactivate(intid.get(), caller)
+            });
+            self.kick(kicks | VcpuSet::only(VcpuId::new(cpu)));
+        } else if let Some(physical) = interface.deactivate(intid, |_| true) {
+            self.physical
+                .set(physical, cpu, |physical| physical.active = false);
+        }
+        self.run_maintenance(cpu);
+        self.run_physical();
+    }
+
+    /// The maintenance interrupt, as long as it is asserted.
+    pub fn run_maintenance(&mut self, cpu: u8) {
+        for _ in 0..8 {
+            if !self.interfaces[usize::from(cpu)].wants_maintenance() {
+                return;
+            }
             let kicks = self.act(cpu, |vgic, caller| vgic.maintain(caller));
             self.kick(kicks);
         }
+        panic!("the maintenance interrupt of CPU {cpu} never ends");
     }
 
     /// The guest handles all that is pending on a CPU. Returns what it got, in order.

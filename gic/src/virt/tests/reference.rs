@@ -213,12 +213,34 @@ impl Reference {
         Ok(())
     }
 
-    /// How many interrupts are active at `cpu`.
-    pub fn active_at(&self, cpu: u8) -> usize {
-        self.interrupts
-            .iter()
-            .filter(|record| record.active && record.active_at == Some(cpu))
-            .count()
+    /// The end of an interrupt that some CPU acknowledged, unless a register write has taken its active state since.
+    pub fn ended(&mut self, intid: IntId, cpu: u8) {
+        let owes = |owner: usize| !intid.is_private() || owner == usize::from(cpu);
+        let owed = self.owed.iter_mut().enumerate();
+        for (_, owed) in owed.filter(|(owner, _)| owes(*owner)) {
+            if let Some(at) = owed.iter().position(|other| *other == intid) {
+                owed.remove(at);
+                self.of(intid, cpu).deactivate();
+                return;
+            }
+        }
+    }
+
+    /// What `cpu` may deactivate when the priority drop is apart: what it has acknowledged, and SPIs of others, once their priority is dropped.
+    pub fn deactivatable(&self, cpu: u8) -> Vec<IntId> {
+        let mut all = Vec::new();
+        for (owner, (owed, running)) in self.owed.iter().zip(&self.running).enumerate() {
+            let dropped = |intid: &&IntId| !running.iter().any(|(other, _)| other == *intid);
+            let mine = |intid: &&IntId| !intid.is_private() || owner == usize::from(cpu);
+            all.extend(owed.iter().filter(dropped).filter(mine));
+        }
+        all
+    }
+
+    /// `cpu` is turned off: its interface forgets what it has acknowledged, and the interrupts stay active.
+    pub fn turn_off(&mut self, cpu: u8) {
+        self.running[usize::from(cpu)].clear();
+        self.owed[usize::from(cpu)].clear();
     }
 
     /// Nobody will end this one any more.

@@ -302,9 +302,9 @@ fn more_pending_than_registers_all_arrive_by_priority() {
     }
     machine.set(0, 0, 3);
     assert_eq!(machine.interface(0).held().len(), 4);
-    assert!(machine.interface(0).refill.get());
+    assert!(machine.interface(0).announced.get().refill);
     assert_eq!(machine.handle_all(0), order.map(IntId::new));
-    assert!(!machine.interface(0).refill.get());
+    assert!(!machine.interface(0).announced.get().refill);
 }
 
 #[test]
@@ -342,6 +342,125 @@ fn six_nested_interrupts_with_four_registers_all_end() {
             .all(|intid| !is_set(&mut machine, 0, ACTIVATE, *intid))
     );
     assert!(machine.interface(0).held().is_empty());
+}
+
+/// A machine whose CPU 0 has acknowledged `count` nested interrupts, 70 first and most urgent last. Enough for any number of list registers.
+fn nested(version: Version, count: u32, split: bool) -> (Machine, Vec<IntId>) {
+    let mut machine = Machine::started(version, 2);
+    machine.interface(0).split.set(split);
+    let nested: Vec<_> = (70..70 + count).map(IntId::new).collect();
+    for (level, intid) in nested.iter().enumerate() {
+        let priority = 0xa0 - 8 * level as u64;
+        let place = 0x400 + intid.get();
+        machine.write(0, Frame::Distributor, place, Width::Byte, priority);
+        put(&mut machine, 0, PEND, *intid);
+        assert_eq!(machine.acknowledge(0), Some(*intid), "level {level}");
+    }
+    (machine, nested)
+}
+
+fn active(machine: &mut Machine, all: &[IntId]) -> Vec<IntId> {
+    let mut active = all.to_vec();
+    active.retain(|intid| is_set(machine, 0, ACTIVATE, *intid));
+    active
+}
+
+#[test]
+fn ends_of_interrupts_in_no_list_register_end_them_from_the_last_acknowledged() {
+    for version in BOTH {
+        let (mut machine, nested) = nested(version, 10, false);
+        for left in (0..10).rev() {
+            machine.end(0);
+            assert_eq!(active(&mut machine, &nested), nested[..left]);
+        }
+        assert_eq!(machine.interface(0).announced.get(), Announce::NOTHING);
+    }
+}
+
+#[test]
+fn active_interrupt_whose_priority_was_lowered_still_ends_in_its_turn() {
+    let (mut machine, nested) = nested(Version::V3, 6, false);
+    // The last one would now come last.
+    machine.write(0, Frame::Distributor, 0x400 + 75, Width::Byte, 0xf8);
+    active(&mut machine, &nested);
+    machine.end(0);
+    assert_eq!(active(&mut machine, &nested), nested[..5]);
+}
+
+#[test]
+fn deactivations_in_any_order_reach_interrupts_in_no_list_register() {
+    for version in BOTH {
+        let (mut machine, nested) = nested(version, 10, true);
+        (0..10).for_each(|_| machine.end(0));
+        assert_eq!(
+            active(&mut machine, &nested),
+            nested,
+            "ends drop priorities only"
+        );
+        let mut left = nested.clone();
+        for at in [3, 0, 7, 4, 0, 0, 3, 1, 0, 0] {
+            machine.deactivate(0, left.remove(at));
+            assert_eq!(active(&mut machine, &nested), left);
+        }
+    }
+}
+
+#[test]
+fn spi_deactivated_by_another_cpu_than_the_one_that_acknowledged_it_ends() {
+    for version in BOTH {
+        let mut machine = Machine::started(version, 2);
+        (0..2).for_each(|cpu| machine.interface(cpu).split.set(true));
+        machine.pulse(EDGE);
+        assert_eq!(machine.acknowledge(0), Some(EDGE));
+        machine.end(0);
+        machine.deactivate(1, EDGE);
+        assert!(!machine.physical.get(EDGE, 0).active && !is_set(&mut machine, 0, ACTIVATE, EDGE));
+    }
+}
+
+#[test]
+fn pending_interrupt_behind_many_active_ones_is_not_starved() {
+    // All list registers could hold active ones whose priority is dropped.
+    let (mut machine, nested) = nested(Version::V3, 10, true);
+    (0..10).for_each(|_| machine.end(0));
+    for intid in [60, 61, 62].map(IntId::new) {
+        put(&mut machine, 0, PEND, intid);
+    }
+    let next: Vec<_> = (0..3)
+        .map(|_| {
+            let intid = machine.acknowledge(0);
+            machine.end(0);
+            intid
+        })
+        .collect();
+    assert_eq!(next, [60, 61, 62].map(|number| Some(IntId::new(number))));
+    assert_eq!(active(&mut machine, &nested), nested);
+}
+
+#[test]
+fn nothing_is_announced_or_trapped_while_all_that_is_active_has_a_list_register() {
+    for split in [false, true] {
+        let mut machine = Machine::started(Version::V3, 1);
+        machine.interface(0).split.set(split);
+        for intid in [70, 71, 72, 73] {
+            put(&mut machine, 0, PEND, IntId::new(intid));
+        }
+        machine.acknowledge(0);
+        assert_eq!(machine.interface(0).announced.get(), Announce::NOTHING);
+    }
+}
+
+#[test]
+fn cpu_that_was_off_finds_what_it_had_active_and_its_next_ends_are_for_what_it_acknowledges_then() {
+    let mut machine = Machine::started(Version::V3, 2);
+    let frame = Frame::Redistributor(VcpuId::new(1));
+    machine.write(1, frame, 0x1_0000 + ACTIVATE, Width::Word, 0x3f << 20);
+    machine.turn_off(1);
+    machine.turn_on(1);
+    machine.write(1, frame, 0x1_0000 + PEND, Width::Word, 1);
+    assert_eq!(machine.handle_all(1), [IntId::new(0)]);
+    let active = machine.read(1, frame, 0x1_0000 + ACTIVATE, Width::Word);
+    assert_eq!(active, Some(0x3f << 20));
 }
 
 #[test]

@@ -11,6 +11,9 @@ use crate::vcpu::Vcpu;
 pub(super) const UART_PAGE: u64 = 0x1000;
 /// Size of a GICv2 distributor's page (IHI 0048B 4.1.2).
 const GICV2_DISTRIBUTOR: u64 = 0x1000;
+/// Where a GICv2 CPU interface has its second page (IHI 0048B, table 4-2).
+#[cfg(feature = "v2")]
+const GICV2_SECOND_PAGE: u64 = 0x1000;
 /// Size of a GICv3 distributor's frame (IHI 0069H 12.8).
 const GICV3_DISTRIBUTOR: u64 = 0x1_0000;
 /// Size of a GICv3 redistributor: RD_base and SGI_base.
@@ -44,4 +47,14 @@ pub(super) fn gic_frame<M: Machine>(vcpu: &Vcpu<M>, ipa: Ipa) -> Option<(Frame, 
             inside.then_some((Frame::Redistributor(VcpuId::new(index as u8)), offset))
         }
     }
+}
+
+/// Offset in the second page of a GICv2's CPU interface, whose only register is `GICC_DIR`.
+#[cfg(feature = "v2")]
+pub(super) fn deactivation_page<M: Machine>(vcpu: &Vcpu<M>, ipa: Ipa) -> Option<u64> {
+    let VirtualGic::V2 { cpu_interface, .. } = vcpu.partition.config.gic else {
+        return None;
+    };
+    let offset = ipa.offset_from(cpu_interface)?;
+    (offset / GICV2_SECOND_PAGE == 1).then_some(offset % GICV2_SECOND_PAGE)
 }

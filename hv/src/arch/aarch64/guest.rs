@@ -7,6 +7,8 @@ use model::device::VirtualGic;
 use model::{IntId, Ipa, VcpuId};
 
 use super::decode::Syndrome;
+#[cfg(feature = "v2")]
+use super::frames::deactivation_page;
 use super::frames::{UART_PAGE, gic_frame, within};
 use super::inject::Exception;
 use super::psci::{self, Call, status};
@@ -242,6 +244,15 @@ fn system_register<M: Machine>(vcpu: &mut Vcpu<M>, transfer: RegisterTransfer) {
             vcpu.kick_others(kicked);
             None
         }
+        Answer::Deactivate if gic_is_v3 => {
+            deactivate(vcpu, transfer.register);
+            None
+        }
+        Answer::Common(register) if gic_is_v3 => {
+            let stored = vcpu.context.register(transfer.register);
+            let written = transfer.write.then_some(stored);
+            Some(vcpu.machine().gic().common_register(register, written))
+        }
         Answer::Identification(masked) => {
             let mut value = M::Cpu::identification(masked.register) & masked.keep;
             match masked.register {
@@ -258,7 +269,11 @@ fn system_register<M: Machine>(vcpu: &mut Vcpu<M>, transfer: RegisterTransfer) {
         Answer::InterfaceEnable if gic_is_v3 => Some(ICC_SRE_ON),
         Answer::Zero => Some(0),
         Answer::Undefined if vcpu.takes_turns() && sysreg::is_debug(transfer.encoding) => Some(0),
-        Answer::SendSgi(_) | Answer::InterfaceEnable | Answer::Undefined => {
+        Answer::SendSgi(_)
+        | Answer::Deactivate
+        | Answer::Common(_)
+        | Answer::InterfaceEnable
+        | Answer::Undefined => {
             vcpu.inject(Exception::Undefined, false);
             return;
         }
@@ -280,6 +295,15 @@ fn mmio<M: Machine>(vcpu: &mut Vcpu<M>, access: MmioAccess) -> bool {
     if interface::access(vcpu, access) {
         return true;
     }
+    #[cfg(feature = "v2")]
+    if let Some(offset) = deactivation_page(vcpu, access.ipa) {
+        if access.write && (offset, access.width.bytes()) == (0, 4) {
+            deactivate(vcpu, access.register);
+        } else if !access.write {
+            vcpu.context.set_register(access.register, 0);
+        }
+        return offset.is_multiple_of(access.width.bytes().into());
+    }
     let Some((frame, offset)) = gic_frame(vcpu, access.ipa) else {
         #[cfg(feature = "its")]
         return super::its::access(vcpu, access);
@@ -292,6 +316,16 @@ fn mmio<M: Machine>(vcpu: &mut Vcpu<M>, access: MmioAccess) -> bool {
     }
     gic_access(vcpu, access, frame, offset as u32);
     true
+}
+
+/// A trapped deactivation, with the interrupt in general register `register`.
+fn deactivate<M: Machine>(vcpu: &Vcpu<M>, register: u8) {
+    let value = vcpu.context.register(register) as u32;
+    let kicks = vcpu.with_caller(|caller| {
+        let gic = &mut vcpu.partition.devices.lock().gic;
+        gic.write_deactivate(value, caller) | gic.flush(caller)
+    });
+    vcpu.kick_others(kicks.without(vcpu.id));
 }
 
 /// An access to the virtual interrupt controller.

@@ -3,6 +3,7 @@
 //! A guest sees a CPU without the features that would let it escape our view, or whose state nobody saves: each identification
 //! register is masked field by field, unlisted fields read as "not implemented". What is in no table is undefined to the guest.
 
+use gic::CommonRegister;
 use gic::virt::SgiRegister;
 
 /// Op0:Op1:CRn:CRm:Op2 as one number, the order of `ESR_EL2.ISS` (Arm ARM C5.3).
@@ -15,6 +16,10 @@ pub const fn register(op0: u16, op1: u16, crn: u16, crm: u16, op2: u16) -> u16 {
 pub enum Answer {
     /// Writes send software-generated interrupts; the value is in the form of `ICC_SGI1R_EL1`.
     SendSgi(SgiRegister),
+    /// Writes deactivate an interrupt: `ICC_DIR_EL1`. Trapped only while the interrupt may be in no list register.
+    Deactivate,
+    /// A register of the virtual CPU interface that some hardware can only trap together with `ICC_DIR_EL1`.
+    Common(CommonRegister),
     /// Reads give the CPU's own value of this identification register through a mask.
     Identification(Masked),
     /// `ICC_SRE_EL1`: the system registers of a GICv3 are on, and stay so.
@@ -105,6 +110,10 @@ pub const fn answer(encoding: u16, write: bool) -> Answer {
     const ICC_ASGI1R: u16 = register(3, 0, 12, 11, 6);
     const ICC_SGI0R: u16 = register(3, 0, 12, 11, 7);
     const ICC_SRE: u16 = register(3, 0, 12, 12, 5);
+    const ICC_DIR: u16 = register(3, 0, 12, 11, 1);
+    const ICC_RPR: u16 = register(3, 0, 12, 11, 3);
+    const ICC_PMR: u16 = register(3, 0, 4, 6, 0);
+    const ICC_CTLR: u16 = register(3, 0, 12, 12, 4);
     const ACTLR: u16 = register(3, 0, 1, 0, 1);
     const LORSA: u16 = register(3, 0, 10, 4, 0);
     const LORID: u16 = register(3, 0, 10, 4, 7);
@@ -120,6 +129,10 @@ pub const fn answer(encoding: u16, write: bool) -> Answer {
         ICC_ASGI1R if write => Answer::SendSgi(SgiRegister::Asgi1r),
         ICC_SGI0R if write => Answer::SendSgi(SgiRegister::Sgi0r),
         ICC_SRE => Answer::InterfaceEnable,
+        ICC_DIR if write => Answer::Deactivate,
+        ICC_RPR if !write => Answer::Common(CommonRegister::RunningPriority),
+        ICC_PMR => Answer::Common(CommonRegister::PriorityMask),
+        ICC_CTLR => Answer::Common(CommonRegister::Control),
         DC_ISW | DC_CSW | DC_CISW => Answer::Zero,
         ACTLR | DISR => Answer::Zero,
         ERRIDR if !write => Answer::Zero,

@@ -41,7 +41,7 @@ pub const SYSTEM: model::system::System = model::system::System {
                 model::partition::Vcpu { pcpu: model::PcpuId::new(1), mpidr: model::Mpidr::new(0x1), time: model::time::TimeShare::Always },
             ],
             memory: &[
-                model::memory::Mapping { ipa: model::Ipa::new(0x8010000), pa: model::Pa::new(0x8040000), size: 0x2000, kind: model::memory::MemoryKind::Device },
+                model::memory::Mapping { ipa: model::Ipa::new(0x8010000), pa: model::Pa::new(0x8040000), size: 0x1000, kind: model::memory::MemoryKind::Device },
                 model::memory::Mapping { ipa: model::Ipa::new(0x40000000), pa: model::Pa::new(0x40800000), size: 0x10000000, kind: model::memory::MemoryKind::Ram },
             ],
             segments: &[
@@ -52,7 +52,7 @@ pub const SYSTEM: model::system::System = model::system::System {
             entry: model::Ipa::new(0x40000000),
             device_tree: model::Ipa::new(0x42200000),
             interrupts: &[],
-            gic: model::device::VirtualGic::V2 { distributor: model::Ipa::new(0x8000000), cpu_interface: None },
+            gic: model::device::VirtualGic::V2 { distributor: model::Ipa::new(0x8000000), cpu_interface: model::Ipa::new(0x8010000), emulated: false },
             its: None,
             spis: 64,
             console: Some(model::device::VirtualUart { base: model::Ipa::new(0x9000000), intid: model::IntId::new(33) }),
@@ -66,7 +66,7 @@ pub const SYSTEM: model::system::System = model::system::System {
                 model::partition::Vcpu { pcpu: model::PcpuId::new(2), mpidr: model::Mpidr::new(0x0), time: model::time::TimeShare::Always },
             ],
             memory: &[
-                model::memory::Mapping { ipa: model::Ipa::new(0x8010000), pa: model::Pa::new(0x8040000), size: 0x2000, kind: model::memory::MemoryKind::Device },
+                model::memory::Mapping { ipa: model::Ipa::new(0x8010000), pa: model::Pa::new(0x8040000), size: 0x1000, kind: model::memory::MemoryKind::Device },
                 model::memory::Mapping { ipa: model::Ipa::new(0x40000000), pa: model::Pa::new(0x50800000), size: 0x1000000, kind: model::memory::MemoryKind::Ram },
             ],
             segments: &[
@@ -76,7 +76,7 @@ pub const SYSTEM: model::system::System = model::system::System {
             entry: model::Ipa::new(0x40000000),
             device_tree: model::Ipa::new(0x40e00000),
             interrupts: &[],
-            gic: model::device::VirtualGic::V2 { distributor: model::Ipa::new(0x8000000), cpu_interface: None },
+            gic: model::device::VirtualGic::V2 { distributor: model::Ipa::new(0x8000000), cpu_interface: model::Ipa::new(0x8010000), emulated: false },
             its: None,
             spis: 64,
             console: Some(model::device::VirtualUart { base: model::Ipa::new(0x9000000), intid: model::IntId::new(33) }),
@@ -90,7 +90,7 @@ pub const SYSTEM: model::system::System = model::system::System {
                 model::partition::Vcpu { pcpu: model::PcpuId::new(3), mpidr: model::Mpidr::new(0x0), time: model::time::TimeShare::Always },
             ],
             memory: &[
-                model::memory::Mapping { ipa: model::Ipa::new(0x8010000), pa: model::Pa::new(0x8040000), size: 0x2000, kind: model::memory::MemoryKind::Device },
+                model::memory::Mapping { ipa: model::Ipa::new(0x8010000), pa: model::Pa::new(0x8040000), size: 0x1000, kind: model::memory::MemoryKind::Device },
                 model::memory::Mapping { ipa: model::Ipa::new(0x40000000), pa: model::Pa::new(0x51800000), size: 0x1000000, kind: model::memory::MemoryKind::Ram },
             ],
             segments: &[
@@ -100,7 +100,7 @@ pub const SYSTEM: model::system::System = model::system::System {
             entry: model::Ipa::new(0x40000000),
             device_tree: model::Ipa::new(0x40e00000),
             interrupts: &[],
-            gic: model::device::VirtualGic::V2 { distributor: model::Ipa::new(0x8000000), cpu_interface: None },
+            gic: model::device::VirtualGic::V2 { distributor: model::Ipa::new(0x8000000), cpu_interface: model::Ipa::new(0x8010000), emulated: false },
             its: None,
             spis: 64,
             console: Some(model::device::VirtualUart { base: model::Ipa::new(0x9000000), intid: model::IntId::new(33) }),

@@ -6,9 +6,9 @@ use model::partition::FaultPolicy;
 
 use super::*;
 use crate::fake::{
-    CPU_ON, DISTRIBUTOR, Done, ENTRY, FakeCpu, Guest, LINUX, NOWHERE, Outcome, PCPUS, RAM,
-    REDISTRIBUTORS, RT, SYSTEM_OFF, UART, UART_SPI, World, access, advance, events, list_registers,
-    set_room, take_done, take_wire, type_in,
+    CPU_INTERFACE, CPU_ON, DISTRIBUTOR, Done, ENTRY, FakeCpu, Guest, LINUX, NOWHERE, OWNED_SPI,
+    Outcome, PCPUS, RAM, REDISTRIBUTORS, RT, SYSTEM_OFF, UART, UART_SPI, World, access, advance,
+    events, list_registers, set_room, split_ends, take_done, take_wire, type_in, use_interface,
 };
 
 const WIDTHS: [Width; 4] = [Width::Byte, Width::Half, Width::Word, Width::Double];
@@ -295,6 +295,62 @@ fn sgi_register_is_undefined_with_a_gicv2() {
     let mut guest = World::new().started(RT);
     guest.system_register([3, 0, 12, 11, 5], true);
     assert!(exception().is_some());
+}
+
+/// ICC_DIR_EL1.
+const ICC_DIR: [u64; 5] = [3, 0, 12, 11, 1];
+
+/// The owned SPI is active in a list register of the first CPU, linked.
+fn linux_that_handles_its_spi() -> Guest {
+    let mut guest = linux();
+    guest.store(DISTRIBUTOR, Width::Word, 1 << 1);
+    guest.store(DISTRIBUTOR + 0x104, Width::Word, 1 << (OWNED_SPI - 32));
+    guest.interrupt(OWNED_SPI);
+    use_interface(0, |registers| registers[0].state = LrState::Active);
+    take_done();
+    guest.vcpu.context.x[5] = OWNED_SPI.into();
+    guest
+}
+
+#[test]
+fn trapped_deactivation_ends_the_physical_interrupt() {
+    let mut guest = linux_that_handles_its_spi();
+    split_ends();
+    let pc = guest.pc();
+    guest.system_register(ICC_DIR, true);
+    assert!(take_done().contains(&Done::DeactivatePhysical(OWNED_SPI)));
+    assert_eq!((list_registers(0), guest.pc()), (vec![], pc + 4));
+}
+
+#[test]
+fn trapped_deactivation_of_a_guest_that_does_not_separate_it_does_nothing() {
+    let mut guest = linux_that_handles_its_spi();
+    let pc = guest.pc();
+    guest.system_register(ICC_DIR, true);
+    assert_eq!((take_done(), guest.pc()), (vec![], pc + 4));
+    assert_eq!(list_registers(0).len(), 1);
+}
+
+#[test]
+fn trapped_deactivation_is_undefined_with_a_gicv2() {
+    let mut guest = World::new().started(RT);
+    guest.system_register(ICC_DIR, true);
+    assert!(exception().is_some());
+}
+
+#[test]
+fn deactivation_page_of_a_gicv2_ends_what_is_active_and_reads_as_zero() {
+    let mut guest = World::new().started(RT);
+    split_ends();
+    // SGI 3 is active.
+    guest.store(DISTRIBUTOR + 0x300, Width::Word, 1 << 3);
+    guest.store(CPU_INTERFACE + 0x1000, Width::Word, 3);
+    assert_eq!(guest.load(DISTRIBUTOR + 0x300, Width::Word), 0);
+    assert_eq!(guest.load(CPU_INTERFACE + 0x1000, Width::Word), 0);
+    assert_eq!(guest.load(CPU_INTERFACE + 0x1ffc, Width::Word), 0);
+    assert_eq!(fault_kinds(), []);
+    guest.access(CPU_INTERFACE + 0x2000, access(Width::Word, 5));
+    assert_eq!(fault_kinds().len(), 1);
 }
 
 // Virtual UART.
