@@ -1,21 +1,21 @@
 //! Physical CPUs that several virtual CPUs share: what is moved from one to the next.
 
-use crate::InterruptController;
+use crate::{InterruptController, ListRegister, LrState, MAX_LIST_REGISTERS};
 
 /// The virtual CPU interface of a physical CPU, which its virtual CPUs use in turns.
 pub trait SharedInterface: InterruptController {
-    /// Reads the calling CPU's virtual interface, whose list registers are empty, for a virtual CPU that does not run for a while.
-    fn save_virtual_interface(&self) -> InterfaceState;
+    /// Reads the calling CPU's virtual interface for a virtual CPU that does not run for a while.
+    fn save_virtual_interface(&self, state: &mut InterfaceState);
 
-    /// Puts back what [`save_virtual_interface`](Self::save_virtual_interface) gave, in place of what another virtual CPU left.
+    /// Puts back what [`save_virtual_interface`](Self::save_virtual_interface) has read, in place of what another virtual CPU left.
     fn restore_virtual_interface(&self, state: &InterfaceState);
 
     /// Brings private interrupts of the calling CPU into this state.
     fn set_private(&self, state: PrivateState);
 }
 
-/// A virtual CPU interface whose list registers are empty: priority mask, group enables and binary points, active priorities, and what it
-/// is to tell of.
+/// A virtual CPU interface: list registers, priority mask, group enables and binary points, active priorities, and what it is to tell of. To
+/// the virtual controller the list registers are still the virtual CPU's, which is called when they must change.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct InterfaceState {
     /// `ICH_HCR_EL2` or `GICH_HCR`.
@@ -24,6 +24,30 @@ pub struct InterfaceState {
     pub(crate) machine: u64,
     /// `ICH_AP0R<n>_EL2`, then `ICH_AP1R<n>_EL2`; `GICH_APR` comes first.
     pub(crate) active_priorities: [[u64; 4]; 2],
+    /// `ICH_LR<n>_EL2` or `GICH_LR<n>`.
+    pub(crate) list_registers: [u64; MAX_LIST_REGISTERS],
+    /// Bit n: list register n holds an interrupt, or one that has ended and wants attention.
+    pub live: u16,
+}
+
+impl InterfaceState {
+    /// List register `index` in the form of a GICv3, for machines that are made up.
+    pub fn list_register(&self, index: usize) -> ListRegister {
+        self.list_registers
+            .get(index)
+            .map_or(ListRegister::EMPTY, |register| {
+                ListRegister::from_v3(*register)
+            })
+    }
+
+    /// Replaces list register `index`.
+    pub fn set_list_register(&mut self, index: usize, register: ListRegister) {
+        if let Some(place) = self.list_registers.get_mut(index) {
+            *place = register.to_v3();
+            let live = register.state != LrState::Empty || register.end_maintenance;
+            self.live = self.live & !(1 << index) | u16::from(live) << index;
+        }
+    }
 }
 
 /// Private interrupts that belong to the virtual CPU that runs, one bit each.

@@ -131,7 +131,6 @@ struct State {
     done: Vec<Done>,
     pending: [VecDeque<u32>; 3],
     list_registers: [[ListRegister; 4]; 3],
-    interfaces: [InterfaceState; 3],
     /// What the guests' interrupt inputs see of an interface in software.
     lines: [Lines; 3],
     registers: [CpuWorld; 3],
@@ -167,7 +166,6 @@ impl State {
             done: Vec::new(),
             pending: Default::default(),
             list_registers: [[ListRegister::EMPTY; 4]; 3],
-            interfaces: Default::default(),
             lines: [Lines::default(); 3],
             registers: [const { CpuWorld::new() }; 3],
             floating_point_is_trapped: [false; 3],
@@ -469,11 +467,21 @@ impl SharedMachine for FakeMachine {
 }
 
 impl SharedInterface for FakeGic {
-    fn save_virtual_interface(&self) -> InterfaceState {
-        state(|state| core::mem::take(&mut state.interfaces[state.pcpu]))
+    fn save_virtual_interface(&self, saved: &mut InterfaceState) {
+        state(|state| {
+            *saved = InterfaceState::default();
+            for index in 0..4 {
+                let register = state.list_registers[state.pcpu][index];
+                saved.set_list_register(index, register);
+            }
+        });
     }
     fn restore_virtual_interface(&self, saved: &InterfaceState) {
-        state(|state| state.interfaces[state.pcpu] = *saved);
+        state(|state| {
+            for index in 0..4 {
+                state.list_registers[state.pcpu][index] = saved.list_register(index);
+            }
+        });
     }
     fn set_private(&self, private: PrivateState) {
         done(Done::SetPrivate(private));

@@ -209,9 +209,13 @@ fn frames(region: &PhysicalRange) -> impl Iterator<Item = Frame<{ gicr::SIZE }>>
 
 /// How many active-priorities registers there are for each group: 5 preemption bits need one, 6 two, 7 four (12.4.1); the others do not
 /// exist.
-fn active_priorities() -> usize {
-    let preemption_bits = (sysreg::ich_vtr::read() >> 26 & 7) + 1;
-    1 << preemption_bits.saturating_sub(5).min(2)
+const fn active_priorities(vtr: u64) -> usize {
+    let preemption_bits = (vtr >> 26 & 7) + 1;
+    match preemption_bits {
+        0..=5 => 1,
+        6 => 2,
+        _ => 4,
+    }
 }
 
 impl InterruptController for GicV3 {
@@ -384,7 +388,7 @@ impl InterruptController for GicV3 {
         for index in 0..Self::list_registers(vtr).min(MAX_LIST_REGISTERS) {
             sysreg::ich_lr::write(index, 0);
         }
-        for index in 0..active_priorities() {
+        for index in 0..active_priorities(vtr) {
             sysreg::ich_ap0r::write(index, 0);
             sysreg::ich_ap1r::write(index, 0);
         }

@@ -6,23 +6,27 @@ use crate::PrivateState;
 use model::VcpuId;
 
 impl Vgic {
-    /// The physical state of the timers' interrupts of `cpu`, for the physical CPU that is about to run it. Its list registers have been
-    /// [`sync`](Self::sync)ed since it last ran, or hold what [`flush`](Self::flush) has put there.
-    pub fn timers(&self, cpu: VcpuId) -> PrivateState {
-        let mut state = PrivateState::default();
+    /// The physical state of the timers' interrupts of `cpu`, whose list registers are in use as far as their bits in `live` are set.
+    pub fn timers(&self, cpu: VcpuId, live: u16) -> PrivateState {
+        let mut timers = PrivateState::default();
+        let Some(state) = self.vcpus.get(usize::from(cpu.get())) else {
+            return timers;
+        };
         for timer in self.geometry.timers {
-            let Some(interrupt) = self.interrupt(timer, cpu) else {
+            let Some(interrupt) = state.interrupts.get(timer.get() as usize) else {
                 continue;
             };
-            let bit = 1_u32.checked_shl(timer.get()).unwrap_or(0);
-            state.mask |= bit;
-            if self.shown.is_enabled(timer, cpu) {
-                state.enabled |= bit;
-            }
-            if interrupt.flags.intersects(Flags::LINKED) {
-                state.active |= bit;
+            let bit = 1 << (timer.get() % 32);
+            timers.mask |= bit;
+            // The guest ends a linked interrupt without our knowledge: its list register says so.
+            let ended = interrupt.is(Flags::HELD)
+                && !interrupt.is(Flags::RELINKED)
+                && live >> (interrupt.slot % 16) & 1 == 0;
+            if interrupt.is(Flags::LINKED) && !ended {
+                timers.active |= bit;
             }
         }
-        state
+        timers.enabled = self.shown.enabled_word(0, cpu) & timers.mask;
+        timers
     }
 }

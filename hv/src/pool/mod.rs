@@ -5,8 +5,8 @@
 //!   lock, and other pCPUs reach its virtual CPUs as they reach any: by a request word and a call ([`Call`]).
 //! - *Whose turn it is* is decided by a [policy](policy), which knows nothing of registers. *Whose registers are loaded* is another
 //!   question: they stay until another one needs the place, so that a virtual CPU that waits alone is woken at no cost.
-//! - A virtual CPU that is not loaded has all of its state in memory: its list registers are read back into the virtual interrupt
-//!   controller, its timers are off. What comes for it is noted there, and the policy is told that it has something to do.
+//! - A virtual CPU that is not loaded has all of its state in memory, list registers included, and its timers are off. What comes for it is
+//!   noted in the virtual interrupt controller, and the policy is told that it has something to do.
 //! - Time in the hypervisor is charged to the virtual CPU that runs. Others can call it only once for each thing that they ask,
 //!   until the virtual CPU has had its turn.
 //! - `dedicated` pCPUs have no scheduler, and a system without shared ones is built without this module.
@@ -29,7 +29,7 @@ pub mod windows;
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use gic::InterfaceState;
+use gic::{InterfaceState, PrivateState};
 use model::IntId;
 
 use crate::arch::aarch64::world::World;
@@ -50,6 +50,8 @@ pub struct Turn<M: Machine> {
     /// The guest's registers, while they are not loaded.
     world: World,
     interface: InterfaceState,
+    /// The physical state of its timers' interrupts.
+    timers: PrivateState,
 }
 
 impl<M: Machine> Turn<M> {
@@ -60,6 +62,7 @@ impl<M: Machine> Turn<M> {
             waits: false,
             world: World::new(),
             interface: InterfaceState::default(),
+            timers: PrivateState::default(),
         }
     }
 }

@@ -208,7 +208,6 @@ fn take_turns<M: Machine>(mut vcpu: &'static mut Vcpu<M>) -> &'static mut Vcpu<M
             }
             Next::Switch(to) => {
                 vcpu = switch(vcpu, to);
-                vcpu.take_interrupts();
                 if vcpu.may_enter() {
                     return vcpu;
                 }

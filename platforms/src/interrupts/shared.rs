@@ -6,7 +6,7 @@ use super::{Gic, driver};
 
 impl SharedInterface for Gic {
     delegate! {
-        fn save_virtual_interface() -> InterfaceState;
+        fn save_virtual_interface(state: &mut InterfaceState);
         fn restore_virtual_interface(state: &InterfaceState);
         fn set_private(state: PrivateState);
     }

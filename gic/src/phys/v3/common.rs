@@ -45,9 +45,10 @@ pub(super) fn access(register: CommonRegister, written: Option<u64>) -> u64 {
 
 /// The guest's `ICC_RPR_EL1`: bit n of the m-th register of active priorities stands for the priority group 32 * m + n; 0xff for none.
 pub(super) fn running_priority() -> u8 {
-    let preemption_bits = (sysreg::ich_vtr::read() >> 26 & 7) as u32 + 1;
+    let vtr = sysreg::ich_vtr::read();
+    let preemption_bits = (vtr >> 26 & 7) as u32 + 1;
     let shift = 8_u32.saturating_sub(preemption_bits);
-    (0..active_priorities())
+    (0..active_priorities(vtr))
         .find_map(|index| {
             let active = sysreg::ich_ap0r::read(index) | sysreg::ich_ap1r::read(index);
             (active != 0).then(|| ((index as u32 * 32 + active.trailing_zeros()) << shift) as u8)

@@ -7,25 +7,32 @@ use crate::{InterfaceState, PrivateState, SharedInterface};
 const ISACTIVER: usize = 0x300;
 
 impl SharedInterface for GicV3 {
-    fn save_virtual_interface(&self) -> InterfaceState {
-        let mut state = InterfaceState {
-            control: sysreg::ich_hcr::read(),
-            machine: sysreg::ich_vmcr::read(),
-            ..InterfaceState::default()
-        };
+    fn save_virtual_interface(&self, state: &mut InterfaceState) {
+        let vtr = sysreg::ich_vtr::read();
+        state.live = !sysreg::ich_elrsr::read() as u16;
+        state.control = sysreg::ich_hcr::read();
+        state.machine = sysreg::ich_vmcr::read();
+        let registers = state.list_registers.iter_mut().enumerate();
+        for (index, register) in registers.take(Self::list_registers(vtr)) {
+            *register = sysreg::ich_lr::read(index);
+        }
         let [group0, group1] = &mut state.active_priorities;
         let registers = group0.iter_mut().zip(group1).enumerate();
-        for (index, (group0, group1)) in registers.take(active_priorities()) {
+        for (index, (group0, group1)) in registers.take(active_priorities(vtr)) {
             *group0 = sysreg::ich_ap0r::read(index);
             *group1 = sysreg::ich_ap1r::read(index);
         }
-        state
     }
 
     fn restore_virtual_interface(&self, state: &InterfaceState) {
+        let vtr = sysreg::ich_vtr::read();
+        let registers = state.list_registers.iter().enumerate();
+        for (index, register) in registers.take(Self::list_registers(vtr)) {
+            sysreg::ich_lr::write(index, *register);
+        }
         let [group0, group1] = &state.active_priorities;
         let registers = group0.iter().zip(group1).enumerate();
-        for (index, (group0, group1)) in registers.take(active_priorities()) {
+        for (index, (group0, group1)) in registers.take(active_priorities(vtr)) {
             sysreg::ich_ap0r::write(index, *group0);
             sysreg::ich_ap1r::write(index, *group1);
         }
