@@ -55,7 +55,11 @@ fn says_something_and_ends(bench: &Bench<'_>, system: &SystemFile) -> anyhow::Re
 }
 
 /// CPU_ON, CPU_OFF, AFFINITY_INFO, SGIs in a ring and both timers on every CPU; the guest checks itself and says `FAILED` otherwise.
-fn all_cpus_come_and_go(bench: &Bench<'_>, system: &SystemFile, cpus: u32) -> anyhow::Result<()> {
+pub fn all_cpus_come_and_go(
+    bench: &Bench<'_>,
+    system: &SystemFile,
+    cpus: u32,
+) -> anyhow::Result<()> {
     let mut session = bench.start(system)?;
     session.wait_for("smp", &format!("^smp: done {cpus} cpus$"), bench.left())?;
     ensure!(

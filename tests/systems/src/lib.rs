@@ -18,6 +18,7 @@ mod command_line;
 mod cpu_models;
 mod demo;
 mod guests;
+mod legacy;
 mod linux;
 mod partitions;
 mod wrong_board;

@@ -56,7 +56,7 @@ pub fn tests() -> Vec<Test> {
 }
 
 /// Boots to the shell, counts the CPUs, powers off: the partition stops, and with it the only one of the system, so the machine does.
-fn boot_and_power_off(
+pub fn boot_and_power_off(
     bench: &Bench<'_>,
     system: &SystemFile,
     vcpus: u32,

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::bench::Bench;
 use crate::{
-    boards, channels, command_line, costs, cpu_models, demo, guests, linux, partitions, wrong_board,
+    boards, channels, command_line, costs, cpu_models, demo, guests, legacy, linux, partitions,
+    wrong_board,
 };
 
 /// Something that must be there before a test can say anything about Bulkhead.
@@ -85,6 +86,7 @@ pub fn all() -> Vec<Test> {
     tests.extend(channels::tests());
     tests.extend(wrong_board::tests());
     tests.extend(partitions::tests());
+    tests.extend(legacy::tests());
     tests.extend(linux::tests());
     tests.extend(cpu_models::tests());
     tests.extend(demo::tests());
