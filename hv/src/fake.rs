@@ -398,8 +398,14 @@ impl ListRegisters for FakeGic {
     fn image(&self, _index: usize, register: ListRegister) -> Option<u64> {
         Some(register.to_v3())
     }
+    /// The source CPU of a GICv2 SGI stands above its number.
     fn write_image(&self, index: usize, image: u64) {
-        self.write(index, ListRegister::from_v3(image));
+        let mut register = ListRegister::from_v3(image);
+        if register.virtual_id.get() >> 13 == 0 {
+            register.source = (register.virtual_id.get() >> 10) as u8;
+            register.virtual_id = IntId::new(register.virtual_id.get() & 0x3ff);
+        }
+        self.write(index, register);
     }
     fn announce(&self, what: Announce) {
         done(Done::Announce(what));

@@ -1,6 +1,6 @@
 //! A partition at run time: its power, its virtual devices, its memory, and what its virtual CPUs share.
 
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use gic::virt::{Grants, Shown, VcpuSet, Vgic};
 use model::memory::{Mapping, MemoryKind};
@@ -20,10 +20,36 @@ pub mod request {
     pub const INTERRUPTS: u32 = 1 << 0;
     /// Its power state has changed: it may have to stop or to start.
     pub const POWER: u32 = 1 << 1;
-    /// SGIs that another virtual CPU has sent it and that it has yet to take: bit 16 is SGI 0.
+    /// SGIs that another virtual CPU has sent it and that it has yet to take: bit 16 is SGI 0. Who sent it, where that matters, is in
+    /// [`Requests::sources`](super::Requests).
     pub const SGIS: u32 = 0xffff << FIRST_SGI;
     /// Where [`SGIS`] begin. The exit vectors know it, and find the number of a sole SGI by counting leading zeros.
     pub const FIRST_SGI: u32 = 16;
+}
+
+/// What others ask of a virtual CPU, as the exit vectors find it.
+///
+/// A sender enters itself in `sources` first and in `word` last, a receiver takes the SGI out of `word` first: so whoever stands in `sources`
+/// after that has its SGI delivered now, or its bit in `word` set again.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Requests {
+    /// The bits of [`request`].
+    pub(crate) word: AtomicU32,
+    /// For each SGI of a GICv2 the virtual CPUs that sent it, a bit each.
+    pub(crate) sources: [AtomicU8; 16],
+}
+
+impl Requests {
+    /// Nothing is asked for.
+    #[allow(
+        clippy::declare_interior_mutable_const,
+        reason = "a value to start from, copied wherever it is named"
+    )]
+    pub const NONE: Self = Self {
+        word: AtomicU32::new(0),
+        sources: [const { AtomicU8::new(0) }; 16],
+    };
 }
 
 /// The part of a virtual CPU that other pCPUs see.
@@ -33,7 +59,7 @@ pub struct VcpuShared {
     pub pcpu: Mpidr,
     /// How that is called.
     pub call: Call,
-    requests: AtomicU32,
+    requests: Requests,
     costs: [Cost; ExitKind::ALL.len()],
 }
 
@@ -43,23 +69,47 @@ impl VcpuShared {
         Self {
             pcpu,
             call: Call::new(shared),
-            requests: AtomicU32::new(0),
+            requests: Requests::NONE,
             costs: [const { Cost::NEW }; ExitKind::ALL.len()],
         }
     }
 
     /// Where requests are left, for the exit vectors.
-    pub const fn requests(&self) -> &AtomicU32 {
+    pub const fn requests(&self) -> &Requests {
         &self.requests
     }
 
     /// Takes the SGIs that were sent and not yet taken: bit n is SGI n.
     pub fn take_sgis(&self) -> u32 {
-        if self.requests.load(Ordering::Relaxed) & request::SGIS == 0 {
+        if self.requests.word.load(Ordering::Relaxed) & request::SGIS == 0 {
             return 0;
         }
-        let before = self.requests.fetch_and(!request::SGIS, Ordering::Acquire);
+        let word = &self.requests.word;
+        let before = word.fetch_and(!request::SGIS, Ordering::Acquire);
         before >> request::FIRST_SGI
+    }
+
+    /// Takes the virtual CPUs that sent an SGI of a GICv2, bit n for CPU n, after the SGI itself was taken.
+    pub fn take_sources(&self, sgi: IntId) -> u8 {
+        let sources = self.requests.sources.get(sgi.get() as usize);
+        sources.map_or(0, |sources| sources.swap(0, Ordering::Acquire))
+    }
+
+    /// Forgets all SGIs that were sent and not yet taken. Nobody sends any.
+    pub fn forget_sgis(&self) {
+        self.take_sgis();
+        for sgi in 0..16 {
+            self.take_sources(IntId::new(sgi));
+        }
+    }
+
+    /// Leaves an SGI of a GICv2 from virtual CPU `source`; otherwise as [`request`](Self::request).
+    #[inline]
+    pub fn request_from(&self, source: VcpuId, sgi: IntId) -> u32 {
+        if let Some(sources) = self.requests.sources.get(sgi.get() as usize) {
+            sources.fetch_or(1 << (source.get() & 7), Ordering::Relaxed);
+        }
+        self.request(1 << (request::FIRST_SGI + sgi.get()))
     }
 
     /// Counts an exit whose path is fixed.
@@ -73,18 +123,18 @@ impl VcpuShared {
     /// Leaves a request; whoever does so calls the pCPU afterwards. Returns what was asked for before.
     #[inline]
     pub fn request(&self, what: u32) -> u32 {
-        self.requests.fetch_or(what, Ordering::Release)
+        self.requests.word.fetch_or(what, Ordering::Release)
     }
 
     /// True when something was asked for.
     #[inline]
     pub fn has_requests(&self) -> bool {
-        self.requests.load(Ordering::Relaxed) != 0
+        self.requests.word.load(Ordering::Relaxed) != 0
     }
 
     /// Takes what was asked for.
     pub fn take_requests(&self) -> u32 {
-        self.requests.swap(0, Ordering::Acquire)
+        self.requests.word.swap(0, Ordering::Acquire)
     }
 
     /// Counts an exit.
@@ -251,7 +301,7 @@ impl Partition {
         {
             let mut devices = self.devices.lock();
             for vcpu in self.vcpus {
-                vcpu.take_sgis();
+                vcpu.forget_sgis();
             }
             devices.gic.reset(hardware);
             devices.uart = Pl011::new();

@@ -381,7 +381,8 @@ impl<M: Machine> Vcpu<M> {
             (0..16)
                 .filter(|sgi| sgis >> sgi & 1 != 0)
                 .fold(VcpuSet::EMPTY, |kicks, sgi| {
-                    kicks | gic.deliver(IntId::new(sgi), caller)
+                    let sgi = IntId::new(sgi);
+                    kicks | gic.deliver_sgi(sgi, self.shared.take_sources(sgi), caller)
                 })
         });
         self.kick_others(kicks.without(self.id));
@@ -476,7 +477,10 @@ impl<M: Machine> Vcpu<M> {
         let sgis = self.shared.take_requests() >> request::FIRST_SGI;
         for sgi in (0..16).filter(|sgi| sgis >> sgi & 1 != 0) {
             // For this virtual CPU alone, which places it when it starts.
-            let _ = devices.gic.raise(IntId::new(sgi), self.id);
+            let sgi = IntId::new(sgi);
+            let _ = devices
+                .gic
+                .note_sgi(sgi, self.shared.take_sources(sgi), self.id);
         }
     }
 

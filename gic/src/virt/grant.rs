@@ -15,7 +15,7 @@
 //! - Nothing that waits for a list register is passed over: while something waits there are no grants.
 
 use core::sync::atomic::{AtomicU64, Ordering};
-use model::IntId;
+use model::{IntId, VcpuId};
 
 /// List registers that the vectors reach: the first four, which every implementation that matters has.
 pub const SLOTS: usize = 4;
@@ -47,7 +47,7 @@ impl Grant {
 #[repr(C, align(64))]
 #[derive(Debug)]
 pub struct Grants {
-    /// SGIs of a GICv3. Physical ones are the hypervisor's, so these are apart.
+    /// SGIs. Physical ones are the hypervisor's, so these are apart. The value for one of a GICv2 lacks its source CPU.
     pub sgis: [Grant; SGIS],
     /// Physical interrupts, by number modulo [`PHYSICAL`].
     pub physical: [Grant; PHYSICAL],
@@ -114,6 +114,13 @@ impl Grants {
             (slot, grant.value.load(Ordering::Relaxed))
         })
     }
+
+    /// The same for an SGI of a GICv2 from virtual CPU `source`, which a list register names in bits 12:10 (IHI 0048B 5.3.10).
+    #[inline]
+    pub fn straight_from(&self, source: VcpuId, sgi: IntId, empty: u64) -> Option<(usize, u64)> {
+        let (slot, value) = self.straight(sgi, empty)?;
+        Some((slot, value | u64::from(source.get() & 7) << 10))
+    }
 }
 
 #[cfg(test)]
@@ -155,6 +162,16 @@ mod tests {
         assert!(grants.set(IntId::new(1), 0, 1) && grants.set(IntId::new(33), 1, 2));
         assert_eq!(grants.straight(IntId::new(1), 0b11), Some((0, 1)));
         assert_eq!(grants.straight(IntId::new(33), 0b11), Some((1, 2)));
+    }
+
+    #[test]
+    fn sgi_of_a_gicv2_carries_the_source_of_each_delivery() {
+        let grants = Grants::NEW;
+        assert!(grants.set(IntId::new(5), 1, 0x5000_0005));
+        for (source, value) in [(0, 0x5000_0005), (6, 0x5000_1805)] {
+            let delivered = grants.straight_from(VcpuId::new(source), IntId::new(5), 0b10);
+            assert_eq!(delivered, Some((1, value)));
+        }
     }
 
     #[test]

@@ -246,17 +246,23 @@ impl Interrupt {
     /// True when an arrival can go straight into a list register of `cpu`: nothing about the interrupt is out of the ordinary.
     #[inline]
     pub(super) fn is_straight(&self, cpu: u8, gate: Gate) -> bool {
+        !self.is(Flags::SOURCED) && self.is_ordinary(cpu, gate)
+    }
+
+    /// The same, but for the source CPU of a GICv2 SGI.
+    #[inline]
+    fn is_ordinary(&self, cpu: u8, gate: Gate) -> bool {
         const ODD: Flags = Flags::NEW
             .union(Flags::RELINKED)
             .union(Flags::LATER)
             .union(Flags::SOFTWARE)
-            .union(Flags::SOURCED)
             .union(Flags::DROP_PENDING)
             .union(Flags::DROP_ACTIVE)
             .union(Flags::SET_ACTIVE);
         const HERE: Flags = Flags::PENDING.union(Flags::ACTIVE);
         self.flags.intersects(Flags::OWNED.union(Flags::EDGE))
             && !self.flags.intersects(ODD)
+            && self.sources == 0
             && self.is_let_through(gate)
             && self.target == cpu
             && if self.is(Flags::HELD) {
@@ -278,12 +284,13 @@ impl Interrupt {
         self.straight_content(id)
     }
 
-    /// What [`link`](Self::link) would write again, if it would change nothing but the list register.
+    /// What [`link`](Self::link) would write again, if it would change nothing but the list register. For a GICv2 SGI without its source CPU: that
+    /// of a delivery is in the register alone.
     #[inline]
     pub(super) fn standing(&self, id: IntId, cpu: u8, gate: Gate) -> Option<ListRegister> {
         let at_home = self.is(Flags::HELD | Flags::PENDING) && !self.is(Flags::ACTIVE);
         let linked = self.is(Flags::LINKED) == self.is(Flags::OWNED);
-        (at_home && linked && self.is_straight(cpu, gate)).then(|| self.straight_content(id))
+        (at_home && linked && self.is_ordinary(cpu, gate)).then(|| self.straight_content(id))
     }
 
     #[inline]
@@ -421,6 +428,7 @@ impl Interrupt {
             if pending {
                 self.sources |= 1 << (last.source & 7);
             }
+            self.source = last.source;
             self.put(Flags::PENDING, false);
         } else if self.is(Flags::EDGE) {
             self.put(Flags::PENDING, pending || again);

@@ -1,7 +1,8 @@
 //! Software-generated interrupts: the GICv3 system registers and the GICv2 `GICD_SGIR`.
 
 use super::interrupt::Flags;
-use super::{VcpuSet, Vgic};
+use super::{Caller, Hardware, VcpuSet, Version, Vgic};
+use crate::ListRegisters;
 use model::{IntId, VcpuId};
 
 /// Which system register a guest wrote to send an SGI (IHI 0069H 12.2.20, 12.2.5, 12.2.19).
@@ -68,6 +69,36 @@ impl Vgic {
             kicks |= self.add_sources(intid, VcpuId::new(cpu), 1 << (from.get() & 7));
         }
         kicks
+    }
+
+    /// An SGI that was left for the calling virtual CPU arrives, from these source CPUs if it is one of a GICv2.
+    pub fn deliver_sgi<L: ListRegisters, H: Hardware>(
+        &mut self,
+        sgi: IntId,
+        sources: u8,
+        caller: Caller<'_, L, H>,
+    ) -> VcpuSet {
+        if self.geometry.version == Version::V3 {
+            return self.deliver(sgi, caller);
+        }
+        if sources.is_power_of_two()
+            && let Some(grants) = self.grants.get(usize::from(caller.cpu.get()))
+            && let source = VcpuId::new(sources.trailing_zeros() as u8)
+            && let Some((slot, image)) = grants.straight_from(source, sgi, caller.registers.empty())
+        {
+            caller.registers.write_image(slot, image);
+            return VcpuSet::EMPTY;
+        }
+        let kicks = self.add_sources(sgi, caller.cpu, sources);
+        kicks.without(caller.cpu) | self.flush(caller)
+    }
+
+    /// The same for any virtual CPU `cpu`, which flushes soon.
+    pub fn note_sgi(&mut self, sgi: IntId, sources: u8, cpu: VcpuId) -> VcpuSet {
+        match self.geometry.version {
+            Version::V2 => self.add_sources(sgi, cpu, sources),
+            Version::V3 => self.raise(sgi, cpu),
+        }
     }
 
     /// Makes a GICv2 SGI of `cpu` pending for these source CPUs.

@@ -18,12 +18,8 @@ impl<M: Machine> Vcpu<M> {
         let gic = self.machine().gic();
         let interface = &mut self.turn.interface;
         gic.save_virtual_interface(interface);
-        let timers = self
-            .partition
-            .devices
-            .lock()
-            .gic
-            .timers(self.id, interface.live);
+        let live = self.interface.leave::<M::Cpu>(interface.live);
+        let timers = self.partition.devices.lock().gic.timers(self.id, live);
         self.turn.timers = timers;
         let board = &self.hypervisor.system.board;
         let world = &self.turn.world;

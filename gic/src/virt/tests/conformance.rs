@@ -186,8 +186,7 @@ impl Run {
         let record = self.reference.of(IntId::new(intid.into()), to);
         if self.version == Version::V2 {
             record.pend_from(from);
-            self.machine
-                .set(from, 0xf00, 1 << (16 + to) | u32::from(intid));
+            self.machine.send_from(from, to, IntId::new(intid.into()));
         } else {
             record.pend();
             let value = u64::from(intid) << 24 | 1 << to;

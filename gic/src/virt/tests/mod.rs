@@ -182,8 +182,14 @@ impl ListRegisters for VirtualInterface {
         assert!(index < self.count() && register.source == 0);
         Some(register.to_v3())
     }
+    /// The source CPU of a GICv2 SGI stands where the numbers of LPIs have more bits.
     fn write_image(&self, index: usize, image: u64) {
-        self.registers.borrow_mut()[index] = ListRegister::from_v3(image);
+        let mut register = ListRegister::from_v3(image);
+        if register.virtual_id.get() >> 13 == 0 {
+            register.source = (register.virtual_id.get() >> 10) as u8;
+            register.virtual_id = IntId::new(register.virtual_id.get() & 0x3ff);
+        }
+        self.registers.borrow_mut()[index] = register;
     }
     fn announce(&self, what: Announce) {
         self.announced.set(what);
@@ -513,6 +519,26 @@ impl Machine {
             return;
         }
         let kicks = self.act(cpu, |vgic, caller| vgic.deliver(intid, caller));
+        self.kick(kicks);
+    }
+
+    /// A GICv2 SGI to one virtual CPU, as its vectors and then its exit deliver it.
+    pub fn send_from(&mut self, from: u8, to: u8, intid: IntId) {
+        let source = VcpuId::new(from);
+        if !self.is_on(to) {
+            let kicks = self.vgic.note_sgi(intid, 1 << from, VcpuId::new(to));
+            return self.kick(kicks);
+        }
+        let interface = &self.interfaces[usize::from(to)];
+        let straight = self.grants[usize::from(to)].straight_from(source, intid, interface.empty());
+        if let Some((slot, image)) = straight {
+            interface.write_image(slot, image);
+            self.straight += 1;
+            return;
+        }
+        let kicks = self.act(to, |vgic, caller| {
+            vgic.deliver_sgi(intid, 1 << from, caller)
+        });
         self.kick(kicks);
     }
 

@@ -177,9 +177,7 @@ impl Run {
 
     fn send(&mut self, from: u8, to: u8, intid: u8) {
         match self.version {
-            Version::V2 => self
-                .machine
-                .set(from, 0xf00, 1 << (16 + to) | u32::from(intid)),
+            Version::V2 => self.machine.send_from(from, to, IntId::new(intid.into())),
             Version::V3 => {
                 let value = u64::from(intid) << 24 | 1 << to;
                 let kicks =

@@ -1,10 +1,9 @@
 //! The registers of a guest while the hypervisor runs, in the layout that `vectors` stores and loads.
 
-use core::sync::atomic::AtomicU32;
-
 use gic::virt::Grants;
 
 use super::vector;
+use crate::partition::Requests;
 
 /// General registers and return state of one virtual CPU. Everything else of the guest stays in the hardware while its pCPU is its own.
 #[repr(C, align(64))]
@@ -23,7 +22,7 @@ pub struct Context {
     /// What the vectors may deliver by themselves.
     pub grants: &'static Grants,
     /// What others ask of this virtual CPU (see [`request`](crate::partition::request)).
-    pub requests: &'static AtomicU32,
+    pub requests: &'static Requests,
     /// Addresses of `GICC` and `GICH`; zero where both are system registers.
     pub frames: [usize; 2],
 }
@@ -36,7 +35,7 @@ impl Context {
     pub const fn new(
         handlers: [usize; vector::HANDLERS],
         grants: &'static Grants,
-        requests: &'static AtomicU32,
+        requests: &'static Requests,
         frames: [usize; 2],
     ) -> Self {
         Self {
@@ -82,7 +81,7 @@ mod tests {
     use super::*;
 
     static GRANTS: Grants = Grants::NEW;
-    static REQUESTS: AtomicU32 = AtomicU32::new(0);
+    static REQUESTS: Requests = Requests::NONE;
 
     fn context() -> Context {
         Context::new([0; vector::HANDLERS], &GRANTS, &REQUESTS, [0; 2])

@@ -20,7 +20,7 @@ use crate::event::FaultKind;
 use crate::exit::{AbortCause, Exit, ExitKind, MmioAccess, RegisterTransfer};
 use crate::interface;
 use crate::machine::{Cpu, Machine};
-use crate::partition::{Partition, VcpuShared, request};
+use crate::partition::request;
 use crate::pool;
 use crate::power::{Start, Then};
 use crate::uart::{Line, Transmit};
@@ -213,13 +213,19 @@ fn cpu_on<M: Machine>(vcpu: &mut Vcpu<M>, target: u64, start: Start) -> i64 {
     psci::cpu_on_status(result.map(|_: VcpuId| ()))
 }
 
-/// A trapped WFI, and PSCI CPU_SUSPEND as standby: until an interrupt is pending, physical or virtual. The CPU waits at EL2 only when nothing is in its
-/// list registers, since a virtual interrupt does not end that wait.
+/// A trapped WFI, and PSCI CPU_SUSPEND as standby: until an interrupt is pending, physical or virtual.
 fn suspend<M: Machine>(vcpu: &mut Vcpu<M>) {
     if vcpu.takes_turns() {
         vcpu.wait_its_turn();
-        return;
+    } else {
+        stand_by(vcpu);
     }
+}
+
+/// The same for a virtual CPU that has its pCPU to itself. The CPU waits at EL2 only when nothing is in its list registers, since a virtual interrupt
+/// does not end that wait.
+#[inline]
+pub(super) fn stand_by<M: Machine>(vcpu: &Vcpu<M>) {
     let gic = vcpu.machine().gic();
     gic.look_again();
     let registers = vcpu.interface.registers(gic);
@@ -333,7 +339,7 @@ fn gic_access<M: Machine>(vcpu: &mut Vcpu<M>, access: MmioAccess, frame: Frame, 
     let stored = vcpu.context.register(access.register);
     let (loaded, kicks) = vcpu.with_caller(|caller| {
         let gic = &mut vcpu.partition.devices.lock().gic;
-        let sent = sgis_under_way(vcpu.partition, frame, gic);
+        let sent = sgis_under_way(vcpu, frame, gic);
         let (loaded, mut kicks) = if access.write {
             match gic.write(frame, offset, access.width, stored, caller) {
                 Access::Done(kicks) => (None, kicks),
@@ -355,19 +361,22 @@ fn gic_access<M: Machine>(vcpu: &mut Vcpu<M>, access: MmioAccess, frame: Frame, 
     vcpu.kick_others(kicks.without(vcpu.id));
 }
 
-/// SGIs that were sent to the virtual CPU whose redistributor is accessed, and that it has not taken: they arrive before the access.
-fn sgis_under_way(partition: &Partition, frame: Frame, gic: &mut Vgic) -> VcpuSet {
-    let Frame::Redistributor(of) = frame else {
+/// SGIs that were sent to the virtual CPU whose private interrupts the frame has, and that it has not taken: they arrive before the access.
+fn sgis_under_way<M: Machine>(vcpu: &Vcpu<M>, frame: Frame, gic: &mut Vgic) -> VcpuSet {
+    let of = match (frame, vcpu.partition.config.gic) {
+        (Frame::Redistributor(of), _) => of,
+        (Frame::Distributor, VirtualGic::V2 { .. }) => vcpu.id,
+        (Frame::Distributor, VirtualGic::V3 { .. }) => return VcpuSet::EMPTY,
+    };
+    let Some(shared) = vcpu.partition.vcpus.get(usize::from(of.get())) else {
         return VcpuSet::EMPTY;
     };
-    let sgis = partition
-        .vcpus
-        .get(usize::from(of.get()))
-        .map_or(0, VcpuShared::take_sgis);
+    let sgis = shared.take_sgis();
     (0..16)
         .filter(|sgi| sgis >> sgi & 1 != 0)
+        .map(IntId::new)
         .fold(VcpuSet::EMPTY, |kicks, sgi| {
-            kicks | gic.raise(IntId::new(sgi), of)
+            kicks | gic.note_sgi(sgi, shared.take_sources(sgi), of)
         })
 }
 

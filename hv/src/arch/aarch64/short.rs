@@ -13,6 +13,7 @@ use model::partition::Vcpu as VcpuConfig;
 use model::{IntId, VcpuId};
 
 use super::frames::{UART_PAGE, gic_frame, within};
+use super::guest::stand_by;
 use super::psci;
 use super::sysreg::{self, Answer};
 use crate::exit::ExitKind;
@@ -25,6 +26,7 @@ use crate::vcpu::Vcpu;
 mod esr {
     /// `EC`.
     pub(super) const CLASS_SHIFT: u32 = 26;
+    pub(super) const WAIT: u64 = 0x01;
     pub(super) const SYSTEM_REGISTER: u64 = 0x18;
     pub(super) const DATA_ABORT: u64 = 0x24;
     /// `IL`: a 32-bit instruction.
@@ -48,6 +50,8 @@ mod esr {
         | 0x3c;
     /// Its value: valid syndrome, a word, translation fault.
     pub(super) const LOAD: u64 = DATA_ABORT << CLASS_SHIFT | LONG | 1 << 24 | 0b10 << 22 | 0x04;
+    /// The same of a store: with WnR.
+    pub(super) const STORE: u64 = LOAD | 1 << 6;
 }
 
 /// What the vectors are told.
@@ -76,7 +80,7 @@ pub(crate) fn answer<M: Machine>(vcpu: &mut Vcpu<M>) -> Verdict {
         esr::DATA_ABORT => load(vcpu, syndrome),
         esr::SYSTEM_REGISTER => send_sgi(vcpu, syndrome),
         _ if syndrome == esr::SMC => call(vcpu, ExitKind::FirmwareCall),
-        _ => Verdict::Left,
+        _ => wait(vcpu, syndrome),
     }
 }
 
@@ -121,8 +125,13 @@ fn answer_call<M: Machine>(vcpu: &mut Vcpu<M>, kind: ExitKind, value: i64) -> Ve
 #[inline(never)]
 fn load<M: Machine>(vcpu: &mut Vcpu<M>, syndrome: u64) -> Verdict {
     let register = (syndrome >> 16 & 0x1f) as u8;
-    if syndrome & esr::LOAD_MASK != esr::LOAD || !is_stored(register) {
+    if !is_stored(register) {
         return Verdict::Left;
+    }
+    match syndrome & esr::LOAD_MASK {
+        esr::LOAD => {}
+        esr::STORE => return store(vcpu, register),
+        _ => return Verdict::Left,
     }
     let ipa = M::Cpu::fault_address();
     let value = if let Some(console) = &vcpu.partition.config.console
@@ -155,6 +164,18 @@ fn uart_flags<M: Machine>(vcpu: &Vcpu<M>) -> Option<u32> {
     }
     let room = vcpu.output.map_or(usize::MAX, crate::console::Ring::free);
     Some(vcpu.partition.uart_flags(room))
+}
+
+/// A trapped WFI where the pCPU is this virtual CPU's own; asked for last, to cost the others nothing. What ends the wait is taken by the vectors when the guest goes on.
+#[inline(never)]
+fn wait<M: Machine>(vcpu: &mut Vcpu<M>, syndrome: u64) -> Verdict {
+    if syndrome >> esr::CLASS_SHIFT != esr::WAIT || vcpu.takes_turns() {
+        return Verdict::Left;
+    }
+    stand_by(vcpu);
+    M::Cpu::step_over();
+    vcpu.shared.count_short(ExitKind::Wait);
+    Verdict::Answered
 }
 
 /// A write of `ICC_SGI1R_EL1` for one virtual CPU.
@@ -201,6 +222,48 @@ fn send_sgi<M: Machine>(vcpu: &mut Vcpu<M>, syndrome: u64) -> Verdict {
     }
     M::Cpu::step_over();
     vcpu.shared.count_short(ExitKind::SystemRegister);
+    Verdict::Answered
+}
+
+/// A store of a word to `GICD_SGIR` of a GICv2 that names one virtual CPU (IHI 0048B 4.3.15); as [`send_sgi`], with the sender as the SGI's source.
+#[inline(never)]
+fn store<M: Machine>(vcpu: &mut Vcpu<M>, register: u8) -> Verdict {
+    const SGIR: u64 = 0xf00;
+    let VirtualGic::V2 { distributor, .. } = vcpu.partition.config.gic else {
+        return Verdict::Left;
+    };
+    if M::Cpu::fault_address().offset_from(distributor) != Some(SGIR) {
+        return Verdict::Left;
+    }
+    let value = vcpu.context.register(register) as u32;
+    let list = (value >> 16) as u8;
+    let target = match value >> 24 & 3 {
+        0 if list.is_power_of_two() => VcpuId::new(list.trailing_zeros() as u8),
+        2 => vcpu.id,
+        _ => return Verdict::Left,
+    };
+    let sgi = IntId::new(value & 0xf);
+    let gic = vcpu.machine().gic();
+    if target == vcpu.id {
+        let grants = vcpu.context.grants;
+        let Some((slot, image)) = grants.straight_from(vcpu.id, sgi, gic.empty()) else {
+            return Verdict::Left;
+        };
+        gic.write_image(slot, image);
+    } else {
+        let Some(shared) = vcpu.partition.vcpus.get(usize::from(target.get())) else {
+            return Verdict::Left;
+        };
+        let what = 1 << (request::FIRST_SGI + sgi.get());
+        if shared
+            .call
+            .is_needed(shared.request_from(vcpu.id, sgi), what)
+        {
+            gic.kick(shared.pcpu, shared.call.sgi());
+        }
+    }
+    M::Cpu::step_over();
+    vcpu.shared.count_short(ExitKind::Mmio);
     Verdict::Answered
 }
 

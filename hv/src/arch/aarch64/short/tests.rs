@@ -2,7 +2,7 @@
 
 use gic::LrState;
 use model::device::Width;
-use model::{Mpidr, PcpuId};
+use model::{Ipa, Mpidr, PcpuId};
 
 use super::*;
 use crate::fake::{
@@ -31,6 +31,36 @@ fn both_with_sgis() -> (Guest, Guest) {
     }
     take_done();
     (first, second)
+}
+
+/// Both virtual CPUs of `LINUX` with a GICv2, and their SGIs let through.
+fn both_with_gicv2() -> (Guest, Guest) {
+    let gicv2 = VirtualGic::V2 {
+        distributor: Ipa::new(DISTRIBUTOR),
+        cpu_interface: Ipa::new(DISTRIBUTOR + 0x1_0000),
+        emulated: false,
+    };
+    let (mut first, mut second) = World::with(|linux| linux.gic = gicv2).both();
+    first.store(DISTRIBUTOR, Width::Word, 1);
+    for guest in [&mut first, &mut second] {
+        guest.store(DISTRIBUTOR + 0x100, Width::Word, 0xffff);
+    }
+    take_done();
+    (first, second)
+}
+
+/// The guest sends the SGI of a GICv2 to the virtual CPUs in `targets`.
+fn send_v2(guest: &mut Guest, targets: u64) {
+    guest.store(DISTRIBUTOR + 0xf00, Width::Word, targets << 16 | SGI);
+}
+
+/// As [`handle`], with the source CPUs.
+fn handle_with_source(pcpu: usize) -> Vec<(u32, u8)> {
+    let sources = list_registers(pcpu)
+        .into_iter()
+        .map(|register| register.source);
+    let sources: Vec<u8> = sources.collect();
+    handle(pcpu).into_iter().zip(sources).collect()
 }
 
 /// The guest sends the SGI to virtual CPU `to`.
@@ -211,6 +241,71 @@ fn sgi_under_way_does_not_survive_a_reset_of_the_partition() {
     }
     let frame = REDISTRIBUTORS + 0x3_0000;
     assert_eq!(first.load(frame + 0x200, Width::Word), 0);
+}
+
+#[test]
+fn gicv2_sgi_to_oneself_is_short_the_second_time_and_shows_its_source() {
+    let (_, mut second) = both_with_gicv2();
+    for short in [0, 1] {
+        send_v2(&mut second, 1 << 1);
+        assert_eq!(handle_with_source(1), [(3, 1)]);
+        assert_eq!(counted(&second, ExitKind::Mmio).0, short);
+    }
+}
+
+#[test]
+fn gicv2_sgi_to_another_cpu_is_short_and_comes_once_for_each_source() {
+    let (mut first, mut second) = both_with_gicv2();
+    send_v2(&mut first, 1 << 1);
+    send_v2(&mut first, 1 << 1);
+    assert_eq!(take_done(), [Done::Kick(PCPUS[1]); 2]);
+    assert_eq!(counted(&first, ExitKind::Mmio).0, 2);
+    send_v2(&mut second, 1 << 1);
+    second.pending_interrupt();
+    assert_eq!(handle_with_source(1), [(3, 0)]);
+    second.store(DISTRIBUTOR, Width::Word, 3);
+    second.pending_interrupt();
+    let rest = handle_with_source(1);
+    assert!(rest.is_empty() || rest == [(3, 1)], "{rest:?}");
+}
+
+#[test]
+fn gicv2_sgi_under_way_shows_its_source_in_the_receivers_spendsgir_and_is_cleared_by_cpendsgir() {
+    let (mut first, mut second) = both_with_gicv2();
+    send_v2(&mut first, 1 << 1);
+    assert_eq!(second.load(DISTRIBUTOR + 0xf20 + SGI, Width::Byte), 1);
+    second.store(DISTRIBUTOR + 0xf10 + SGI, Width::Byte, 1);
+    second.pending_interrupt();
+    assert_eq!(handle_with_source(1), []);
+}
+
+#[test]
+fn gicv2_sgi_to_a_cpu_that_is_off_is_there_with_its_source_when_it_comes_up() {
+    let (mut first, mut second) = both_with_gicv2();
+    assert_eq!(second.hvc([CPU_OFF, 0, 0, 0]), Outcome::Waiting);
+    send_v2(&mut first, 1 << 1);
+    first.hvc([CPU_ON, 1, ENTRY, 0]);
+    assert_eq!(second.bring_up(), Outcome::Resumed);
+    assert_eq!(handle_with_source(1), [(3, 0)]);
+}
+
+#[test]
+fn gicv2_sgi_under_way_does_not_survive_a_reset_of_the_partition() {
+    let (mut first, mut second) = both_with_gicv2();
+    send_v2(&mut first, 1 << 1);
+    assert_eq!(second.hvc([SYSTEM_RESET, 0, 0, 0]), Outcome::Waiting);
+    assert_eq!(first.pending_interrupt(), Outcome::Resumed);
+    assert_eq!(second.vcpu.shared.take_sgis(), 0);
+    assert_eq!(second.vcpu.shared.take_sources(IntId::new(3)), 0);
+}
+
+#[test]
+fn gicv2_sgi_to_several_to_nobody_or_to_all_others_is_left_to_the_full_path() {
+    let (mut first, _) = both_with_gicv2();
+    for value in [0b11 << 16, 0, 1 << 24, 3 << 24, 1 << 18] {
+        first.store(DISTRIBUTOR + 0xf00, Width::Word, value | SGI);
+    }
+    assert_eq!(counted(&first, ExitKind::Mmio).0, 0);
 }
 
 #[test]

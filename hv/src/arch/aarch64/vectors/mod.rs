@@ -24,7 +24,7 @@ use gic::virt::{GRANTS_OF_PHYSICAL, Grants};
 
 use super::context::Context;
 use super::vector;
-use crate::partition::request;
+use crate::partition::{Requests, request};
 
 #[cfg(feature = "v2")]
 mod gicv2;
@@ -38,11 +38,13 @@ use gicv3::interrupt;
 // An interrupt's place in the table is found by masking, and the number of a sole SGI by counting the zeros above it.
 const _: () = assert!(GRANTS_OF_PHYSICAL.is_power_of_two());
 const _: () = assert!(request::FIRST_SGI == 16);
+const _: () = assert!(offset_of!(Requests, word) == 0);
 
 global_asm!(
     r#"
 // Not every interrupt controller needs all of these.
 .equ CONTEXT_REQUESTS, {requests}
+.equ REQUESTS_SOURCES, {sources}
 .equ CONTEXT_FRAMES, {frames}
 .equ GRANTS_SGIS, {sgis}
 
@@ -227,6 +229,7 @@ bulkhead_defect:
     entered = const offset_of!(Context, entered),
     grants = const offset_of!(Context, grants),
     requests = const offset_of!(Context, requests),
+    sources = const offset_of!(Requests, sources),
     frames = const offset_of!(Context, frames),
     delivered = const offset_of!(Grants, delivered),
     sgis = const offset_of!(Grants, sgis),
