@@ -70,6 +70,11 @@ pub enum GicError {
     #[cfg(feature = "its")]
     #[error("firmware left LPIs enabled at {0:?}, and they stay so (GICR_CTLR.EnableLPIs stays 1)")]
     LpisOn(Mpidr),
+    /// SGIs cannot name a CPU whose Aff0 is above 15.
+    #[error(
+        "{0:?} cannot be sent interrupts: its Aff0 is above 15, and the GIC has no range selector (ICC_CTLR_EL1.RSS or GICD_TYPER.RSS is 0)"
+    )]
+    RangeSelectorMissing(Mpidr),
     /// The table of CPUs is full.
     #[error("more than {} CPUs use the GIC", MAX_CPUS)]
     TooManyCpus,

@@ -109,6 +109,34 @@ fn v3_distributor_comes_up_with_all_spis_off_in_group1_and_sent_to_the_boot_cpu(
 }
 
 #[test]
+fn v3_extended_spis_that_firmware_left_on_are_turned_off() {
+    let machine = v3();
+    // 64 of them.
+    machine.distributor.set(4, 1 << 27 | 1 << 8 | 2);
+    assert_eq!(machine.gic.init_distributor(), Ok(()));
+    let off = [0x1400, 0x1404, 0x1408].map(|offset| machine.distributor.get(offset));
+    assert_eq!(off, [u32::MAX, u32::MAX, 0]);
+}
+
+#[test]
+fn v3_cpu_with_a_high_aff0_needs_the_range_selector_of_both_sides() {
+    let machine = v3();
+    let high = Mpidr::new(16);
+    run_on(high);
+    for (distributor, cpu, expected) in [
+        (0, 0, GicError::RangeSelectorMissing(high)),
+        (0, 1 << 18, GicError::RangeSelectorMissing(high)),
+        (1 << 26, 0, GicError::RangeSelectorMissing(high)),
+        // Past the check: no redistributor has this number.
+        (1 << 26, 1 << 18, GicError::RedistributorMissing(high)),
+    ] {
+        machine.distributor.set(4, distributor | 2);
+        sysreg::icc_ctlr::write(cpu);
+        assert_eq!(machine.gic.init_cpu(), Err(expected));
+    }
+}
+
+#[test]
 fn v3_cpu_finds_its_redistributor_by_affinity_and_wakes_it() {
     let machine = v3();
     let places = [(FIRST, 0, 0), (SECOND, 0, 0x2_0000), (OTHER_CLUSTER, 1, 0)];

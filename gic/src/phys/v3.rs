@@ -33,6 +33,13 @@ mod gicd {
     pub(super) const AFFINITY_ROUTING: u32 = 1 << 4;
     /// `CTLR`: a register write is still pending.
     pub(super) const RWP: u32 = 1 << 31;
+    /// `TYPER`: extended SPIs, and the lowest bit of how many sets of 32 there are, less one (12.9.38).
+    pub(super) const EXTENDED: u32 = 1 << 8;
+    pub(super) const EXTENDED_SETS: u32 = 27;
+    /// `TYPER`: SGIs reach an Aff0 above 15.
+    pub(super) const RANGE_SELECTOR: u32 = 1 << 26;
+    /// `ICENABLER<n>E`: the extended SPIs.
+    pub(super) const ICENABLER_EXTENDED: usize = 0x1400;
 }
 
 /// Redistributor registers (12.11): the control frame, then 64 KiB further the frame of the private interrupts.
@@ -74,6 +81,8 @@ mod array {
 
 /// `ICC_SRE_EL2` and `ICC_SRE_EL1`: SRE, DFB, DIB. Without `ICC_SRE_EL2.Enable` a guest cannot change its own, which the next guest on the CPU would find.
 const SRE: u64 = 0x7;
+/// `ICC_CTLR_EL1.RSS`: this CPU can send SGIs to an Aff0 above 15.
+const RANGE_SELECTOR: u64 = 1 << 18;
 /// `ICC_CTLR_EL1.EOImode`: EOIR drops the priority, DIR deactivates.
 const EOI_MODE_SPLIT: u64 = 1 << 1;
 /// `ICH_HCR_EL2.En`.
@@ -230,7 +239,17 @@ impl InterruptController for GicV3 {
             return Err(GicError::AffinityRoutingMissing);
         }
 
-        let interrupts = ((gicd.read(gicd::TYPER) & 0x1f) + 1) * 32;
+        let kind = gicd.read(gicd::TYPER);
+        let interrupts = ((kind & 0x1f) + 1) * 32;
+        // Nobody can be given extended SPIs: whatever the firmware has left on is off.
+        let extended = if kind & gicd::EXTENDED != 0 {
+            (kind >> gicd::EXTENDED_SETS) as usize + 1
+        } else {
+            0
+        };
+        for set in 0..extended {
+            gicd.write(gicd::ICENABLER_EXTENDED + set * 4, u32::MAX);
+        }
         for word in (32..interrupts).step_by(32).map(|first| first as usize / 8) {
             gicd.write(array::ICENABLER + word, u32::MAX);
         }
@@ -258,6 +277,11 @@ impl InterruptController for GicV3 {
             return Err(GicError::SystemRegistersMissing(cpu));
         }
         sysreg::icc_sre_el1::write(SRE);
+        let ranges = self.distributor.read(gicd::TYPER) & gicd::RANGE_SELECTOR != 0
+            && sysreg::icc_ctlr::read() & RANGE_SELECTOR != 0;
+        if cpu.affinity(0) > 15 && !ranges {
+            return Err(GicError::RangeSelectorMissing(cpu));
+        }
 
         let gicr = self
             .find_redistributor(cpu)

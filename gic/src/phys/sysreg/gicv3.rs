@@ -5,7 +5,7 @@ registers! {
     icc_sre_el1 = "icc_sre_el1" writer;
     icc_pmr = "icc_pmr_el1" writer;
     icc_bpr1 = "icc_bpr1_el1" writer;
-    icc_ctlr = "icc_ctlr_el1" writer;
+    icc_ctlr = "icc_ctlr_el1" reader writer;
     icc_igrpen1 = "icc_igrpen1_el1" writer;
     icc_ap1r0 = "icc_ap1r0_el1" writer;
     icc_iar1 = "icc_iar1_el1" reader;

@@ -7,6 +7,7 @@ mod cpu_interface;
 mod its;
 mod random;
 mod reference;
+mod register_map;
 mod scenarios;
 mod sgi;
 
