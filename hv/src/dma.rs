@@ -161,12 +161,16 @@ impl<D: Iommu> Unit<D> {
             .map_or(MOST_HEARD, |heard| {
                 heard.fetch_add(1, Ordering::Relaxed) + 1
             });
-        hypervisor.machine.record(Event::Dma(DmaEvent::Fault {
-            partition: partition.map(|partition| partition.id),
-            device,
-            fault: *fault,
-            count: partition.map_or(1, Partition::count_fault),
-        }));
+        let count = partition.map_or(1, Partition::count_fault);
+        // What came before the device was muted is counted, but no flood of text may push out what others have to tell.
+        if heard <= MOST_HEARD {
+            hypervisor.machine.record(Event::Dma(DmaEvent::Fault {
+                partition: partition.map(|partition| partition.id),
+                device,
+                fault: *fault,
+                count,
+            }));
+        }
         if heard == MOST_HEARD {
             let streams = owner.map_or(Streams::one(fault.stream), |(_, owned)| owned.streams);
             let done = self.driver.lock().mute(streams);
