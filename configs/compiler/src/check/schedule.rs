@@ -67,7 +67,7 @@ fn strange(context: &Context<'_>, partition: &RawPartition) -> Vec<Strange> {
     strange.into_values().collect()
 }
 
-/// `major_frame` is there in cyclic pools and nowhere else.
+/// `major_frame` is there in cyclic pools and nowhere else, `switch_cost` in rtds pools at most.
 fn frames(context: &Context<'_>, findings: &mut Diagnostics) {
     for pool in &context.system.pools {
         let Some(policy) = &pool.policy else { continue };
@@ -93,6 +93,21 @@ fn frames(context: &Context<'_>, findings: &mut Diagnostics) {
                 .help("remove it, or give the pool `policy = \"cyclic\"`"),
             ),
             _ => {}
+        }
+        if let Some(cost) = &pool.switch_cost
+            && *policy.get_ref() != PoolPolicy::Rtds
+        {
+            findings.push(
+                Diagnostic::error(
+                    codes::FIELD_OF_OTHER_POLICY,
+                    format!(
+                        "`switch_cost` means nothing in a pool with the policy \"{}\"",
+                        policy.get_ref().word()
+                    ),
+                )
+                .at(context.source, cost.span())
+                .help("remove it, or give the pool `policy = \"rtds\"`"),
+            );
         }
     }
 }

@@ -18,6 +18,8 @@ pub(crate) struct RawPool {
     pub cpus: Option<Spanned<Vec<Spanned<u32>>>>,
     /// Nanoseconds after which the windows of a cyclic pool come again.
     pub major_frame: Option<Spanned<u64>>,
+    /// Nanoseconds that a physical CPU of an rtds pool loses around each budget.
+    pub switch_cost: Option<Spanned<u64>>,
 }
 
 /// How the CPUs of a pool are shared.
@@ -64,6 +66,7 @@ pub(super) fn read_pools(
             cpus: reader.required("cpus", numbers, findings),
             policy: reader.required("policy", policy, findings),
             major_frame: reader.optional("major_frame", duration, findings),
+            switch_cost: reader.optional("switch_cost", duration, findings),
         });
         reader.finish(findings);
     }

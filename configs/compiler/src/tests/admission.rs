@@ -80,9 +80,20 @@ fn more_urgent_priority_makes_a_short_period_fit_beside_a_long_budget() {
     let (cpus, arguments) = proof(&text);
     assert_eq!(cpus, [0, 0]);
     assert!(
-        arguments[0][2].contains("at most 2200us of the others in each 10ms"),
+        arguments[0][2].contains("5us for switching and at most 2255us of the others in each 10ms"),
         "{arguments:?}"
     );
+}
+
+#[test]
+fn switch_cost_of_the_pool_decides_whether_halves_fit() {
+    let halves = |cost: &str| {
+        let fields = "pool = \"p\"\nperiod = \"10ms\"\nbudget = \"4999us\"";
+        let pool = format!("[pools.p]\ncpus = [0, 1]\npolicy = \"rtds\"\nswitch_cost = \"{cost}\"");
+        proof(&system(&pool, &[("a", fields), ("b", fields)])).0
+    };
+    assert_eq!(halves("1us"), [0, 0]);
+    assert_eq!(halves("2us"), [0, 1]);
 }
 
 #[test]

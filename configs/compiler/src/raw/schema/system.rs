@@ -184,5 +184,16 @@ pub(crate) const POOL: Table = Table {
             "\"10ms\"",
             "The time after which the windows of a cyclic pool come again.",
         ),
+        maybe(
+            "switch_cost",
+            Kind::Time {
+                least: 100,
+                most: 10_000_000,
+            },
+            "5us; not allowed outside rtds pools",
+            "\"5us\"",
+            "What a physical CPU loses in each period beyond a budget: from the instant at which a timer should fire until the next virtual \
+             CPU runs. Measure it on the board. Admission adds it to each budget on a CPU with several virtual CPUs.",
+        ),
     ],
 };
