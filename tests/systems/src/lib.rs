@@ -20,5 +20,6 @@ mod demo;
 mod guests;
 mod legacy;
 mod linux;
+mod messages;
 mod partitions;
 mod wrong_board;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::bench::Bench;
 use crate::{
-    boards, channels, command_line, costs, cpu_models, demo, guests, legacy, linux, partitions,
-    wrong_board,
+    boards, channels, command_line, costs, cpu_models, demo, guests, legacy, linux, messages,
+    partitions, wrong_board,
 };
 
 /// Something that must be there before a test can say anything about Bulkhead.
@@ -83,6 +83,7 @@ pub fn all() -> Vec<Test> {
     tests.extend(boards::tests());
     tests.extend(guests::tests());
     tests.extend(costs::tests());
+    tests.extend(messages::tests());
     tests.extend(channels::tests());
     tests.extend(wrong_board::tests());
     tests.extend(partitions::tests());

@@ -72,6 +72,24 @@ impl SystemFile {
         self
     }
 
+    /// Adds a partition with one virtual CPU that sees its memory where it lies and owns QEMU's PCI host bridge. `place`: where that is.
+    pub fn partition_with_bridge(
+        self,
+        name: &str,
+        size: &str,
+        place: Option<&str>,
+        image: &str,
+    ) -> Self {
+        let more = "dma = \"trusted\"\ndevices = [\"/pcie@10000000\"]\n";
+        let mut system = self.partition(name, 1, size, image, more);
+        let place = place.map_or(String::new(), |at| format!(", address = \"{at}\""));
+        system.partitions = system.partitions.replace(
+            &format!("memory = \"{size}\""),
+            &format!("memory = {{ size = \"{size}\", identity = true{place} }}"),
+        );
+        system
+    }
+
     /// Adds a partition of 256 MiB with one virtual CPU and a console other than the virtual one. `image` and `console` are TOML values.
     pub fn partition_with_console(self, name: &str, image: &str, console: &str) -> Self {
         let mut system = self.partition(name, 1, "256MiB", image, "");

@@ -92,10 +92,15 @@ build_tables:
     ldr     x3, =DEVICE_BLOCK
     ldr     x4, =NORMAL_BLOCK
     mov     x5, #RAM_BASE
+    ldr     x7, =__image_start          // its first block is the second of the Normal ones
+    sub     x7, x7, x5
+    lsr     x7, x7, #21
+    sub     x7, x7, #1
     mov     x0, #0
 1:  orr     x6, x3, x0, lsl #30
     str     x6, [x1, x0, lsl #3]
-    cmp     x0, #FIRST_NORMAL_BLOCKS
+    sub     x8, x0, x7                  // wraps below the first one
+    cmp     x8, #FIRST_NORMAL_BLOCKS
     csel    x6, x4, x3, lo
     orr     x6, x6, x5
     orr     x6, x6, x0, lsl #21

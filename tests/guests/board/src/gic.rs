@@ -21,8 +21,8 @@ mod offset {
     pub const ITARGETSR: u64 = 0x800;
 }
 
-/// The first INTID that is no interrupt: 1020 to 1023 mean that nothing is to be done.
-const SPECIAL: u32 = 1020;
+/// INTIDs that are no interrupts: nothing is to be done.
+const SPECIAL: core::ops::RangeInclusive<u32> = 1020..=1023;
 const PRIORITY: u8 = 0x80;
 
 /// The board's interrupt controller.
@@ -42,8 +42,11 @@ pub struct Acknowledged(u32);
 impl Acknowledged {
     /// The interrupt's INTID.
     pub fn intid(&self) -> u32 {
-        // GICv2 has the sender of an SGI in bits 12:10 of the same register; it has no INTID above 1023, and neither do we.
-        self.0 & 0x3ff
+        // GICv2 has the sender of an SGI in bits 12:10 of the same register. It has no INTID above 1023; GICv3's LPIs begin at 8192.
+        match self.0 {
+            lpi @ 8192.. => lpi,
+            other => other & 0x3ff,
+        }
     }
 }
 
@@ -106,7 +109,7 @@ impl Gic {
             Self::V2(gic) => gic.acknowledge(),
             Self::V3(_) => GicV3::acknowledge(),
         });
-        (acknowledged.intid() < SPECIAL).then_some(acknowledged)
+        (!SPECIAL.contains(&acknowledged.intid())).then_some(acknowledged)
     }
 
     /// Ends an interrupt: drops its priority and deactivates it.

@@ -42,6 +42,13 @@ impl Node<'_> {
         regions(self.0).next()
     }
 
+    /// The cells of a property; none when it is missing.
+    pub fn cells(self, property: &str) -> impl Iterator<Item = u32> {
+        let value = self.0.property(property).map_or(&[][..], |one| one.value);
+        let (cells, _) = value.as_chunks();
+        cells.iter().map(|cell| u32::from_be_bytes(*cell))
+    }
+
     /// A property that is one string.
     pub fn text(self, property: &str) -> Option<&'static str> {
         self.0.property(property)?.as_str()

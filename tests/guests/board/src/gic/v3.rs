@@ -1,4 +1,4 @@
-//! GICv3 (Arm IHI 0069), affinity routing, Group 1, no LPIs.
+//! GICv3 (Arm IHI 0069), affinity routing, Group 1. LPIs are a guest's own affair.
 
 use super::{PRIORITY, offset};
 use crate::{Region, cpu, mmio, read_register, timer, write_register};
