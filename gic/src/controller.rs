@@ -129,6 +129,9 @@ pub trait InterruptController: ListRegisters + Copy {
     /// Sends an SPI to one CPU, which has run [`init_cpu`](Self::init_cpu).
     fn route(&self, intid: IntId, cpu: Mpidr);
 
+    /// True while an edge is pending or a level line asserted, of an interrupt that may be active or disabled.
+    fn is_pending(&self, intid: IntId) -> bool;
+
     /// Forgets a pending edge. A level line that is still asserted stays pending.
     fn clear_pending(&self, intid: IntId);
 

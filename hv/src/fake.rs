@@ -530,6 +530,9 @@ impl InterruptController for FakeGic {
     fn route(&self, intid: IntId, cpu: Mpidr) {
         done(Done::Route(intid.get(), cpu.get()));
     }
+    fn is_pending(&self, _intid: IntId) -> bool {
+        false
+    }
     fn clear_pending(&self, _intid: IntId) {}
     /// The SGI comes to the pCPU when it next acknowledges an interrupt.
     fn kick(&self, cpu: Mpidr, sgi: IntId) {

@@ -110,6 +110,10 @@ impl<G: InterruptController> Hardware for Physical<'_, G> {
         self.gic.set_trigger(intid, trigger);
     }
 
+    fn is_pending(&self, intid: IntId, cpu: VcpuId) -> bool {
+        self.reaches(intid, cpu) && self.gic.is_pending(intid)
+    }
+
     fn clear_pending(&self, intid: IntId, cpu: VcpuId) {
         if self.reaches(intid, cpu) {
             self.gic.clear_pending(intid);

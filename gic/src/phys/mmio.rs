@@ -55,6 +55,11 @@ impl<const SIZE: usize> Frame<SIZE> {
         self.write(array + (number / 32) as usize * 4, 1 << (number % 32));
     }
 
+    /// The bit of interrupt `number` in such an array.
+    pub(super) fn read_bit(self, array: usize, number: u32) -> bool {
+        self.read(array + (number / 32) as usize * 4) >> (number % 32) & 1 != 0
+    }
+
     /// Sets the trigger of interrupt `number` in an `ICFGR` array: two bits an interrupt, the upper one set for edges
     /// (IHI 0048B 4.3.13, IHI 0069H 12.9.9).
     pub(super) fn write_trigger(self, array: usize, number: u32, edge: bool) {

@@ -257,6 +257,22 @@ fn v3_spis_are_set_in_the_distributor() {
 }
 
 #[test]
+fn pending_state_is_read_where_the_interrupt_lives() {
+    let machine = v3();
+    assert_eq!(machine.gic.init_cpu(), Ok(()));
+    machine.distributor.set(0x204, 1 << 18);
+    machine.redistributors[0].set(0x1_0200, 1 << 27);
+    let pending = [27, 28, 49, 50, 1020].map(|intid| machine.gic.is_pending(IntId::new(intid)));
+    assert_eq!(pending, [true, false, false, true, false]);
+    drop(machine);
+
+    let machine = v2();
+    machine.distributor.set(0x204, 1 << 18);
+    let pending = [49, 50, 1020].map(|intid| machine.gic.is_pending(IntId::new(intid)));
+    assert_eq!(pending, [false, true, false]);
+}
+
+#[test]
 fn v3_acknowledge_returns_none_for_special_numbers() {
     let machine = v3();
     for (raw, expected) in [

@@ -23,6 +23,7 @@ mod gicd {
     pub(super) const IGROUPR: usize = 0x080;
     pub(super) const ISENABLER: usize = 0x100;
     pub(super) const ICENABLER: usize = 0x180;
+    pub(super) const ISPENDR: usize = 0x200;
     pub(super) const ICPENDR: usize = 0x280;
     pub(super) const ICACTIVER: usize = 0x380;
     pub(super) const IPRIORITYR: usize = 0x400;
@@ -255,6 +256,10 @@ impl InterruptController for GicV2 {
             self.distributor
                 .write8(gicd::ITARGETSR + intid.get() as usize, mask as u8);
         }
+    }
+
+    fn is_pending(&self, intid: IntId) -> bool {
+        Self::is_present(intid) && self.distributor.read_bit(gicd::ISPENDR, intid.get())
     }
 
     fn clear_pending(&self, intid: IntId) {

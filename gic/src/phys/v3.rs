@@ -73,6 +73,7 @@ mod array {
     pub(super) const IGROUPR: usize = 0x080;
     pub(super) const ISENABLER: usize = 0x100;
     pub(super) const ICENABLER: usize = 0x180;
+    pub(super) const ISPENDR: usize = 0x200;
     pub(super) const ICPENDR: usize = 0x280;
     pub(super) const ICACTIVER: usize = 0x380;
     pub(super) const IPRIORITYR: usize = 0x400;
@@ -386,6 +387,16 @@ impl InterruptController for GicV3 {
             self.distributor
                 .write64(gicd::IROUTER + intid.get() as usize * 8, cpu.get());
         }
+    }
+
+    fn is_pending(&self, intid: IntId) -> bool {
+        if intid.is_spi() {
+            return self.distributor.read_bit(array::ISPENDR, intid.get());
+        }
+        intid.is_private()
+            && self
+                .redistributor()
+                .is_some_and(|frame| frame.read_bit(gicr::SGI + array::ISPENDR, intid.get()))
     }
 
     fn clear_pending(&self, intid: IntId) {

@@ -155,7 +155,8 @@ impl Vgic {
         let (kicks, value) = match target.register {
             Register::SetPending | Register::ClearPending => (
                 self.refresh(target, caller),
-                self.gather(target, 1, |interrupt| interrupt.is_pending().into()),
+                self.gather(target, 1, |interrupt| interrupt.is_pending().into())
+                    | self.physically_pending(target, caller),
             ),
             Register::SetActive | Register::ClearActive => (
                 self.refresh(target, caller),
@@ -293,6 +294,21 @@ impl Vgic {
             {
                 value |= field(interrupt) << (index as u32 * bits);
             }
+        }
+        value
+    }
+
+    /// The accessed interrupts that wait in the physical controller, one bit each.
+    fn physically_pending<L, H: Hardware>(&self, target: Target, caller: Caller<'_, L, H>) -> u32 {
+        let mut value = 0;
+        for (index, number) in target.interrupts(1).enumerate() {
+            let waits = self.accessed(number, target).is_some_and(|(intid, cpu)| {
+                let owned = self.interrupt(intid, cpu);
+                (intid.is_spi() || cpu == caller.cpu)
+                    && owned.is_some_and(|interrupt| interrupt.is(Flags::OWNED))
+                    && caller.hardware.is_pending(intid, cpu)
+            });
+            value |= u32::from(waits) << index;
         }
         value
     }

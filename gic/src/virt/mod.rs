@@ -95,6 +95,8 @@ pub trait Hardware {
     fn route(&self, intid: IntId, cpu: VcpuId);
     /// Sets how an SPI signals.
     fn set_trigger(&self, intid: IntId, trigger: Trigger);
+    /// True while it is pending in the physical controller, where it waits while it is disabled or active there.
+    fn is_pending(&self, intid: IntId, cpu: VcpuId) -> bool;
     /// Forgets a pending edge.
     fn clear_pending(&self, intid: IntId, cpu: VcpuId);
     /// Ends the active state that the hypervisor's acknowledgement left.

@@ -77,6 +77,7 @@ impl InterruptController for Gic {
         fn set_trigger(intid: IntId, trigger: Trigger);
         fn set_priority(intid: IntId, priority: u8);
         fn route(intid: IntId, cpu: Mpidr);
+        fn is_pending(intid: IntId) -> bool;
         fn clear_pending(intid: IntId);
         #[inline(always)]
         fn kick(cpu: Mpidr, sgi: IntId);

@@ -281,6 +281,12 @@ impl Hardware for PhysicalInterrupts {
     fn set_trigger(&self, intid: IntId, _: Trigger) {
         self.change(intid, VcpuId::new(0), |_| ());
     }
+    fn is_pending(&self, intid: IntId, cpu: VcpuId) -> bool {
+        // Checks that it is in reach.
+        self.change(intid, cpu, |_| ());
+        let physical = self.get(intid, cpu.get());
+        physical.line || physical.latched
+    }
     fn clear_pending(&self, intid: IntId, cpu: VcpuId) {
         self.change(intid, cpu, |physical| physical.latched = false);
     }

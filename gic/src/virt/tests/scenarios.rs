@@ -196,6 +196,27 @@ fn interrupt_that_arrives_while_disabled_waits_in_the_physical_controller() {
 }
 
 #[test]
+fn interrupt_that_waits_in_the_physical_controller_reads_as_pending_and_can_be_cleared() {
+    for version in BOTH {
+        let mut machine = Machine::started(version, 1);
+        for intid in [EDGE, LEVEL] {
+            put(&mut machine, 0, DISABLE, intid);
+        }
+        machine.pulse(EDGE);
+        machine.line(LEVEL, true);
+        assert!([EDGE, LEVEL].map(|intid| is_set(&mut machine, 0, PEND, intid)) == [true; 2]);
+
+        for intid in [EDGE, LEVEL] {
+            put(&mut machine, 0, UNPEND, intid);
+        }
+        // A line that is still asserted stays pending (IHI 0069H 12.9.12).
+        assert!(!is_set(&mut machine, 0, PEND, EDGE) && is_set(&mut machine, 0, PEND, LEVEL));
+        put(&mut machine, 0, ENABLE, EDGE);
+        assert_eq!(machine.handle_all(0), []);
+    }
+}
+
+#[test]
 fn hvisor_282_gicv2_sgi_is_delivered_once_for_each_source_cpu() {
     let mut machine = Machine::started(Version::V2, 4);
     for source in [1, 3] {
@@ -693,6 +714,11 @@ fn reset_leaves_nothing_pending_active_or_enabled() {
                 "{intid:?}"
             );
         }
+        // The device still asserts its line, which reads as pending.
+        assert_eq!(bit(PEND, LEVEL), (PEND + 4, machine.get(0, PEND + 4)));
+        machine
+            .physical
+            .set(LEVEL, 0, |physical| physical.line = false);
         for array in [ENABLE, PEND, ACTIVATE] {
             assert_eq!(
                 (machine.get(0, array + 4), machine.get(0, array + 8)),
