@@ -2,6 +2,7 @@
 
 use super::super::cpu_interface::{CPU_INTERFACE_SIZE, CpuInterface, Lines};
 use super::*;
+use proptest::prelude::*;
 
 const CTLR: u32 = 0x00;
 const PMR: u32 = 0x04;
@@ -427,4 +428,130 @@ fn attention_is_wanted_for_an_announced_end_and_for_room_that_was_asked_for() {
     assert!(!guest.interface.wants_attention());
     guest.get(IAR);
     assert!(guest.interface.wants_attention());
+}
+
+/// The interface as IHI 0048B 3.2 and 3.3 describe it: a list of pending interrupts, and a stack of priorities. Written from the manual, to be
+/// compared with the real one.
+#[derive(Default)]
+struct Model {
+    control: u32,
+    mask: u32,
+    /// `BPR` and `ABPR`.
+    points: [u32; 2],
+    /// Number, priority, group 1.
+    pending: Vec<(u32, u32, bool)>,
+    /// What was acknowledged and not dropped, most urgent last, by group priority.
+    running: Vec<(u32, u32)>,
+    active: Vec<u32>,
+}
+
+impl Model {
+    fn is(&self, bit: u32) -> bool {
+        self.control & bit != 0
+    }
+
+    fn next(&self) -> Option<(u32, u32, bool)> {
+        let on = |group1: bool| self.is(if group1 { 2 } else { 1 });
+        let mut candidates = self.pending.clone();
+        candidates.retain(|(_, _, group1)| on(*group1));
+        candidates.sort_by_key(|(number, priority, _)| (*priority, *number));
+        candidates.first().copied()
+    }
+
+    /// The priority without its subpriority: tables 3-2 and 3-3 give how many of the lower bits that has.
+    fn group_priority(&self, priority: u32, group1: bool) -> u32 {
+        let bits = if group1 && !self.is(CBPR) {
+            self.points[1]
+        } else {
+            self.points[0] + 1
+        };
+        priority / (1 << bits) * (1 << bits)
+    }
+
+    fn signalled(&self) -> Option<(u32, u32, bool)> {
+        let running = self.running.last().map_or(IDLE, |(_, priority)| *priority);
+        self.next().filter(|(_, priority, group1)| {
+            *priority < self.mask && self.group_priority(*priority, *group1) < running
+        })
+    }
+
+    fn acknowledge(&mut self, answers: [Option<u32>; 2]) -> u32 {
+        let Some((number, priority, group1)) = self.signalled() else {
+            return SPURIOUS;
+        };
+        if let Some(instead) = answers[usize::from(group1)] {
+            return instead;
+        }
+        self.pending.retain(|(other, _, _)| *other != number);
+        self.running
+            .push((number, self.group_priority(priority, group1)));
+        self.active.push(number);
+        number
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn interface_answers_as_the_manual_says(steps in prop::collection::vec((0..10_u32, 0..16_u32, any::<u32>()), 0..150)) {
+        let guest = Guest::new(BOTH_GROUPS);
+        let mut model = Model { control: BOTH_GROUPS, mask: 0xf8, points: [2, 3], ..Model::default() };
+        for (step, slot, value) in steps {
+            let number = 32 + slot;
+            match step {
+                0 | 1 if guest.state(slot as usize) == LrState::Empty => {
+                    let (priority, group1) = (value as u8 & 0xf8, value >> 8 & 1 != 0);
+                    guest.pend(slot as usize, number, priority, group1);
+                    model.pending.push((number, priority.into(), group1));
+                }
+                2 => {
+                    guest.set(CTLR, value);
+                    model.control = value & 0x21f;
+                }
+                3 => {
+                    guest.set(PMR, value);
+                    model.mask = value & 0xf8;
+                }
+                4 => {
+                    guest.set(BPR, value);
+                    guest.set(ABPR, value >> 3);
+                    model.points = [(value & 7).max(2), (value >> 3 & 7).max(3)];
+                }
+                5 | 6 => {
+                    let instead = (!model.is(ACK_CTL)).then_some(IN_GROUP1);
+                    prop_assert_eq!(guest.get(IAR), model.acknowledge([None, instead]));
+                }
+                7 => prop_assert_eq!(guest.get(AIAR), model.acknowledge([Some(SPURIOUS), None])),
+                8 => if let Some((number, _)) = model.running.pop() {
+                    guest.set(EOIR, number);
+                    if !model.is(EOI_MODE) {
+                        model.active.retain(|other| *other != number);
+                    }
+                },
+                9 if model.is(EOI_MODE) && !model.active.is_empty() => {
+                    let number = model.active.remove(value as usize % model.active.len());
+                    guest.set(DIR, number);
+                }
+                _ => {}
+            }
+            let running = model.running.last().map_or(IDLE, |(_, priority)| *priority);
+            prop_assert_eq!(guest.get(RPR), running);
+            let pending = match model.next() {
+                Some((_, _, true)) if !model.is(ACK_CTL) => IN_GROUP1,
+                next => next.map_or(SPURIOUS, |(number, _, _)| number),
+            };
+            prop_assert_eq!(guest.get(HPPIR), pending);
+            let lines = match model.signalled() {
+                None => NONE,
+                Some((_, _, false)) if model.is(FIQ_EN) => FIQ,
+                Some(_) => IRQ,
+            };
+            prop_assert_eq!(guest.interface.lines(), lines);
+            for slot in 0..16 {
+                let active = guest.state(slot).is_active();
+                prop_assert_eq!(active, model.active.contains(&(32 + slot as u32)));
+            }
+        }
+    }
 }
