@@ -201,3 +201,17 @@ fn gicv2_clearing_a_source_in_a_list_register_withdraws_it() {
     machine.write(0, Frame::Distributor, 0xf10 + 3, Width::Byte, 0b10);
     assert_eq!(machine.acknowledge(0), None);
 }
+
+#[test]
+fn active_gicv2_sgi_that_came_by_a_grant_keeps_its_source_when_its_register_is_read_back() {
+    let sgi = IntId::new(5);
+    let mut machine = Machine::started(Version::V2, 2);
+    machine.send_from(0, 1, sgi);
+    assert_eq!(machine.handle_all(1), [sgi]);
+    machine.send_from(1, 1, sgi);
+    assert_eq!(machine.straight, 1);
+    machine.acknowledge(1);
+    assert_eq!(machine.get(1, 0x300), 1 << 5);
+    let held = machine.interface(1).held();
+    assert_eq!((held[0].state, held[0].source), (LrState::Active, 1));
+}
