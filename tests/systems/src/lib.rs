@@ -17,6 +17,7 @@ mod channels;
 mod command_line;
 mod cpu_models;
 mod demo;
+mod dma;
 mod guests;
 mod legacy;
 mod linux;

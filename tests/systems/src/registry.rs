@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::bench::Bench;
 use crate::{
-    boards, channels, command_line, costs, cpu_models, demo, guests, legacy, linux, messages,
+    boards, channels, command_line, costs, cpu_models, demo, dma, guests, legacy, linux, messages,
     partitions, wrong_board,
 };
 
@@ -85,6 +85,7 @@ pub fn all() -> Vec<Test> {
     tests.extend(costs::tests());
     tests.extend(messages::tests());
     tests.extend(channels::tests());
+    tests.extend(dma::tests());
     tests.extend(wrong_board::tests());
     tests.extend(partitions::tests());
     tests.extend(legacy::tests());

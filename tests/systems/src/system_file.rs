@@ -99,6 +99,20 @@ impl SystemFile {
         system
     }
 
+    /// Adds a partition with a Rust guest whose memory lies at a physical address.
+    pub fn guest_at(self, name: &str, guest: &str, address: &str) -> Self {
+        let mut system = self.guest(name, guest, 1);
+        let (before, own) = system.partitions.split_at(
+            system
+                .partitions
+                .rfind("memory = ")
+                .unwrap_or(system.partitions.len()),
+        );
+        let placed = format!("memory = {{ size = \"16MiB\", address = \"{address}\" }}");
+        system.partitions = format!("{before}{}", own.replace("memory = \"16MiB\"", &placed));
+        system
+    }
+
     /// Adds a channel. `ends` are TOML tables, one for each end.
     pub fn channel(mut self, name: &str, size: &str, ends: &[&str]) -> Self {
         // Writing to a String cannot fail.
@@ -132,6 +146,17 @@ mod tests {
         assert!(text.contains("[pools.a]\ncpus = [0, 1]\n"), "{text}");
         assert!(text.contains("[pools.b]\ncpus = [2]\n"), "{text}");
         assert!(text.contains("image = \"guest:hello\"\n"), "{text}");
+    }
+
+    #[test]
+    fn only_the_guest_that_asks_for_a_place_gets_it() {
+        let text = SystemFile::new("x", "b")
+            .guest("a", "hello", 1)
+            .guest_at("v", "dma", "0x60000000")
+            .text();
+        assert_eq!(text.matches("memory = \"16MiB\"").count(), 1);
+        let placed = "vcpus = 1\nmemory = { size = \"16MiB\", address = \"0x60000000\" }\n";
+        assert_eq!(text.matches(placed).count(), 1, "{text}");
     }
 
     #[test]

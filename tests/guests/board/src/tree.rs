@@ -53,6 +53,11 @@ impl Node<'_> {
     pub fn text(self, property: &str) -> Option<&'static str> {
         self.0.property(property)?.as_str()
     }
+
+    /// The bytes of a property.
+    pub fn bytes(self, property: &str) -> Option<&'static [u8]> {
+        Some(self.0.property(property)?.value)
+    }
 }
 
 /// The board as its device tree describes it.
