@@ -13,6 +13,7 @@
 //!
 //! # Limits
 //! - Virtual CPUs do not move between pCPUs.
+//! - The image of a partition that starts again is copied in one go, at the expense of all virtual CPUs of the pCPU that does so.
 //! - One that shares a pCPU has no performance counters and no hardware breakpoints: their registers read as zero.
 //! - Its WFE is not trapped: it waits on its own time, since a store by another virtual CPU, which nobody tells us of, may end it.
 

@@ -23,4 +23,5 @@ mod legacy;
 mod linux;
 mod messages;
 mod partitions;
+mod turns;
 mod wrong_board;

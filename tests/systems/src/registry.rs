@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::bench::Bench;
 use crate::{
     boards, channels, command_line, costs, cpu_models, demo, dma, guests, legacy, linux, messages,
-    partitions, wrong_board,
+    partitions, turns, wrong_board,
 };
 
 /// Something that must be there before a test can say anything about Bulkhead.
@@ -86,6 +86,7 @@ pub fn all() -> Vec<Test> {
     tests.extend(messages::tests());
     tests.extend(channels::tests());
     tests.extend(dma::tests());
+    tests.extend(turns::tests());
     tests.extend(wrong_board::tests());
     tests.extend(partitions::tests());
     tests.extend(legacy::tests());

@@ -113,6 +113,39 @@ impl SystemFile {
         system
     }
 
+    /// Adds a pool of CPUs that partitions share. `policy` is the policy and what else the pool says, as TOML lines.
+    pub fn pool(mut self, name: &str, cpus: &[u32], policy: &str) -> Self {
+        self.next_cpu = self
+            .next_cpu
+            .max(cpus.iter().max().map_or(0, |last| last + 1));
+        // Writing to a String cannot fail.
+        let _ = write!(
+            self.partitions,
+            "\n[pools.{name}]\ncpus = {cpus:?}\npolicy = {policy}\n"
+        );
+        self
+    }
+
+    /// Adds a partition with a Rust guest in a pool. `more` is further TOML lines, among them when it runs.
+    pub fn guest_in(mut self, pool: &str, name: &str, guest: &str, vcpus: u32, more: &str) -> Self {
+        // Writing to a String cannot fail.
+        let _ = write!(
+            self.partitions,
+            "\n[[partition]]\nname = \"{name}\"\npool = \"{pool}\"\nvcpus = {vcpus}\nmemory = \"16MiB\"\nimage = \"guest:{guest}\"\nconsole = \"virtual\"\n{more}",
+        );
+        self
+    }
+
+    /// Adds a Linux partition with one virtual CPU in a pool. `more` as for [`guest_in`](Self::guest_in).
+    pub fn linux_in(mut self, pool: &str, name: &str, kernel: &str, more: &str) -> Self {
+        // Writing to a String cannot fail.
+        let _ = write!(
+            self.partitions,
+            "\n[[partition]]\nname = \"{name}\"\npool = \"{pool}\"\nvcpus = 1\nmemory = \"256MiB\"\nimage = {{ kernel = \"debian:{kernel}\", initrd = \"busybox\", cmdline = \"console=ttyAMA0\" }}\nconsole = \"virtual\"\n{more}",
+        );
+        self
+    }
+
     /// Adds a channel. `ends` are TOML tables, one for each end.
     pub fn channel(mut self, name: &str, size: &str, ends: &[&str]) -> Self {
         // Writing to a String cannot fail.

@@ -121,6 +121,12 @@ pub struct World {
     pub floating_point: FloatingPoint,
 }
 
+impl Default for World {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl World {
     /// Of a virtual CPU that never ran.
     pub const fn new() -> Self {

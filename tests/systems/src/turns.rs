@@ -1,0 +1,276 @@
+//! Shared pCPUs: who gets how much time and when, and that nobody finds another one's registers.
+//!
+//! What is measured is measured under `-icount`: one instruction is one nanosecond.
+
+use anyhow::{Context, ensure};
+use qemu::session::Session;
+use regex::Regex;
+
+use crate::bench::Bench;
+use crate::linux::CLOUD;
+use crate::partitions::partition;
+use crate::registry::{Need, Test};
+use crate::system_file::SystemFile;
+
+/// What the enforcement of a budget may cost whoever comes next: the alarm's exit and the switch, in nanoseconds.
+const ENFORCEMENT: u64 = 10_000;
+
+/// How late a guest may wake from WFI, in nanoseconds: half of the times, 99 of 100 times, ever.
+#[derive(Clone, Copy)]
+struct Lateness {
+    p50: u64,
+    p99: u64,
+    max: u64,
+}
+
+/// Beside a guest that only spins.
+const BESIDE_BUSY: Lateness = Lateness {
+    p50: 1_500,
+    p99: 1_500,
+    max: 2_000,
+};
+/// Beside Linux while it boots: one of its exits may have just begun.
+const BESIDE_LINUX: Lateness = Lateness {
+    p50: 1_600,
+    p99: 2_500,
+    max: 15_000,
+};
+
+const RTDS: &str = "\"rtds\"";
+/// A millisecond's fifth, before all others.
+const URGENT: &str = "period = \"1ms\"\nbudget = \"200us\"\npriority = 0\n";
+
+pub fn tests() -> Vec<Test> {
+    let mut tests = Vec::new();
+    for gic in ["gicv2", "gicv3"] {
+        let mut add = |name: &str, body: fn(&Bench<'_>, &str) -> anyhow::Result<()>| {
+            let body = move |bench: &Bench<'_>| body(bench, &format!("qemu-virt-{gic}"));
+            tests.push(Test::new(
+                format!("turns/{name}/{gic}"),
+                &["guests", "rtds"],
+                body,
+            ));
+        };
+        add("registers", no_register_changes_across_switches);
+        add("supply", busy_guests_get_their_budgets);
+        add("two-cpus", three_guests_share_two_cpus);
+        add("windows", busy_guests_get_their_windows);
+        add("wake", sleeper_wakes_in_time_beside_a_busy_guest);
+        add("smp", virtual_cpus_of_one_partition_take_turns);
+        add("restart", partition_restarts_beside_one_that_does_not);
+        let body = move |bench: &Bench<'_>| sleeper_wakes_in_time_beside_linux(bench, gic);
+        tests.push(
+            Test::new(format!("turns/linux/{gic}"), &["linux", "rtds"], body)
+                .needs(Need::Kernel(CLOUD)),
+        );
+    }
+    tests
+}
+
+fn counted(bench: &Bench<'_>, system: &SystemFile) -> anyhow::Result<Session> {
+    bench.start_with(system, |options| options.icount = true)
+}
+
+/// The number behind `field=` in the last line of a guest that has it.
+fn figure(session: &Session, partition: &str, field: &str) -> anyhow::Result<u64> {
+    let pattern = Regex::new(&format!(r"(?m) {field}=(\d+)"))?;
+    let text = session.text(partition);
+    let last = pattern.captures_iter(&text).last();
+    let last = last.with_context(|| format!("{partition} printed no {field}"))?;
+    Ok(last[1].parse()?)
+}
+
+/// The `registers` guests fill all registers that they have, floating point included, and look for changes while others run.
+fn no_register_changes_across_switches(bench: &Bench<'_>, board: &str) -> anyhow::Result<()> {
+    let time = "period = \"1ms\"\nbudget = \"300us\"\n";
+    let system = SystemFile::new("turns-registers", board)
+        .pool("shared", &[0], RTDS)
+        .guest_in("shared", "one", "registers", 1, time)
+        .guest_in("shared", "two", "registers", 1, time);
+    let mut session = counted(bench, &system)?;
+    for name in ["one", "two"] {
+        session.wait_for(name, "^registers: .* rounds$", bench.left())?;
+        ensure!(
+            !session.text(name).contains("FAILED"),
+            "{name} found a register changed: {}",
+            session.text(name)
+        );
+    }
+    Ok(())
+}
+
+/// In each period, each of them gets its budget, less at most what enforcing the other's costs.
+fn busy_guests_get_their_budgets(bench: &Bench<'_>, board: &str) -> anyhow::Result<()> {
+    let system = SystemFile::new("turns-supply", board)
+        .pool("shared", &[0], RTDS)
+        .guest_in(
+            "shared",
+            "more",
+            "busy",
+            1,
+            "period = \"10ms\"\nbudget = \"6ms\"\n",
+        )
+        .guest_in(
+            "shared",
+            "less",
+            "busy",
+            1,
+            "period = \"10ms\"\nbudget = \"3ms\"\n",
+        );
+    let mut session = counted(bench, &system)?;
+    for (name, budget) in [("more", 6_000_000), ("less", 3_000_000)] {
+        session.wait_for(name, "^busy: supply .* ns$", bench.left())?;
+        gets(&session, name, budget)?;
+    }
+    Ok(())
+}
+
+/// The least and the most that a guest got in a period are its share.
+fn gets(session: &Session, name: &str, share: u64) -> anyhow::Result<()> {
+    let least = figure(session, name, "min")?;
+    let most = figure(session, name, "max")?;
+    ensure!(
+        least + ENFORCEMENT >= share && most <= share + ENFORCEMENT,
+        "{name} got {least} to {most} ns of each period, and its share is {share} ns"
+    );
+    Ok(())
+}
+
+/// Affinities put one guest on each CPU, and a third one beside the second.
+fn three_guests_share_two_cpus(bench: &Bench<'_>, board: &str) -> anyhow::Result<()> {
+    let on = |cpu: u32, budget: &str| {
+        format!("period = \"10ms\"\nbudget = \"{budget}\"\naffinity = [{cpu}]\n")
+    };
+    let system = SystemFile::new("turns-two-cpus", board)
+        .pool("shared", &[0, 1], RTDS)
+        .guest_in("shared", "alone", "busy", 1, &on(0, "7ms"))
+        .guest_in("shared", "left", "busy", 1, &on(1, "5ms"))
+        .guest_in("shared", "right", "busy", 1, &on(1, "4ms"));
+    let mut session = counted(bench, &system)?;
+    for (name, budget) in [
+        ("alone", 7_000_000),
+        ("left", 5_000_000),
+        ("right", 4_000_000),
+    ] {
+        session.wait_for(name, "^busy: supply .* ns$", bench.left())?;
+        gets(&session, name, budget)?;
+    }
+    Ok(())
+}
+
+/// Windows begin and end when the frame says so: nobody gets less, and nobody more.
+fn busy_guests_get_their_windows(bench: &Bench<'_>, board: &str) -> anyhow::Result<()> {
+    let system = SystemFile::new("turns-windows", board)
+        .pool("shared", &[0], "\"cyclic\"\nmajor_frame = \"10ms\"")
+        .guest_in(
+            "shared",
+            "first",
+            "busy",
+            1,
+            "windows = [{ start = \"0ms\", length = \"2ms\" }, { start = \"5ms\", length = \"2ms\" }]\n",
+        )
+        .guest_in(
+            "shared",
+            "second",
+            "busy",
+            1,
+            "windows = [{ start = \"2ms\", length = \"3ms\" }]\n",
+        );
+    let mut session = counted(bench, &system)?;
+    for (name, share) in [("first", 4_000_000), ("second", 3_000_000)] {
+        session.wait_for(name, "^busy: supply .* ns$", bench.left())?;
+        gets(&session, name, share)?;
+    }
+    Ok(())
+}
+
+/// The one that sleeps is woken by its virtual timer while the other one spins, and each time it sleeps until then.
+fn sleeper_wakes_in_time_beside_a_busy_guest(bench: &Bench<'_>, board: &str) -> anyhow::Result<()> {
+    let system = SystemFile::new("turns-wake", board)
+        .pool("shared", &[0], RTDS)
+        .guest_in(
+            "shared",
+            "busy",
+            "busy",
+            1,
+            "period = \"10ms\"\nbudget = \"7ms\"\npriority = 1\n",
+        )
+        .guest_in("shared", "wake", "wake", 1, URGENT);
+    let mut session = counted(bench, &system)?;
+    session.wait_for("wake", "^wake: late .* sleeps$", bench.left())?;
+    is_woken_within(&session, BESIDE_BUSY)?;
+    let sleeps = Regex::new(r"missed 0, (\d+) sleeps")?;
+    let text = session.text("wake");
+    let sleeps: u64 = sleeps.captures(&text).context("deadlines were missed")?[1].parse()?;
+    ensure!(
+        sleeps <= 510,
+        "WFI returned {sleeps} times for 500 deadlines: it does not wait"
+    );
+    Ok(())
+}
+
+fn is_woken_within(session: &Session, bound: Lateness) -> anyhow::Result<()> {
+    for (field, bound) in [("p50", bound.p50), ("p99", bound.p99), ("max", bound.max)] {
+        let late = figure(session, "wake", field)?;
+        ensure!(late <= bound, "{field} is {late} ns, more than {bound} ns");
+    }
+    Ok(())
+}
+
+/// Linux boots and may use all the time that is left over.
+fn sleeper_wakes_in_time_beside_linux(bench: &Bench<'_>, gic: &str) -> anyhow::Result<()> {
+    let system = SystemFile::new("turns-linux", &format!("qemu-virt-{gic}"))
+        .pool("shared", &[0], RTDS)
+        .linux_in(
+            "shared",
+            "linux",
+            CLOUD,
+            "period = \"10ms\"\nbudget = \"5ms\"\nextra_time = true\npriority = 1\n",
+        )
+        .guest_in("shared", "wake", "wake", 1, URGENT);
+    let mut session = counted(bench, &system)?;
+    session.wait_for("wake", "^wake: late .* missed 0, .* sleeps$", bench.left())?;
+    is_woken_within(&session, BESIDE_LINUX)
+}
+
+/// Two virtual CPUs of one partition on one pCPU: CPU_ON, CPU_OFF, SGIs and timers as on CPUs of their own.
+fn virtual_cpus_of_one_partition_take_turns(bench: &Bench<'_>, board: &str) -> anyhow::Result<()> {
+    let time = "period = \"2ms\"\nbudget = \"900us\"\n";
+    let system = SystemFile::new("turns-smp", board)
+        .pool("shared", &[0], RTDS)
+        .guest_in("shared", "smp", "smp", 2, time);
+    let mut session = bench.start(&system)?;
+    session.wait_for("smp", "^smp: done 2 cpus$", bench.left())?;
+    ensure!(
+        !session.text("smp").contains("FAILED"),
+        "the guest found something wrong"
+    );
+    Ok(())
+}
+
+/// The vandal is started again at each fault; its neighbour on the same pCPU misses no deadline.
+fn partition_restarts_beside_one_that_does_not(
+    bench: &Bench<'_>,
+    board: &str,
+) -> anyhow::Result<()> {
+    let system = SystemFile::new("turns-restart", board)
+        .pool("shared", &[0], RTDS)
+        .guest_in(
+            "shared",
+            "vandal",
+            "vandal",
+            1,
+            "period = \"10ms\"\nbudget = \"4ms\"\npriority = 1\non_fault = \"restart\"\n",
+        )
+        .guest_in("shared", "wake", "wake", 1, URGENT);
+    let mut session = counted(bench, &system)?;
+    session.wait_for("wake", "^wake: late .* missed 0, .* sleeps$", bench.left())?;
+    let vandal = partition(&mut session, "vandal", bench)?;
+    ensure!(
+        vandal.restarts > 0 && vandal.state == "running",
+        "vandal is {} after {} restarts",
+        vandal.state,
+        vandal.restarts
+    );
+    Ok(())
+}
