@@ -19,6 +19,7 @@ mod cpu_models;
 mod demo;
 mod dma;
 mod guests;
+mod hostile_gic;
 mod legacy;
 mod linux;
 mod messages;

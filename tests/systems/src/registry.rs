@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::bench::Bench;
 use crate::{
-    boards, channels, command_line, costs, cpu_models, demo, dma, guests, legacy, linux, messages,
-    partitions, turns, wrong_board,
+    boards, channels, command_line, costs, cpu_models, demo, dma, guests, hostile_gic, legacy,
+    linux, messages, partitions, turns, wrong_board,
 };
 
 /// Something that must be there before a test can say anything about Bulkhead.
@@ -84,6 +84,7 @@ pub fn all() -> Vec<Test> {
     tests.extend(guests::tests());
     tests.extend(costs::tests());
     tests.extend(messages::tests());
+    tests.extend(hostile_gic::tests());
     tests.extend(channels::tests());
     tests.extend(dma::tests());
     tests.extend(turns::tests());

@@ -15,6 +15,7 @@ pub mod lock;
 pub mod mmio;
 pub mod mmu;
 pub mod psci;
+pub mod random;
 pub mod timer;
 pub mod tree;
 pub mod uart;

@@ -3,11 +3,11 @@
 use core::arch::asm;
 
 use board::psci::{self, Conduit};
+use board::random::Random;
 use board::timer::{self, Timer};
 use board::{Board, println};
 
 use crate::probe::guarded;
-use crate::random::Random;
 use crate::report::{Answer, Attack, Tally};
 
 const CALLS: u64 = 10_000;
@@ -94,17 +94,17 @@ fn random_calls(tally: &mut Tally, name: &str, conduit: Conduit) {
     let mut calls = 0;
     while calls < CALLS {
         let function = if calls % 16 == 0 {
-            random.next()
+            random.draw()
         } else {
-            random.next() & 0xffff_ffff
+            random.draw() & 0xffff_ffff
         };
         if function & OWNER == STANDARD_SECURE {
             continue;
         }
         let arguments = [
-            NOWHERE + (random.next() & 0xffff_f000),
-            random.next(),
-            random.next(),
+            NOWHERE + (random.draw() & 0xffff_f000),
+            random.draw(),
+            random.draw(),
         ];
         // SAFETY: a fault guard is active; no known function has such an identifier.
         attack.add(call(|| unsafe { conduit.call(function, arguments) }));

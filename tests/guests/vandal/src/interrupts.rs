@@ -3,11 +3,11 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use board::gic::{Gic, REDISTRIBUTOR_STRIDE};
+use board::random::Random;
 use board::timer::{self, Timer};
 use board::{Board, Region, boot, cpu, interrupt, mmio, println, write_register};
 
 use crate::probe::guarded;
-use crate::random::Random;
 use crate::report::{Answer, Attack, Tally};
 
 const SGIS: u64 = 20_000;
@@ -75,7 +75,7 @@ fn storm_others(board: &Board, tally: &mut Tally) {
     let mut attack = Attack::default();
     let mut random = Random::new(SGIS);
     for number in 0..SGIS {
-        let value = random.next();
+        let value = random.draw();
         let answer = guarded(|| match board.gic {
             // SAFETY: the distributor is ours; SGIs are what this guest wants.
             Gic::V2(gic) => unsafe {
@@ -101,7 +101,7 @@ fn random_writes(board: &Board, tally: &mut Tally, name: &str, base: u64, size: 
     let mut attack = Attack::default();
     let mut random = Random::new(base);
     for address in (base..base + size).step_by(4) {
-        let value = random.next() as u32;
+        let value = random.draw() as u32;
         // SAFETY: a fault guard is active; the frame is ours, and interrupts are masked until it is restored.
         let outcome = guarded(|| unsafe {
             mmio::write32(address, value);

@@ -12,7 +12,6 @@ mod instructions;
 mod interrupts;
 mod memory;
 mod probe;
-mod random;
 mod registers;
 mod report;
 mod stage1;

@@ -2,11 +2,11 @@
 //!
 //! The instructions are made at run time, since an assembler knows only named registers and constants.
 
+use board::random::Random;
 use core::arch::asm;
 use core::cell::UnsafeCell;
 
 use crate::probe::guarded;
-use crate::random::Random;
 use crate::report::{Answer, Attack, Tally};
 
 /// Encodings of one op0 and op1: CRn, CRm, op2.
@@ -83,7 +83,7 @@ fn sweep(attack: &mut Attack, access: Access, op0: u32, op1: u32) {
         let argument = if access == Access::Read {
             0
         } else {
-            random.next()
+            random.draw()
         };
         let place = u64::from(access.instruction(op0, op1, rest));
         match guarded(|| call(address, argument)) {
