@@ -141,8 +141,9 @@ mod tests {
             device_tree: Ipa::new(0),
             interrupts: &[],
             gic: VirtualGic::V2 {
-                cpu_interface: None,
                 distributor: Ipa::new(0),
+                cpu_interface: Ipa::new(0),
+                emulated: false,
             },
             its: None,
             spis: 32,
