@@ -10,10 +10,11 @@ use crate::image;
 use crate::source_lines::{self, Count};
 
 /// Crates that are linked into an arm64 image, with their folders.
-const IMAGE_CRATES: [(&str, &str); 5] = [
+const IMAGE_CRATES: [(&str, &str); 6] = [
     ("model", "configs/model"),
     ("rtds", "rtds"),
     ("gic", "gic"),
+    ("smmu", "smmu"),
     ("hv", "hv"),
     ("platforms", "platforms"),
 ];

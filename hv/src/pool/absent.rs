@@ -38,7 +38,7 @@ impl<M> Default for Turn<M> {
 
 /// What all pools have in common: nothing.
 #[derive(Debug, Default)]
-pub struct Common;
+pub struct Common {}
 
 impl Common {
     /// The alarm of this CPU is the console's alone.
