@@ -98,6 +98,7 @@ impl Interrupt {
         target: 0,
         holder: 0,
         waits_at: 0,
+        running: 0,
         ..Self::NEW
     };
 
