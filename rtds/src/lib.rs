@@ -30,7 +30,7 @@
 #[cfg(any(test, feature = "sim"))]
 extern crate alloc;
 
-#[cfg(any(test, feature = "admission"))]
+#[cfg(all(feature = "rtds", any(test, feature = "admission")))]
 pub mod admission;
 #[cfg(feature = "cyclic")]
 pub mod cyclic;

@@ -42,4 +42,4 @@ pub mod server;
 mod simulation;
 
 pub use placement::{PlaceError, Placing, place};
-pub use server::{Need, Server, ServerError, need};
+pub use server::{Need, Server, need};

@@ -4,6 +4,8 @@ use core::cmp::Ordering;
 
 use embassy_time::Duration;
 
+use crate::account::{Reservation, ReservationError};
+
 /// A budget in each period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Server {
@@ -14,49 +16,25 @@ pub struct Server {
     priority: u8,
 }
 
-/// Why times make no server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ServerError {
-    /// A budget or a period of nothing.
-    #[error("the budget or the period is zero")]
-    Zero,
-    /// More time than there is.
-    #[error("the budget is longer than the period")]
-    BudgetBeyondPeriod,
-    /// A period of more than [`Server::LONGEST`].
-    #[error("the period is too long")]
-    TooLong,
-}
-
 impl Server {
-    /// The longest period: a day. Sums over 2¹⁶ servers stay far below 64 bits of nanoseconds.
-    pub const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
-
-    /// A server; priority 0 is the most urgent.
+    /// A server; priority 0 is the most urgent. Sums over 2¹⁶ of them stay far below 64 bits of nanoseconds.
     ///
     /// # Errors
-    /// [`ServerError`] unless 0 < budget ≤ period ≤ [`Server::LONGEST`].
+    /// [`ReservationError`] for times that are no [`Reservation`].
     pub const fn new(
         period: Duration,
         budget: Duration,
         priority: u8,
-    ) -> Result<Self, ServerError> {
-        let (period, budget) = (period.as_ticks(), budget.as_ticks());
-        if period == 0 || budget == 0 {
-            return Err(ServerError::Zero);
+    ) -> Result<Self, ReservationError> {
+        match Reservation::new(period, budget) {
+            Ok(reservation) => Ok(Self {
+                period: reservation.period().as_ticks(),
+                budget: reservation.budget().as_ticks(),
+                switch: 0,
+                priority,
+            }),
+            Err(error) => Err(error),
         }
-        if budget > period {
-            return Err(ServerError::BudgetBeyondPeriod);
-        }
-        if period > Self::LONGEST.as_ticks() {
-            return Err(ServerError::TooLong);
-        }
-        Ok(Self {
-            period,
-            budget,
-            switch: 0,
-            priority,
-        })
     }
 
     /// The same one where its physical CPU loses up to `cost` in each period beyond the budget: from the instant at which a timer should
@@ -187,12 +165,12 @@ mod tests {
 
     #[test]
     fn server_without_time_or_with_more_than_there_is_is_refused() {
-        assert_eq!(Server::new(ms(0), ms(0), 0), Err(ServerError::Zero));
-        assert_eq!(Server::new(ms(10), ms(0), 0), Err(ServerError::Zero));
+        assert_eq!(Server::new(ms(0), ms(0), 0), Err(ReservationError::Zero));
+        assert_eq!(Server::new(ms(10), ms(0), 0), Err(ReservationError::Zero));
         let too_much = Server::new(ms(10), ms(11), 0);
-        assert_eq!(too_much, Err(ServerError::BudgetBeyondPeriod));
+        assert_eq!(too_much, Err(ReservationError::BudgetBeyondPeriod));
         let endless = Server::new(Duration::from_ticks(u64::MAX), ms(1), 0);
-        assert_eq!(endless, Err(ServerError::TooLong));
+        assert_eq!(endless, Err(ReservationError::TooLong));
         assert!(Server::new(ms(10), ms(10), 0).is_ok());
     }
 
