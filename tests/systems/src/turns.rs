@@ -33,7 +33,7 @@ const BESIDE_BUSY: Lateness = Lateness {
 const BESIDE_LINUX: Lateness = Lateness {
     p50: 1_600,
     p99: 2_500,
-    max: 15_000,
+    max: 5_000,
 };
 
 const RTDS: &str = "\"rtds\"";
