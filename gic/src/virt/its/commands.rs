@@ -45,21 +45,26 @@ impl Vgic {
         let mut steps = STEPS;
         while steps != 0 && self.its.has_commands() {
             steps -= 1;
-            let at = self.its.next_command();
-            let mut words = [Some(0); 4];
-            for (word, address) in words.iter_mut().zip((at..).step_by(8)) {
-                *word = memory.read(address);
-            }
-            let [Some(first), Some(second), Some(third), Some(fourth)] = words else {
-                self.its.stalled = true;
-                break;
+            // A command that was begun ends as it was, whatever stands in the queue now.
+            let command = match self.its.begun.take() {
+                Some(begun) => Some(begun),
+                None => match self.read_command(memory) {
+                    Some(words) => Command::decode(words),
+                    None => {
+                        self.its.stalled = true;
+                        break;
+                    }
+                },
             };
-            let outcome = match Command::decode([first, second, third, fourth]) {
+            let outcome = match command {
                 Some(command) => self.execute(command, &mut steps, memory, caller),
                 None => Outcome::Refused,
             };
             match outcome {
-                Outcome::Unfinished(more) => kicks |= more,
+                Outcome::Unfinished(more) => {
+                    self.its.begun = command;
+                    kicks |= more;
+                }
                 Outcome::Done(more) => {
                     kicks |= more;
                     self.its.advance();
@@ -71,6 +76,13 @@ impl Vgic {
             }
         }
         kicks
+    }
+
+    /// The doublewords of the next command; `None` when they are not in the partition's RAM.
+    fn read_command(&self, memory: &impl Memory) -> Option<[u64; 4]> {
+        let at = self.its.next_command();
+        let word = |index: u64| memory.read(at + index * 8);
+        Some([word(0)?, word(1)?, word(2)?, word(3)?])
     }
 
     fn execute<L: ListRegisters, H: Hardware>(

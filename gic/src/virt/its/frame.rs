@@ -140,7 +140,7 @@ impl Its {
                 self.queue = part.put(self.queue, value) & CBASER_KEPT;
                 (self.read, self.write) = (0, 0);
                 self.stalled = false;
-                self.progress = 0;
+                self.abandon();
             }
             offset::CWRITER => {
                 let place = part.put(self.write, value) & PLACE;

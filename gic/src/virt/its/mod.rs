@@ -16,6 +16,7 @@ pub use frame::FRAME_BYTES;
 pub(super) use frame::Part;
 
 use super::interrupt::NOBODY;
+use crate::its_command::Command;
 use model::device::VirtualIts;
 use model::partition::MOST_VCPUS;
 use model::{IntId, VcpuId};
@@ -177,7 +178,9 @@ pub struct Its {
     table: u64,
     /// The queue cannot be read: commands wait until the guest asks for a retry.
     stalled: bool,
-    /// How far the current command has come.
+    /// The command that was left unfinished, as it was read.
+    begun: Option<Command>,
+    /// How far it has come.
     progress: usize,
     /// Commands that were refused.
     refused: u32,
@@ -220,6 +223,7 @@ impl Its {
             write: 0,
             table: 0,
             stalled: false,
+            begun: None,
             progress: 0,
             refused: 0,
         };
@@ -239,6 +243,12 @@ impl Its {
         self.enabled = false;
         (self.queue, self.read, self.write, self.table) = (0, 0, 0, 0);
         self.stalled = false;
+        self.abandon();
+    }
+
+    /// The current command will not go on.
+    fn abandon(&mut self) {
+        self.begun = None;
         self.progress = 0;
     }
 

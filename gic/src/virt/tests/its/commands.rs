@@ -413,6 +413,58 @@ fn command_over_many_lpis_is_executed_a_few_at_a_time() {
 }
 
 #[test]
+fn command_that_was_begun_ends_as_it_was_when_the_guest_rewrites_the_queue() {
+    let mut bench = Bench::ready(1);
+    for lpi in 0..40 {
+        bench.map(lpi, lpi, 0);
+        bench.set_properties(lpi, 0x80);
+    }
+    let place = bench.queue(&[Command::Invall { collection: 0 }.encode()]);
+    bench.write(0x88, place);
+    assert!(bench.machine.vgic.has_commands(), "begun");
+
+    let queue = bench.read(0x90);
+    let unmap = Command::Mapd {
+        device: DEVICE,
+        bits: 6,
+        table: 0,
+        valid: false,
+    };
+    bench.overwrite(queue, unmap.encode());
+    while bench.machine.vgic.has_commands() {
+        bench.run();
+    }
+
+    let physical = &bench.machine.physical.messages;
+    assert!(physical.tables.borrow().contains_key(&DEVICE));
+    assert_eq!(physical.events.borrow().len(), 40);
+    assert!(physical.enabled.borrow().is_empty(), "INVALL has ended");
+}
+
+#[test]
+fn command_that_was_begun_is_forgotten_with_its_queue() {
+    let mut bench = Bench::ready(1);
+    for lpi in 0..40 {
+        bench.map(lpi, lpi, 0);
+        bench.set_properties(lpi, 0x80);
+    }
+    let place = bench.queue(&[Command::Invall { collection: 0 }.encode()]);
+    bench.write(0x88, place);
+    assert!(bench.machine.vgic.has_commands(), "begun");
+
+    bench.write(0, 0);
+    bench.write(0x80, 1 << 63 | QUEUE);
+    bench.write(0, 1);
+    bench.overwrite(0, Command::Sync { target: 0 }.encode());
+    bench.write(0x88, 32);
+
+    assert!(!bench.machine.vgic.has_commands());
+    assert_eq!(bench.read(0x90), 32);
+    let physical = &bench.machine.physical.messages;
+    assert_eq!(physical.enabled.borrow().len(), 40 - 15);
+}
+
+#[test]
 fn queue_goes_on_at_its_beginning_after_its_end() {
     let mut bench = Bench::ready(1);
     let sync = Command::Sync { target: 0 };

@@ -256,13 +256,18 @@ impl Bench {
     fn queue(&mut self, words: &[[u64; 4]]) -> u64 {
         let mut place = self.read(0x88);
         for command in words {
-            let mut memory = self.memory.0.borrow_mut();
-            for (at, word) in (QUEUE + place..).step_by(8).zip(command) {
-                memory.insert(at, *word);
-            }
+            self.overwrite(place, *command);
             place = (place + 32) % 4096;
         }
         place
+    }
+
+    /// Writes a command to a place of the queue, without a word to the ITS.
+    fn overwrite(&self, place: u64, command: [u64; 4]) {
+        let mut memory = self.memory.0.borrow_mut();
+        for (at, word) in (QUEUE + place..).step_by(8).zip(command) {
+            memory.insert(at, word);
+        }
     }
 
     /// Has one command executed to its end.
