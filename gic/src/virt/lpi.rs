@@ -20,6 +20,11 @@ const PROPERTIES_ADDRESS: u64 = 0xf_ffff_ffff_f000;
 /// `GICD_TYPER.LPIS`, 14 bits of INTID, and the number of LPIs as a power of two less one.
 const KIND: u32 = 1 << 17 | (13 - 9) << 19 | (MOST_LPIS.ilog2() - 1) << 11;
 
+/// The number that the guest gives its LPI `index`.
+pub(super) const fn lpi_number(index: usize) -> IntId {
+    IntId::new(IntId::FIRST_LPI + index as u32)
+}
+
 impl Vgic {
     /// Adds an ITS to a GICv3, with its LPIs: [`MOST_LPIS`] of them, whose physical interrupts begin at `its`'s first.
     pub fn with_its(mut self, its: Its, lpis: &'static mut [Interrupt]) -> Self {
@@ -34,9 +39,7 @@ impl Vgic {
     /// The LPI behind which `physical` stands, if the guest has given it to an event of its devices.
     pub fn lpi(&self, physical: IntId) -> Option<IntId> {
         let index = physical.get().checked_sub(self.first_lpi)? as usize;
-        self.its
-            .is_mapped(index)
-            .then_some(IntId::new(IntId::FIRST_LPI + index as u32))
+        self.its.is_mapped(index).then_some(lpi_number(index))
     }
 
     /// Sends an LPI where its collection goes now; to nobody while it has none, or LPIs are disabled there.
@@ -46,8 +49,7 @@ impl Vgic {
             .target(lpi)
             .filter(|cpu| self.its.enables_lpis(*cpu))
             .unwrap_or(NOBODY);
-        let intid = IntId::new(IntId::FIRST_LPI + lpi as u32);
-        self.send_to(intid, 0, target, hardware)
+        self.send_to(lpi_number(lpi), 0, target, hardware)
     }
 
     /// The same for all.
@@ -64,7 +66,7 @@ impl Vgic {
         memory: &impl Memory,
         caller: Caller<'_, L, H>,
     ) -> VcpuSet {
-        let intid = IntId::new(IntId::FIRST_LPI + lpi as u32);
+        let intid = lpi_number(lpi);
         let byte = self.properties_of(lpi, memory).unwrap_or(0);
         let enabled = byte & 1 != 0;
         let cpu = VcpuId::new(0);

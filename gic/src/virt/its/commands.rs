@@ -4,6 +4,7 @@ use super::{COLLECTIONS, Change, Device, EVENT_BITS, Memory, STEPS, Translation}
 use crate::ListRegisters;
 use crate::its_command::Command;
 use crate::virt::interrupt::{Flags, NOBODY};
+use crate::virt::lpi::lpi_number;
 use crate::virt::{Caller, Hardware, VcpuSet, Vgic};
 use model::{IntId, VcpuId};
 
@@ -133,7 +134,9 @@ impl Vgic {
             } => self.move_event(device, event, collection, caller).into(),
             Command::Int { device, event } => {
                 let found = self.its.find(device, event);
-                found.map(|lpi| self.raise(number(lpi), caller.cpu)).into()
+                found
+                    .map(|lpi| self.raise(lpi_number(lpi), caller.cpu))
+                    .into()
             }
             Command::Clear { device, event } => self.clear_event(device, event, caller).into(),
             Command::Inv { device, event } => {
@@ -164,18 +167,14 @@ impl Vgic {
         bits: u8,
         caller: Caller<'_, L, H>,
     ) -> Option<VcpuSet> {
-        let config = self.its.config?;
-        let owned = config.devices.iter().any(|range| range.contains(device));
+        let mut ranges = self.its.config?.devices.iter();
+        let owned = ranges.any(|range| range.contains(device));
         // Mapping it again would take the events that it has away unseen.
         if !owned || bits > EVENT_BITS || self.its.device_place(device).is_some() {
             return None;
         }
         let free = self.its.devices.iter().position(|one| one.bits == 0)?;
-        let change = Change::Device {
-            device,
-            slot: config.first_table().wrapping_add(free as u16),
-            mapped: true,
-        };
+        let change = self.its.table_change(device, free, true);
         if !caller.hardware.translate(change) {
             return None;
         }
@@ -189,28 +188,38 @@ impl Vgic {
         steps: &mut u32,
         caller: Caller<'_, L, H>,
     ) -> Outcome {
-        let Some((place, config)) = self.its.device_place(device).zip(self.its.config) else {
+        let Some(place) = self.its.device_place(device) else {
             return Outcome::Refused;
         };
+        let fits = |one: &Translation| one.device == device;
+        let outcome = self.for_each_lpi(fits, steps, |vgic, lpi| vgic.discard(lpi, caller));
+        if let Outcome::Done(_) = outcome {
+            let change = self.its.table_change(device, place, false);
+            caller.hardware.translate(change);
+            if let Some(place) = self.its.devices.get_mut(place) {
+                *place = Device::NONE;
+            }
+        }
+        outcome
+    }
+
+    /// Does something with every mapped LPI that fits, from where the command has come to, one step each.
+    fn for_each_lpi(
+        &mut self,
+        fits: impl Fn(&Translation) -> bool,
+        steps: &mut u32,
+        mut act: impl FnMut(&mut Self, usize) -> VcpuSet,
+    ) -> Outcome {
         let mut kicks = VcpuSet::EMPTY;
         while let Some(translation) = self.its.translations.get(self.its.progress) {
-            if translation.mapped && translation.device == device {
+            if translation.mapped && fits(translation) {
                 if *steps == 0 {
                     return Outcome::Unfinished(kicks);
                 }
                 *steps -= 1;
-                kicks |= self.discard(self.its.progress, caller);
+                kicks |= act(self, self.its.progress);
             }
             self.its.progress += 1;
-        }
-        let change = Change::Device {
-            device,
-            slot: config.first_table().wrapping_add(place as u16),
-            mapped: false,
-        };
-        caller.hardware.translate(change);
-        if let Some(place) = self.its.devices.get_mut(place) {
-            *place = Device::NONE;
         }
         Outcome::Done(kicks)
     }
@@ -252,8 +261,7 @@ impl Vgic {
         if event >> table.bits != 0 || collection >= COLLECTIONS || taken {
             return None;
         }
-        let free = self.its.translations.get(lpi).filter(|one| !one.mapped);
-        free?;
+        self.its.translations.get(lpi).filter(|one| !one.mapped)?;
         let event = event as u16;
         let change = Change::Map {
             device,
@@ -303,13 +311,13 @@ impl Vgic {
         caller: Caller<'_, L, H>,
     ) -> Option<VcpuSet> {
         let lpi = self.its.find(device, event)?;
-        let collection = self.its.translations.get(lpi)?.collection;
+        let (device, event, collection) = self.its.event(lpi)?;
         caller.hardware.translate(Change::Clear {
             device,
-            event: event as u16,
-            collection: self.its.physical_collection(collection),
+            event,
+            collection,
         });
-        Some(self.clear_pending(number(lpi), VcpuId::new(0), caller))
+        Some(self.clear_pending(lpi_number(lpi), VcpuId::new(0), caller))
     }
 
     /// `INVALL`, a few LPIs at a time.
@@ -323,18 +331,10 @@ impl Vgic {
         if collection >= COLLECTIONS {
             return Outcome::Refused;
         }
-        let mut kicks = VcpuSet::EMPTY;
-        while let Some(translation) = self.its.translations.get(self.its.progress) {
-            if translation.mapped && translation.collection == collection {
-                if *steps == 0 {
-                    return Outcome::Unfinished(kicks);
-                }
-                *steps -= 1;
-                kicks |= self.configure_lpi(self.its.progress, memory, caller);
-            }
-            self.its.progress += 1;
-        }
-        Outcome::Done(kicks)
+        let fits = |one: &Translation| one.collection == collection;
+        self.for_each_lpi(fits, steps, |vgic, lpi| {
+            vgic.configure_lpi(lpi, memory, caller)
+        })
     }
 
     /// Takes an LPI from its event, with all that is pending of it.
@@ -347,46 +347,35 @@ impl Vgic {
         if let Some(interrupt) = self.lpis.get_mut(lpi) {
             interrupt.flags -= Flags::ENABLED;
         }
-        self.clear_pending(number(lpi), VcpuId::new(0), caller)
+        self.clear_pending(lpi_number(lpi), VcpuId::new(0), caller)
             | self.place_lpi(lpi, caller.hardware)
     }
 
     fn discard_physical(&mut self, lpi: usize, hardware: &impl Hardware) {
-        let first = self
-            .its
-            .config
-            .map_or(0, |config| config.first_collection());
-        let Some(one) = self.its.translations.get_mut(lpi).filter(|one| one.mapped) else {
+        let Some((device, event, collection)) = self.its.event(lpi) else {
             return;
         };
-        let Translation {
-            device,
-            event,
-            collection,
-            ..
-        } = core::mem::replace(one, Translation::NONE);
+        if let Some(one) = self.its.translations.get_mut(lpi) {
+            *one = Translation::NONE;
+        }
         hardware.translate(Change::Discard {
             device,
             event,
-            collection: first.wrapping_add(collection),
+            collection,
         });
     }
 
     /// Everything as after reset, here and in the physical ITS: no device of the partition signals until its guest has mapped it again.
     pub(in crate::virt) fn reset_its(&mut self, hardware: &impl Hardware) {
-        let Some(config) = self.its.config else {
+        if self.its.config.is_none() {
             return;
-        };
+        }
         for lpi in 0..self.its.translations.len() {
             self.discard_physical(lpi, hardware);
         }
         for (place, device) in self.its.devices.iter().enumerate() {
             if device.bits != 0 {
-                hardware.translate(Change::Device {
-                    device: device.device,
-                    slot: config.first_table().wrapping_add(place as u16),
-                    mapped: false,
-                });
+                hardware.translate(self.its.table_change(device.device, place, false));
             }
         }
         for collection in 0..COLLECTIONS {
@@ -397,9 +386,4 @@ impl Vgic {
         }
         self.its.reset();
     }
-}
-
-/// The number that the guest gives its LPI `index`.
-const fn number(index: usize) -> IntId {
-    IntId::new(IntId::FIRST_LPI + index as u32)
 }

@@ -207,7 +207,9 @@ impl Its {
         translations: &'static mut [Translation],
         devices: &'static mut [Device],
     ) -> Self {
-        let mut its = Self {
+        translations.fill(Translation::NONE);
+        devices.fill(Device::NONE);
+        Self {
             config,
             translations,
             devices,
@@ -226,24 +228,17 @@ impl Its {
             begun: None,
             progress: 0,
             refused: 0,
-        };
-        its.reset();
-        its
+        }
     }
 
+    /// Everything as after reset, but the count of what was refused.
     fn reset(&mut self) {
-        self.translations.fill(Translation::NONE);
-        self.devices.fill(Device::NONE);
-        self.collections = [NOBODY; COLLECTIONS as usize];
-        for redistributor in &mut self.redistributors {
-            redistributor.enabled = false;
-            redistributor.pending = 0;
-        }
-        self.properties = 0;
-        self.enabled = false;
-        (self.queue, self.read, self.write, self.table) = (0, 0, 0, 0);
-        self.stalled = false;
-        self.abandon();
+        let translations = core::mem::take(&mut self.translations);
+        let devices = core::mem::take(&mut self.devices);
+        *self = Self {
+            refused: self.refused,
+            ..Self::of(self.config, translations, devices)
+        };
     }
 
     /// The current command will not go on.
@@ -304,6 +299,16 @@ impl Its {
     pub(super) fn pending_table(&self, cpu: VcpuId) -> u64 {
         let redistributor = self.redistributors.get(usize::from(cpu.get()));
         redistributor.map_or(0, |one| one.pending)
+    }
+
+    /// The device gets the partition's table number `place`, or loses it.
+    fn table_change(&self, device: u32, place: usize, mapped: bool) -> Change {
+        let first = self.config.map_or(0, |config| config.first_table());
+        Change::Device {
+            device,
+            slot: first.wrapping_add(place as u16),
+            mapped,
+        }
     }
 
     /// The physical number of a collection.
