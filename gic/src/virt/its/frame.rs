@@ -8,8 +8,8 @@ use crate::virt::{Access, Version, Vgic, Width};
 
 /// Offsets in the control frame.
 mod offset {
+    /// `IIDR` is its upper half.
     pub(super) const CTLR: u32 = 0x0000;
-    pub(super) const IIDR: u32 = 0x0004;
     pub(super) const TYPER: u32 = 0x0008;
     pub(super) const CBASER: u32 = 0x0080;
     pub(super) const CWRITER: u32 = 0x0088;
@@ -111,8 +111,7 @@ impl Its {
 
     fn load(&self, register: u32) -> Option<u64> {
         Some(match register {
-            // CTLR and IIDR.
-            0 => {
+            offset::CTLR => {
                 let control = u64::from(self.enabled) | if self.enabled { 0 } else { QUIESCENT };
                 control | u64::from(IIDR) << 32
             }
@@ -133,8 +132,8 @@ impl Its {
 
     fn store(&mut self, register: u32, part: Part, value: u64) -> Option<()> {
         match register {
-            // CTLR; IIDR cannot be written.
-            0 => self.enabled = part.put(self.enabled.into(), value) & 1 != 0,
+            // IIDR cannot be written.
+            offset::CTLR => self.enabled = part.put(self.enabled.into(), value) & 1 != 0,
             // While the ITS is enabled a write is UNPREDICTABLE (12.19.2): here it has no effect.
             offset::CBASER if !self.enabled => {
                 self.queue = part.put(self.queue, value) & CBASER_KEPT;
@@ -166,11 +165,10 @@ impl Its {
 
 /// An access that the ITS has a register for: where the register begins, and which part of it is meant.
 const fn decode(offset: u32, width: Width) -> Option<(u32, Part)> {
-    let wide_only = matches!(offset, offset::TYPER.. if offset < offset::IDENTIFICATION);
     let allowed = match width {
         Width::Word => true,
         // CTLR, IIDR and the identification registers are words.
-        Width::Double => wide_only,
+        Width::Double => matches!(offset, offset::TYPER..offset::IDENTIFICATION),
         Width::Byte | Width::Half => false,
     };
     if !allowed || !offset.is_multiple_of(width.bytes()) || offset >= offset::END {
@@ -198,5 +196,3 @@ impl Vgic {
             .map_or(Access::Unknown, Access::Done)
     }
 }
-
-const _: () = assert!(offset::CTLR == 0 && offset::IIDR == 4);
