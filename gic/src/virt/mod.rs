@@ -415,7 +415,7 @@ impl Vgic {
         self.shown.is_enabled(intid, cpu)
     }
 
-    /// The physical interrupt that a grant is for.
+    /// The physical interrupt behind a virtual one. Only LPIs have other numbers.
     const fn physical(&self, intid: IntId) -> IntId {
         if intid.is_lpi() {
             IntId::new(intid.get() - IntId::FIRST_LPI + self.first_lpi)
