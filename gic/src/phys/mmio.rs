@@ -1,5 +1,22 @@
 //! A frame of memory-mapped registers.
 
+use super::FOUR_PRIORITIES;
+
+/// Register arrays of one bit, byte or bit pair an interrupt, at the same offsets in the distributor of a GICv2 (IHI 0048B 4.3), in that of a
+/// GICv3 (IHI 0069H 12.9) and in the redistributors' frames of private interrupts (12.11).
+pub(super) mod array {
+    pub(in crate::phys) const IGROUPR: usize = 0x080;
+    pub(in crate::phys) const ISENABLER: usize = 0x100;
+    pub(in crate::phys) const ICENABLER: usize = 0x180;
+    pub(in crate::phys) const ISPENDR: usize = 0x200;
+    pub(in crate::phys) const ICPENDR: usize = 0x280;
+    #[cfg(feature = "shared")]
+    pub(in crate::phys) const ISACTIVER: usize = 0x300;
+    pub(in crate::phys) const ICACTIVER: usize = 0x380;
+    pub(in crate::phys) const IPRIORITYR: usize = 0x400;
+    pub(in crate::phys) const ICFGR: usize = 0xc00;
+}
+
 /// `SIZE` bytes of registers at a fixed address. The drivers' handles are copied to every CPU, so a frame is shared, not unique: the
 /// GIC's own registers are safe to access from several CPUs (set/clear pairs, byte-wide fields), and what is not (a
 /// read-modify-write) happens on one CPU at start or under the hypervisor's locks.
@@ -67,6 +84,33 @@ impl<const SIZE: usize> Frame<SIZE> {
         let bit = 2 << (number % 16 * 2);
         let others = self.read(offset) & !bit;
         self.write(offset, if edge { others | bit } else { others });
+    }
+
+    /// Puts 32 disabled interrupts into these groups, neither pending nor active, whatever firmware left. `arrays` is where the arrays begin, and 4
+    /// bytes more for each 32 interrupts before these.
+    pub(super) fn forget(self, arrays: usize, groups: u32) {
+        self.write(arrays + array::IGROUPR, groups);
+        self.write(arrays + array::ICPENDR, u32::MAX);
+        self.write(arrays + array::ICACTIVER, u32::MAX);
+    }
+
+    /// The same for the calling CPU's private interrupts, which get their priority; its SGIs are enabled.
+    pub(super) fn init_private(self, arrays: usize, groups: u32) {
+        self.forget(arrays, groups);
+        for intid in (0..32).step_by(4) {
+            self.write(arrays + array::IPRIORITYR + intid, FOUR_PRIORITIES);
+        }
+        self.write(arrays + array::ISENABLER, 0xffff);
+    }
+
+    /// Brings private interrupts of the calling CPU into a state.
+    #[cfg(feature = "shared")]
+    pub(super) fn set_private(self, arrays: usize, state: crate::PrivateState) {
+        let mask = state.mask;
+        self.write(arrays + array::ICENABLER, mask & !state.enabled);
+        self.write(arrays + array::ICACTIVER, mask & !state.active);
+        self.write(arrays + array::ISACTIVER, mask & state.active);
+        self.write(arrays + array::ISENABLER, mask & state.enabled);
     }
 }
 

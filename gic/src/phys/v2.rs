@@ -7,7 +7,7 @@
 mod shared;
 
 use super::cpu_table::CpuTable;
-use super::mmio::Frame;
+use super::mmio::{Frame, array};
 use super::{FOUR_PRIORITIES, sysreg};
 use crate::{
     Acknowledged, Announce, GicError, InterruptController, ListRegister, ListRegisters,
@@ -16,19 +16,11 @@ use crate::{
 use model::device::Trigger;
 use model::{IntId, Mpidr};
 
-/// Distributor registers (4.3).
+/// Distributor registers (4.3) beside the [arrays](array).
 mod gicd {
     pub(super) const CTLR: usize = 0x000;
     pub(super) const TYPER: usize = 0x004;
-    pub(super) const IGROUPR: usize = 0x080;
-    pub(super) const ISENABLER: usize = 0x100;
-    pub(super) const ICENABLER: usize = 0x180;
-    pub(super) const ISPENDR: usize = 0x200;
-    pub(super) const ICPENDR: usize = 0x280;
-    pub(super) const ICACTIVER: usize = 0x380;
-    pub(super) const IPRIORITYR: usize = 0x400;
     pub(super) const ITARGETSR: usize = 0x800;
-    pub(super) const ICFGR: usize = 0xc00;
     pub(super) const SGIR: usize = 0xf00;
     pub(super) const CPENDSGIR: usize = 0xf10;
     /// Bytes of the frame.
@@ -157,14 +149,12 @@ impl InterruptController for GicV2 {
         gicd.write(gicd::CTLR, 0);
         let interrupts = ((gicd.read(gicd::TYPER) & 0x1f) + 1) * 32;
         for word in (32..interrupts).step_by(32).map(|first| first as usize / 8) {
-            gicd.write(gicd::ICENABLER + word, u32::MAX);
-            gicd.write(gicd::IGROUPR + word, 0);
-            gicd.write(gicd::ICPENDR + word, u32::MAX);
-            gicd.write(gicd::ICACTIVER + word, u32::MAX);
+            gicd.write(array::ICENABLER + word, u32::MAX);
+            gicd.forget(word, 0);
         }
         let own = u32::from_ne_bytes([self.own_mask(); 4]);
         for intid in (32..interrupts.min(IntId::END_SPI)).step_by(4) {
-            gicd.write(gicd::IPRIORITYR + intid as usize, FOUR_PRIORITIES);
+            gicd.write(array::IPRIORITYR + intid as usize, FOUR_PRIORITIES);
             gicd.write(gicd::ITARGETSR + intid as usize, own);
         }
         gicd.write(gicd::CTLR, 1);
@@ -179,17 +169,11 @@ impl InterruptController for GicV2 {
             return Err(GicError::TooManyCpus);
         }
         let gicd = &self.distributor;
-        gicd.write(gicd::ICENABLER, u32::MAX);
-        gicd.write(gicd::IGROUPR, 0);
-        gicd.write(gicd::ICPENDR, u32::MAX);
-        gicd.write(gicd::ICACTIVER, u32::MAX);
+        gicd.write(array::ICENABLER, u32::MAX);
         for word in (0..16).step_by(4) {
             gicd.write(gicd::CPENDSGIR + word, u32::MAX);
         }
-        for intid in (0..32).step_by(4) {
-            gicd.write(gicd::IPRIORITYR + intid, FOUR_PRIORITIES);
-        }
-        gicd.write(gicd::ISENABLER, 0xffff);
+        gicd.init_private(0, 0);
 
         // A firmware that left an interrupt unfinished would keep all of ours masked.
         self.cpu.write(gicc::APR0, 0);
@@ -224,28 +208,28 @@ impl InterruptController for GicV2 {
     }
 
     fn deactivate_physical(&self, intid: IntId) {
-        self.write_bit(gicd::ICACTIVER, intid);
+        self.write_bit(array::ICACTIVER, intid);
     }
 
     fn enable(&self, intid: IntId) {
-        self.write_bit(gicd::ISENABLER, intid);
+        self.write_bit(array::ISENABLER, intid);
     }
 
     fn disable(&self, intid: IntId) {
-        self.write_bit(gicd::ICENABLER, intid);
+        self.write_bit(array::ICENABLER, intid);
     }
 
     fn set_trigger(&self, intid: IntId, trigger: Trigger) {
         if Self::is_present(intid) && !intid.is_sgi() {
             self.distributor
-                .write_trigger(gicd::ICFGR, intid.get(), trigger == Trigger::Edge);
+                .write_trigger(array::ICFGR, intid.get(), trigger == Trigger::Edge);
         }
     }
 
     fn set_priority(&self, intid: IntId, priority: u8) {
         if Self::is_present(intid) {
             self.distributor
-                .write8(gicd::IPRIORITYR + intid.get() as usize, priority);
+                .write8(array::IPRIORITYR + intid.get() as usize, priority);
         }
     }
 
@@ -259,11 +243,11 @@ impl InterruptController for GicV2 {
     }
 
     fn is_pending(&self, intid: IntId) -> bool {
-        Self::is_present(intid) && self.distributor.read_bit(gicd::ISPENDR, intid.get())
+        Self::is_present(intid) && self.distributor.read_bit(array::ISPENDR, intid.get())
     }
 
     fn clear_pending(&self, intid: IntId) {
-        self.write_bit(gicd::ICPENDR, intid);
+        self.write_bit(array::ICPENDR, intid);
     }
 
     #[inline]

@@ -8,7 +8,7 @@ mod common;
 mod shared;
 
 use super::cpu_table::CpuTable;
-use super::mmio::Frame;
+use super::mmio::{Frame, array};
 use super::wait::wait_until;
 use super::{FOUR_PRIORITIES, sysreg};
 use crate::{
@@ -68,18 +68,6 @@ pub(super) mod gicr {
     pub(in crate::phys) const LAST: u64 = 1 << 4;
 }
 
-/// Register arrays at the same offsets in the distributor and in the SGI frame: one bit, byte or bit pair an interrupt.
-mod array {
-    pub(super) const IGROUPR: usize = 0x080;
-    pub(super) const ISENABLER: usize = 0x100;
-    pub(super) const ICENABLER: usize = 0x180;
-    pub(super) const ISPENDR: usize = 0x200;
-    pub(super) const ICPENDR: usize = 0x280;
-    pub(super) const ICACTIVER: usize = 0x380;
-    pub(super) const IPRIORITYR: usize = 0x400;
-    pub(super) const ICFGR: usize = 0xc00;
-}
-
 /// `ICC_SRE_EL2` and `ICC_SRE_EL1`: SRE, DFB, DIB. Without `ICC_SRE_EL2.Enable` a guest cannot change its own, which the next guest on the CPU would find.
 const SRE: u64 = 0x7;
 /// `ICC_CTLR_EL1.RSS`: this CPU can send SGIs to an Aff0 above 15.
@@ -100,7 +88,7 @@ const VTR_TRAPS_DEACTIVATION: u64 = 1 << 19;
 const VMCR_SPLIT: u64 = 1 << 9;
 /// `ICH_HCR_EL2.TC`, `TALL0`, `TALL1`: a guest's accesses to the registers of all groups, of group 0, of group 1 trap.
 #[cfg(feature = "legacy")]
-const HCR_TRAPS: u64 = 1 << 10 | 1 << 11 | 1 << 12;
+const HCR_TRAPS: u64 = HCR_TRAP_COMMON | 1 << 11 | 1 << 12;
 
 /// What every CPU's redistributor address is remembered in.
 static REDISTRIBUTORS: CpuTable = CpuTable::new();
@@ -256,9 +244,7 @@ impl InterruptController for GicV3 {
         }
         self.wait_distributor()?;
         for word in (32..interrupts).step_by(32).map(|first| first as usize / 8) {
-            gicd.write(array::IGROUPR + word, u32::MAX);
-            gicd.write(array::ICPENDR + word, u32::MAX);
-            gicd.write(array::ICACTIVER + word, u32::MAX);
+            gicd.forget(word, u32::MAX);
         }
         for intid in (32..interrupts.min(IntId::END_SPI)).step_by(4) {
             gicd.write(array::IPRIORITYR + intid as usize, FOUR_PRIORITIES);
@@ -299,13 +285,7 @@ impl InterruptController for GicV3 {
         if !wait_until(|| gicr.read(gicr::CTLR) & gicr::RWP == 0) {
             return Err(GicError::RedistributorTimeout(cpu));
         }
-        gicr.write(gicr::SGI + array::IGROUPR, u32::MAX);
-        gicr.write(gicr::SGI + array::ICPENDR, u32::MAX);
-        gicr.write(gicr::SGI + array::ICACTIVER, u32::MAX);
-        for intid in (0..32).step_by(4) {
-            gicr.write(gicr::SGI + array::IPRIORITYR + intid, FOUR_PRIORITIES);
-        }
-        gicr.write(gicr::SGI + array::ISENABLER, 0xffff);
+        gicr.init_private(gicr::SGI, u32::MAX);
 
         sysreg::icc_ctlr::write(EOI_MODE_SPLIT);
         sysreg::icc_pmr::write(0xff);

@@ -1,10 +1,7 @@
 //! Turns of several virtual CPUs on one physical CPU.
 
-use super::{GicV2, gicd, gich};
+use super::{GicV2, gich};
 use crate::{InterfaceState, ListRegisters, PrivateState, SharedInterface};
-
-/// Active states of interrupts (4.3.9).
-const ISACTIVER: usize = 0x300;
 
 impl SharedInterface for GicV2 {
     fn save_virtual_interface(&self, state: &mut InterfaceState) {
@@ -31,15 +28,6 @@ impl SharedInterface for GicV2 {
     }
 
     fn set_private(&self, state: PrivateState) {
-        let PrivateState {
-            mask,
-            enabled,
-            active,
-        } = state;
-        let gicd = &self.distributor;
-        gicd.write(gicd::ICENABLER, mask & !enabled);
-        gicd.write(gicd::ICACTIVER, mask & !active);
-        gicd.write(ISACTIVER, mask & active);
-        gicd.write(gicd::ISENABLER, mask & enabled);
+        self.distributor.set_private(0, state);
     }
 }

@@ -9,6 +9,7 @@ const MASK: u32 = 24;
 /// `ICH_VMCR_EL2.VCBPR` and `VEOIM`, and where `ICC_CTLR_EL1` has them.
 const COMMON_BINARY_POINT: [u32; 2] = [4, 0];
 const SPLIT: [u32; 2] = [9, 1];
+
 /// A guest's read, or write of a value.
 pub(super) fn access(register: CommonRegister, written: Option<u64>) -> u64 {
     let control = sysreg::ich_vmcr::read();

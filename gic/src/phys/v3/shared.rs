@@ -1,10 +1,7 @@
 //! Turns of several virtual CPUs on one physical CPU.
 
-use super::{GicV3, active_priorities, array, gicr, sysreg};
+use super::{GicV3, active_priorities, gicr, sysreg};
 use crate::{InterfaceState, PrivateState, SharedInterface};
-
-/// Active states of private interrupts (12.11).
-const ISACTIVER: usize = 0x300;
 
 impl SharedInterface for GicV3 {
     fn save_virtual_interface(&self, state: &mut InterfaceState) {
@@ -42,15 +39,7 @@ impl SharedInterface for GicV3 {
 
     fn set_private(&self, state: PrivateState) {
         if let Some(frame) = self.redistributor() {
-            let PrivateState {
-                mask,
-                enabled,
-                active,
-            } = state;
-            frame.write(gicr::SGI + array::ICENABLER, mask & !enabled);
-            frame.write(gicr::SGI + array::ICACTIVER, mask & !active);
-            frame.write(gicr::SGI + ISACTIVER, mask & active);
-            frame.write(gicr::SGI + array::ISENABLER, mask & enabled);
+            frame.set_private(gicr::SGI, state);
         }
     }
 }
