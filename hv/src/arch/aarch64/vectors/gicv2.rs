@@ -45,20 +45,10 @@ bulkhead_full:
 bulkhead_other:
     tst     w1, #0x3ff
     b.ne    9f
-    // A kick. Is it about one SGI, and nothing else?
+    // A kick.
     stp     x6, x7, [x0, #48]
-    ldr     x2, [x0, #CONTEXT_REQUESTS]
-    ldr     w3, [x2]
-    sub     w4, w3, #1
-    tst     w3, w4
-    b.ne    8f
-    clz     w4, w3
-    cmp     w4, #15
-    b.hi    8f
-    ldr     x5, [x0, #{grants}]
-    eor     w4, w4, #15
-    add     x5, x5, x4, lsl #4
-    ldp     x6, x7, [x5, #GRANTS_SGIS]
+    SOLE_SGI 8f
+    ldp     x6, x7, [x5, #{sgis}]
     ldr     x5, [x0, #CONTEXT_FRAMES + 8]
     ldr     w5, [x5, #GICH_ELRSR]
     tst     x5, x6, lsr #32

@@ -53,20 +53,10 @@ bulkhead_full:
 // No grant. x0: context, x1: the acknowledge register; x2, x3 are stored.
 bulkhead_other:
     cbnz    w1, bulkhead_interrupt
-    // A kick. Is it about one SGI, and nothing else?
+    // A kick.
     stp     x4, x5, [x0, #32]
-    ldr     x2, [x0, #CONTEXT_REQUESTS]
-    ldr     w3, [x2]
-    sub     w4, w3, #1
-    tst     w3, w4
-    b.ne    9f
-    clz     w4, w3
-    cmp     w4, #15
-    b.hi    9f
-    ldr     x5, [x0, #{grants}]
-    eor     w4, w4, #15
-    add     x5, x5, x4, lsl #4
-    ldp     x4, x5, [x5, #GRANTS_SGIS]
+    SOLE_SGI 9f
+    ldp     x4, x5, [x5, #{sgis}]
     mrs     x1, ich_elrsr_el2
     tst     x1, x4, lsr #32
     b.eq    8f

@@ -43,10 +43,8 @@ const _: () = assert!(offset_of!(Requests, word) == 0);
 global_asm!(
     r#"
 // Not every interrupt controller needs all of these.
-.equ CONTEXT_REQUESTS, {requests}
 .equ REQUESTS_SOURCES, {sources}
 .equ CONTEXT_FRAMES, {frames}
-.equ GRANTS_SGIS, {sgis}
 
 .macro FROM_SELF
     .balign 128
@@ -60,14 +58,19 @@ global_asm!(
     isb
 .endm
 
+// x6 to x17 with `ldp` or `stp`. x0: the context.
+.macro X6_TO_X17 instruction
+    \instruction x6, x7, [x0, #48]
+    \instruction x8, x9, [x0, #64]
+    \instruction x10, x11, [x0, #80]
+    \instruction x12, x13, [x0, #96]
+    \instruction x14, x15, [x0, #112]
+    \instruction x16, x17, [x0, #128]
+.endm
+
 // Of the registers that a function may change (AAPCS64 6.1.1), those behind x5. x0: the context.
 .macro STORE_FROM_X6
-    stp     x6, x7, [x0, #48]
-    stp     x8, x9, [x0, #64]
-    stp     x10, x11, [x0, #80]
-    stp     x12, x13, [x0, #96]
-    stp     x14, x15, [x0, #112]
-    stp     x16, x17, [x0, #128]
+    X6_TO_X17 stp
     str     x18, [x0, #144]
     str     x30, [x0, #240]
 .endm
@@ -76,12 +79,7 @@ global_asm!(
 .macro LOAD_X2_TO_X17
     ldp     x2, x3, [x0, #16]
     ldp     x4, x5, [x0, #32]
-    ldp     x6, x7, [x0, #48]
-    ldp     x8, x9, [x0, #64]
-    ldp     x10, x11, [x0, #80]
-    ldp     x12, x13, [x0, #96]
-    ldp     x14, x15, [x0, #112]
-    ldp     x16, x17, [x0, #128]
+    X6_TO_X17 ldp
 .endm
 
 // What needs no state but the guest's first registers.
@@ -114,6 +112,22 @@ global_asm!(
     ldp     x2, x3, [x0, #16]
     ldp     x0, x1, [sp], #16
     RETURN
+.endm
+
+// Is a kick about one SGI, and nothing else? Then x2: the requests, w3: all that is asked for, w4: the SGI, x5: its place in the grants.
+// x0: context; x4, x5 are stored.
+.macro SOLE_SGI otherwise
+    ldr     x2, [x0, #{requests}]
+    ldr     w3, [x2]
+    sub     w4, w3, #1
+    tst     w3, w4
+    b.ne    \otherwise
+    clz     w4, w3
+    cmp     w4, #15
+    b.hi    \otherwise
+    ldr     x5, [x0, #{grants}]
+    eor     w4, w4, #15
+    add     x5, x5, x4, lsl #4
 .endm
 
 .macro SYSTEM_ERROR
