@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use model::iommu::{Iommu as Config, OwnedStreams, Streams};
 use model::partition::FaultPolicy;
 use model::{IntId, Pa, PartitionId};
-use smmu::{Domain, Failure, Fault, Iommu, IommuError};
+use smmu::{Domain, Failure, Fault, Iommu, IommuError, Source};
 
 use crate::event::Event;
 use crate::machine::Machine;
@@ -33,7 +33,7 @@ pub enum DmaEvent {
     Fault {
         /// Whose device it was; `None` when nobody owns the stream.
         partition: Option<PartitionId>,
-        /// Path of the device, or of the IOMMU when nobody owns the stream.
+        /// Path of the device; of the IOMMU when nobody owns the stream, or when it is not known which of the partition's devices it was.
         device: &'static str,
         /// The access.
         fault: Fault,
@@ -148,14 +148,31 @@ impl<D: Iommu> Unit<D> {
         }
     }
 
+    /// The owned streams of which one made the access, with the place of their first one in the list.
+    fn suspects<M: Machine>(
+        &self,
+        hypervisor: &Hypervisor<M>,
+        source: Source,
+    ) -> Option<(usize, &'static OwnedStreams)> {
+        match source {
+            Source::Stream(stream) => self.config.owner(stream),
+            Source::Partition(vmid) => {
+                let mut partitions = hypervisor.partitions.iter();
+                let partition = partitions.find(|one| one.config.vmid == vmid)?;
+                self.owned_by(partition.id).next()
+            }
+            Source::Nobody => None,
+        }
+    }
+
     fn refused<M: Machine>(&self, hypervisor: &Hypervisor<M>, fault: &Fault) {
-        let owner = self.config.owner(fault.stream);
+        let owner = self.suspects(hypervisor, fault.source);
         let partition = owner.and_then(|(_, owned)| {
             hypervisor
                 .partitions
                 .get(usize::from(owned.partition.get()))
         });
-        let device = owner.map_or(self.config.path, |(_, owned)| owned.device);
+        let device = owner.map_or(self.config.path, |(_, owned)| self.named(fault, owned));
         let heard = owner
             .and_then(|(index, _)| self.heard.get(index))
             .map_or(MOST_HEARD, |heard| {
@@ -172,15 +189,37 @@ impl<D: Iommu> Unit<D> {
             }));
         }
         if heard == MOST_HEARD {
-            let streams = owner.map_or(Streams::one(fault.stream), |(_, owned)| owned.streams);
-            let done = self.driver.lock().mute(streams);
-            self.check(hypervisor, done);
+            match (fault.source, owner) {
+                (Source::Stream(stream), None) => self.mute(hypervisor, Streams::one(stream)),
+                (Source::Stream(_), Some((_, owned))) => self.mute(hypervisor, owned.streams),
+                (Source::Partition(_), Some((_, first))) => {
+                    for (_, owned) in self.owned_by(first.partition) {
+                        self.mute(hypervisor, owned.streams);
+                    }
+                }
+                // The driver has seen to it.
+                (Source::Partition(_), None) | (Source::Nobody, _) => {}
+            }
             let muted = Event::Dma(DmaEvent::Muted { device });
             hypervisor.machine.record(muted);
         }
         if let Some(partition) = partition {
             answer(hypervisor, partition);
         }
+    }
+
+    /// What to call the device that owns the streams of which one made the access.
+    fn named(&self, fault: &Fault, owned: &OwnedStreams) -> &'static str {
+        let mut devices = self.owned_by(owned.partition).map(|(_, one)| one.device);
+        match fault.source {
+            Source::Partition(_) if !devices.all(|one| one == owned.device) => self.config.path,
+            _ => owned.device,
+        }
+    }
+
+    fn mute<M: Machine>(&self, hypervisor: &Hypervisor<M>, streams: Streams) {
+        let done = self.driver.lock().mute(streams);
+        self.check(hypervisor, done);
     }
 
     fn failed<M: Machine>(&self, hypervisor: &Hypervisor<M>, failure: Failure) {

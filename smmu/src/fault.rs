@@ -1,12 +1,12 @@
 //! Fault records, the same for every kind of IOMMU.
 
-use model::{Ipa, StreamId};
+use model::{Ipa, StreamId, Vmid};
 
 /// An access of a device that the IOMMU refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// Who made it.
-    pub stream: StreamId,
+    /// Who made it, as far as the hardware says so.
+    pub source: Source,
     /// Why it was refused.
     pub cause: Cause,
     /// Where it went, in the addresses of the device's partition, when the hardware says so.
@@ -15,6 +15,18 @@ pub struct Fault {
     pub access: Option<Access>,
     /// What the IOMMU was looking up for it, when the hardware says so.
     pub class: Option<Class>,
+}
+
+/// Who made an access that was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// This stream.
+    Stream(StreamId),
+    /// One of the streams that are attached to the partition with this VMID: the hardware does not say which.
+    Partition(Vmid),
+    /// One of the streams that are attached to no partition: the hardware does not say which. Such a fault is told once, until a stream is
+    /// attached or detached, since nobody can ask for it to be muted.
+    Nobody,
 }
 
 /// What a device tried to do.

@@ -34,7 +34,7 @@ pub mod v3;
 use model::iommu::Streams;
 use model::{Pa, StreamId, Vmid};
 
-pub use fault::{Access, Cause, Class, Failure, Fault};
+pub use fault::{Access, Cause, Class, Failure, Fault, Source};
 pub use memory::SharedMemory;
 pub use registers::{Mmio, RegisterFrame};
 

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use model::iommu::IommuKind;
 use model::memory::PhysicalRange;
 use model::{StreamId, Vmid};
-use smmu::{Access, Cause};
+use smmu::{Access, Cause, Source};
 
 use super::*;
 use crate::fake::{self, Done, LINUX, Outcome, RT, World, run_on, take_done};
@@ -81,7 +81,14 @@ const fn owned(first: u32, count: u32, partition: usize) -> OwnedStreams {
     }
 }
 
-const OWNED: &[OwnedStreams] = &[owned(8, 4, LINUX), owned(16, 1, RT), owned(32, 2, LINUX)];
+const OWNED: &[OwnedStreams] = &[
+    owned(8, 4, LINUX),
+    owned(16, 1, RT),
+    OwnedStreams {
+        device: "/other",
+        ..owned(32, 2, LINUX)
+    },
+];
 
 const CONFIG: Config = Config {
     path: "/smmu",
@@ -102,7 +109,7 @@ fn unit() -> (Unit<Shared>, Shared) {
 
 fn fault(stream: u32) -> Fault {
     Fault {
-        stream: StreamId::new(stream),
+        source: Source::Stream(StreamId::new(stream)),
         cause: Cause::Translation,
         address: None,
         access: Some(Access::Write),
@@ -173,6 +180,61 @@ fn stream_of_nobody_is_told_by_the_iommus_path_and_muted_at_once() {
     assert_eq!(driver.take_asked(), [Asked::Mute(12, 1)]);
     let muted = Event::Dma(DmaEvent::Muted { device: "/smmu" });
     assert_eq!(fake::events().last(), Some(&muted));
+}
+
+#[test]
+fn fault_of_one_of_several_devices_is_told_by_partition_and_iommu_and_mutes_them_all() {
+    let world = World::new();
+    let (unit, driver) = unit();
+    let fault = |vmid| Fault {
+        source: Source::Partition(Vmid::new(vmid)),
+        ..fault(0)
+    };
+    let linux = world.hypervisor.partitions[LINUX].config.vmid.get();
+    let many = (0..MOST_HEARD).map(|_| fault(linux));
+    driver.0.borrow_mut().faults.extend(many);
+    unit.serve(world.hypervisor);
+    assert_eq!(driver.take_asked(), [Asked::Mute(8, 4), Asked::Mute(32, 2)]);
+    let first = Event::Dma(DmaEvent::Fault {
+        partition: Some(PartitionId::new(LINUX as u8)),
+        device: "/smmu",
+        fault: fault(linux),
+        count: 1,
+    });
+    assert_eq!(fake::events()[0], first);
+}
+
+#[test]
+fn fault_of_the_partitions_only_device_is_told_by_the_devices_path() {
+    let world = World::new();
+    let (unit, driver) = unit();
+    let fault = Fault {
+        source: Source::Partition(world.hypervisor.partitions[RT].config.vmid),
+        ..fault(0)
+    };
+    driver.0.borrow_mut().faults.push_back(fault);
+    unit.serve(world.hypervisor);
+    let told = Event::Dma(DmaEvent::Fault {
+        partition: Some(PartitionId::new(RT as u8)),
+        device: "/device",
+        fault,
+        count: 1,
+    });
+    assert_eq!(fake::events(), [told]);
+}
+
+#[test]
+fn fault_of_nobody_knows_which_stream_is_told_once_and_mutes_nothing() {
+    let world = World::new();
+    let (unit, driver) = unit();
+    let fault = Fault {
+        source: Source::Nobody,
+        ..fault(0)
+    };
+    driver.0.borrow_mut().faults.push_back(fault);
+    unit.serve(world.hypervisor);
+    assert_eq!(told(), [(None, 1)]);
+    assert_eq!(driver.take_asked(), []);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What IOMMUs have to tell, in words.
 
 use hv::dma::DmaEvent;
-use smmu::{Access, Cause, Failure, Fault, IommuError};
+use smmu::{Access, Cause, Failure, Fault, IommuError, Source};
 
 use super::name;
 
@@ -14,11 +14,12 @@ pub fn event(event: DmaEvent) {
             fault,
             count,
         } => defmt::warn!(
-            "{=str}: fault {=u64}: DMA of {=str}, stream {=u32:#x}: {=istr} at {=u64:#x}: {=istr}",
+            "{=str}: fault {=u64}: DMA of {=str}, {=istr} {=u32:#x}: {=istr} at {=u64:#x}: {=istr}",
             name(partition),
             count,
             device,
-            fault.stream.get(),
+            source(&fault).0,
+            source(&fault).1,
             access(&fault),
             address(&fault),
             cause(&fault)
@@ -29,9 +30,10 @@ pub fn event(event: DmaEvent) {
             fault,
             ..
         } => defmt::warn!(
-            "{=str}: DMA of nobody's stream {=u32:#x} refused: {=istr} at {=u64:#x}: {=istr}",
+            "{=str}: DMA of nobody's {=istr} {=u32:#x} refused: {=istr} at {=u64:#x}: {=istr}",
             device,
-            fault.stream.get(),
+            source(&fault).0,
+            source(&fault).1,
             access(&fault),
             address(&fault),
             cause(&fault)
@@ -45,6 +47,15 @@ pub fn event(event: DmaEvent) {
         DmaEvent::Error { iommu, error } => {
             defmt::error!("{=str}: {=istr}", iommu, self::error(error));
         }
+    }
+}
+
+/// The number by which the hardware names who made the access, and what it is the number of.
+fn source(fault: &Fault) -> (defmt::Str, u32) {
+    match fault.source {
+        Source::Stream(stream) => (defmt::intern!("stream"), stream.get()),
+        Source::Partition(vmid) => (defmt::intern!("one of VMID"), u32::from(vmid.get())),
+        Source::Nobody => (defmt::intern!("one of VMID"), 0),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use model::{Ipa, StreamId};
 
-use crate::fault::{Access, Cause, Class, Fault};
+use crate::fault::{Access, Cause, Class, Fault, Source};
 
 /// One record as it lies in the queue: 32 bytes, little-endian double words.
 pub type Record = [u64; 4];
@@ -14,7 +14,7 @@ pub fn decode(record: &Record) -> Fault {
     let (cause, valid) = cause(event);
     let describes_access = valid != Valid::StreamOnly;
     Fault {
-        stream: StreamId::new((first >> 32) as u32),
+        source: Source::Stream(StreamId::new((first >> 32) as u32)),
         cause,
         address: describes_access.then_some(Ipa::new(input)),
         access: describes_access.then_some(if second >> 35 & 1 == 1 {
@@ -91,7 +91,7 @@ mod tests {
     fn translation_fault_of_a_write_names_stream_address_and_class() {
         let fault = decode(&record(0x10, 0x18, STAGE_2 | CLASS_INPUT, 0x4800_0040));
         let expected = Fault {
-            stream: StreamId::new(0x18),
+            source: Source::Stream(StreamId::new(0x18)),
             cause: Cause::Translation,
             address: Some(Ipa::new(0x4800_0040)),
             access: Some(Access::Write),
@@ -132,7 +132,7 @@ mod tests {
         ] {
             let fault = decode(&record(event, 0xffff_ffff, u64::MAX, u64::MAX));
             let expected = Fault {
-                stream: StreamId::new(u32::MAX),
+                source: Source::Stream(StreamId::new(u32::MAX)),
                 cause,
                 address: None,
                 access: None,

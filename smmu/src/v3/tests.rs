@@ -9,7 +9,9 @@ use model::{Ipa, Pa, PartitionId, StreamId, Vmid};
 use super::driver::{SmmuV3, pages};
 use super::register_model::{Behaviour, Handle, MEMORY, Model, Outcome};
 use crate::memory::PAGE_WORDS;
-use crate::{Access, Cause, Class, Domain, Failure, Fault, Iommu, IommuError, SharedMemory};
+use crate::{
+    Access, Cause, Class, Domain, Failure, Fault, Iommu, IommuError, SharedMemory, Source,
+};
 
 const fn streams(first: u32, count: u32) -> Streams {
     Streams {
@@ -297,7 +299,7 @@ fn fault_is_told_with_stream_address_access_and_class() {
     machine.write(8, SEEN + 0x1000);
     machine.read(3, SEEN);
     let described = |stream, cause, address| Fault {
-        stream: StreamId::new(stream),
+        source: Source::Stream(StreamId::new(stream)),
         cause,
         address: Some(Ipa::new(address)),
         access: Some(Access::Write),
@@ -309,8 +311,8 @@ fn fault_is_told_with_stream_address_access_and_class() {
     assert_eq!(driver.next_fault(), Some(second));
     let third = driver.next_fault().unwrap();
     assert_eq!(
-        (third.stream, third.cause),
-        (StreamId::new(3), Cause::BadConfiguration)
+        (third.source, third.cause),
+        (Source::Stream(StreamId::new(3)), Cause::BadConfiguration)
     );
     assert_eq!(driver.next_fault(), None);
     assert_eq!(machine.interrupts(), 1);
@@ -323,7 +325,7 @@ fn faults_go_round_the_queue_and_all_are_told() {
     for number in 0..1000 {
         machine.write(number % 64, SEEN);
         let fault = driver.next_fault().unwrap();
-        assert_eq!(fault.stream, StreamId::new(number % 64));
+        assert_eq!(fault.source, Source::Stream(StreamId::new(number % 64)));
     }
     assert_eq!((driver.next_fault(), driver.next_failure()), (None, None));
 }
@@ -403,7 +405,10 @@ fn faults_that_end_are_discarded_and_later_ones_told() {
     assert_eq!(driver.discard_faults(), None);
     assert_eq!(driver.next_fault(), None);
     machine.write(12, SEEN);
-    assert_eq!(driver.next_fault().unwrap().stream, StreamId::new(12));
+    assert_eq!(
+        driver.next_fault().unwrap().source,
+        Source::Stream(StreamId::new(12))
+    );
     assert_eq!(machine.interrupts(), 2);
 }
 
