@@ -10,7 +10,8 @@
 //! - [`Iommu`]: what the core asks of any IOMMU;
 //! - [`fault`]: fault records, the same for every kind of IOMMU;
 //! - [`memory`]: tables and queues that IOMMUs read and write by themselves;
-//! - [`v3`]: the driver of the Arm SMMUv3.
+//! - [`v3`]: the driver of the Arm SMMUv3;
+//! - [`ipmmu`]: the driver of the Renesas IPMMU of R-Car Gen3 and Gen4.
 //!
 //! # Limits
 //! Partitions' stage-2 tables are shared with the CPU: an IOMMU that cannot walk them (coherently, 4 KiB granule) is refused at boot.
@@ -26,6 +27,8 @@
 )]
 
 pub mod fault;
+#[cfg(feature = "ipmmu")]
+pub mod ipmmu;
 pub mod memory;
 pub mod registers;
 #[cfg(feature = "smmuv3")]
