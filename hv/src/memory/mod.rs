@@ -9,12 +9,15 @@
 //! - [`frames`]: the pool that tables are made of;
 //! - [`table`]: mapping and walking, the same for every format;
 //! - [`stage2`], [`stage1`]: the two formats of EL2, with their control registers;
+//! - `long_descriptor`: that of IOMMUs which cannot share `stage2`;
 //! - [`budget`]: how many frames a partition's translation takes;
 //! - [`ranges`]: ranges that a guest alleges, usable only after a check.
 
 pub mod budget;
 pub mod format;
 pub mod frames;
+#[cfg(feature = "ipmmu")]
+pub mod long_descriptor;
 pub mod ranges;
 pub mod stage1;
 pub mod stage2;

@@ -1,0 +1,175 @@
+//! VMSAv8-32 stage 1 with long descriptors (Arm ARM G5.5), for IOMMUs that cannot walk the CPU's stage-2 tables: the Renesas IPMMU of some
+//! chips, as Linux' driver for it has it (drivers/iommu/ipmmu-vmsa.c, io-pgtable-arm.c with IO_PGTABLE_QUIRK_ARM_NS).
+//!
+//! A stage-2 descriptor means something else here. Bits 7:6, "may be written, may be read" there, are "only to be read, for the
+//! unprivileged too" here: memory that is only to be read would become writable, and the other way round. So these tables are built apart.
+
+use model::Pa;
+use model::memory::MemoryKind;
+
+use super::format::{Entry, Format, Level, Root};
+
+/// Format of the tables that are built for such IOMMUs.
+pub enum LongDescriptor {}
+
+const VALID: u64 = 1 << 0;
+/// At levels 1 and 2 a table rather than a block; at level 3 set in every page.
+const TABLE_OR_PAGE: u64 = 1 << 1;
+/// AttrIndx, bits 4:2: the type of memory in a register of the IOMMU. 0 is Normal and not cacheable, 1 is Device-nGnRE.
+const DEVICE: u64 = 1 << 2;
+/// NS: the IPMMU takes what lacks it for Secure memory, and refuses it, in tables as well as in leaves.
+const NON_SECURE: u64 = 1 << 5;
+const TABLE_NON_SECURE: u64 = 1 << 63;
+/// AP[1]: for unprivileged accesses, too.
+const UNPRIVILEGED: u64 = 1 << 6;
+/// AP[2]: only to be read.
+const READ_ONLY: u64 = 1 << 7;
+/// SH: what is not cacheable is outer shareable.
+const OUTER_SHAREABLE: u64 = 0b10 << 8;
+/// AF: set, or the first access would fault.
+const ACCESSED: u64 = 1 << 10;
+/// nG: for one address space.
+const NOT_GLOBAL: u64 = 1 << 11;
+/// XN.
+const EXECUTE_NEVER: u64 = 1 << 54;
+/// Bits 39:12.
+const ADDRESS: u64 = 0x00ff_ffff_f000;
+
+const fn attributes(kind: MemoryKind) -> u64 {
+    let bits = match kind {
+        MemoryKind::Ram => 0,
+        MemoryKind::Shared => EXECUTE_NEVER,
+        MemoryKind::ReadOnly => EXECUTE_NEVER | READ_ONLY,
+        MemoryKind::Device => EXECUTE_NEVER | DEVICE,
+        MemoryKind::DeviceReadOnly => EXECUTE_NEVER | DEVICE | READ_ONLY,
+    };
+    bits | NON_SECURE | UNPRIVILEGED | OUTER_SHAREABLE | ACCESSED | NOT_GLOBAL
+}
+
+/// The kind whose attribute bits these are.
+fn kind(descriptor: u64) -> Option<MemoryKind> {
+    let compared = !(ADDRESS | VALID | TABLE_OR_PAGE);
+    [
+        MemoryKind::Ram,
+        MemoryKind::Shared,
+        MemoryKind::ReadOnly,
+        MemoryKind::Device,
+        MemoryKind::DeviceReadOnly,
+    ]
+    .into_iter()
+    .find(|kind| attributes(*kind) == descriptor & compared)
+}
+
+impl Format for LongDescriptor {
+    type Attributes = MemoryKind;
+    const LARGEST_LEAF: Level = Level::L1;
+    const OUTPUT_BITS: u32 = 40;
+
+    /// 32 bits: a level 1 of four entries, which takes a page all the same.
+    fn root(input_bits: u32) -> Option<Root> {
+        (input_bits == 32).then_some(Root {
+            level: Level::L1,
+            pages: 1,
+        })
+    }
+
+    fn leaf(level: Level, pa: Pa, kind: MemoryKind) -> u64 {
+        let page = if level == Level::L3 { TABLE_OR_PAGE } else { 0 };
+        pa.get() & ADDRESS | attributes(kind) | page | VALID
+    }
+
+    fn table(pa: Pa) -> u64 {
+        pa.get() & ADDRESS | TABLE_NON_SECURE | TABLE_OR_PAGE | VALID
+    }
+
+    fn decode(descriptor: u64, level: Level) -> Entry<MemoryKind> {
+        if descriptor & VALID == 0 {
+            return Entry::Empty;
+        }
+        let address = Pa::new(descriptor & ADDRESS);
+        match (level, descriptor & TABLE_OR_PAGE != 0) {
+            (Level::L1 | Level::L2, true) if descriptor & TABLE_NON_SECURE != 0 => {
+                Entry::Table(address)
+            }
+            (Level::L1 | Level::L2, false) | (Level::L3, true)
+                if address.is_aligned(level.size()) =>
+            {
+                kind(descriptor).map_or(Entry::Reserved, |kind| Entry::Leaf(address, kind))
+            }
+            _ => Entry::Reserved,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::stage2::Stage2;
+
+    const KINDS: [MemoryKind; 5] = [
+        MemoryKind::Ram,
+        MemoryKind::Shared,
+        MemoryKind::ReadOnly,
+        MemoryKind::Device,
+        MemoryKind::DeviceReadOnly,
+    ];
+
+    #[test]
+    fn leaves_are_encoded_as_in_the_manual() {
+        let pa = Pa::new(0x7_4020_0000);
+        let page = |kind| LongDescriptor::leaf(Level::L3, pa, kind);
+        assert_eq!(page(MemoryKind::Ram), 0x7_4020_0e63);
+        assert_eq!(page(MemoryKind::Shared), 0x0040_0007_4020_0e63);
+        assert_eq!(page(MemoryKind::ReadOnly), 0x0040_0007_4020_0ee3);
+        assert_eq!(page(MemoryKind::Device), 0x0040_0007_4020_0e67);
+        assert_eq!(page(MemoryKind::DeviceReadOnly), 0x0040_0007_4020_0ee7);
+        let block = LongDescriptor::leaf(Level::L2, pa, MemoryKind::Ram);
+        assert_eq!(block, 0x7_4020_0e61);
+        assert_eq!(
+            LongDescriptor::table(Pa::new(0x1000)),
+            0x8000_0000_0000_1003
+        );
+    }
+
+    #[test]
+    fn every_leaf_decodes_to_what_was_encoded() {
+        for level in [Level::L1, Level::L2, Level::L3] {
+            for kind in KINDS {
+                let pa = Pa::new(0x8000_0000);
+                let descriptor = LongDescriptor::leaf(level, pa, kind);
+                let decoded = LongDescriptor::decode(descriptor, level);
+                assert_eq!(decoded, Entry::Leaf(pa, kind));
+            }
+        }
+    }
+
+    #[test]
+    fn table_is_one_above_level_3_and_only_when_it_is_non_secure() {
+        let descriptor = LongDescriptor::table(Pa::new(0x1234_5000));
+        let decode = LongDescriptor::decode;
+        for level in [Level::L1, Level::L2] {
+            let table = Entry::Table(Pa::new(0x1234_5000));
+            assert_eq!(decode(descriptor, level), table);
+            assert_eq!(decode(descriptor & !(1 << 63), level), Entry::Reserved);
+        }
+        assert_eq!(decode(descriptor, Level::L0), Entry::Reserved);
+        assert_eq!(decode(0, Level::L1), Entry::Empty);
+    }
+
+    #[test]
+    fn descriptors_of_the_cpus_stage_2_are_none_of_this_format() {
+        for level in [Level::L1, Level::L2, Level::L3] {
+            for kind in KINDS {
+                let descriptor = Stage2::leaf(level, Pa::new(0x8000_0000), kind);
+                let decoded = LongDescriptor::decode(descriptor, level);
+                assert_eq!(decoded, Entry::Reserved);
+            }
+        }
+    }
+
+    #[test]
+    fn there_are_32_bits_of_input_and_no_others() {
+        let pages = |bits| LongDescriptor::root(bits).map(|root| root.pages);
+        assert_eq!([31, 32, 33, 40].map(pages), [None, Some(1), None, None]);
+    }
+}
