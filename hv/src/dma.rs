@@ -8,12 +8,11 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use model::iommu::{Iommu as Config, OwnedStreams, Streams};
 use model::partition::FaultPolicy;
-use model::{IntId, Pa, PartitionId};
+use model::{IntId, PartitionId};
 use smmu::{Domain, Failure, Fault, Iommu, IommuError, Source};
 
 use crate::event::Event;
 use crate::machine::Machine;
-use crate::memory::ADDRESS;
 use crate::partition::{Partition, request};
 use crate::power::Then;
 use crate::sync::{Rank, TicketLock};
@@ -102,7 +101,7 @@ impl<D: Iommu> Unit<D> {
     pub fn admit<M: Machine>(&self, hypervisor: &Hypervisor<M>, partition: &Partition) {
         let domain = Domain {
             vmid: partition.config.vmid,
-            root: Pa::new(partition.translation & ADDRESS),
+            root: partition.dma_root,
             ipa_bits: hypervisor.system.ipa_bits,
         };
         for (index, owned) in self.owned_by(partition.id) {

@@ -9,6 +9,8 @@ use model::{IntId, Ipa, Mpidr, Pa, PartitionId, VcpuId};
 
 use crate::exit::{Cost, CostSummary, ExitKind};
 use crate::machine::{Cpu, Machine};
+#[cfg(feature = "iommu")]
+use crate::memory::ADDRESS;
 use crate::pool::Call;
 use crate::power::{Power, Start};
 use crate::sync::{Rank, TicketLock};
@@ -172,6 +174,9 @@ pub struct Partition {
     pub shown: &'static Shown,
     /// `VTTBR_EL2`: its stage-2 table and VMID.
     pub translation: u64,
+    /// The table by which its devices reach memory: its stage 2, unless they have one of their own.
+    #[cfg(feature = "iommu")]
+    pub dma_root: Pa,
     /// Its UART waits for room in the console's ring.
     pub waits_for_room: AtomicBool,
     /// What `UARTFR` says of its UART but for the room in the console's ring, as [`uart::flags`] wants it.
@@ -208,6 +213,8 @@ impl Partition {
             shown,
             uart_status: AtomicU32::new(0),
             translation,
+            #[cfg(feature = "iommu")]
+            dma_root: Pa::new(translation & ADDRESS),
             waits_for_room: AtomicBool::new(false),
             faults: AtomicU64::new(0),
             loads: AtomicU64::new(0),

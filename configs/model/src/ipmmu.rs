@@ -1,10 +1,9 @@
 //! What the image must know of a Renesas IPMMU (IPMMU-VMSA of R-Car Gen3 and Gen4).
 
 use crate::ids::Pa;
-use crate::memory::PhysicalRange;
 
 /// An IPMMU: the main instance, which walks tables and raises interrupts for all, and its cache instances, to whose micro-TLBs the
-/// devices are connected. The registers of the main instance stand in [`Iommu::registers`](crate::iommu::Iommu::registers).
+/// devices are connected.
 ///
 /// A stream is numbered by its cache instance and its micro-TLB there: see [`Ipmmu::stream`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,8 +12,6 @@ pub struct Ipmmu {
     pub generation: Generation,
     /// Which tables it walks.
     pub tables: Tables,
-    /// Registers of the cache instances, each with a number of its own: its place in this list. At most [`Ipmmu::MOST_CACHES`].
-    pub caches: &'static [PhysicalRange],
     /// The oldest revision of the chip on which it can be used, where there are older ones.
     pub revision: Option<Revision>,
 }
@@ -47,7 +44,7 @@ pub struct Revision {
 }
 
 impl Ipmmu {
-    /// Most cache instances: what a stream's number has room for, and more than any chip has (H3 has 16).
+    /// Most cache instances: more than any chip has (H3 has 16).
     pub const MOST_CACHES: usize = 32;
 
     /// The number of the stream that comes through a micro-TLB of a cache instance.

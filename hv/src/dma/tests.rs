@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use model::iommu::IommuKind;
 use model::memory::PhysicalRange;
-use model::{StreamId, Vmid};
+use model::{Pa, StreamId, Vmid};
 use smmu::{Access, Cause, Source};
 
 use super::*;

@@ -5,12 +5,33 @@
 //! unprivileged too" here: memory that is only to be read would become writable, and the other way round. So these tables are built apart.
 
 use model::Pa;
-use model::memory::MemoryKind;
+use model::memory::{Mapping, MemoryKind};
 
 use super::format::{Entry, Format, Level, Root};
+use super::frames::FramePool;
+use super::table::{MapError, Table};
 
 /// Format of the tables that are built for such IOMMUs.
 pub enum LongDescriptor {}
+
+/// Width of the addresses that these tables translate.
+const INPUT_BITS: u32 = 32;
+
+/// Builds a table of what lies in the lowest 4 GiB of these mappings; nothing beyond is reached. Returns its root.
+///
+/// # Errors
+/// [`MapError`] as for any table.
+pub fn build(mappings: &[Mapping], pool: &mut FramePool) -> Result<Pa, MapError> {
+    let mut table = Table::<LongDescriptor>::new(pool, INPUT_BITS)?;
+    for mapping in mappings {
+        let room = (1_u64 << INPUT_BITS).saturating_sub(mapping.ipa.get());
+        let size = mapping.size.min(room);
+        if size > 0 {
+            table.map(mapping.ipa.get(), mapping.pa, size, mapping.kind, pool)?;
+        }
+    }
+    Ok(table.root())
+}
 
 const VALID: u64 = 1 << 0;
 /// At levels 1 and 2 a table rather than a block; at level 3 set in every page.
@@ -67,7 +88,7 @@ impl Format for LongDescriptor {
 
     /// 32 bits: a level 1 of four entries, which takes a page all the same.
     fn root(input_bits: u32) -> Option<Root> {
-        (input_bits == 32).then_some(Root {
+        (input_bits == INPUT_BITS).then_some(Root {
             level: Level::L1,
             pages: 1,
         })
@@ -104,7 +125,9 @@ impl Format for LongDescriptor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::memory::frames::tests::{pool, word};
     use crate::memory::stage2::Stage2;
+    use model::Ipa;
 
     const KINDS: [MemoryKind; 5] = [
         MemoryKind::Ram,
@@ -165,6 +188,49 @@ mod tests {
                 assert_eq!(decoded, Entry::Reserved);
             }
         }
+    }
+
+    #[test]
+    fn table_has_what_lies_below_4_gib_and_nothing_else() {
+        let mapping = |ipa, pa, size, kind| Mapping {
+            ipa: Ipa::new(ipa),
+            pa: Pa::new(pa),
+            size,
+            kind,
+        };
+        let mappings = [
+            mapping(0x1000, 0x5_0000_1000, 0x1000, MemoryKind::ReadOnly),
+            mapping(
+                0xffe0_0000,
+                0x5_4000_0000,
+                0x20_0000 + 0x1000,
+                MemoryKind::Ram,
+            ),
+            mapping(0x1_4000_0000, 0x6_0000_0000, 0x1000, MemoryKind::Ram),
+        ];
+        // A root, a table of level 2 and of level 3 for the page; a table of level 2 for the block.
+        let mut pool = pool(4, 0x4000_0000);
+        let root = build(&mappings, &mut pool).unwrap().get();
+        assert_eq!(pool.remaining(), 0);
+        let next = |table: u64, index: u64| word(&pool, table + 8 * index) & ADDRESS;
+        let page = word(&pool, next(next(root, 0), 0) + 8);
+        assert_eq!(page, 0x0040_0005_0000_1ee3);
+        let block = word(&pool, next(root, 3) + 8 * 511);
+        assert_eq!(block, 0x5_4000_0e61);
+        let entries = (0..512).filter(|index| word(&pool, root + 8 * index) != 0);
+        assert_eq!(entries.collect::<Vec<_>>(), [0, 3]);
+    }
+
+    #[test]
+    fn table_for_which_there_are_too_few_frames_is_refused() {
+        let mapping = Mapping {
+            ipa: Ipa::new(0x1000),
+            pa: Pa::new(0x1000),
+            size: 0x1000,
+            kind: MemoryKind::Ram,
+        };
+        assert!(build(&[mapping], &mut pool(3, 0x4000_0000)).is_ok());
+        assert!(build(&[mapping], &mut pool(2, 0x4000_0000)).is_err());
     }
 
     #[test]

@@ -16,8 +16,8 @@ const DISCARDS: u32 = 8;
 const MOST_ROOT: u64 = 1 << 40;
 
 /// An IPMMU that translates: its main instance with all its caches.
-pub struct Driver<'a, R> {
-    instances: Instances<'a, R>,
+pub struct Driver<R> {
+    instances: Instances<R>,
     tables: Tables,
     contexts: [Context; MOST_CONTEXTS],
     /// The context that denies everything.
@@ -26,7 +26,7 @@ pub struct Driver<'a, R> {
     next: u8,
 }
 
-impl<'a, R: RegisterFrame> Driver<'a, R> {
+impl<R: RegisterFrame> Driver<R> {
     /// Denies everything to all micro-TLBs, whatever firmware left. `nothing` is the address of a page of zeros that never changes, which
     /// a walk that looks into no cache sees. The streams of `owned` are seen to exist.
     ///
@@ -37,7 +37,7 @@ impl<'a, R: RegisterFrame> Driver<'a, R> {
         generation: Generation,
         tables: Tables,
         main: R,
-        caches: &'a mut [R],
+        caches: impl Iterator<Item = R>,
         nothing: Pa,
         owned: &[OwnedStreams],
     ) -> Result<Self, IommuError> {
@@ -175,7 +175,7 @@ impl<'a, R: RegisterFrame> Driver<'a, R> {
     }
 }
 
-impl<R: RegisterFrame> Iommu for Driver<'_, R> {
+impl<R: RegisterFrame> Iommu for Driver<R> {
     fn attach(&mut self, streams: Streams, domain: &Domain) -> Result<(), IommuError> {
         let contexts = &self.contexts;
         self.instances
@@ -295,7 +295,7 @@ impl<R: RegisterFrame> Iommu for Driver<'_, R> {
     }
 }
 
-impl<R: RegisterFrame> Driver<'_, R> {
+impl<R: RegisterFrame> Driver<R> {
     /// Whether faults of a context are told.
     fn is_told(&self, number: u8) -> bool {
         let context = self.contexts.get(usize::from(number));

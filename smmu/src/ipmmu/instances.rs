@@ -1,7 +1,7 @@
 //! The registers of all instances of an IPMMU.
 
 use model::iommu::Streams;
-use model::ipmmu::{Generation, Tables};
+use model::ipmmu::{Generation, Ipmmu, Tables};
 use model::{Pa, StreamId};
 
 use super::context::Shape;
@@ -16,19 +16,30 @@ pub struct MicroTlb {
 }
 
 /// The main instance and the caches.
-pub struct Instances<'a, R> {
+pub struct Instances<R> {
     pub(super) generation: Generation,
     main: R,
-    caches: &'a mut [R],
+    caches: [Option<R>; Ipmmu::MOST_CACHES],
 }
 
-impl<'a, R: RegisterFrame> Instances<'a, R> {
-    pub(super) fn new(generation: Generation, main: R, caches: &'a mut [R]) -> Self {
+impl<R: RegisterFrame> Instances<R> {
+    /// Further caches than the first [`Ipmmu::MOST_CACHES`] are left out.
+    pub(super) fn new(generation: Generation, main: R, caches: impl Iterator<Item = R>) -> Self {
+        let mut caches = caches;
         Self {
             generation,
             main,
-            caches,
+            caches: core::array::from_fn(|_| caches.next()),
         }
+    }
+
+    fn cache(&mut self, micro_tlb: MicroTlb) -> Option<&mut R> {
+        self.caches.get_mut(micro_tlb.cache)?.as_mut()
+    }
+
+    /// All of them, the caches first.
+    fn all(&mut self) -> impl Iterator<Item = &mut R> {
+        self.caches.iter_mut().flatten().chain([&mut self.main])
     }
 
     /// The micro-TLB through which a stream comes.
@@ -38,10 +49,18 @@ impl<'a, R: RegisterFrame> Instances<'a, R> {
     pub(super) fn micro_tlb(&self, stream: StreamId) -> Result<MicroTlb, IommuError> {
         let cache = (stream.get() >> 8) as usize;
         let number = stream.get() as u8;
-        if cache < self.caches.len() && number < self.generation.micro_tlbs() {
+        let exists = self.caches.get(cache).is_some_and(Option::is_some);
+        if exists && number < self.generation.micro_tlbs() {
             return Ok(MicroTlb { cache, number });
         }
         Err(IommuError::NoSuchStream(stream))
+    }
+
+    /// All that there may be.
+    fn micro_tlbs(&self) -> impl Iterator<Item = MicroTlb> + use<R> {
+        let most = self.generation.micro_tlbs();
+        let caches = self.caches.iter().flatten().count();
+        (0..caches).flat_map(move |cache| (0..most).map(move |number| MicroTlb { cache, number }))
     }
 
     /// Calls `f` with each stream's micro-TLB, after it has seen that all of them exist.
@@ -71,14 +90,14 @@ impl<'a, R: RegisterFrame> Instances<'a, R> {
     /// The context that a micro-TLB uses; `None` when it lets everything pass.
     pub(super) fn context_of(&mut self, micro_tlb: MicroTlb) -> Option<u8> {
         let offset = self::micro_tlb(self.generation, micro_tlb.number);
-        let control = self.caches.get_mut(micro_tlb.cache)?.read(offset);
+        let control = self.cache(micro_tlb)?.read(offset);
         let context = (control & selection(self.generation)) >> TTSEL;
         (control & MICRO_TLB_ON != 0).then_some(context as u8)
     }
 
     fn direct(&mut self, micro_tlb: MicroTlb, context: u8) {
         let offset = self::micro_tlb(self.generation, micro_tlb.number);
-        if let Some(cache) = self.caches.get_mut(micro_tlb.cache) {
+        if let Some(cache) = self.cache(micro_tlb) {
             cache.write(offset + 8, 0);
             cache.write(offset, u32::from(context) << TTSEL | FLUSH | MICRO_TLB_ON);
         }
@@ -91,29 +110,24 @@ impl<'a, R: RegisterFrame> Instances<'a, R> {
     pub(super) fn select(&mut self, micro_tlb: MicroTlb, context: u8) -> Result<(), IommuError> {
         self.direct(micro_tlb, context);
         let offset = self::micro_tlb(self.generation, micro_tlb.number);
-        let cache = self.caches.get_mut(micro_tlb.cache);
-        let cache = cache.ok_or(IommuError::Stuck(offset))?;
         let mask = selection(self.generation) | MICRO_TLB_ON;
+        let cache = self.cache(micro_tlb).ok_or(IommuError::Stuck(offset))?;
         cache.wait_for(offset, mask, u32::from(context) << TTSEL | MICRO_TLB_ON)
     }
 
     /// Has all micro-TLBs use this context. A register that an instance does not have takes no value: nothing is behind it.
     pub(super) fn select_everywhere(&mut self, context: u8) {
-        for cache in 0..self.caches.len() {
-            for number in 0..self.generation.micro_tlbs() {
-                self.direct(MicroTlb { cache, number }, context);
-            }
+        for micro_tlb in self.micro_tlbs() {
+            self.direct(micro_tlb, context);
         }
     }
 
     /// A context that no micro-TLB uses, other than the reserved one: whatever firmware left, its table can be changed.
     pub(super) fn unused(&mut self) -> Option<u8> {
         let mut used = 0_u32;
-        for cache in 0..self.caches.len() {
-            for number in 0..self.generation.micro_tlbs() {
-                let context = self.context_of(MicroTlb { cache, number });
-                used |= context.map_or(0, |context| 1 << context);
-            }
+        for micro_tlb in self.micro_tlbs() {
+            let context = self.context_of(micro_tlb);
+            used |= context.map_or(0, |context| 1 << context);
         }
         (1..self.generation.contexts())
             .rev()
@@ -124,7 +138,7 @@ impl<'a, R: RegisterFrame> Instances<'a, R> {
     pub(super) fn turn_off_all_but(&mut self, kept: u8) {
         for number in (0..self.generation.contexts()).filter(|number| *number != kept) {
             let offset = context(self.generation, number) + IMCTR;
-            for instance in self.caches.iter_mut().chain([&mut self.main]) {
+            for instance in self.all() {
                 instance.write(offset, 0);
             }
         }
@@ -139,7 +153,7 @@ impl<'a, R: RegisterFrame> Instances<'a, R> {
             Tables::Stage1 => 0,
         };
         self.main.write(base + IMSAUXCTLR, other | stage_2);
-        for instance in self.caches.iter_mut().chain([&mut self.main]) {
+        for instance in self.all() {
             let control = instance.read(base + IMSCTLR);
             instance.write(base + IMSCTLR, control & !USE_SECGRP);
         }
@@ -173,7 +187,7 @@ impl<'a, R: RegisterFrame> Instances<'a, R> {
         let interrupts = if interrupts { INTEN } else { 0 };
         let common = MMUEN | FLUSH | interrupts;
         // Caches first: the main instance must not give them again what they forget.
-        for cache in self.caches.iter_mut() {
+        for cache in self.caches.iter_mut().flatten() {
             cache.write(offset, common);
         }
         self.main.write(offset, common | shape.format);
