@@ -708,6 +708,7 @@ fn board() -> Board {
         gic: PhysicalGic::V3 {
             distributor: Pa::new(0x0800_0000),
             redistributors: &[],
+            stride: None,
         },
         its: None,
         maintenance: IntId::new(MAINTENANCE),

@@ -90,6 +90,7 @@ pub fn build(load: u64, tree: u64) -> Result<Pa, MapError> {
         PhysicalGic::V3 {
             distributor,
             redistributors,
+            ..
         } => {
             device(distributor, 16 * PAGE)?;
             for region in redistributors {

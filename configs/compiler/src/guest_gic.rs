@@ -43,6 +43,7 @@ impl GuestGic {
             GicKind::V3 {
                 distributor,
                 redistributors,
+                ..
             } => {
                 let (distributor, second) = (
                     *distributor,

@@ -253,6 +253,13 @@ pub(crate) fn board(tree: Tree) -> Board {
     Board::from_tree(file, Tree::read(&tree.write()).unwrap()).unwrap()
 }
 
+/// What is wrong with a tree as a board's.
+pub(crate) fn board_errors(tree: &Tree) -> Vec<String> {
+    let file = read_board_toml(&board_toml("test"), Path::new("board.toml")).unwrap();
+    let errors = Board::from_tree(file, Tree::read(&tree.write()).unwrap()).unwrap_err();
+    errors.iter().map(ToString::to_string).collect()
+}
+
 /// An ELF file with one segment.
 pub(crate) fn elf(
     machine: u16,

@@ -69,5 +69,7 @@ pub enum PhysicalGic {
         distributor: Pa,
         /// Regions of redistributors; within a region frames follow one another until `GICR_TYPER.Last`.
         redistributors: &'static [PhysicalRange],
+        /// Bytes from one redistributor to the next where the board pads them; `None`: as many as its frames take.
+        stride: Option<u64>,
     },
 }

@@ -67,7 +67,7 @@ fn v3() -> V3 {
         Box::leak(Box::new(CpuTable::new())),
     );
     // SAFETY: the frames are leaked memory that only the drivers and `Memory` access, on this thread.
-    let gic = unsafe { GicV3::with_table(distributor.0, regions, table) };
+    let gic = unsafe { GicV3::with_table(distributor.0, regions, None, table) };
     sysreg::ich_vtr::write(4 << 26 | 3);
     run_on(FIRST);
     V3 {
@@ -152,29 +152,61 @@ fn v3_cpu_finds_its_redistributor_by_affinity_and_wakes_it() {
     assert_eq!(machine.redistributors[1].get(0x1_0100), 1 << 27);
 }
 
-#[test]
-fn v3_redistributors_with_virtual_lpis_are_256_kib_apart() {
-    let machine = v3();
-    let wide = Memory::new(0x8_0000);
-    wide.set(0x8, 1 << 1);
-    wide.set(0x4_000c, 1);
-    wide.set(0x4_0008, 1 << 4 | 1 << 1);
-    let region = vec![PhysicalRange {
-        base: Pa::new(wide.0 as u64),
-        size: 0x8_0000,
-    }]
-    .leak();
+/// `GICR_TYPER.VLPIS` and `Last`.
+const VLPIS: u32 = 1 << 1;
+const LAST: u32 = 1 << 4;
+
+/// A controller with regions of two redistributors each: of the affinities 0 and 1, 0x100 and 0x101, …, so far apart and of this kind.
+fn regions_of_two<const N: usize>(
+    machine: &V3,
+    stride: Option<u64>,
+    regions: [(usize, u32); N],
+) -> (GicV3, [Memory; N]) {
+    let memories = regions.map(|(apart, _)| Memory::new(apart * 2));
+    for (cluster, (memory, (apart, kind))) in memories.iter().zip(regions).enumerate() {
+        memory.set(0x8, kind);
+        memory.set(0xc, cluster as u32 * 0x100);
+        memory.set(apart + 0x8, kind | LAST);
+        memory.set(apart + 0xc, cluster as u32 * 0x100 + 1);
+    }
+    let ranges = memories.iter().zip(regions);
+    let ranges = ranges.map(|(memory, (apart, _))| PhysicalRange {
+        base: Pa::new(memory.0 as u64),
+        size: apart as u64 * 2,
+    });
+    let ranges = ranges.collect::<Vec<_>>().leak();
+    let table = Box::leak(Box::new(CpuTable::new()));
     // SAFETY: as in `v3`.
-    let gic = unsafe {
-        GicV3::with_table(
-            machine.distributor.0,
-            region,
-            Box::leak(Box::new(CpuTable::new())),
-        )
-    };
+    let gic = unsafe { GicV3::with_table(machine.distributor.0, ranges, stride, table) };
+    (gic, memories)
+}
+
+#[test]
+fn v3_redistributors_of_each_region_are_as_far_apart_as_their_frames_take() {
+    let machine = v3();
+    let (gic, memories) = regions_of_two(&machine, None, [(0x2_0000, 0), (0x4_0000, VLPIS)]);
+    for (cpu, region, base) in [(0, 0, 0), (1, 0, 0x2_0000), (0x101, 1, 0x4_0000)] {
+        run_on(Mpidr::new(cpu));
+        assert_eq!(gic.init_cpu(), Ok(()), "{cpu:#x}");
+        assert_eq!(memories[region].get(base + 0x1_0100), 0xffff, "{cpu:#x}");
+    }
+}
+
+#[test]
+fn v3_padded_redistributors_are_found_by_the_stride_of_the_board() {
+    let machine = v3();
+    let padded = [(0x5_0000, 0), (0x5_0000, VLPIS)];
+    let (gic, memories) = regions_of_two(&machine, Some(0x5_0000), padded);
+    for (cpu, region) in [(1, 0), (0x101, 1)] {
+        run_on(Mpidr::new(cpu));
+        assert_eq!(gic.init_cpu(), Ok(()), "{cpu:#x}");
+        assert_eq!(memories[region].get(0x6_0100), 0xffff, "{cpu:#x}");
+    }
+    // What the frames themselves say is not where the next one is.
+    let (unaware, _) = regions_of_two(&machine, None, [(0x5_0000, 0)]);
     run_on(SECOND);
-    assert_eq!(gic.init_cpu(), Ok(()));
-    assert_eq!(wide.get(0x5_0100), 0xffff);
+    let missing = GicError::RedistributorMissing(SECOND);
+    assert_eq!(unaware.init_cpu(), Err(missing));
 }
 
 #[test]

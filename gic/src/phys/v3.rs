@@ -98,19 +98,25 @@ static REDISTRIBUTORS: CpuTable = CpuTable::new();
 pub struct GicV3 {
     distributor: Frame<{ gicd::SIZE }>,
     regions: &'static [PhysicalRange],
+    stride: Option<u64>,
     known: &'static CpuTable,
 }
 
 impl GicV3 {
-    /// A handle to the controller with its distributor at `distributor` and its redistributors in `redistributors`.
+    /// A handle to the controller with its distributor at `distributor` and its redistributors in `regions`: `stride` bytes from one to the next,
+    /// or as many as the frames of each take.
     ///
     /// # Safety
     /// There really is a GICv3 with these frames. The distributor's 64 KiB and the regions, each of a multiple of 64 KiB, are mapped at
     /// virtual addresses equal to the physical ones, as Device memory, for as long as any copy of the handle is used; and nobody but
-    /// copies of this handle drives them.
-    pub const unsafe fn new(distributor: usize, redistributors: &'static [PhysicalRange]) -> Self {
+    /// copies of this handle drives them. `stride` is a multiple of 64 KiB.
+    pub const unsafe fn new(
+        distributor: usize,
+        regions: &'static [PhysicalRange],
+        stride: Option<u64>,
+    ) -> Self {
         // SAFETY: the caller vouches for the frames.
-        unsafe { Self::with_table(distributor, redistributors, &REDISTRIBUTORS) }
+        unsafe { Self::with_table(distributor, regions, stride, &REDISTRIBUTORS) }
     }
 
     /// [`new`](Self::new) with its own memory of where each CPU's redistributor is.
@@ -120,6 +126,7 @@ impl GicV3 {
     pub(super) const unsafe fn with_table(
         distributor: usize,
         regions: &'static [PhysicalRange],
+        stride: Option<u64>,
         known: &'static CpuTable,
     ) -> Self {
         // SAFETY: the caller vouches for the frame (`new`).
@@ -127,6 +134,7 @@ impl GicV3 {
         Self {
             distributor,
             regions,
+            stride,
             known,
         }
     }
@@ -141,7 +149,7 @@ impl GicV3 {
         // TYPER[63:32] is Aff3, Aff2, Aff1, Aff0 without a gap.
         let affinity = (cpu.get() >> 8 & 0xff00_0000) | cpu.get() & 0xff_ffff;
         self.regions.iter().find_map(|region| {
-            frames(region).find(|frame| frame.read64(gicr::TYPER) >> 32 == affinity)
+            frames(region, self.stride).find(|frame| frame.read64(gicr::TYPER) >> 32 == affinity)
         })
     }
 
@@ -180,7 +188,10 @@ impl GicV3 {
 }
 
 /// The redistributors of a region: one after the other until `GICR_TYPER.Last` or the region's end.
-fn frames(region: &PhysicalRange) -> impl Iterator<Item = Frame<{ gicr::SIZE }>> + use<> {
+fn frames(
+    region: &PhysicalRange,
+    stride: Option<u64>,
+) -> impl Iterator<Item = Frame<{ gicr::SIZE }>> + use<> {
     let end = region.base.get().saturating_add(region.size);
     let mut next = Some(region.base.get());
     core::iter::from_fn(move || {
@@ -191,16 +202,9 @@ fn frames(region: &PhysicalRange) -> impl Iterator<Item = Frame<{ gicr::SIZE }>>
         // SAFETY: inside a region, which `GicV3::new`'s caller vouches for, and aligned as its base is.
         let frame = unsafe { Frame::<{ gicr::SIZE }>::new(usize::try_from(base).ok()?) };
         let typer = frame.read64(gicr::TYPER);
-        let stride = if typer & gicr::VLPIS != 0 {
-            2 * gicr::SIZE
-        } else {
-            gicr::SIZE
-        };
-        next = if typer & gicr::LAST != 0 {
-            None
-        } else {
-            base.checked_add(stride as u64)
-        };
+        let frames = 1 + (typer & gicr::VLPIS) / gicr::VLPIS;
+        let stride = stride.unwrap_or(frames * gicr::SIZE as u64);
+        next = base.checked_add(stride).filter(|_| typer & gicr::LAST == 0);
         Some(frame)
     })
 }

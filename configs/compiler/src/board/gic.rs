@@ -6,6 +6,7 @@ use model::memory::PAGE;
 use super::BoardError;
 use super::given::V2mFrame;
 use crate::devicetree::{NodeId, Tree, addresses::registers, interrupts::interrupts};
+use crate::guest_gic::REDISTRIBUTOR_STRIDE;
 use crate::range::AddressRange;
 
 /// The CPU interface of a GICv2: 8 KiB, since GICC_DIR lies in the second page (Arm IHI 0048B, table 4-2).
@@ -47,6 +48,8 @@ pub(crate) enum GicKind {
     V3 {
         distributor: u64,
         redistributors: Vec<AddressRange>,
+        /// Bytes from one redistributor to the next, where they are padded.
+        stride: Option<u64>,
     },
 }
 
@@ -186,7 +189,34 @@ fn v3(tree: &Tree, node: NodeId, frames: &[AddressRange]) -> Result<GicKind, Boa
     Ok(GicKind::V3 {
         distributor: distributor.base,
         redistributors: redistributors.to_vec(),
+        stride: stride(tree, node, redistributors)?,
     })
+}
+
+/// `redistributor-stride`, of 64 bits: a multiple of 64 KiB (Linux, arm,gic-v3.yaml), and no less than the two frames of a redistributor
+/// (Arm IHI 0069H, section 12.10).
+fn stride(tree: &Tree, node: NodeId, regions: &[AddressRange]) -> Result<Option<u64>, BoardError> {
+    const NAME: &str = "redistributor-stride";
+    let Some(cells) = tree.cells(node, NAME)? else {
+        return Ok(None);
+    };
+    let wrong = |what: String| Err(tree.error(node, NAME, what).into());
+    let &[high, low] = cells.as_slice() else {
+        return wrong(format!("has {} cells, and must have 2", cells.len()));
+    };
+    let stride = u64::from(high) << 32 | u64::from(low);
+    if stride < REDISTRIBUTOR_STRIDE || !stride.is_multiple_of(0x1_0000) {
+        return wrong(format!(
+            "is {stride:#x}; it must be a multiple of 64 KiB, and at least 128 KiB"
+        ));
+    }
+    match regions.iter().find(|region| region.size < stride) {
+        Some(region) => wrong(format!(
+            "is {stride:#x}, and the region at {:#x} has only {:#x} bytes",
+            region.base, region.size
+        )),
+        None => Ok(Some(stride)),
+    }
 }
 
 fn msi_controller(
@@ -233,7 +263,7 @@ fn msi_controller(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Gic as TestGic, board, virt};
+    use crate::testing::{Gic as TestGic, board, board_errors, virt};
 
     #[test]
     fn cpu_interfaces_with_repeated_pages_are_taken_where_they_are_contiguous() {
@@ -254,6 +284,46 @@ mod tests {
                 ..
             }
         ));
+    }
+
+    /// A GICv3 whose node has these cells as `redistributor-stride`.
+    fn with_stride(cells: &[u32]) -> Tree {
+        let mut tree = virt(TestGic::V3);
+        let gic = tree.find("/intc").unwrap();
+        tree.set_cells(gic, "redistributor-stride", cells);
+        tree
+    }
+
+    #[test]
+    fn stride_of_padded_redistributors_is_read() {
+        let board = board(with_stride(&[0, 0x4_0000]));
+        assert!(matches!(
+            board.gic.kind,
+            GicKind::V3 {
+                stride: Some(0x4_0000),
+                ..
+            }
+        ));
+    }
+
+    #[test]
+    fn stride_that_no_redistributors_can_have_is_refused_with_what_was_found() {
+        for (cells, found) in [
+            (&[][..], "has 0 cells"),
+            (&[0x2_0000], "has 1 cells"),
+            (&[0, 0], "is 0x0"),
+            (&[0, 0x1_0000], "is 0x10000"),
+            (&[0, 0x2_1000], "is 0x21000"),
+            (
+                &[1, 0x2_0000],
+                "is 0x100020000, and the region at 0x80a0000",
+            ),
+            (&[u32::MAX, u32::MAX], "is 0xffffffffffffffff"),
+        ] {
+            let errors = board_errors(&with_stride(cells));
+            let start = format!("/intc@8000000: `redistributor-stride` {found}");
+            assert!(errors[0].contains(&start), "{errors:?}");
+        }
     }
 
     #[test]

@@ -200,14 +200,7 @@ impl Board {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Gic as TestGic, RAM, board, board_toml, device, lab, virt};
-
-    fn errors(tree: &Tree) -> Vec<String> {
-        let file =
-            read_board_toml(&board_toml("test"), std::path::Path::new("board.toml")).unwrap();
-        let errors = Board::from_tree(file, Tree::read(&tree.write()).unwrap()).unwrap_err();
-        errors.iter().map(ToString::to_string).collect()
-    }
+    use crate::testing::{Gic as TestGic, RAM, board, board_errors, board_toml, device, lab, virt};
 
     #[test]
     fn gicv3_board_gives_its_facts() {
@@ -250,7 +243,7 @@ mod tests {
             "reg",
             &[0, 0x800_0000, 0, 0x1_0000, 0, 0x801_0000, 0, 0x1_0000],
         );
-        assert!(errors(&tree)[0].contains("GICH and GICV"));
+        assert!(board_errors(&tree)[0].contains("GICH and GICV"));
     }
 
     #[test]
@@ -286,7 +279,7 @@ mod tests {
         let mut tree = virt(TestGic::V3);
         let cpu = tree.find("/cpus/cpu@3").unwrap();
         tree.set_cells(cpu, "reg", &[2]);
-        assert!(errors(&tree)[0].contains("another CPU"));
+        assert!(board_errors(&tree)[0].contains("another CPU"));
     }
 
     #[test]
@@ -294,7 +287,7 @@ mod tests {
         let mut tree = virt(TestGic::V3);
         let psci = tree.find("/psci").unwrap();
         tree.set_string(psci, "method", "hvc");
-        assert!(errors(&tree)[0].contains("SMC"));
+        assert!(board_errors(&tree)[0].contains("SMC"));
     }
 
     #[test]
@@ -302,7 +295,7 @@ mod tests {
         let mut tree = virt(TestGic::V3);
         let memory = tree.find("/memory").unwrap();
         tree.set_cells(memory, "reg", &[0, 0x8000_0000, 0, 0x4000_0000]);
-        assert!(errors(&tree)[0].contains("load address 0x40200000"));
+        assert!(board_errors(&tree)[0].contains("load address 0x40200000"));
     }
 
     #[test]
@@ -310,7 +303,7 @@ mod tests {
         let mut tree = virt(TestGic::V3);
         let timer = tree.find("/timer").unwrap();
         tree.set_cells(timer, "interrupts", &[1, 13, 4, 1, 14, 4, 1, 11, 4]);
-        assert!(errors(&tree)[0].contains("EL2 timer"));
+        assert!(board_errors(&tree)[0].contains("EL2 timer"));
     }
 
     #[test]

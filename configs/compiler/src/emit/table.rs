@@ -126,10 +126,12 @@ fn board(out: &mut Source, board: &Board, image: AddressRange, uses_its: bool) {
         GicKind::V3 {
             distributor,
             redistributors,
+            stride,
         } => {
             out.open("gic: model::board::PhysicalGic::V3 {");
             out.field("distributor", &pa(*distributor));
             out.list("redistributors", redistributors.iter().map(range));
+            out.field("stride", &format!("{stride:?}"));
         }
     }
     out.close("},");

@@ -14,6 +14,7 @@ pub const SYSTEM: model::system::System = model::system::System {
             redistributors: &[
                 model::memory::PhysicalRange { base: model::Pa::new(0x80a0000), size: 0xf60000 },
             ],
+            stride: None,
         },
         its: None,
         maintenance: model::IntId::new(25),
