@@ -123,8 +123,9 @@ pub trait InterruptController: ListRegisters + Copy {
     /// Tells how the line signals. The interrupt must be disabled (IHI 0069H 12.9.9). Without effect on SGIs.
     fn set_trigger(&self, intid: IntId, trigger: Trigger);
 
-    /// Sets the priority, 0 being most urgent.
-    fn set_priority(&self, intid: IntId, priority: u8);
+    /// True for an interrupt that the hardware has and that Secure firmware leaves to the rest of the system: the priority that bring-up gave it
+    /// reads back. That of another interrupt reads as zero (IHI 0048B 4.3.11, IHI 0069H 12.9.20).
+    fn is_available(&self, intid: IntId) -> bool;
 
     /// Sends an SPI to one CPU, which has run [`init_cpu`](Self::init_cpu).
     fn route(&self, intid: IntId, cpu: Mpidr);

@@ -526,7 +526,9 @@ impl InterruptController for FakeGic {
         done(Done::Disable(intid.get()));
     }
     fn set_trigger(&self, _intid: IntId, _trigger: Trigger) {}
-    fn set_priority(&self, _intid: IntId, _priority: u8) {}
+    fn is_available(&self, _intid: IntId) -> bool {
+        true
+    }
     fn route(&self, intid: IntId, cpu: Mpidr) {
         done(Done::Route(intid.get(), cpu.get()));
     }

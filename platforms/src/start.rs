@@ -288,6 +288,7 @@ fn run(index: usize) -> ! {
     if gic.overlooks_levels() {
         El2::trap_waits();
     }
+    check_interrupts(gic);
     gic.enable(SYSTEM.board.maintenance);
     wait_for_all();
     if index == 0 {
@@ -301,6 +302,31 @@ fn run(index: usize) -> ! {
     };
     // SAFETY: the virtual CPU is this pCPU's own; its context is its first field, and its handlers take a pointer to it.
     unsafe { El2::first_entry(&raw mut vcpu.context, storage::stack_top(index)) }
+}
+
+/// Every interrupt that the system needs can be used on the calling pCPU. One that cannot would never come, and nobody would know why.
+fn check_interrupts(gic: Gic) {
+    let board = &SYSTEM.board;
+    let timers = [
+        board.virtual_timer,
+        board.physical_timer,
+        board.hypervisor_timer,
+    ];
+    let passed = SYSTEM
+        .partitions
+        .iter()
+        .flat_map(|partition| partition.interrupts);
+    let mut needed = timers
+        .into_iter()
+        .chain([hv::vcpu::KICK, board.maintenance, board.console.intid])
+        .chain(passed.map(|one| one.intid));
+    if let Some(intid) = needed.find(|intid| !gic.is_available(*intid)) {
+        stop(format_args!(
+            "interrupt {} cannot be used on the CPU with affinity {:#x}: the GIC does not have it, or secure firmware keeps it",
+            intid.get(),
+            El2::affinity().get()
+        ));
+    }
 }
 
 /// The virtual CPU that owns the calling pCPU, started.

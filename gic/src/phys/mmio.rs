@@ -1,6 +1,10 @@
 //! A frame of memory-mapped registers.
 
 use super::FOUR_PRIORITIES;
+#[cfg(all(test, feature = "v2", feature = "v3"))]
+use super::tests::played::{read_volatile, write_volatile};
+#[cfg(not(all(test, feature = "v2", feature = "v3")))]
+use core::ptr::{read_volatile, write_volatile};
 
 /// Register arrays of one bit, byte or bit pair an interrupt, at the same offsets in the distributor of a GICv2 (IHI 0048B 4.3), in that of a
 /// GICv3 (IHI 0069H 12.9) and in the redistributors' frames of private interrupts (12.11).
@@ -40,6 +44,15 @@ impl<const SIZE: usize> Frame<SIZE> {
         self.base
     }
 
+    /// The last `PART` bytes of it.
+    #[cfg(feature = "v3")]
+    pub(super) const fn end<const PART: usize>(self) -> Frame<PART> {
+        const { assert!(PART <= SIZE) };
+        Frame {
+            base: self.base + SIZE - PART,
+        }
+    }
+
     /// The place of a `T` at `offset`, if it is inside and aligned.
     fn place<T>(self, offset: usize) -> Option<*mut T> {
         let inside = offset <= SIZE - size_of::<T>() && offset.is_multiple_of(align_of::<T>());
@@ -49,21 +62,22 @@ impl<const SIZE: usize> Frame<SIZE> {
     pub(super) fn read(self, offset: usize) -> u32 {
         self.place::<u32>(offset).map_or(0, |place| {
             // SAFETY: `place` is inside the frame and aligned; the creator of the frame vouched for the rest (`new`).
-            unsafe { place.read_volatile() }
+            unsafe { read_volatile(place) }
         })
     }
 
     pub(super) fn write(self, offset: usize, value: u32) {
         if let Some(place) = self.place::<u32>(offset) {
             // SAFETY: as in `read`.
-            unsafe { place.write_volatile(value) }
+            unsafe { write_volatile(place, value) }
         }
     }
 
+    #[cfg(any(feature = "v2", feature = "its"))]
     pub(super) fn write8(self, offset: usize, value: u8) {
         if let Some(place) = self.place::<u8>(offset) {
             // SAFETY: as in `read`.
-            unsafe { place.write_volatile(value) }
+            unsafe { write_volatile(place, value) }
         }
     }
 
@@ -86,31 +100,37 @@ impl<const SIZE: usize> Frame<SIZE> {
         self.write(offset, if edge { others | bit } else { others });
     }
 
-    /// Puts 32 disabled interrupts into these groups, neither pending nor active, whatever firmware left. `arrays` is where the arrays begin, and 4
-    /// bytes more for each 32 interrupts before these.
-    pub(super) fn forget(self, arrays: usize, groups: u32) {
-        self.write(arrays + array::IGROUPR, groups);
-        self.write(arrays + array::ICPENDR, u32::MAX);
-        self.write(arrays + array::ICACTIVER, u32::MAX);
+    /// Puts 32 disabled interrupts into these groups, neither pending nor active, whatever firmware left. `word` is 4 for each 32 interrupts before
+    /// these.
+    pub(super) fn forget(self, word: usize, groups: u32) {
+        self.write(array::IGROUPR + word, groups);
+        self.write(array::ICPENDR + word, u32::MAX);
+        self.write(array::ICACTIVER + word, u32::MAX);
     }
 
     /// The same for the calling CPU's private interrupts, which get their priority; its SGIs are enabled.
-    pub(super) fn init_private(self, arrays: usize, groups: u32) {
-        self.forget(arrays, groups);
+    pub(super) fn init_private(self, groups: u32) {
+        self.forget(0, groups);
         for intid in (0..32).step_by(4) {
-            self.write(arrays + array::IPRIORITYR + intid, FOUR_PRIORITIES);
+            self.write(array::IPRIORITYR + intid, FOUR_PRIORITIES);
         }
-        self.write(arrays + array::ISENABLER, 0xffff);
+        self.write(array::ISENABLER, 0xffff);
+    }
+
+    /// True when the interrupt keeps a priority: whatever its group, zero is what those read as that are not there or that are Secure.
+    pub(super) fn has_priority(self, number: u32) -> bool {
+        let place = array::IPRIORITYR + (number & !3) as usize;
+        self.read(place) >> (number % 4 * 8) & 0xff != 0
     }
 
     /// Brings private interrupts of the calling CPU into a state.
     #[cfg(feature = "shared")]
-    pub(super) fn set_private(self, arrays: usize, state: crate::PrivateState) {
+    pub(super) fn set_private(self, state: crate::PrivateState) {
         let mask = state.mask;
-        self.write(arrays + array::ICENABLER, mask & !state.enabled);
-        self.write(arrays + array::ICACTIVER, mask & !state.active);
-        self.write(arrays + array::ISACTIVER, mask & state.active);
-        self.write(arrays + array::ISENABLER, mask & state.enabled);
+        self.write(array::ICENABLER, mask & !state.enabled);
+        self.write(array::ICACTIVER, mask & !state.active);
+        self.write(array::ISACTIVER, mask & state.active);
+        self.write(array::ISENABLER, mask & state.enabled);
     }
 }
 
@@ -120,14 +140,14 @@ impl<const SIZE: usize> Frame<SIZE> {
     pub(super) fn read64(self, offset: usize) -> u64 {
         self.place::<u64>(offset).map_or(0, |place| {
             // SAFETY: as in `read`.
-            unsafe { place.read_volatile() }
+            unsafe { read_volatile(place) }
         })
     }
 
     pub(super) fn write64(self, offset: usize, value: u64) {
         if let Some(place) = self.place::<u64>(offset) {
             // SAFETY: as in `read`.
-            unsafe { place.write_volatile(value) }
+            unsafe { write_volatile(place, value) }
         }
     }
 }

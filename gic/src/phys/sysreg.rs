@@ -6,7 +6,6 @@ macro_rules! reader {
     ($name:literal) => {
         #[cfg(target_arch = "aarch64")]
         #[inline(always)]
-        #[allow(unused, reason = "some are read by optional parts only")]
         pub(in crate::phys) fn read() -> u64 {
             let value: u64;
             // SAFETY: EL2 may read this register; a read has no effect but on the GIC's own state. Not `nomem`: memory accesses must
@@ -14,6 +13,15 @@ macro_rules! reader {
             unsafe { core::arch::asm!(concat!("mrs {}, ", $name), out(reg) value, options(nostack, preserves_flags)) };
             value
         }
+    };
+}
+
+/// `read` of a register that only pCPUs in turns need.
+#[cfg(feature = "v3")]
+macro_rules! shared_reader {
+    ($name:literal) => {
+        #[cfg(feature = "shared")]
+        reader!($name);
     };
 }
 

@@ -173,7 +173,7 @@ impl InterruptController for GicV2 {
         for word in (0..16).step_by(4) {
             gicd.write(gicd::CPENDSGIR + word, u32::MAX);
         }
-        gicd.init_private(0, 0);
+        gicd.init_private(0);
 
         // A firmware that left an interrupt unfinished would keep all of ours masked.
         self.cpu.write(gicc::APR0, 0);
@@ -226,11 +226,8 @@ impl InterruptController for GicV2 {
         }
     }
 
-    fn set_priority(&self, intid: IntId, priority: u8) {
-        if Self::is_present(intid) {
-            self.distributor
-                .write8(array::IPRIORITYR + intid.get() as usize, priority);
-        }
+    fn is_available(&self, intid: IntId) -> bool {
+        Self::is_present(intid) && self.distributor.has_priority(intid.get())
     }
 
     fn route(&self, intid: IntId, cpu: Mpidr) {

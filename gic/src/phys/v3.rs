@@ -24,7 +24,7 @@ mod gicd {
     pub(super) const CTLR: usize = 0x0000;
     pub(super) const TYPER: usize = 0x0004;
     pub(super) const IROUTER: usize = 0x6000;
-    /// Bytes of the frame.
+    /// Bytes of the frame, and of one of a redistributor.
     pub(super) const SIZE: usize = 0x1_0000;
 
     /// `CTLR`: group 1 is forwarded. Bit 1 both in the single-state and in the Non-secure view.
@@ -51,9 +51,7 @@ pub(super) mod gicr {
     pub(in crate::phys) const PROPBASER: usize = 0x0070;
     #[cfg(feature = "its")]
     pub(in crate::phys) const PENDBASER: usize = 0x0078;
-    /// Offset of the frame with the private interrupts.
-    pub(in crate::phys) const SGI: usize = 0x1_0000;
-    /// Bytes of the two frames.
+    /// Bytes of the two frames, of which the one with the private interrupts comes last.
     pub(in crate::phys) const SIZE: usize = 0x2_0000;
 
     /// `CTLR`: a register write is still pending.
@@ -165,14 +163,18 @@ impl GicV3 {
         Some(unsafe { Frame::new(base) })
     }
 
-    /// Sets the bit of `intid` in a set/clear array, wherever the interrupt lives.
-    fn write_bit(&self, array: usize, intid: IntId) {
+    /// The frame with the arrays that have the interrupt.
+    fn frame_of(&self, intid: IntId) -> Option<Frame<{ gicd::SIZE }>> {
         if intid.is_spi() {
-            self.distributor.write_bit(array, intid.get());
-        } else if intid.is_private()
-            && let Some(frame) = self.redistributor()
-        {
-            frame.write_bit(gicr::SGI + array, intid.get());
+            return Some(self.distributor);
+        }
+        let own = self.redistributor().filter(|_| intid.is_private());
+        own.map(Frame::end)
+    }
+
+    fn write_bit(&self, array: usize, intid: IntId) {
+        if let Some(frame) = self.frame_of(intid) {
+            frame.write_bit(array, intid.get());
         }
     }
 
@@ -223,8 +225,9 @@ const fn active_priorities(vtr: u64) -> usize {
 impl InterruptController for GicV3 {
     fn init_distributor(&self) -> Result<(), GicError> {
         let gicd = &self.distributor;
-        // Affinity routing may only change while the groups are off (12.9.4).
-        gicd.write(gicd::CTLR, 0);
+        // Affinity routing may only be turned on while the groups are off, and not off again (12.9.4).
+        let routing = gicd.read(gicd::CTLR) & gicd::AFFINITY_ROUTING;
+        gicd.write(gicd::CTLR, routing);
         self.wait_distributor()?;
         gicd.write(gicd::CTLR, gicd::AFFINITY_ROUTING);
         self.wait_distributor()?;
@@ -285,11 +288,12 @@ impl InterruptController for GicV3 {
             return Err(GicError::RedistributorAsleep(cpu));
         }
 
-        gicr.write(gicr::SGI + array::ICENABLER, u32::MAX);
+        let private: Frame<{ gicd::SIZE }> = gicr.end();
+        private.write(array::ICENABLER, u32::MAX);
         if !wait_until(|| gicr.read(gicr::CTLR) & gicr::RWP == 0) {
             return Err(GicError::RedistributorTimeout(cpu));
         }
-        gicr.init_private(gicr::SGI, u32::MAX);
+        private.init_private(u32::MAX);
 
         sysreg::icc_ctlr::write(EOI_MODE_SPLIT);
         sysreg::icc_pmr::write(0xff);
@@ -342,27 +346,14 @@ impl InterruptController for GicV3 {
     }
 
     fn set_trigger(&self, intid: IntId, trigger: Trigger) {
-        let edge = trigger == Trigger::Edge;
-        if intid.is_spi() {
-            self.distributor
-                .write_trigger(array::ICFGR, intid.get(), edge);
-        } else if intid.is_private()
-            && !intid.is_sgi()
-            && let Some(frame) = self.redistributor()
-        {
-            frame.write_trigger(gicr::SGI + array::ICFGR, intid.get(), edge);
+        if let Some(frame) = self.frame_of(intid).filter(|_| !intid.is_sgi()) {
+            frame.write_trigger(array::ICFGR, intid.get(), trigger == Trigger::Edge);
         }
     }
 
-    fn set_priority(&self, intid: IntId, priority: u8) {
-        let offset = array::IPRIORITYR + intid.get() as usize;
-        if intid.is_spi() {
-            self.distributor.write8(offset, priority);
-        } else if intid.is_private()
-            && let Some(frame) = self.redistributor()
-        {
-            frame.write8(gicr::SGI + offset, priority);
-        }
+    fn is_available(&self, intid: IntId) -> bool {
+        self.frame_of(intid)
+            .is_some_and(|frame| frame.has_priority(intid.get()))
     }
 
     fn route(&self, intid: IntId, cpu: Mpidr) {
@@ -374,13 +365,8 @@ impl InterruptController for GicV3 {
     }
 
     fn is_pending(&self, intid: IntId) -> bool {
-        if intid.is_spi() {
-            return self.distributor.read_bit(array::ISPENDR, intid.get());
-        }
-        intid.is_private()
-            && self
-                .redistributor()
-                .is_some_and(|frame| frame.read_bit(gicr::SGI + array::ISPENDR, intid.get()))
+        self.frame_of(intid)
+            .is_some_and(|frame| frame.read_bit(array::ISPENDR, intid.get()))
     }
 
     fn clear_pending(&self, intid: IntId) {

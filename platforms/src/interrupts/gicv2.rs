@@ -14,10 +14,14 @@ pub(super) fn driver() -> GicV2 {
             control,
             ..
         } => {
-            let [distributor, cpu, control] =
-                [distributor, cpu, control].map(|pa| pa.get() as usize);
             // SAFETY: `map` maps these frames where they are, for ever; `bring_up` has compared them with the board's device tree.
-            unsafe { GicV2::new(distributor, cpu, control) }
+            unsafe {
+                GicV2::new(
+                    distributor.get() as usize,
+                    cpu.get() as usize,
+                    control.get() as usize,
+                )
+            }
         }
         PhysicalGic::V3 { .. } => unreachable!(),
     };

@@ -75,7 +75,7 @@ impl InterruptController for Gic {
         fn enable(intid: IntId);
         fn disable(intid: IntId);
         fn set_trigger(intid: IntId, trigger: Trigger);
-        fn set_priority(intid: IntId, priority: u8);
+        fn is_available(intid: IntId) -> bool;
         fn route(intid: IntId, cpu: Mpidr);
         fn is_pending(intid: IntId) -> bool;
         fn clear_pending(intid: IntId);

@@ -12,7 +12,7 @@ registers! {
     icc_eoir1 = "icc_eoir1_el1" writer;
     icc_dir = "icc_dir_el1" writer;
     icc_sgi1r = "icc_sgi1r_el1" writer;
-    ich_hcr = "ich_hcr_el2" reader writer;
+    ich_hcr = "ich_hcr_el2" shared_reader writer;
     ich_vtr = "ich_vtr_el2" reader;
     ich_vmcr = "ich_vmcr_el2" reader writer;
     ich_elrsr = "ich_elrsr_el2" reader;

@@ -28,6 +28,6 @@ impl SharedInterface for GicV2 {
     }
 
     fn set_private(&self, state: PrivateState) {
-        self.distributor.set_private(0, state);
+        self.distributor.set_private(state);
     }
 }

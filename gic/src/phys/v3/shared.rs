@@ -1,6 +1,6 @@
 //! Turns of several virtual CPUs on one physical CPU.
 
-use super::{GicV3, active_priorities, gicr, sysreg};
+use super::{GicV3, active_priorities, gicd, sysreg};
 use crate::{InterfaceState, PrivateState, SharedInterface};
 
 impl SharedInterface for GicV3 {
@@ -38,8 +38,8 @@ impl SharedInterface for GicV3 {
     }
 
     fn set_private(&self, state: PrivateState) {
-        if let Some(frame) = self.redistributor() {
-            frame.set_private(gicr::SGI, state);
+        if let Some(gicr) = self.redistributor() {
+            gicr.end::<{ gicd::SIZE }>().set_private(state);
         }
     }
 }
