@@ -11,7 +11,7 @@ use crate::exit::{Cost, CostSummary, ExitKind};
 use crate::machine::{Cpu, Machine};
 #[cfg(feature = "iommu")]
 use crate::memory::ADDRESS;
-use crate::pool::Call;
+use crate::pool::{Call, Published};
 use crate::power::{Power, Start};
 use crate::sync::{Rank, TicketLock};
 use crate::uart::{self, Pl011};
@@ -61,6 +61,8 @@ pub struct VcpuShared {
     pub pcpu: Mpidr,
     /// How that is called.
     pub call: Call,
+    /// What is known of its turns.
+    pub turns: Published,
     requests: Requests,
     costs: [Cost; ExitKind::ALL.len()],
 }
@@ -71,6 +73,7 @@ impl VcpuShared {
         Self {
             pcpu,
             call: Call::new(shared),
+            turns: Published::new(),
             requests: Requests::NONE,
             costs: [const { Cost::NEW }; ExitKind::ALL.len()],
         }

@@ -4,6 +4,7 @@ use core::fmt::{self, Write};
 
 use crate::exit::ExitKind;
 use crate::partition::Partition;
+use crate::pool;
 
 /// A line that is cut off rather than too long.
 #[derive(Debug)]
@@ -13,7 +14,7 @@ pub struct Line {
 
 impl Line {
     /// Longest line in bytes.
-    pub const LONGEST: usize = 224;
+    pub const LONGEST: usize = 340;
 
     /// An empty line.
     pub const fn new() -> Self {
@@ -44,7 +45,7 @@ impl Default for Line {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor {
     partition: usize,
-    /// 0 is the partition's own line; n is the n-th kind of exit.
+    /// 0 is the partition's own line; then come the kinds of exits, then the turns of its virtual CPUs.
     line: usize,
 }
 
@@ -59,10 +60,14 @@ impl Cursor {
     pub fn line(self, partitions: &[Partition]) -> (Line, Option<Self>) {
         let mut line = Line::new();
         let Some(partition) = partitions.get(self.partition) else {
-            line.put(format_args!("report end\n"));
+            line.put(format_args!("{}report end\n", pool::SUMMARY));
             return (line, None);
         };
         let name = partition.config.name;
+        let below = Self {
+            line: self.line + 1,
+            ..self
+        };
         let Some(before) = self.line.checked_sub(1) else {
             let power = partition.power.lock();
             line.put(format_args!(
@@ -71,9 +76,13 @@ impl Cursor {
                 power.restarts(),
                 partition.faults(),
             ));
-            return (line, Some(Self { line: 1, ..self }));
+            return (line, Some(below));
         };
         let Some(kind) = ExitKind::ALL.get(before) else {
+            let vcpu = before - ExitKind::ALL.len();
+            if pool::report(partition, vcpu, &mut line) {
+                return (line, Some(below));
+            }
             let next = Self {
                 partition: self.partition + 1,
                 line: 0,
@@ -93,11 +102,7 @@ impl Cursor {
                 cost.max,
             ));
         }
-        let next = Self {
-            line: self.line + 1,
-            ..self
-        };
-        (line, Some(next))
+        (line, Some(below))
     }
 }
 

@@ -257,7 +257,10 @@ impl<M: Machine> Hypervisor<M> {
         let console = self.machine.console();
         self.set_alarm(console.serve(self.now()));
         match console.take_command() {
-            Some(Command::Statistics) => *self.report.lock() = Some(Cursor::START),
+            Some(Command::Statistics) => {
+                self.call_for_counters();
+                *self.report.lock() = Some(Cursor::START);
+            }
             Some(Command::Help) => {
                 console.say(
                     b"Ctrl-] then: n next partition, 1 to 9 that partition, s statistics, ? this\n",
@@ -343,6 +346,9 @@ impl<M: Machine> Hypervisor<M> {
     fn go_on_with_report(&self) {
         let console = self.machine.console();
         let mut report = self.report.lock();
+        if report.is_some() && !self.common.has_counters(self.partitions) {
+            return;
+        }
         while let Some(cursor) = *report {
             if console.room() < Line::LONGEST {
                 return;

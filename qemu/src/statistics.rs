@@ -1,5 +1,7 @@
 //! The hypervisor's report of what each partition has done, read from its `report` lines.
 
+use std::collections::BTreeMap;
+
 /// Everything one report says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Statistics {
@@ -20,6 +22,17 @@ pub struct PartitionStatistics {
     pub faults: u64,
     /// Exits by kind; kinds that never happened are left out.
     pub exits: Vec<ExitStatistics>,
+    /// The turns of its virtual CPUs, in their order; empty when the image has no scheduler.
+    pub turns: Vec<TurnStatistics>,
+}
+
+/// What one virtual CPU's scheduler counted. Times are in nanoseconds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TurnStatistics {
+    /// The physical CPU.
+    pub pcpu: u64,
+    /// Counters by name; those that its pool does not have, or not yet, are left out.
+    pub counters: BTreeMap<String, u64>,
 }
 
 /// One kind of exit of one partition. Times are ticks of the system counter: with a 1 GHz counter under `-icount shift=0` one tick
@@ -60,14 +73,18 @@ impl Statistics {
                     restarts: fields.number("restarts")?,
                     faults: fields.number("faults")?,
                     exits: Vec::new(),
+                    turns: Vec::new(),
+                });
+            } else if let Some(fields) = line.strip_prefix("report turns ") {
+                let fields = Fields(fields);
+                let partition = statistics.of(fields.text("partition")?)?;
+                partition.turns.push(TurnStatistics {
+                    pcpu: fields.number("pcpu")?,
+                    counters: fields.numbers(),
                 });
             } else if let Some(fields) = line.strip_prefix("report exits ") {
                 let fields = Fields(fields);
-                let name = fields.text("partition")?;
-                let partition = statistics
-                    .partitions
-                    .iter_mut()
-                    .find(|partition| partition.name == name)?;
+                let partition = statistics.of(fields.text("partition")?)?;
                 partition.exits.push(ExitStatistics {
                     kind: fields.text("kind")?.to_owned(),
                     count: fields.number("count")?,
@@ -81,6 +98,11 @@ impl Statistics {
         Some(statistics)
     }
 
+    fn of(&mut self, name: &str) -> Option<&mut PartitionStatistics> {
+        let mut partitions = self.partitions.iter_mut();
+        partitions.find(|partition| partition.name == name)
+    }
+
     /// The partition with this name.
     pub fn partition(&self, name: &str) -> Option<&PartitionStatistics> {
         self.partitions
@@ -90,6 +112,11 @@ impl Statistics {
 }
 
 impl PartitionStatistics {
+    /// A counter of a virtual CPU's turns.
+    pub fn counter(&self, vcpu: usize, name: &str) -> Option<u64> {
+        self.turns.get(vcpu)?.counters.get(name).copied()
+    }
+
     /// The kind of exit that usually costs most. Not the one with the highest maximum: on QEMU that tells when it switched CPUs.
     pub fn dearest(&self) -> Option<&ExitStatistics> {
         self.exits.iter().max_by_key(|exit| exit.p50)
@@ -111,6 +138,16 @@ impl<'a> Fields<'a> {
             .filter_map(|pair| pair.split_once('='))
             .find(|(k, _)| *k == key)
             .map(|(_, value)| value)
+    }
+
+    /// All numbers but those that say of whom they are.
+    fn numbers(&self) -> BTreeMap<String, u64> {
+        let pairs = self.0.split_whitespace();
+        let pairs = pairs.filter_map(|pair| pair.split_once('='));
+        pairs
+            .filter(|(key, _)| !["vcpu", "pcpu"].contains(key))
+            .filter_map(|(key, value)| Some((key.to_owned(), value.parse().ok()?)))
+            .collect()
     }
 
     fn number(&self, key: &str) -> Option<u64> {
@@ -145,6 +182,19 @@ mod tests {
             Some(("mmio", 800, 1500))
         );
         assert_eq!(statistics.partition("rt").map(|rt| rt.exits.len()), Some(0));
+    }
+
+    #[test]
+    fn turns_are_read_with_the_counters_that_are_there() {
+        let turns = "report turns partition=rt vcpu=0 pcpu=2 entries=7 periods=3\nreport end";
+        let statistics = Statistics::parse(&REPORT.replace("report end", turns));
+        let rt = statistics.as_ref().and_then(|all| all.partition("rt"));
+        let rt = rt.expect("a complete report with this partition");
+        assert_eq!(rt.turns[0].pcpu, 2);
+        assert_eq!(rt.counter(0, "entries"), Some(7));
+        assert_eq!(rt.counter(0, "periods"), Some(3));
+        assert_eq!(rt.counter(0, "windows"), None);
+        assert_eq!(rt.counter(1, "entries"), None);
     }
 
     #[test]

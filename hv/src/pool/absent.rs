@@ -5,7 +5,9 @@ use core::marker::PhantomData;
 use gic::Acknowledged;
 
 use crate::machine::Machine;
-use crate::vcpu::{KICK, Vcpu};
+use crate::partition::Partition;
+use crate::report::Line;
+use crate::vcpu::{Hypervisor, KICK, Vcpu};
 use model::IntId;
 
 /// What a CPU needs for turns: nothing.
@@ -41,11 +43,35 @@ impl<M> Default for Turn<M> {
 pub struct Common {}
 
 impl Common {
+    /// Nothing is counted.
+    pub const fn has_counters(&self, _partitions: &[Partition]) -> bool {
+        true
+    }
+
     /// The alarm of this CPU is the console's alone.
     pub fn console_alarm<M: Machine>(&self, at: u64) {
         use crate::machine::Cpu;
         M::Cpu::set_alarm(at);
     }
+}
+
+/// What others may know of a virtual CPU's turns: there are none.
+#[derive(Debug, Default)]
+pub struct Published;
+
+impl Published {
+    /// Nothing.
+    pub const fn new() -> Self {
+        Self
+    }
+}
+
+/// What a report says at its end of schedulers.
+pub const SUMMARY: &str = "report schedulers none, the image has no shared pCPU\n";
+
+/// No virtual CPU has a line on its turns.
+pub const fn report(_partition: &Partition, _index: usize, _line: &mut Line) -> bool {
+    false
 }
 
 /// The SGI by which the pCPU of a virtual CPU is called.
@@ -69,6 +95,11 @@ impl Call {
     pub const fn is_needed(self, _before: u32, _what: u32) -> bool {
         true
     }
+}
+
+impl<M: Machine> Hypervisor<M> {
+    /// Nobody has any.
+    pub const fn call_for_counters(&self) {}
 }
 
 impl<M: Machine> Vcpu<M> {

@@ -4,6 +4,7 @@ use embassy_time::Instant;
 use model::time::TimeShare;
 use rtds::{Actions, Parameters, PcpuIndex, PcpuSet, Reservation, Rtds, VcpuIndex};
 
+use super::counters::Counter;
 use super::policy::{Decision, Event, Policy};
 
 /// The only physical CPU of each policy: virtual CPUs do not move.
@@ -74,6 +75,21 @@ impl<const VCPUS: usize> Policy for Budgets<VCPUS> {
             self.held = self.decided.run;
         }
         decision(self.decided)
+    }
+
+    fn counter(&self, vcpu: usize, counter: Counter) -> Option<u64> {
+        let counters = self.policy.counters(index(vcpu))?;
+        match counter {
+            Counter::Periods => Some(counters.periods),
+            Counter::Supply => (counters.periods > 0).then_some(counters.last_supply),
+            Counter::LeastSupply => counters.least_supply().map(|supply| supply.as_ticks()),
+            Counter::Depletions => Some(counters.depletions),
+            Counter::Preemptions => Some(counters.preemptions),
+            Counter::Blackout => Some(counters.longest_blackout),
+            Counter::Overrun => Some(counters.longest_overrun),
+            Counter::LateReplenishments => Some(counters.late_replenishments),
+            _ => None,
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use model::time::TimeShare;
 
 #[cfg(feature = "rtds")]
 use super::budget::Budgets;
+use super::counters::Counter;
 use super::policy::{Decision, Event, Policy};
 #[cfg(feature = "cyclic")]
 use super::windows::Windows;
@@ -52,5 +53,9 @@ impl<const VCPUS: usize> Policy for Choice<VCPUS> {
     #[inline]
     fn taken(&mut self, now: Instant) -> Decision {
         either!(self, policy => policy.taken(now))
+    }
+
+    fn counter(&self, vcpu: usize, counter: Counter) -> Option<u64> {
+        either!(self, policy => policy.counter(vcpu, counter))
     }
 }

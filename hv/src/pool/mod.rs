@@ -21,6 +21,7 @@
 pub mod budget;
 pub mod choice;
 pub mod clock;
+pub mod counters;
 mod hardware;
 pub mod policy;
 mod scheduler;
@@ -28,7 +29,7 @@ mod switch;
 #[cfg(feature = "cyclic")]
 pub mod windows;
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use gic::{InterfaceState, PrivateState};
 use model::IntId;
@@ -36,6 +37,7 @@ use model::IntId;
 use crate::arch::aarch64::world::World;
 use crate::machine::{Cpu, Machine};
 use crate::vcpu::KICK;
+pub use counters::{Published, SUMMARY, report};
 pub use hardware::{SharedCpu, SharedGic, SharedMachine};
 pub use scheduler::{Member, Scheduler, bring_up, schedule};
 
@@ -79,12 +81,15 @@ impl<M: Machine> Default for Turn<M> {
 pub struct Common {
     /// When the console must be looked after, in ticks, if the alarm of the pCPU that was told so was set for something earlier.
     console_due: AtomicU64,
+    /// Calls for counters so far.
+    called_for: AtomicU32,
 }
 
 impl Default for Common {
     fn default() -> Self {
         Self {
             console_due: AtomicU64::new(u64::MAX),
+            called_for: AtomicU32::new(0),
         }
     }
 }
@@ -129,6 +134,11 @@ impl Call {
         Self {
             sgi: if shared { CALL } else { KICK },
         }
+    }
+
+    /// True when several virtual CPUs share the pCPU.
+    pub const fn is_shared(self) -> bool {
+        self.sgi.get() == CALL.get()
     }
 
     /// By which SGI.

@@ -3,6 +3,8 @@
 use embassy_time::Instant;
 use model::time::TimeShare;
 
+use super::counters::Counter;
+
 /// What a policy is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -37,4 +39,7 @@ pub trait Policy: Sized {
 
     /// What the last decision took from the physical CPU is saved at `now`, and what it gave takes its place. Asked after each last decision.
     fn taken(&mut self, now: Instant) -> Decision;
+
+    /// A counter of a virtual CPU as of the last event; `None` when this policy does not have it, or not yet.
+    fn counter(&self, vcpu: usize, counter: Counter) -> Option<u64>;
 }

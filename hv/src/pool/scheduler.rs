@@ -1,5 +1,7 @@
 //! The scheduler of one pCPU: what has happened is told to the policy, and what it answers is done.
 
+mod counters;
+
 use embassy_time::Instant;
 use gic::{Acknowledged, InterruptController};
 use model::VcpuId;
@@ -41,6 +43,8 @@ pub struct Scheduler<M: Machine> {
     look: bool,
     /// The alarm as it was set last.
     armed: Option<u64>,
+    /// The last call for counters that was answered.
+    answered: u32,
 }
 
 impl<M: Machine> Scheduler<M> {
@@ -60,6 +64,7 @@ impl<M: Machine> Scheduler<M> {
             floating_point: None,
             look: false,
             armed: None,
+            answered: 0,
         }
     }
 
@@ -195,6 +200,7 @@ pub fn schedule<M: Machine>(vcpu: &'static mut Vcpu<M>) -> &'static mut Vcpu<M> 
 
 #[inline(never)]
 fn take_turns<M: Machine>(mut vcpu: &'static mut Vcpu<M>) -> &'static mut Vcpu<M> {
+    vcpu.shared.turns.count_entry();
     let mut left = Some(vcpu.context.entered);
     loop {
         match vcpu.next(left.take()) {
@@ -352,6 +358,9 @@ impl<M: Machine> Vcpu<M> {
     pub fn was_called(&mut self) {
         if let Some(scheduler) = &mut self.turn.scheduler {
             scheduler.look = true;
+            if scheduler.publish() {
+                self.hypervisor.look_after_console();
+            }
         }
     }
 
@@ -382,6 +391,7 @@ pub fn bring_up<M: Machine>(scheduler: &'static mut Scheduler<M>) -> Option<&'st
         }
     }
     let first = scheduler.member(0)?.vcpu.take()?;
+    scheduler.publish();
     first.turn.scheduler = Some(scheduler);
     M::Cpu::trap_floating_point(true);
     M::Cpu::enter_next(&mut first.context);

@@ -3,9 +3,10 @@
 use embassy_time::{Duration, Instant};
 use model::time::TimeShare;
 use rtds::VcpuIndex;
-use rtds::cyclic::Frame;
 pub use rtds::cyclic::Window;
+use rtds::cyclic::{Frame, Turn};
 
+use super::counters::Counter;
 use super::policy::{Decision, Event, Policy};
 
 /// All frames begin with the system counter.
@@ -21,6 +22,26 @@ pub struct Windows<const VCPUS: usize> {
     frame: Option<Frame<'static>>,
     members: usize,
     awake: [bool; VCPUS],
+    /// The window or gap that was looked at last.
+    last: Option<Turn>,
+    counters: [Counters; VCPUS],
+}
+
+/// What is counted of a virtual CPU's windows.
+#[derive(Clone, Copy)]
+struct Counters {
+    begun: u64,
+    missed: u64,
+    /// In nanoseconds.
+    lateness: u64,
+}
+
+impl Counters {
+    const NONE: Self = Self {
+        begun: 0,
+        missed: 0,
+        lateness: 0,
+    };
 }
 
 impl<const VCPUS: usize> Windows<VCPUS> {
@@ -33,7 +54,46 @@ impl<const VCPUS: usize> Windows<VCPUS> {
             frame: None,
             members: 0,
             awake: [false; VCPUS],
+            last: None,
+            counters: [Counters::NONE; VCPUS],
         }
+    }
+
+    /// The window or gap in which `now` lies. One that nobody looked at before is counted.
+    fn turn(&mut self, now: Instant) -> Option<Turn> {
+        let turn = self.frame.as_ref()?.at(START, now);
+        if let Some(last) = self.last.replace(turn)
+            && last.since != turn.since
+        {
+            self.count_missed(last.until, turn.since);
+            if let Some(counters) = self.of_awake(turn) {
+                counters.begun += 1;
+                let late = now.as_ticks().saturating_sub(turn.since.as_ticks());
+                counters.lateness = counters.lateness.max(late);
+            }
+        }
+        Some(turn)
+    }
+
+    /// Counts the windows between two times: of those, as many as two frames have.
+    fn count_missed(&mut self, mut from: Instant, to: Instant) {
+        for _ in 0..4 * self.count {
+            let Some(frame) = self.frame.as_ref().filter(|_| from < to) else {
+                return;
+            };
+            let turn = frame.at(START, from);
+            if let Some(counters) = self.of_awake(turn) {
+                counters.missed += 1;
+            }
+            from = turn.until;
+        }
+    }
+
+    /// The counters of a window's owner, if it has something to do.
+    fn of_awake(&mut self, turn: Turn) -> Option<&mut Counters> {
+        let owner = turn.run?.get();
+        let awake = self.awake.get(owner) == Some(&true);
+        self.counters.get_mut(owner).filter(|_| awake)
     }
 }
 
@@ -76,6 +136,8 @@ impl<const VCPUS: usize> Policy for Windows<VCPUS> {
             Event::Block(vcpu) => (Some(vcpu), false),
             Event::Look => (None, false),
         };
+        // Before the event: one that wakes in its window was not there when that began.
+        self.turn(now);
         if let Some(vcpu) = vcpu.and_then(|vcpu| self.awake.get_mut(vcpu)) {
             *vcpu = awake;
         }
@@ -83,17 +145,26 @@ impl<const VCPUS: usize> Policy for Windows<VCPUS> {
     }
 
     fn taken(&mut self, now: Instant) -> Decision {
-        let Some(frame) = &self.frame else {
+        let Some(turn) = self.turn(now) else {
             return Decision {
                 run: None,
                 next: None,
             };
         };
-        let turn = frame.at(START, now);
         let owner = turn.run.map(VcpuIndex::get);
         Decision {
             run: owner.filter(|owner| self.awake.get(*owner) == Some(&true)),
             next: Some(turn.until),
+        }
+    }
+
+    fn counter(&self, vcpu: usize, counter: Counter) -> Option<u64> {
+        let counters = self.counters.get(vcpu)?;
+        match counter {
+            Counter::Windows => Some(counters.begun),
+            Counter::MissedWindows => Some(counters.missed),
+            Counter::Lateness => Some(counters.lateness),
+            _ => None,
         }
     }
 }
@@ -150,6 +221,53 @@ mod tests {
         assert_eq!(windows.on(at(25), Event::Wake(1)), decision(Some(0), 27));
         assert_eq!(windows.on(at(26), Event::Block(0)), decision(None, 27));
         assert_eq!(windows.on(at(33), Event::Look), decision(Some(1), 34));
+    }
+
+    /// Windows begun, windows missed, nanoseconds of lateness.
+    fn counters(windows: &Windows<2>, vcpu: usize) -> [Option<u64>; 3] {
+        [Counter::Windows, Counter::MissedWindows, Counter::Lateness]
+            .map(|counter| windows.counter(vcpu, counter))
+    }
+
+    #[test]
+    fn window_that_begins_late_is_counted_with_its_lateness() {
+        let mut windows = windows();
+        assert!(windows.begin());
+        windows.on(at(14), Event::Wake(0));
+        windows.on(at(15), Event::Look);
+        let late = Instant::from_ticks(20 * MS + 7);
+        windows.on(late, Event::Look);
+        assert_eq!(counters(&windows, 0), [Some(2), Some(0), Some(7)]);
+        assert_eq!(counters(&windows, 1), [Some(0); 3]);
+    }
+
+    #[test]
+    fn windows_that_nobody_looked_at_are_missed_by_those_who_had_something_to_do() {
+        let mut windows = windows();
+        assert!(windows.begin());
+        windows.on(at(8), Event::Wake(0));
+        windows.on(at(18), Event::Look);
+        assert_eq!(counters(&windows, 0), [Some(0), Some(2), Some(0)]);
+        assert_eq!(counters(&windows, 1), [Some(0); 3]);
+    }
+
+    #[test]
+    fn one_that_wakes_in_its_window_does_not_begin_it_late() {
+        let mut windows = windows();
+        assert!(windows.begin());
+        windows.on(at(14), Event::Look);
+        windows.on(at(16), Event::Wake(0));
+        assert_eq!(counters(&windows, 0), [Some(0); 3]);
+    }
+
+    #[test]
+    fn count_of_missed_windows_stops_after_two_frames() {
+        let mut windows = windows();
+        assert!(windows.begin());
+        windows.on(at(8), Event::Wake(0));
+        windows.on(at(1_000_008), Event::Look);
+        let [_, missed, _] = counters(&windows, 0);
+        assert!(missed.is_some_and(|missed| (2..=12).contains(&missed)));
     }
 
     #[test]

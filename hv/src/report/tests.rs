@@ -18,11 +18,14 @@ fn report(world: World) -> String {
 }
 
 #[test]
-fn partitions_that_never_ran_have_one_line_each() {
+fn partitions_that_never_ran_have_a_line_each_and_one_for_each_virtual_cpu() {
     assert_eq!(
         report(World::new()),
         "report partition name=linux state=loading restarts=0 faults=0\n\
+         report turns partition=linux vcpu=0 pcpu=0 entries=0\n\
+         report turns partition=linux vcpu=1 pcpu=1 entries=0\n\
          report partition name=rt state=loading restarts=0 faults=0\n\
+         report turns partition=rt vcpu=0 pcpu=2 entries=0\n\
          report end\n"
     );
 }
@@ -37,8 +40,11 @@ fn kinds_that_occurred_have_a_line_behind_their_partition() {
     assert_eq!(
         report(world),
         "report partition name=linux state=loading restarts=0 faults=1\n\
+         report turns partition=linux vcpu=0 pcpu=0 entries=0\n\
+         report turns partition=linux vcpu=1 pcpu=1 entries=0\n\
          report partition name=rt state=loading restarts=0 faults=0\n\
          report exits partition=rt kind=mmio count=2 short=0 total=40 p50=11 p999=30 max=30\n\
+         report turns partition=rt vcpu=0 pcpu=2 entries=0\n\
          report end\n"
     );
 }

@@ -55,6 +55,7 @@ pub fn tests() -> Vec<Test> {
         add("supply", busy_guests_get_their_budgets);
         add("two-cpus", three_guests_share_two_cpus);
         add("windows", busy_guests_get_their_windows);
+        add("entries", dedicated_cpu_enters_no_scheduler);
         add("wake", sleeper_wakes_in_time_beside_a_busy_guest);
         add("smp", virtual_cpus_of_one_partition_take_turns);
         add("restart", partition_restarts_beside_one_that_does_not);
@@ -119,9 +120,39 @@ fn busy_guests_get_their_budgets(bench: &Bench<'_>, board: &str) -> anyhow::Resu
         );
     let mut session = counted(bench, &system)?;
     for (name, budget) in [("more", 6_000_000), ("less", 3_000_000)] {
-        session.wait_for(name, "^busy: supply .* ns$", bench.left())?;
+        session.wait_for(name, "^busy: counted .*$", bench.left())?;
         gets(&session, name, budget)?;
+        counters_agree(&session, name)?;
+        let reported = partition(&mut session, name, bench)?;
+        let depletions = reported.counter(0, "depletions").unwrap_or_default();
+        ensure!(
+            depletions >= 50 && reported.counter(0, "entries") > Some(depletions),
+            "the report says of {name}: {:?}",
+            reported.turns
+        );
     }
+    Ok(())
+}
+
+/// What the hypervisor has told a guest of its own turns is what the guest has measured, but for what exits and switches cost.
+fn counters_agree(session: &Session, name: &str) -> anyhow::Result<()> {
+    let least = figure(session, name, "min")?;
+    let charged = figure(session, name, "least")?;
+    ensure!(
+        (least..=least + ENFORCEMENT).contains(&charged),
+        "{name} got {least} ns in its worst period, and {charged} ns were charged"
+    );
+    let gap = figure(session, name, "gap")?;
+    let blackout = figure(session, name, "blackout")?;
+    ensure!(
+        gap.abs_diff(blackout) <= ENFORCEMENT,
+        "{name} was away for {gap} ns at most, and {blackout} ns were counted"
+    );
+    let periods = figure(session, name, "periods")?;
+    ensure!(
+        periods >= 50 && figure(session, name, "late")? == 0,
+        "{name} measured 50 periods, and {periods} were counted"
+    );
     Ok(())
 }
 
@@ -193,9 +224,43 @@ fn busy_guests_get_their_windows(bench: &Bench<'_>, board: &str) -> anyhow::Resu
             "windows = [{ start = \"2ms\", length = \"3ms\" }]\n",
         );
     let mut session = counted(bench, &system)?;
-    for (name, share) in [("first", 4_000_000), ("second", 3_000_000)] {
-        session.wait_for(name, "^busy: supply .* ns$", bench.left())?;
+    for (name, share, windows) in [("first", 4_000_000, 2), ("second", 3_000_000, 1)] {
+        session.wait_for(name, "^busy: counted .*$", bench.left())?;
         gets(&session, name, share)?;
+        let begun = figure(&session, name, "windows")?;
+        let missed = figure(&session, name, "missed")?;
+        let late = figure(&session, name, "lateness")?;
+        ensure!(
+            begun >= 50 * windows && missed == 0 && late <= ENFORCEMENT,
+            "{name} began {begun} windows, {late} ns late at most, and missed {missed}"
+        );
+    }
+    Ok(())
+}
+
+/// Of two CPUs one is shared: its scheduler is entered, and that of the other one never is.
+fn dedicated_cpu_enters_no_scheduler(bench: &Bench<'_>, board: &str) -> anyhow::Result<()> {
+    let time = "period = \"10ms\"\nbudget = \"4ms\"\n";
+    let system = SystemFile::new("turns-entries", board)
+        .guest("own", "busy", 1)
+        .pool("shared", &[1], RTDS)
+        .guest_in("shared", "one", "busy", 1, time)
+        .guest_in("shared", "two", "busy", 1, time);
+    let mut session = counted(bench, &system)?;
+    for name in ["own", "one", "two"] {
+        session.wait_for(name, "^busy: counted .*$", bench.left())?;
+    }
+    let own = figure(&session, "own", "entries")?;
+    ensure!(own == 0, "the guest with a CPU of its own read {own}");
+    for name in ["own", "one", "two"] {
+        let partition = partition(&mut session, name, bench)?;
+        let entries = partition.counter(0, "entries");
+        let entries = entries.with_context(|| format!("the report says nothing of {name}"))?;
+        ensure!(
+            (entries == 0) == (name == "own"),
+            "the scheduler was entered {entries} times for {name}"
+        );
+        ensure!(partition.exit_count() > 0, "{name} never left its guest");
     }
     Ok(())
 }

@@ -191,6 +191,8 @@ fn call<M: Machine>(vcpu: &mut Vcpu<M>, immediate: u16, forward: bool) {
             .lock()
             .affinity_info(target, level)
             .map_or(status::INVALID_PARAMETERS, |affinity| affinity as i64),
+        #[cfg(feature = "shared")]
+        Call::Unknown if super::vendor::call(vcpu) => return,
         Call::Unknown => {
             if forward && !psci::is_power(x0) {
                 M::Cpu::firmware_call(&mut vcpu.context.x);

@@ -12,6 +12,8 @@ pub mod psci;
 pub mod short;
 pub mod sysreg;
 #[cfg(feature = "shared")]
+mod vendor;
+#[cfg(feature = "shared")]
 pub mod world;
 
 #[cfg(target_os = "none")]

@@ -71,6 +71,28 @@ impl Conduit {
     }
 }
 
+/// Reads a counter that the hypervisor keeps of the calling CPU, by number; an error is a status of the call.
+///
+/// # Errors
+/// The status.
+pub fn counter(number: u64) -> Result<u64, i64> {
+    /// COUNTER of Bulkhead's own calls (docs/guest-abi.md).
+    const COUNTER: u64 = 0xc600_0001;
+    let (status, value): (i64, u64);
+    // SAFETY: the call only answers; the convention preserves all registers not listed.
+    unsafe {
+        asm!("hvc #0", inlateout("x0") COUNTER => status, inlateout("x1") number => value, out("x2") _, out("x3") _,
+            out("x4") _, out("x5") _, out("x6") _, out("x7") _, out("x8") _, out("x9") _, out("x10") _,
+            out("x11") _, out("x12") _, out("x13") _, out("x14") _, out("x15") _, out("x16") _, out("x17") _,
+            options(nostack));
+    }
+    if status == SUCCESS {
+        Ok(value)
+    } else {
+        Err(status)
+    }
+}
+
 /// Calls PSCI by the board's conduit; NOT_SUPPORTED if the board has none.
 ///
 /// # Safety

@@ -1,12 +1,14 @@
 //! Never sleeps, and says how much time it got in each period.
 //!
 //! It reads the counter in a loop. What lies between two readings was its own time if it is short, and somebody else's otherwise.
-//! Periods are those of the system counter, as the hypervisor counts them.
+//! Periods are those of the system counter, as the hypervisor counts them. What the hypervisor has counted is printed beside it.
 #![no_std]
 #![no_main]
 
+use core::fmt;
+
 use board::timer::{self, Timer};
-use board::{Board, println};
+use board::{Board, println, psci};
 
 /// Length of a period in microseconds.
 const PERIOD_US: u64 = 10_000;
@@ -14,6 +16,22 @@ const PERIOD_US: u64 = 10_000;
 const PERIODS: u64 = 50;
 /// A gap of more nanoseconds than this was not spent in the loop.
 const GAP_NS: u64 = 400;
+
+/// Counters of the hypervisor, in the order of their numbers (docs/guest-abi.md).
+const COUNTERS: [&str; 12] = [
+    "entries",
+    "periods",
+    "supply",
+    "least",
+    "depletions",
+    "preemptions",
+    "blackout",
+    "overrun",
+    "late",
+    "windows",
+    "missed",
+    "lateness",
+];
 
 board::entry!(main);
 
@@ -62,4 +80,19 @@ fn measure(period: u64, gap: u64) {
         nanoseconds(most),
         nanoseconds(longest)
     );
+    println!("busy: counted{Counted}");
+}
+
+/// The counters that the hypervisor has of this CPU, as `name=value`.
+struct Counted;
+
+impl fmt::Display for Counted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, name) in (0..).zip(COUNTERS) {
+            if let Ok(value) = psci::counter(number) {
+                write!(f, " {name}={value}")?;
+            }
+        }
+        Ok(())
+    }
 }

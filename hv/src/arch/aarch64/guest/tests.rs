@@ -75,7 +75,7 @@ fn call_changes_no_register_but_x0() {
 #[test]
 fn unknown_hypercall_is_not_supported_and_goes_nowhere() {
     let mut guest = linux();
-    guest.hvc([0x8600_ff01, 0, 0, 0]);
+    guest.hvc([0x8600_fe01, 0, 0, 0]);
     assert_eq!(guest.x0(), status::NOT_SUPPORTED);
     assert_eq!(take_done(), []);
 }

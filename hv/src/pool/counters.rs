@@ -1,0 +1,189 @@
+//! What is counted of virtual CPUs that share a pCPU, and how others get to know it.
+//!
+//! Counters belong to the scheduler of a pCPU, which alone touches them: counting costs no more than an addition. For a report each shared
+//! pCPU is called once, and lays a copy of its counters where all may read them.
+
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use gic::InterruptController;
+
+use super::Common;
+use crate::machine::Machine;
+use crate::partition::Partition;
+use crate::report::Line;
+use crate::vcpu::Hypervisor;
+
+/// A counter of one virtual CPU since boot. Times are in nanoseconds. The numbers are those of the call by which a guest asks for its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Counter {
+    /// How often the scheduler was entered while it was loaded.
+    Entries = 0,
+    /// `rtds`: periods that ended while it had something to do.
+    Periods = 1,
+    /// `rtds`: what it was charged in the last of them.
+    Supply = 2,
+    /// `rtds`: the least that it was charged in a period through which it had something to do.
+    LeastSupply = 3,
+    /// `rtds`: how often its budget was used up.
+    Depletions = 4,
+    /// `rtds`: how often it had to give way with budget left.
+    Preemptions = 5,
+    /// `rtds`: the longest time for which it had something to do and did not run.
+    Blackout = 6,
+    /// `rtds`: the longest time that it ran beyond a budget.
+    Overrun = 7,
+    /// `rtds`: periods that were over before their budget was replenished.
+    LateReplenishments = 8,
+    /// `cyclic`: windows that began while it had something to do.
+    Windows = 9,
+    /// `cyclic`: its windows that nobody looked at in time.
+    MissedWindows = 10,
+    /// `cyclic`: the longest time from the begin of a window to the decision to use it.
+    Lateness = 11,
+}
+
+impl Counter {
+    /// In the order of their numbers.
+    pub const ALL: [Self; 12] = [
+        Self::Entries,
+        Self::Periods,
+        Self::Supply,
+        Self::LeastSupply,
+        Self::Depletions,
+        Self::Preemptions,
+        Self::Blackout,
+        Self::Overrun,
+        Self::LateReplenishments,
+        Self::Windows,
+        Self::MissedWindows,
+        Self::Lateness,
+    ];
+
+    /// The word that reports use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Entries => "entries",
+            Self::Periods => "periods",
+            Self::Supply => "supply",
+            Self::LeastSupply => "least",
+            Self::Depletions => "depletions",
+            Self::Preemptions => "preemptions",
+            Self::Blackout => "blackout",
+            Self::Overrun => "overrun",
+            Self::LateReplenishments => "late",
+            Self::Windows => "windows",
+            Self::MissedWindows => "missed",
+            Self::Lateness => "lateness",
+        }
+    }
+}
+
+/// A counter that there is nothing to say of.
+const UNKNOWN: u64 = u64::MAX;
+
+/// What others may know of a virtual CPU's turns.
+#[derive(Debug)]
+pub struct Published {
+    entries: AtomicU64,
+    counters: [AtomicU64; Counter::ALL.len()],
+    /// Which call for counters they answer.
+    answers: AtomicU32,
+}
+
+impl Published {
+    /// Nothing yet.
+    pub const fn new() -> Self {
+        Self {
+            entries: AtomicU64::new(0),
+            counters: [const { AtomicU64::new(UNKNOWN) }; Counter::ALL.len()],
+            answers: AtomicU32::new(0),
+        }
+    }
+
+    /// The scheduler was entered while the virtual CPU was loaded: told by its own pCPU alone.
+    #[inline(always)]
+    pub fn count_entry(&self) {
+        let entries = self.entries.load(Ordering::Relaxed);
+        self.entries.store(entries + 1, Ordering::Relaxed);
+    }
+
+    /// How often that was so.
+    pub fn entries(&self) -> u64 {
+        self.entries.load(Ordering::Relaxed)
+    }
+
+    /// Its pCPU answers a call for counters.
+    pub(super) fn answer(&self, call: u32, value: impl Fn(Counter) -> Option<u64>) {
+        for (place, counter) in self.counters.iter().zip(Counter::ALL) {
+            place.store(value(counter).unwrap_or(UNKNOWN), Ordering::Relaxed);
+        }
+        self.answers.store(call, Ordering::Release);
+    }
+
+    fn values(&self) -> impl Iterator<Item = (Counter, u64)> {
+        let values = Counter::ALL.into_iter().zip(&self.counters);
+        let values = values.map(|(counter, value)| (counter, value.load(Ordering::Relaxed)));
+        values.filter(|(counter, value)| *counter != Counter::Entries && *value != UNKNOWN)
+    }
+}
+
+impl Default for Published {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Common {
+    /// Which call for counters was the last.
+    pub(super) fn called_for(&self) -> u32 {
+        self.called_for.load(Ordering::Acquire)
+    }
+
+    /// True when all shared pCPUs have answered the last call for counters.
+    pub fn has_counters(&self, partitions: &[Partition]) -> bool {
+        let call = self.called_for();
+        let mut vcpus = partitions.iter().flat_map(|partition| partition.vcpus);
+        vcpus.all(|vcpu| {
+            !vcpu.call.is_shared() || vcpu.turns.answers.load(Ordering::Acquire) == call
+        })
+    }
+}
+
+impl<M: Machine> Hypervisor<M> {
+    /// A report begins: every shared pCPU is to lay its counters where the report finds them.
+    pub fn call_for_counters(&self) {
+        self.common.called_for.fetch_add(1, Ordering::Release);
+        let vcpus = self.partitions.iter().flat_map(|partition| partition.vcpus);
+        for vcpu in vcpus.filter(|vcpu| vcpu.call.is_shared()) {
+            self.machine.gic().kick(vcpu.pcpu, vcpu.call.sgi());
+        }
+    }
+}
+
+/// What a report says at its end of schedulers: nothing, every virtual CPU has its own line.
+pub const SUMMARY: &str = "";
+
+/// A report's line on one virtual CPU's turns. False when the partition has no such virtual CPU.
+pub fn report(partition: &Partition, index: usize, line: &mut Line) -> bool {
+    let (Some(vcpu), Some(config)) = (
+        partition.vcpus.get(index),
+        partition.config.vcpus.get(index),
+    ) else {
+        return false;
+    };
+    line.put(format_args!(
+        "report turns partition={} vcpu={index} pcpu={} entries={}",
+        partition.config.name,
+        config.pcpu.get(),
+        vcpu.turns.entries(),
+    ));
+    for (counter, value) in vcpu.turns.values() {
+        line.put(format_args!(" {}={value}", counter.name()));
+    }
+    line.put(format_args!("\n"));
+    true
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,34 @@
+//! What a scheduler tells of its counters: to a report, and to the guest that runs.
+
+use super::Scheduler;
+use crate::machine::Machine;
+use crate::pool::counters::Counter;
+use crate::pool::policy::Policy;
+use crate::vcpu::Vcpu;
+
+impl<M: Machine> Scheduler<M> {
+    /// Answers a call for counters, if there is one that was not answered yet.
+    pub(super) fn publish(&mut self) -> bool {
+        let call = self.hypervisor.common.called_for();
+        if call == self.answered {
+            return false;
+        }
+        self.answered = call;
+        for (index, member) in self.members.iter().flatten().enumerate() {
+            let value = |counter| self.policy.counter(index, counter);
+            member.shared.turns.answer(call, value);
+        }
+        true
+    }
+}
+
+impl<M: Machine> Vcpu<M> {
+    /// A counter of this virtual CPU as of the last decision; `None` when its policy does not have it, or not yet.
+    pub fn counter(&self, counter: Counter) -> Option<u64> {
+        if counter == Counter::Entries {
+            return Some(self.shared.turns.entries());
+        }
+        let scheduler = self.turn.scheduler.as_ref()?;
+        scheduler.policy.counter(scheduler.loaded, counter)
+    }
+}
