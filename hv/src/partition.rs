@@ -159,6 +159,14 @@ pub struct Devices {
     pub uart: Pl011,
 }
 
+/// How far a partition's image has been put into place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loading {
+    segment: usize,
+    /// Bytes of that segment, zeros behind it included.
+    done: u64,
+}
+
 /// A partition.
 pub struct Partition {
     /// What the system says about it.
@@ -305,9 +313,9 @@ impl Partition {
         self.counter_offset.load(Ordering::Relaxed)
     }
 
-    /// Puts the image into place, as it was built, with fresh virtual devices. Nothing of the partition runs. Returns where its first
-    /// virtual CPU starts.
-    pub fn load<M: Machine>(&self, machine: &M, hardware: &impl gic::virt::Hardware) -> Start {
+    /// Begins to put the image into place, as it was built: makes the virtual devices fresh. Nothing of the partition runs until
+    /// [`load_piece`](Self::load_piece) has found the end and [`loaded`](Self::loaded) was called.
+    pub fn begin_load(&self, hardware: &impl gic::virt::Hardware) -> Loading {
         {
             let mut devices = self.devices.lock();
             for vcpu in self.vcpus {
@@ -318,15 +326,43 @@ impl Partition {
             self.publish_uart(&devices.uart);
         }
         self.loads.fetch_add(1, Ordering::Relaxed);
-        for segment in self.config.segments {
-            let end = segment.ipa.get().wrapping_add(segment.size);
-            self.each_piece(segment.ipa, segment.size, |done, pa, size| {
-                machine.load(segment.offset + done, pa, size);
-            });
-            self.each_piece(Ipa::new(end), segment.zeros, |_, pa, size| {
-                machine.zero(pa, size);
-            });
+        Loading {
+            segment: 0,
+            done: 0,
         }
+    }
+
+    /// Puts at most `most` bytes of the image into place. Returns how far that has come; `None` at the end.
+    pub fn load_piece<M: Machine>(&self, machine: &M, at: Loading, most: u64) -> Option<Loading> {
+        let Loading { segment, done } = at;
+        let config = self.config.segments.get(segment)?;
+        let whole = config.size.saturating_add(config.zeros);
+        let from = Ipa::new(config.ipa.get().wrapping_add(done));
+        let copied = config.size.saturating_sub(done).min(most);
+        let zeroed = if copied > 0 {
+            let offset = config.offset + done;
+            self.each_piece(from, copied, |done, pa, size| {
+                machine.load(offset + done, pa, size);
+            });
+            0
+        } else {
+            let zeroed = whole.saturating_sub(done).min(most);
+            self.each_piece(from, zeroed, |_, pa, size| machine.zero(pa, size));
+            zeroed
+        };
+        let done = done + copied + zeroed;
+        Some(if done < whole {
+            Loading { segment, done }
+        } else {
+            Loading {
+                segment: segment + 1,
+                done: 0,
+            }
+        })
+    }
+
+    /// The image is in place. Returns where its first virtual CPU starts.
+    pub fn loaded<M: Machine>(&self) -> Start {
         self.counter_offset.store(M::Cpu::now(), Ordering::Relaxed);
         Start {
             entry: self.config.entry.get(),

@@ -438,10 +438,24 @@ impl<M: Machine> Vcpu<M> {
         self.hypervisor.end_if_all_stopped();
     }
 
-    /// Loads the image and lets the first virtual CPU start.
+    /// Loads the image and lets the first virtual CPU start: at once where no other virtual CPU waits for this pCPU, else piece by piece.
     pub(crate) fn restart(&mut self) {
         self.machine().deny(self.partition);
-        let start = self.partition.load(self.machine(), &self.physical());
+        let begin = self.partition.begin_load(&self.physical());
+        if self.takes_turns() {
+            self.load_in_turns(begin);
+            return;
+        }
+        let mut at = Some(begin);
+        while let Some(loading) = at {
+            at = self.partition.load_piece(self.machine(), loading, u64::MAX);
+        }
+        self.loaded();
+    }
+
+    /// The image is in place: the first virtual CPU starts.
+    pub(crate) fn loaded(&mut self) {
+        let start = self.partition.loaded::<M>();
         self.machine().admit(self.partition);
         let restarts = {
             let mut power = self.partition.power.lock();

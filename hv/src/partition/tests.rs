@@ -1,7 +1,7 @@
 //! What a partition answers without a virtual CPU.
 
 use super::*;
-use crate::fake::{ENTRY, LINUX, OWNED_SPI, RAM, RT, World};
+use crate::fake::{Done, ENTRY, LINUX, OWNED_SPI, RAM, RT, World, take_done};
 
 #[test]
 fn entry_is_an_aligned_address_in_any_piece_of_ram() {
@@ -61,4 +61,54 @@ fn faults_are_counted_from_one() {
     let partition = World::new().partition(LINUX);
     assert_eq!([partition.count_fault(), partition.count_fault()], [1, 2]);
     assert_eq!(partition.faults(), 2);
+}
+
+/// The pieces of `LINUX`'s image, at most `most` bytes each: what is put where.
+fn pieces(most: u64) -> Vec<Done> {
+    let world = World::new();
+    let partition = world.partition(LINUX);
+    let hardware = world.guest(LINUX, 0).vcpu.physical();
+    let mut at = Some(partition.begin_load(&hardware));
+    take_done();
+    while let Some(loading) = at {
+        at = partition.load_piece(&world.hypervisor.machine, loading, most);
+    }
+    take_done()
+}
+
+/// Where each byte of physical memory comes from: an offset of the payload, or `None` for a zero.
+fn bytes(pieces: &[Done]) -> Vec<(u64, Option<u64>)> {
+    let bytes = pieces.iter().flat_map(|piece| match *piece {
+        Done::Load { offset, to, size } => (0..size)
+            .map(|byte| (to + byte, Some(offset + byte)))
+            .collect::<Vec<_>>(),
+        Done::Zero { to, size } => (0..size).map(|byte| (to + byte, None)).collect(),
+        other => panic!("{other:?} is no piece"),
+    });
+    bytes.collect()
+}
+
+#[test]
+fn image_in_small_pieces_is_the_same_as_in_one() {
+    let whole = bytes(&pieces(u64::MAX));
+    assert_eq!(whole.len(), 0x3800);
+    for most in [1, 100, 2048, 0x2fff, 0x3000, 0x3001] {
+        let pieces = pieces(most);
+        let sizes = pieces.iter().map(|piece| match *piece {
+            Done::Load { size, .. } | Done::Zero { size, .. } => size,
+            _ => 0,
+        });
+        assert!(sizes.max().is_some_and(|size| size <= most));
+        assert_eq!(bytes(&pieces), whole, "{most}");
+    }
+}
+
+#[test]
+fn image_without_segments_is_in_place_at_once() {
+    let world = World::new();
+    let partition = world.partition(RT);
+    let hardware = world.guest(RT, 0).vcpu.physical();
+    let begin = partition.begin_load(&hardware);
+    let machine = &world.hypervisor.machine;
+    assert_eq!(partition.load_piece(machine, begin, 1), None);
 }

@@ -5,7 +5,7 @@ use core::marker::PhantomData;
 use gic::Acknowledged;
 
 use crate::machine::Machine;
-use crate::partition::Partition;
+use crate::partition::{Loading, Partition};
 use crate::report::Line;
 use crate::vcpu::{Hypervisor, KICK, Vcpu};
 use model::IntId;
@@ -108,6 +108,10 @@ impl<M: Machine> Vcpu<M> {
     pub const fn takes_turns(&self) -> bool {
         false
     }
+
+    /// Never called: an image is loaded at once.
+    #[inline(always)]
+    pub const fn load_in_turns(&mut self, _from: Loading) {}
 
     /// Never called: no WFI is the scheduler's.
     #[inline(always)]

@@ -7,13 +7,13 @@
 //!   question: they stay until another one needs the place, so that a virtual CPU that waits alone is woken at no cost.
 //! - A virtual CPU that is not loaded has all of its state in memory, list registers included, and its timers are off. What comes for it is
 //!   noted in the virtual interrupt controller, and the policy is told that it has something to do.
+//! - The image of a partition that starts again is put into place by one of its own virtual CPUs, in its turns and at its expense.
 //! - Time in the hypervisor is charged to the virtual CPU that runs. Others can call it only once for each thing that they ask,
 //!   until the virtual CPU has had its turn.
 //! - `dedicated` pCPUs have no scheduler, and a system without shared ones is built without this module.
 //!
 //! # Limits
 //! - Virtual CPUs do not move between pCPUs.
-//! - The image of a partition that starts again is copied in one go, at the expense of all virtual CPUs of the pCPU that does so.
 //! - One that shares a pCPU has no performance counters and no hardware breakpoints: their registers read as zero.
 //! - Its WFE is not trapped: it waits on its own time, since a store by another virtual CPU, which nobody tells us of, may end it.
 
@@ -23,6 +23,7 @@ pub mod choice;
 pub mod clock;
 pub mod counters;
 mod hardware;
+mod loading;
 pub mod policy;
 mod scheduler;
 mod switch;
@@ -36,6 +37,7 @@ use model::IntId;
 
 use crate::arch::aarch64::world::World;
 use crate::machine::{Cpu, Machine};
+use crate::partition::Loading;
 use crate::vcpu::KICK;
 pub use counters::{Published, SUMMARY, report};
 pub use hardware::{SharedCpu, SharedGic, SharedMachine};
@@ -50,6 +52,8 @@ pub struct Turn<M: Machine> {
     scheduler: Option<&'static mut Scheduler<M>>,
     /// It waits for an interrupt.
     waits: bool,
+    /// It puts its partition's image into place, so far.
+    loading: Option<Loading>,
     /// The guest's registers, while they are not loaded.
     world: World,
     interface: InterfaceState,
@@ -63,6 +67,7 @@ impl<M: Machine> Turn<M> {
         Self {
             scheduler: None,
             waits: false,
+            loading: None,
             world: World::new(),
             interface: InterfaceState::default(),
             timers: PrivateState::default(),

@@ -178,6 +178,8 @@ enum Next {
     Again,
     /// The guest goes on.
     Enter,
+    /// The one that is loaded goes on with its partition's image.
+    Load,
     /// Nobody has anything to do.
     Idle,
     /// Another one has its turn.
@@ -206,6 +208,7 @@ fn take_turns<M: Machine>(mut vcpu: &'static mut Vcpu<M>) -> &'static mut Vcpu<M
         match vcpu.next(left.take()) {
             Next::Again => {}
             Next::Enter => return vcpu,
+            Next::Load => vcpu.go_on_loading(),
             Next::Idle => {
                 let gic = vcpu.machine().gic();
                 gic.look_again();
@@ -282,8 +285,9 @@ impl<M: Machine> Vcpu<M> {
     /// What to do, when its guest was left at `left`, in ticks, and did not run since.
     fn next(&mut self, left: Option<u64>) -> Next {
         self.settle_power();
-        let has_work = self.is_on()
-            && (!self.turn.waits || self.shared.has_requests() || self.has_interrupt());
+        let has_work = self.turn.loading.is_some()
+            || self.is_on()
+                && (!self.turn.waits || self.shared.has_requests() || self.has_interrupt());
         if has_work {
             self.turn.waits = false;
         }
@@ -302,6 +306,7 @@ impl<M: Machine> Vcpu<M> {
         }
         match run {
             _ if scheduler.look => Next::Again,
+            Some(_) if self.turn.loading.is_some() => Next::Load,
             Some(_) => Next::Enter,
             None => Next::Idle,
         }
@@ -314,7 +319,7 @@ impl<M: Machine> Vcpu<M> {
     }
 
     /// Answers the interrupts that wait for the pCPU, without the way through the guest.
-    fn take_interrupts(&mut self) {
+    pub(super) fn take_interrupts(&mut self) {
         while M::Cpu::is_interrupt_pending() {
             self.interrupt();
         }

@@ -36,6 +36,13 @@ const BESIDE_LINUX: Lateness = Lateness {
     max: 5_000,
 };
 
+/// Beside a partition that starts again: a piece of its image may have just begun.
+const BESIDE_RESTART: Lateness = Lateness {
+    p50: 2_500,
+    p99: 5_000,
+    max: 8_000,
+};
+
 const RTDS: &str = "\"rtds\"";
 /// A millisecond's fifth, before all others.
 const URGENT: &str = "period = \"1ms\"\nbudget = \"200us\"\npriority = 0\n";
@@ -59,6 +66,7 @@ pub fn tests() -> Vec<Test> {
         add("wake", sleeper_wakes_in_time_beside_a_busy_guest);
         add("smp", virtual_cpus_of_one_partition_take_turns);
         add("restart", partition_restarts_beside_one_that_does_not);
+        add("again", sleeper_wakes_in_time_beside_one_that_starts_again);
         let body = move |bench: &Bench<'_>| sleeper_wakes_in_time_beside_linux(bench, gic);
         tests.push(
             Test::new(format!("turns/linux/{gic}"), &["linux", "rtds"], body)
@@ -325,6 +333,34 @@ fn virtual_cpus_of_one_partition_take_turns(bench: &Bench<'_>, board: &str) -> a
     ensure!(
         !session.text("smp").contains("FAILED"),
         "the guest found something wrong"
+    );
+    Ok(())
+}
+
+/// A partition with an image of a mebibyte does nothing but start again; its neighbour on the same pCPU wakes as in time as ever.
+fn sleeper_wakes_in_time_beside_one_that_starts_again(
+    bench: &Bench<'_>,
+    board: &str,
+) -> anyhow::Result<()> {
+    let system = SystemFile::new("turns-again", board)
+        .pool("shared", &[0], RTDS)
+        .guest_in(
+            "shared",
+            "again",
+            "again",
+            1,
+            "period = \"10ms\"\nbudget = \"7ms\"\npriority = 1\n",
+        )
+        .guest_in("shared", "wake", "wake", 1, URGENT);
+    let mut session = counted(bench, &system)?;
+    session.wait_for("wake", "^wake: late .* missed 0, .* sleeps$", bench.left())?;
+    is_woken_within(&session, BESIDE_RESTART)?;
+    let again = partition(&mut session, "again", bench)?;
+    ensure!(
+        again.restarts >= 20 && !session.text("again").contains("FAILED"),
+        "the neighbour was started again {} times: {}",
+        again.restarts,
+        session.text("again")
     );
     Ok(())
 }
