@@ -342,23 +342,31 @@ impl<M: Machine> Hypervisor<M> {
         }
     }
 
-    /// Says as many lines of a report that was asked for as there is room for; the rest when there is room again.
+    /// Says one line of a report that was asked for, if there is room for it. No more, since whoever runs on this pCPU waits meanwhile: the
+    /// alarm rings for the next one.
     fn go_on_with_report(&self) {
         let console = self.machine.console();
         let mut report = self.report.lock();
-        if report.is_some() && !self.common.has_counters(self.partitions) {
+        if report.is_none()
+            || console.room() < Line::LONGEST
+            || !self.common.has_counters(self.partitions)
+        {
             return;
         }
         while let Some(cursor) = *report {
-            if console.room() < Line::LONGEST {
-                return;
-            }
             let (line, next) = cursor.line(self.partitions);
-            if !line.bytes().is_empty() && !console.say(line.bytes()) {
-                return;
+            if line.bytes().is_empty() {
+                *report = next;
+                continue;
             }
-            *report = next;
+            if console.say(line.bytes()) {
+                *report = next;
+            }
+            break;
         }
+        let more = report.is_some();
+        drop(report);
+        self.set_alarm(more.then(|| self.now()));
     }
 
     /// Has the alarm of this pCPU ring when the console must be looked after again, if it must.

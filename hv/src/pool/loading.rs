@@ -32,3 +32,6 @@ impl<M: Machine> Vcpu<M> {
         self.take_interrupts();
     }
 }
+
+#[cfg(test)]
+mod tests;

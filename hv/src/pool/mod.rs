@@ -22,6 +22,8 @@ pub mod budget;
 pub mod choice;
 pub mod clock;
 pub mod counters;
+#[cfg(test)]
+mod fixture;
 mod hardware;
 mod loading;
 pub mod policy;

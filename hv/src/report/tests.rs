@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::console::Ring;
-use crate::fake::{LINUX, RT, World, set_room, take_wire, type_in};
-use crate::machine::Machine;
+use crate::fake::{Done, FakeCpu, LINUX, RT, World, set_room, take_done, take_wire, type_in};
+use crate::machine::{Cpu, Machine};
 
 /// All lines, joined.
 fn report(world: World) -> String {
@@ -65,6 +65,26 @@ fn line_that_is_too_long_is_cut_off() {
     line.put(format_args!("{}", "x".repeat(Line::LONGEST)));
     line.put(format_args!("y"));
     assert_eq!(line.bytes(), [b'x'; Line::LONGEST]);
+}
+
+#[test]
+fn look_at_the_console_says_one_line_of_a_report_and_rings_for_the_next() {
+    let world = World::new();
+    set_room(0);
+    type_in(b"\x1ds");
+    for line in [
+        "report partition name=linux state=loading restarts=0 faults=0\n",
+        "report turns partition=linux vcpu=0 pcpu=0 entries=0\n",
+    ] {
+        let console = world.hypervisor.machine.console();
+        let before = console.room();
+        FakeCpu::clear_alarm();
+        take_done();
+        world.hypervisor.serve_console();
+        // The UART's side may hold one byte that it could not send yet.
+        assert!((line.len() - 1..=line.len()).contains(&(before - console.room())));
+        assert!(take_done().contains(&Done::Alarm(world.hypervisor.now())));
+    }
 }
 
 #[test]

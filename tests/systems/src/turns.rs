@@ -38,9 +38,9 @@ const BESIDE_LINUX: Lateness = Lateness {
 
 /// Beside a partition that starts again: a piece of its image may have just begun.
 const BESIDE_RESTART: Lateness = Lateness {
-    p50: 2_500,
-    p99: 5_000,
-    max: 8_000,
+    p50: 1_600,
+    p99: 2_100,
+    max: 2_600,
 };
 
 const RTDS: &str = "\"rtds\"";

@@ -1,0 +1,58 @@
+//! A restart on a shared pCPU.
+
+use crate::event::Event;
+use crate::fake::{
+    Done, FakeMachine, HYPERVISOR_TIMER, LINUX, SYSTEM_RESET, pend, run_on, take_done,
+};
+use crate::pool::fixture::first_turn;
+use crate::pool::schedule;
+
+/// Sizes of the pieces that were put into place.
+fn sizes(done: &[Done]) -> Vec<u64> {
+    let sizes = done.iter().filter_map(|done| match *done {
+        Done::Load { size, .. } | Done::Zero { size, .. } => Some(size),
+        _ => None,
+    });
+    sizes.collect()
+}
+
+#[test]
+fn restart_puts_the_image_into_place_in_pieces_and_then_starts() {
+    let (world, guest) = first_turn();
+    let vcpu = guest.vcpu;
+    vcpu.stop_partition(crate::power::Then::Restart);
+    assert!(!vcpu.is_on());
+    assert_eq!(sizes(&take_done()), []);
+    run_on(0, || {
+        let vcpu = schedule::<FakeMachine>(vcpu);
+        assert!(vcpu.is_on());
+    });
+    let done = take_done();
+    let sizes = sizes(&done);
+    assert_eq!(sizes.iter().sum::<u64>(), 0x3800);
+    assert!(sizes.iter().all(|size| *size <= super::PIECE));
+    let again = Event::Started {
+        partition: world.partition(LINUX).id,
+        restarts: 1,
+    };
+    assert!(done.contains(&Done::Record(again)));
+}
+
+#[test]
+fn interrupt_that_comes_meanwhile_is_answered_after_one_piece() {
+    let (_, mut guest) = first_turn();
+    guest.hvc([SYSTEM_RESET, 0, 0, 0]);
+    take_done();
+    pend(0, HYPERVISOR_TIMER);
+    let vcpu = guest.vcpu;
+    run_on(0, || {
+        schedule::<FakeMachine>(vcpu);
+    });
+    let done = take_done();
+    let answered = done
+        .iter()
+        .position(|done| *done == Done::Deactivate(HYPERVISOR_TIMER));
+    let answered = answered.expect("the interrupt was answered");
+    assert_eq!(sizes(&done[..answered]).len(), 1);
+    assert_eq!(sizes(&done).iter().sum::<u64>(), 0x3800);
+}
