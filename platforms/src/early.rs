@@ -3,29 +3,33 @@
 use core::fmt::{self, Write};
 
 use crate::SYSTEM;
+use crate::serial::Port;
 use hv::arch::aarch64::firmware;
-use model::board::ConsoleKind;
-use platforms::console::pl011::Pl011;
+use platforms::console::Uart;
 
 /// The UART's physical address for the first instructions, which run with the MMU off.
 #[unsafe(no_mangle)]
 #[allow(non_upper_case_globals, reason = "named for the assembly")]
 static bulkhead_early_uart: u64 = SYSTEM.board.console.base.get();
 
+/// How a 16550's registers lie, for the same instructions: the shift, and the width of an access above it.
+#[cfg(feature = "ns16550")]
+#[unsafe(no_mangle)]
+#[allow(non_upper_case_globals, reason = "named for the assembly")]
+static bulkhead_early_layout: u64 = match SYSTEM.board.console.kind {
+    model::board::ConsoleKind::Ns16550 { shift, width } => shift as u64 | (width as u64) << 8,
+    _ => unreachable!(),
+};
+
 /// Text that goes out at once.
-pub struct Early(Pl011<'static>);
+pub struct Early(Port);
 
 impl Early {
     /// The board's UART.
     pub fn new() -> Self {
-        match SYSTEM.board.console.kind {
-            ConsoleKind::Pl011 => {
-                let base = SYSTEM.board.console.base.get() as usize;
-                // SAFETY: the board's device tree says that a PL011 is there, and `map` maps it at its physical address. Whoever else
-                // drives it has not begun, or is not coming back.
-                Self(unsafe { Pl011::new(base) })
-            }
-        }
+        // SAFETY: the board's device tree says that a port of this kind is there, and `map` maps it at its physical address. Whoever else
+        // drives it has not begun, or is not coming back.
+        Self(unsafe { Port::new(&SYSTEM.board.console) })
     }
 
     /// Prepares the UART.

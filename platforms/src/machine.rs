@@ -5,14 +5,13 @@ use core::fmt::Write;
 use hv::arch::aarch64::{cache, copy, el2::El2, firmware};
 use hv::event::Event;
 use hv::machine::{Cpu, Machine};
-use hv::terminal::{Console, SerialPort};
+use hv::terminal::Console;
 use model::Pa;
-use model::board::ConsoleKind;
 use model::system::EndState;
-use platforms::console::pl011::{Interrupts, Pl011};
 
 use crate::interrupts::Gic;
-use crate::{SYSTEM, early, log, map, storage};
+use crate::serial::console_is_a_partitions;
+use crate::{early, log, map, storage};
 
 /// The board that the image runs on.
 pub struct Board {
@@ -112,62 +111,5 @@ fn drain() {
     if !console_is_a_partitions() {
         // An unfinished line is somebody else's.
         let _ = early::Early::new().write_str("\n");
-    }
-}
-
-/// The board's UART as the console uses it; none when the system gives it to a partition: then nobody hears what is said after boot.
-pub struct Serial(Option<Pl011<'static>>);
-
-impl Serial {
-    /// The system's UART, unless a partition owns it.
-    pub fn of_system() -> Self {
-        if console_is_a_partitions() {
-            return Self(None);
-        }
-        match SYSTEM.board.console.kind {
-            // SAFETY: the device tree says that a PL011 is there and `map` maps it. `early` has driven it so far, and does so again only when
-            // this one is not used any more.
-            ConsoleKind::Pl011 => Self(Some(unsafe {
-                Pl011::new(SYSTEM.board.console.base.get() as usize)
-            })),
-        }
-    }
-}
-
-/// True when a partition has the console's registers.
-pub fn console_is_a_partitions() -> bool {
-    let console = SYSTEM.board.console.base;
-    SYSTEM
-        .partitions
-        .iter()
-        .flat_map(|partition| partition.memory)
-        .filter_map(|mapping| Some((console.offset_from(mapping.pa)?, mapping.size)))
-        .any(|(offset, size)| offset < size)
-}
-
-impl SerialPort for Serial {
-    fn try_write(&mut self, byte: u8) -> bool {
-        self.0.as_mut().is_none_or(|uart| uart.try_write(byte))
-    }
-
-    fn try_read(&mut self) -> Option<u8> {
-        self.0.as_mut()?.try_read()
-    }
-
-    fn interrupt_on_room(&mut self, on: bool) {
-        let wanted = if on {
-            Interrupts::RECEIVE | Interrupts::TRANSMIT
-        } else {
-            Interrupts::RECEIVE
-        };
-        if let Some(uart) = &mut self.0 {
-            uart.enable(wanted);
-        }
-    }
-
-    fn acknowledge(&mut self) {
-        if let Some(uart) = &mut self.0 {
-            uart.clear(Interrupts::all());
-        }
     }
 }

@@ -30,6 +30,7 @@ mod interrupts;
 mod log;
 mod machine;
 mod map;
+mod serial;
 #[cfg(feature = "shared")]
 mod shared;
 #[cfg(not(feature = "shared"))]

@@ -75,7 +75,9 @@ pub fn build(load: u64, tree: u64) -> Result<Pa, MapError> {
     )?;
 
     let mut device = |pa: Pa, size: u64| map(pa.get(), pa.get(), size, OwnMemory::Device);
-    device(SYSTEM.board.console.base, PAGE)?;
+    // Some boards have several ports in one page.
+    let console = SYSTEM.board.console.base.get() & !(PAGE - 1);
+    device(Pa::new(console), PAGE)?;
     match SYSTEM.board.gic {
         PhysicalGic::V2 {
             distributor,

@@ -24,7 +24,8 @@ use crate::early::{self, stop};
 #[cfg(feature = "its")]
 use crate::interrupts;
 use crate::interrupts::Gic;
-use crate::machine::{Board, Serial, console_is_a_partitions};
+use crate::machine::Board;
+use crate::serial::{Serial, console_is_a_partitions};
 use crate::storage::{self, PCPUS};
 use crate::{SYSTEM, bring_up, map, shared};
 

@@ -13,7 +13,8 @@ use hv::vcpu::{Hypervisor, Vcpu};
 use static_cell::{ConstStaticCell, StaticCell};
 
 use crate::SYSTEM;
-use crate::machine::{Board, Serial};
+use crate::machine::Board;
+use crate::serial::Serial;
 
 /// Partitions.
 pub const PARTITIONS: usize = SYSTEM.partitions.len();

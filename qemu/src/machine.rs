@@ -1,7 +1,7 @@
 //! QEMU's command line.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The machine that a board describes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub struct Machine {
     pub cpus: u32,
     /// `-m`, in the unit suffixes of QEMU, for example `2G`.
     pub memory: String,
+    /// `-dtb`: the device tree of a machine that generates none.
+    pub tree: Option<PathBuf>,
 }
 
 impl Machine {
@@ -31,6 +33,9 @@ impl Machine {
             arguments.push(argument.into());
         }
         arguments.push(image.into());
+        if let Some(tree) = &self.tree {
+            arguments.extend(["-dtb".into(), tree.into()]);
+        }
         if icount {
             arguments.extend(["-icount".into(), "shift=0,sleep=off".into()]);
         }
@@ -60,6 +65,9 @@ impl Machine {
             "-m",
             &self.memory,
             "-nodefaults",
+            // Some boards have a sound device for which QEMU would look for a host's.
+            "-audio",
+            "none",
             "-display",
             "none",
             "-monitor",
@@ -98,7 +106,18 @@ mod tests {
             cpu: cpu.into(),
             cpus: 4,
             memory: "2G".into(),
+            tree: None,
         }
+    }
+
+    #[test]
+    fn tree_of_a_machine_that_generates_none_is_handed_over() {
+        let board = Machine {
+            tree: Some("board.dtb".into()),
+            ..machine("cortex-a53")
+        };
+        let line = text(board.run_arguments(Path::new("b.img"), false, &[]));
+        assert!(line.ends_with("-kernel b.img -dtb board.dtb"), "{line}");
     }
 
     fn text(arguments: Vec<OsString>) -> String {

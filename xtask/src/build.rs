@@ -8,7 +8,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use compiler::{Compiled, Proof};
+use compiler::{BoardToml, Compiled, Proof, Resources, TreeSource};
 use nix::fcntl::{Flock, FlockArg};
 use qemu::debian::cache::Cache;
 use qemu::machine::Machine;
@@ -51,6 +51,8 @@ pub struct Built {
     pub folder: PathBuf,
     /// What the compiler made of the system file.
     pub compiled: Compiled,
+    /// The QEMU machine that is its board, if there is one.
+    pub machine: Option<Machine>,
     /// The files of this checkout that were compiled into the image or read while it was built.
     pub sources: Vec<PathBuf>,
 }
@@ -190,7 +192,8 @@ impl Builder {
             std::fs::read(&linked).with_context(|| format!("cannot read {}", linked.display()))?;
         let sources = dependencies::read(&linked.with_extension("d"))?;
         let image = image::pack(&elf, &compiled.payload)?;
-        let room = self.room(&compiled)?;
+        let board = self.board(&compiled)?;
+        let room = room(&board, &compiled);
         if image.len() as u64 > room {
             bail!(
                 "the image of {} bytes does not fit into the {room} bytes that the board keeps for it",
@@ -202,7 +205,10 @@ impl Builder {
         write_if_changed(&folder.join("bulkhead.elf"), &elf)?;
         write_if_changed(&folder.join("bulkhead.img"), &image)?;
         self.write_proof(&compiled.proof)?;
+        let machine = compiled.qemu.as_ref().map(command_line);
+        let tree = self.machine_tree(&board, &folder)?;
         Ok(Built {
+            machine: machine.map(|machine| Machine { tree, ..machine }),
             folder,
             compiled,
             sources,
@@ -236,17 +242,26 @@ impl Builder {
             .collect()
     }
 
-    /// Bytes from where the board loads the image to the end of what the compiler keeps free for it.
-    fn room(&self, compiled: &Compiled) -> anyhow::Result<u64> {
+    /// The file of a system's board.
+    fn board(&self, compiled: &Compiled) -> anyhow::Result<BoardToml> {
         let path = self
             .workspace
             .board(&compiled.proof.board_name)
             .join("board.toml");
         let text = std::fs::read_to_string(&path)
             .with_context(|| format!("cannot read {}", path.display()))?;
-        let board = compiler::read_board_toml(&text, &path).map_err(Diagnosed)?;
-        let kept = &compiled.proof.report.image;
-        Ok((kept.base + kept.size).saturating_sub(board.load))
+        Ok(compiler::read_board_toml(&text, &path).map_err(Diagnosed)?)
+    }
+
+    /// Where the device tree is that firmware hands over, for a QEMU machine that generates none.
+    fn machine_tree(&self, board: &BoardToml, folder: &Path) -> anyhow::Result<Option<PathBuf>> {
+        if board.qemu.is_none() || board.tree == TreeSource::Qemu {
+            return Ok(None);
+        }
+        let files = self.host().board(&board.name)?;
+        let path = folder.join("board.dtb");
+        write_if_changed(&path, &files.tree)?;
+        Ok(Some(path))
     }
 
     /// One image at a time: the linked file lies at the same place for all of them until it is copied.
@@ -269,7 +284,7 @@ impl Built {
     /// # Errors
     /// The board is no QEMU machine.
     pub fn bootable(&self) -> anyhow::Result<Bootable> {
-        let machine = self.compiled.qemu.as_ref().with_context(|| {
+        let machine = self.machine.clone().with_context(|| {
             format!(
                 "QEMU has no machine for the board {}",
                 self.compiled.proof.board_name
@@ -285,10 +300,7 @@ impl Built {
         Ok(Bootable {
             image: self.folder.join("bulkhead.img"),
             elf: Some(self.folder.join("bulkhead.elf")),
-            machine: Machine {
-                cpus,
-                ..command_line(machine)
-            },
+            machine: Machine { cpus, ..machine },
             partitions: self
                 .compiled
                 .partitions
@@ -297,6 +309,12 @@ impl Built {
                 .collect(),
         })
     }
+}
+
+/// Bytes from where the board loads the image to the end of what the compiler keeps free for it.
+fn room(board: &BoardToml, compiled: &Compiled) -> u64 {
+    let kept = &compiled.proof.report.image;
+    (kept.base + kept.size).saturating_sub(board.load)
 }
 
 /// Diagnostics, shown as they are.

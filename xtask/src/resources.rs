@@ -27,6 +27,7 @@ pub fn command_line(machine: &QemuMachine) -> Machine {
         cpus: machine.cpus,
         // QEMU's own suffix; the boards' sizes are whole MiB.
         memory: format!("{}M", machine.memory_bytes >> 20),
+        tree: None,
     }
 }
 

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use toml::Spanned;
 
-use crate::board::{Dma, UartKind};
+use crate::board::Dma;
 use crate::check::Context;
 use crate::codes::{self, Code};
 use crate::devicetree::streams::Stream;
@@ -73,7 +73,7 @@ const LIMITS: &[Limit] = &[
     Limit {
         code: codes::LIMIT_CONSOLE,
         find: consoles,
-        help: "name a PL011 of the board in `[hypervisor] console` for an image, if it has one",
+        help: "name another serial port of the board in `[hypervisor] console` for an image, if it has one that the image drives: docs/boards.md lists them",
     },
 ];
 
@@ -129,13 +129,13 @@ fn consoles(context: &Context<'_>, uses: &mut Uses) {
         uses.push((chosen.span(), "do without a console".to_owned()));
         return;
     }
-    let (path, kind) = (board.tree.path(board.console.node), board.console.kind);
-    let what = match (kind, board.console.interrupt) {
-        (UartKind::Pl011, Some(_)) => return,
-        (UartKind::Pl011, None) => {
+    let path = board.tree.path(board.console.node);
+    let what = match (board.console.kind.driver(), board.console.interrupt) {
+        (Some(_), Some(_)) => return,
+        (Some(_), None) => {
             format!("read the console {path}: it has no interrupt that can be used")
         }
-        _ => format!("drive the console {path}, {}", kind.name()),
+        (None, _) => format!("drive the console {path}, {}", board.console.kind.name()),
     };
     let board = context.system.board.as_ref().map(Spanned::span);
     let span = chosen.map(Spanned::span).or(board).unwrap_or(0..0);

@@ -47,6 +47,21 @@ pub struct Console {
 pub enum ConsoleKind {
     /// Arm PrimeCell PL011 (Arm DDI 0183G).
     Pl011,
+    /// Cadence UART of Zynq UltraScale+ and Versal (AMD UG1085).
+    Cadence,
+    /// Renesas SCIF, with FIFOs of 16 characters.
+    Scif,
+    /// Renesas HSCIF, with FIFOs of 128 characters.
+    Hscif,
+    /// 16550 and its kin.
+    Ns16550 {
+        /// Registers are `1 << shift` bytes apart.
+        shift: u8,
+        /// Bytes of one access: 1 or 4.
+        width: u8,
+    },
+    /// NXP i.MX UART.
+    Imx,
 }
 
 /// The physical interrupt controller and where it is.

@@ -2,8 +2,16 @@
 
 use core::ptr::NonNull;
 
+use hv::terminal::SerialPort;
+use model::board::Console;
 use safe_mmio::fields::{ReadOnly, ReadPure, ReadPureWrite, ReadWrite, WriteOnly};
 use safe_mmio::{UniqueMmioPointer, field};
+
+use super::Uart;
+
+// UARTFR.TXFF, UARTDR.
+#[cfg(target_os = "none")]
+super::early_put!(wait: "ldr w3, [x1, #0x18]; tst w3, #0x20", send: "str w2, [x1]");
 
 /// The registers that the driver uses (DDI 0183G, table 3-1).
 #[repr(C)]
@@ -51,14 +59,10 @@ const LEVELS: u32 = 0;
 const INTEGER_DIVISOR: u32 = 13;
 const FRACTIONAL_DIVISOR: u32 = 1;
 
-/// Reads of the flag register that one character may take. At 115,200 baud a character lasts 87 µs, and no register read is
-/// quicker than 10 ns: a UART that needs more is stuck.
-const PATIENCE: u32 = 100_000;
-
 bitflags::bitflags! {
     /// Interrupts of the UART, as in UARTIMSC, UARTMIS and UARTICR.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub struct Interrupts: u32 {
+    struct Interrupts: u32 {
         /// The receive FIFO has reached its trigger level.
         const RECEIVE_LEVEL = 1 << 4;
         /// The transmit FIFO has fallen to its trigger level. Raised on the way down only: fill the FIFO first.
@@ -75,31 +79,34 @@ pub struct Pl011<'a> {
     registers: UniqueMmioPointer<'a, Registers>,
 }
 
-impl Pl011<'static> {
-    /// The UART at virtual address `base`.
-    ///
-    /// # Safety
-    /// `base` is not 0, is a multiple of 4, and is mapped as Device memory to the 4 KiB of registers of a PL011 for as long as the
-    /// program runs. No one else uses them at the same time.
-    pub unsafe fn new(base: usize) -> Self {
-        let registers = core::ptr::with_exposed_provenance_mut(base);
+impl Pl011<'_> {
+    /// Enables exactly these interrupts.
+    fn enable(&mut self, interrupts: Interrupts) {
+        field!(self.registers, interrupt_mask).write(interrupts.bits());
+    }
+
+    fn has_flag(&mut self, flag: u32) -> bool {
+        field!(self.registers, flags).read() & flag != 0
+    }
+}
+
+impl Uart for Pl011<'_> {
+    unsafe fn new(console: &Console) -> Self {
+        let registers = core::ptr::with_exposed_provenance_mut(console.base.get() as usize);
         // SAFETY: not null, mapped and exclusive by this function's own contract.
         let registers = unsafe { UniqueMmioPointer::new(NonNull::new_unchecked(registers)) };
         Self { registers }
     }
-}
 
-impl Pl011<'_> {
-    /// Sets the UART up: 8 bits, no parity, FIFOs on, no interrupt enabled or pending. The baud rate stays as firmware set it; where
-    /// firmware left the UART disabled it becomes 115,200 at a 24 MHz clock.
-    pub fn init(&mut self) {
+    /// Where firmware left the UART disabled it gets 115,200 baud at a 24 MHz clock.
+    fn init(&mut self) {
         let firmware_enabled = field!(self.registers, control).read() & ENABLE != 0;
         if firmware_enabled {
             // Let firmware's last words out, or the change of settings garbles them.
-            self.wait_while(BUSY);
+            self.flush();
         }
         field!(self.registers, control).write(0);
-        field!(self.registers, interrupt_mask).write(0);
+        self.enable(Interrupts::empty());
         field!(self.registers, interrupt_clear).write(0x7ff);
         if !firmware_enabled {
             field!(self.registers, integer_divisor).write(INTEGER_DIVISOR);
@@ -112,66 +119,38 @@ impl Pl011<'_> {
         field!(self.registers, control).write(control);
     }
 
-    /// Sends a character if the transmit FIFO has room; false when it was not taken.
-    pub fn try_write(&mut self, byte: u8) -> bool {
-        if field!(self.registers, flags).read() & TRANSMIT_FULL != 0 {
-            return false;
+    fn is_sending(&mut self) -> bool {
+        self.has_flag(BUSY)
+    }
+}
+
+impl SerialPort for Pl011<'_> {
+    fn try_write(&mut self, byte: u8) -> bool {
+        let room = !self.has_flag(TRANSMIT_FULL);
+        if room {
+            field!(self.registers, data).write(byte.into());
         }
-        field!(self.registers, data).write(byte.into());
-        true
+        room
     }
 
-    /// Takes a character out of the receive FIFO. Characters with a parity, framing or break error come as they are.
-    pub fn try_read(&mut self) -> Option<u8> {
-        if field!(self.registers, flags).read() & RECEIVE_EMPTY != 0 {
+    /// Characters with a parity, framing or break error come as they are.
+    fn try_read(&mut self) -> Option<u8> {
+        if self.has_flag(RECEIVE_EMPTY) {
             return None;
         }
         Some(field!(self.registers, data).read() as u8)
     }
 
-    /// Enables exactly these interrupts.
-    pub fn enable(&mut self, interrupts: Interrupts) {
-        field!(self.registers, interrupt_mask).write(interrupts.bits());
+    fn interrupt_on_room(&mut self, on: bool) {
+        self.enable(if on {
+            Interrupts::RECEIVE | Interrupts::TRANSMIT
+        } else {
+            Interrupts::RECEIVE
+        });
     }
 
-    /// The interrupts that are enabled.
-    pub fn enabled(&mut self) -> Interrupts {
-        Interrupts::from_bits_truncate(field!(self.registers, interrupt_mask).read())
-    }
-
-    /// The interrupts that are enabled and raised.
-    pub fn pending(&mut self) -> Interrupts {
-        Interrupts::from_bits_truncate(field!(self.registers, masked_interrupts).read())
-    }
-
-    /// Clears raised interrupts. A receive interrupt needs it only when the FIFO is not read until it is empty.
-    pub fn clear(&mut self, interrupts: Interrupts) {
-        field!(self.registers, interrupt_clear).write(interrupts.bits());
-    }
-
-    /// Sends `bytes`, waiting for room: for early text and for the last words. Returns how many went out; fewer than all when the UART
-    /// is stuck. The wait is bounded.
-    pub fn write_bytes_polled(&mut self, bytes: &[u8]) -> usize {
-        bytes
-            .iter()
-            .take_while(|byte| self.wait_while(TRANSMIT_FULL) && self.try_write(**byte))
-            .count()
-    }
-
-    /// Waits until what was sent is on the wire: before the machine is turned off. False when the UART is stuck.
-    pub fn flush(&mut self) -> bool {
-        self.wait_while(BUSY)
-    }
-
-    /// Waits until `flag` is clear; false when it stays set.
-    fn wait_while(&mut self, flag: u32) -> bool {
-        for _ in 0..PATIENCE {
-            if field!(self.registers, flags).read() & flag == 0 {
-                return true;
-            }
-            core::hint::spin_loop();
-        }
-        false
+    fn acknowledge(&mut self) {
+        field!(self.registers, interrupt_clear).write(Interrupts::all().bits());
     }
 }
 
@@ -257,18 +236,19 @@ mod tests {
     }
 
     #[test]
-    fn interrupts_are_enabled_seen_and_cleared_by_their_bits() {
+    fn interrupt_on_room_comes_beside_the_one_on_received_characters() {
         let mut registers = fake(0);
-        registers.masked_interrupts.0 = 0x7ff;
-        let mut uart = driver(&mut registers);
-        uart.enable(Interrupts::RECEIVE);
-        assert_eq!(uart.enabled(), Interrupts::RECEIVE);
-        assert_eq!(uart.pending(), Interrupts::all());
-        uart.clear(Interrupts::TRANSMIT);
-        assert_eq!(
-            [registers.interrupt_mask.0, registers.interrupt_clear.0],
-            [0x50, 0x20]
-        );
+        for (on, mask) in [(true, 0x70), (false, 0x50)] {
+            driver(&mut registers).interrupt_on_room(on);
+            assert_eq!(registers.interrupt_mask.0, mask);
+        }
+    }
+
+    #[test]
+    fn all_interrupts_that_are_served_are_acknowledged() {
+        let mut registers = fake(0);
+        driver(&mut registers).acknowledge();
+        assert_eq!(registers.interrupt_clear.0, 0x70);
     }
 
     #[test]

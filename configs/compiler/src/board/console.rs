@@ -76,6 +76,18 @@ impl UartKind {
         KINDS.iter().find(is).map_or(Self::Other, |(kind, _)| *kind)
     }
 
+    /// The feature of the image that has its driver; `None` when there is no driver.
+    pub const fn driver(self) -> Option<&'static str> {
+        match self {
+            Self::Pl011 => Some("pl011"),
+            Self::Cadence => Some("cadence"),
+            Self::Scif | Self::Hscif => Some("scif"),
+            Self::Ns16550 => Some("ns16550"),
+            Self::Imx => Some("imx"),
+            Self::Lpuart | Self::Other => None,
+        }
+    }
+
     /// As people write it, with an article.
     pub const fn name(self) -> &'static str {
         match self {
@@ -98,9 +110,47 @@ pub(crate) struct Uart {
     pub kind: UartKind,
     /// Its first registers. They need not fill pages: some boards have several ports in one.
     pub registers: AddressRange,
+    /// How the registers of a 16550 lie.
+    pub layout: Layout,
     /// Its first interrupt, when that is an SPI that a partition can have, too. `None` on boards that have none, lead it through
     /// another controller, or write it in a way that no binding defines.
     pub interrupt: Option<Interrupt>,
+}
+
+/// How a board has put the byte-wide registers of a 16550 (Devicetree Specification 0.4, 4.2.2; the kernel's `8250.yaml`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Layout {
+    /// `reg-shift`: registers are `1 << shift` bytes apart.
+    pub shift: u8,
+    /// `reg-io-width`: bytes of one access, 1 or 4.
+    pub width: u8,
+}
+
+impl Layout {
+    fn of(tree: &Tree, node: NodeId) -> Result<Self, TreeError> {
+        /// Those whose bindings have neither property, since all of them are alike.
+        const WORDS: &[&str] = &[
+            "ti,am654-uart",
+            "mediatek,mt6577-uart",
+            "brcm,bcm2835-aux-uart",
+        ];
+        if tree.is_compatible(node, WORDS) {
+            return Ok(Self { shift: 2, width: 4 });
+        }
+        let number = |name, allowed: &[u32], otherwise| match tree.cell(node, name)? {
+            None => Ok(otherwise),
+            Some(value) if allowed.contains(&value) => Ok(value as u8),
+            Some(_) => {
+                let known: Vec<String> = allowed.iter().map(u32::to_string).collect();
+                let what = format!("is none of {} that a 16550 can have", known.join(", "));
+                Err(tree.error(node, name, what))
+            }
+        };
+        Ok(Self {
+            shift: number("reg-shift", &[0, 1, 2, 3, 4], 0)?,
+            width: number("reg-io-width", &[1, 4], 1)?,
+        })
+    }
 }
 
 /// Where partitions have their virtual console, a PL011.
@@ -143,9 +193,15 @@ pub(super) fn uart(tree: &Tree, gic: NodeId, node: NodeId) -> Result<Uart, Board
         Some(Line::Gic(one)) => Some(one).filter(is_usable),
         Some(Line::Other { .. }) | None => None,
     };
+    let kind = UartKind::of(tree, node);
+    let layout = match kind {
+        UartKind::Ns16550 => Layout::of(tree, node)?,
+        _ => Layout { shift: 0, width: 1 },
+    };
     Ok(Uart {
         node,
-        kind: UartKind::of(tree, node),
+        kind,
+        layout,
         registers,
         interrupt,
     })
@@ -272,6 +328,43 @@ mod tests {
         tree.set_cells(uart, "reg", &[0, 0x900_0600, 0, 0x100]);
         let board = board(tree);
         assert_eq!(board.virtual_uart.page.base, 0x900_0000);
+    }
+
+    #[test]
+    fn registers_of_a_16550_lie_as_its_node_says() {
+        for (names, properties, layout) in [
+            ("ns16550a", &[][..], (0, 1)),
+            (
+                "snps,dw-apb-uart",
+                &[("reg-shift", 2), ("reg-io-width", 4)],
+                (2, 4),
+            ),
+            ("ti,am654-uart", &[], (2, 4)),
+        ] {
+            let mut tree = virt(Gic::V3);
+            let uart = tree.find("/pl011").unwrap();
+            tree.set_string(uart, "compatible", names);
+            for (name, value) in properties {
+                tree.set_cells(uart, name, &[*value]);
+            }
+            let Layout { shift, width } = board(tree).console.layout;
+            assert_eq!((shift, width), layout);
+        }
+    }
+
+    #[test]
+    fn layout_that_no_16550_has_is_refused() {
+        for (name, value) in [("reg-shift", 12), ("reg-io-width", 2)] {
+            let mut tree = virt(Gic::V3);
+            let node = tree.find("/pl011").unwrap();
+            tree.set_string(node, "compatible", "ns16550a");
+            tree.set_cells(node, name, &[value]);
+            let gic = tree.find("/intc").unwrap();
+            assert!(matches!(
+                uart(&tree, gic, node),
+                Err(BoardError::Tree(error)) if error.to_string().contains(name)
+            ));
+        }
     }
 
     #[test]

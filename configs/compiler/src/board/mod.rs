@@ -19,7 +19,7 @@ mod memory;
 mod pci;
 mod timer;
 
-pub(crate) use console::{Uart, UartKind, VirtualUart};
+pub(crate) use console::{Layout, Uart, UartKind, VirtualUart};
 pub(crate) use cpus::Cpu;
 pub(crate) use device::{Device, Handover, Member};
 pub(crate) use dma::Dma;

@@ -32,7 +32,9 @@ pub(crate) fn features(plan: &Plan) -> Vec<&'static str> {
         (!plan.iommus.is_empty(), "smmuv3"),
     ];
     let needed = parts.into_iter().filter(|(needed, _)| *needed);
-    needed.map(|(_, feature)| feature).collect()
+    // A console without a driver is refused before.
+    let console = plan.system.board.console.kind.driver();
+    needed.map(|(_, feature)| feature).chain(console).collect()
 }
 
 #[cfg(test)]
@@ -49,8 +51,8 @@ mod tests {
 
     #[test]
     fn image_has_the_driver_of_its_boards_interrupt_controller_and_no_other() {
-        assert_eq!(features("qemu-virt-gicv2"), ["v2"]);
-        assert_eq!(features("qemu-virt-gicv3"), ["v3"]);
+        assert_eq!(features("qemu-virt-gicv2"), ["v2", "pl011"]);
+        assert_eq!(features("qemu-virt-gicv3"), ["v3", "pl011"]);
     }
 
     #[test]
@@ -58,7 +60,7 @@ mod tests {
         let text = include_str!("../tests/golden/demo.toml").replace("BOARD", "qemu-virt-gicv3");
         let text = text.replace("[[partition]]", "[[partition]]\ngic = \"v2\"");
         let features = compile_text(&text).unwrap().image_features;
-        assert_eq!(features, ["v3", "legacy"]);
+        assert_eq!(features, ["v3", "legacy", "pl011"]);
     }
 
     #[test]
@@ -71,7 +73,7 @@ mod tests {
                 "[[partition]]\nperiod = \"10ms\"\nbudget = \"1ms\"",
             );
         let features = compile_text(&shared).unwrap().image_features;
-        assert_eq!(features, ["v3", "rtds"]);
+        assert_eq!(features, ["v3", "rtds", "pl011"]);
     }
 
     #[test]

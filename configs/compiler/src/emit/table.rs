@@ -7,7 +7,7 @@ use model::memory::{Mapping, MemoryKind};
 use model::partition::{FaultPolicy, Segment};
 use model::system::EndState;
 
-use crate::board::{Board, GicKind};
+use crate::board::{Board, GicKind, Layout, Uart, UartKind};
 use crate::guest_gic::{GuestGic, REDISTRIBUTOR_STRIDE};
 use crate::iommus::Driven;
 use crate::plan::{Plan, Planned};
@@ -96,6 +96,22 @@ pub(crate) fn table(plan: &Plan) -> String {
     out.text
 }
 
+fn console_kind(console: &Uart) -> String {
+    let name = match console.kind {
+        UartKind::Cadence => "Cadence",
+        UartKind::Scif => "Scif",
+        UartKind::Hscif => "Hscif",
+        UartKind::Ns16550 => {
+            let Layout { shift, width } = console.layout;
+            return format!("Ns16550 {{ shift: {shift}, width: {width} }}");
+        }
+        UartKind::Imx => "Imx",
+        // The others have no driver, and are refused before.
+        UartKind::Pl011 | UartKind::Lpuart | UartKind::Other => "Pl011",
+    };
+    name.to_owned()
+}
+
 fn board(out: &mut Source, board: &Board, image: AddressRange, uses_its: bool) {
     out.open("board: model::board::Board {");
     out.field("name", &format!("{:?}", board.name));
@@ -105,7 +121,8 @@ fn board(out: &mut Source, board: &Board, image: AddressRange, uses_its: bool) {
     out.field(
         "console",
         &format!(
-            "model::board::Console {{ kind: model::board::ConsoleKind::Pl011, base: {}, intid: {} }}",
+            "model::board::Console {{ kind: model::board::ConsoleKind::{}, base: {}, intid: {} }}",
+            console_kind(&board.console),
             pa(board.console.registers.base),
             intid(board.virtual_uart.intid)
         ),

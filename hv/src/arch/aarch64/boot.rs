@@ -145,7 +145,7 @@ bulkhead_early_stop:
     cbz     x1, 3f
 2:  ldrb    w2, [x0], #1
     cbz     w2, 3f
-    str     w2, [x1]
+    bl      bulkhead_early_put
     b       2b
 3:  wfi
     b       3b
