@@ -26,3 +26,4 @@ mod messages;
 mod partitions;
 mod turns;
 mod wrong_board;
+mod zynqmp;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::bench::Bench;
 use crate::{
     boards, channels, command_line, costs, cpu_models, demo, dma, guests, hostile_gic, legacy,
-    linux, messages, partitions, turns, wrong_board,
+    linux, messages, partitions, turns, wrong_board, zynqmp,
 };
 
 /// Something that must be there before a test can say anything about Bulkhead.
@@ -93,6 +93,7 @@ pub fn all() -> Vec<Test> {
     tests.extend(legacy::tests());
     tests.extend(linux::tests());
     tests.extend(cpu_models::tests());
+    tests.extend(zynqmp::tests());
     tests.extend(demo::tests());
     tests
 }

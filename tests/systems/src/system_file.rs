@@ -11,6 +11,8 @@ pub struct SystemFile {
     partitions: String,
     channels: String,
     next_cpu: u32,
+    /// Where guests see their memory, when the board's own place does not suit them.
+    ram: Option<String>,
 }
 
 impl SystemFile {
@@ -23,6 +25,21 @@ impl SystemFile {
             partitions: String::new(),
             channels: String::new(),
             next_cpu: 0,
+            ram: None,
+        }
+    }
+
+    /// From now on partitions see their memory at this address: Rust guests are linked for where QEMU's `virt` machine has it.
+    pub fn ram_at(mut self, address: &str) -> Self {
+        self.ram = Some(address.to_owned());
+        self
+    }
+
+    /// Memory of a partition, as a TOML value.
+    fn memory(&self, size: &str) -> String {
+        match &self.ram {
+            None => format!("\"{size}\""),
+            Some(address) => format!("{{ size = \"{size}\", at = \"{address}\" }}"),
         }
     }
 
@@ -63,10 +80,11 @@ impl SystemFile {
             .map(|cpu| cpu.to_string())
             .collect();
         self.next_cpu += vcpus;
+        let memory = self.memory(memory);
         // Writing to a String cannot fail.
         let _ = write!(
             self.partitions,
-            "\n[pools.{name}]\ncpus = [{}]\npolicy = \"dedicated\"\n\n[[partition]]\nname = \"{name}\"\npool = \"{name}\"\nvcpus = {vcpus}\nmemory = \"{memory}\"\nimage = {image}\nconsole = \"virtual\"\n{more}",
+            "\n[pools.{name}]\ncpus = [{}]\npolicy = \"dedicated\"\n\n[[partition]]\nname = \"{name}\"\npool = \"{name}\"\nvcpus = {vcpus}\nmemory = {memory}\nimage = {image}\nconsole = \"virtual\"\n{more}",
             cpus.join(", ")
         );
         self
@@ -190,6 +208,16 @@ mod tests {
         assert_eq!(text.matches("memory = \"16MiB\"").count(), 1);
         let placed = "vcpus = 1\nmemory = { size = \"16MiB\", address = \"0x60000000\" }\n";
         assert_eq!(text.matches(placed).count(), 1, "{text}");
+    }
+
+    #[test]
+    fn partitions_see_their_memory_where_the_system_says() {
+        let text = SystemFile::new("x", "b")
+            .ram_at("0x40000000")
+            .guest("a", "hello", 1)
+            .text();
+        let placed = "memory = { size = \"16MiB\", at = \"0x40000000\" }\n";
+        assert!(text.contains(placed), "{text}");
     }
 
     #[test]

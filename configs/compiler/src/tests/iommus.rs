@@ -37,7 +37,7 @@ fn compile(tree: &Tree, devices: [&str; 2]) -> Result<Compiled, Diagnostics> {
 fn streams_of_given_devices_are_listed_in_order_with_owner_and_path() {
     let (tree, _) = with_smmu();
     let compiled = compile(&tree, ["\"/dma@9200000\"", "\"/dma@9210000\""]).unwrap();
-    assert_eq!(compiled.image_features, ["v3", "smmuv3"]);
+    assert_eq!(compiled.image_features, ["v3", "smmuv3", "pl011"]);
     let owned = compiled.table.split("owned: &[").nth(1).unwrap();
     let lines: Vec<&str> = owned.lines().map(str::trim).take(4).skip(1).collect();
     let line = |first: &str, partition, device| {
@@ -58,7 +58,7 @@ fn streams_of_given_devices_are_listed_in_order_with_owner_and_path() {
 fn smmu_behind_which_nobody_has_a_device_is_in_the_image_to_deny_everything() {
     let (tree, _) = with_smmu();
     let compiled = compile(&tree, ["", ""]).unwrap();
-    assert_eq!(compiled.image_features, ["v3", "smmuv3"]);
+    assert_eq!(compiled.image_features, ["v3", "smmuv3", "pl011"]);
     assert!(compiled.table.contains("path: \"/smmuv3@9050000\""));
     assert!(compiled.table.contains("owned: &[],"));
 }

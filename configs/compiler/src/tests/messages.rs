@@ -129,7 +129,7 @@ fn guest_finds_the_bridge_with_its_small_windows_its_pins_and_a_virtual_its() {
 #[test]
 fn image_has_the_its_and_the_partition_its_device_ids() {
     let compiled = compiled(&board(Gic::V3), &whole());
-    assert_eq!(compiled.image_features, ["v3", "its"]);
+    assert_eq!(compiled.image_features, ["v3", "its", "pl011"]);
     let table = &compiled.table;
     let its = "its: Some(model::device::VirtualIts { base: model::Ipa::new(0x8080000), \
                devices: &[model::device::DeviceIds { first: 0x0, count: 0x10000 }], share: 0 }),";
@@ -164,7 +164,7 @@ fn bridge_without_messages_leaves_the_its_alone() {
     let guest = guest(&tree, &lines);
     assert!(guest.by_phandle(0x800a).is_none());
     assert!(!guest.has(guest.find(BRIDGE).unwrap(), "msi-map"));
-    assert_eq!(compiled(&tree, &lines).image_features, ["v3"]);
+    assert_eq!(compiled(&tree, &lines).image_features, ["v3", "pl011"]);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use anyhow::{Context, ensure};
 use serde::{Deserialize, Serialize};
 
 pub use measured::{Measured, Sample};
-pub(crate) use tests::tests;
+pub(crate) use tests::{run, tests};
 
 /// Row that a system with one CPU measures: from the machine's reset to the guest's second instruction.
 pub const BOOT: &str = "boot";

@@ -41,7 +41,7 @@ fn costs_are_under_their_ceilings_and_repeat(
 }
 
 /// What the guest prints.
-fn run(bench: &Bench<'_>, system: &SystemFile) -> anyhow::Result<String> {
+pub(crate) fn run(bench: &Bench<'_>, system: &SystemFile) -> anyhow::Result<String> {
     let mut session = bench.start_with(system, |options| options.icount = true)?;
     session.wait_for("bench", "^bench: done$", bench.left())?;
     Ok(session.text("bench"))
