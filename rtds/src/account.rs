@@ -99,6 +99,8 @@ pub(crate) struct Account {
     pub awake: bool,
     /// The physical CPU that has its registers: it runs there, or did until a moment ago.
     pub held: Option<PcpuIndex>,
+    /// The physical CPU that had them last, counted only where there are several.
+    last_held: Option<PcpuIndex>,
     /// The physical CPU whose time it pays for.
     pub pays: Option<PcpuIndex>,
     /// Up to when it has paid.
@@ -124,6 +126,7 @@ impl Account {
             left: 0,
             awake: false,
             held: None,
+            last_held: None,
             pays: None,
             charged: start,
             waits_since: None,
@@ -241,6 +244,12 @@ impl Account {
     pub fn take_up(&mut self, pcpu: PcpuIndex, now: u64) {
         self.held = Some(pcpu);
         self.served(now);
+    }
+
+    /// Its registers are loaded on one of several physical CPUs.
+    pub fn arrive(&mut self, pcpu: PcpuIndex) {
+        let before = self.last_held.replace(pcpu);
+        self.counters.migrations += u64::from(before.is_some_and(|before| before != pcpu));
     }
 
     /// Its registers are saved.

@@ -15,6 +15,8 @@ pub struct Counters {
     pub depletions: u64,
     /// How often it had to give way with budget left.
     pub preemptions: u64,
+    /// How often it went on, on another physical CPU than the one before.
+    pub migrations: u64,
     /// The longest time for which it was awake without running. One that lasts still is not in it.
     pub longest_blackout: u64,
     /// The longest time that it ran beyond a budget, until it was stopped.
@@ -31,6 +33,7 @@ impl Counters {
         least_supply: u64::MAX,
         depletions: 0,
         preemptions: 0,
+        migrations: 0,
         longest_blackout: 0,
         longest_overrun: 0,
         late_replenishments: 0,

@@ -63,6 +63,18 @@ impl PcpuSet {
         Self(self.0 & other.0)
     }
 
+    /// Those that are in one of both.
+    #[must_use]
+    pub const fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// This set without one; the same set when it is not in it.
+    #[must_use]
+    pub const fn without(self, pcpu: PcpuIndex) -> Self {
+        Self(self.0 & !Self::bit(pcpu))
+    }
+
     /// True when it is in the set.
     pub const fn contains(self, pcpu: PcpuIndex) -> bool {
         self.0 & Self::bit(pcpu) != 0
@@ -114,6 +126,14 @@ mod tests {
         assert!(!set.contains(PcpuIndex::new(62)));
         assert_eq!(set.with(PcpuIndex::new(64)), set);
         assert!(!set.contains(PcpuIndex::new(64)));
+    }
+
+    #[test]
+    fn members_of_either_are_joined_and_one_is_taken_out() {
+        let both = PcpuSet::first(2).or(PcpuSet::EMPTY.with(PcpuIndex::new(5)));
+        assert_eq!(members(both), [0, 1, 5]);
+        assert_eq!(members(both.without(PcpuIndex::new(1))), [0, 5]);
+        assert_eq!(both.without(PcpuIndex::new(64)), both);
     }
 
     #[test]

@@ -399,7 +399,11 @@ impl<const VCPUS: usize, const PCPUS: usize, const AFFINITIES: usize>
         }
         if let Some(new) = self.ready(pcpu) {
             self.pcpu_mut(pcpu).held = Some(new);
-            self.vcpu_mut(new).account.take_up(pcpu, now);
+            let account = &mut self.vcpu_mut(new).account;
+            account.take_up(pcpu, now);
+            if PCPUS > 1 {
+                account.arrive(pcpu);
+            }
         }
         self.charge(pcpu, self.pcpu(pcpu).chosen);
     }

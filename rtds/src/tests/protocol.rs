@@ -69,6 +69,8 @@ fn one_that_moves_is_not_given_away_before_it_is_saved() {
     let moved = pool.on(ms(2), p(1), Event::Saved);
     // It has paid from the start, without a gap.
     assert_eq!((moved.run, moved.timer), (Some(v(0)), Some(ms(50))));
+    assert_eq!(pool.counters(v(0)).unwrap().migrations, 1);
+    assert_eq!(pool.counters(v(1)).unwrap().migrations, 0);
 }
 
 #[test]
