@@ -21,6 +21,8 @@ use model::system::{EndState, Pcpu, System};
 use model::time::TimeShare;
 use model::{IntId, Ipa, Mpidr, Pa, PartitionId, PcpuId, VcpuId, Vmid};
 
+use rtds::Rtds;
+
 use crate::arch::aarch64::context::Context;
 use crate::arch::aarch64::decode::Syndrome;
 use crate::arch::aarch64::guest::{self, Reason};
@@ -81,6 +83,7 @@ pub enum Done {
     SetPrivate(PrivateState),
     WithholdVirtualInterface,
     ForgetTranslations,
+    CompleteMaintenance,
     ResetGuest {
         mpidr: u64,
         counter_offset: u64,
@@ -236,6 +239,36 @@ pub fn list_registers(pcpu: usize) -> Vec<ListRegister> {
     })
 }
 
+/// The registers of the guest that is loaded on a pCPU.
+pub fn with_registers<R>(pcpu: usize, f: impl FnOnce(&mut CpuWorld) -> R) -> R {
+    state(|state| f(&mut state.registers[pcpu]))
+}
+
+/// When the alarm of a pCPU rings, if it is set.
+pub fn alarm(pcpu: usize) -> Option<u64> {
+    state(|state| state.alarms[pcpu])
+}
+
+/// True when an interrupt waits for a pCPU to acknowledge it.
+pub fn is_pending(pcpu: usize) -> bool {
+    state(|state| !state.pending[pcpu].is_empty())
+}
+
+/// An interrupt for a pCPU whose line is up: it waits once.
+pub fn assert_line(pcpu: usize, intid: u32) {
+    state(|state| {
+        let pending = &mut state.pending[pcpu];
+        if !pending.contains(&intid) {
+            pending.push_back(intid);
+        }
+    });
+}
+
+/// True when the next use of floating point on a pCPU is trapped.
+pub fn traps_floating_point(pcpu: usize) -> bool {
+    state(|state| state.floating_point_is_trapped[pcpu])
+}
+
 /// What the guest's interrupt inputs on a pCPU see of an interface in software.
 pub fn lines(pcpu: usize) -> Lines {
     state(|state| state.lines[pcpu])
@@ -326,6 +359,11 @@ impl Cpu for FakeCpu {
         });
     }
     fn stop_guest_timers() {
+        state(|state| {
+            let registers = &mut state.registers[state.pcpu];
+            registers.virtual_timer.control = 0;
+            registers.physical_timer.control = 0;
+        });
         done(Done::StopTimers);
     }
     fn guest_state(context: &Context) -> GuestState {
@@ -450,6 +488,9 @@ impl SharedCpu for FakeCpu {
     fn forget_translations() {
         done(Done::ForgetTranslations);
     }
+    fn complete_maintenance() {
+        done(Done::CompleteMaintenance);
+    }
     fn trap_floating_point(trap: bool) {
         state(|state| state.floating_point_is_trapped[state.pcpu] = trap);
     }
@@ -470,6 +511,7 @@ impl SharedCpu for FakeCpu {
 
 impl SharedMachine for FakeMachine {
     type Policy = Budgets<4>;
+    type GlobalPolicy = Rtds<4, 3, 4>;
 }
 
 impl SharedInterface for FakeGic {
@@ -786,10 +828,15 @@ impl World {
 
     /// With `LINUX` changed.
     pub fn with(change: impl FnOnce(&mut Config)) -> Self {
+        Self::with_both(|linux, _| change(linux))
+    }
+
+    /// With both partitions changed.
+    pub fn with_both(change: impl FnOnce(&mut Config, &mut Config)) -> Self {
         state(|state| *state = State::new());
-        let mut linux = linux();
-        change(&mut linux);
-        let configs: &'static [Config] = leak([linux, rt()]);
+        let (mut linux, mut rt) = (linux(), rt());
+        change(&mut linux, &mut rt);
+        let configs: &'static [Config] = leak([linux, rt]);
         let partitions = configs
             .iter()
             .enumerate()
@@ -949,6 +996,16 @@ impl Guest {
         let [op0, op1, crn, crm, op2] = register;
         let iss = op0 << 20 | op2 << 17 | op1 << 14 | crn << 10 | 5 << 5 | crm << 1;
         self.synchronous(0x18, iss | u64::from(!write), 0)
+    }
+
+    /// A trapped WFI.
+    pub fn wait(&mut self) -> Outcome {
+        self.synchronous(0x01, 0, 0)
+    }
+
+    /// A trapped use of floating point.
+    pub fn use_floating_point(&mut self) -> Outcome {
+        self.synchronous(0x07, 0, 0)
     }
 
     /// A physical interrupt of this pCPU.

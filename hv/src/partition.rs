@@ -57,8 +57,10 @@ impl Requests {
 /// The part of a virtual CPU that other pCPUs see.
 #[derive(Debug)]
 pub struct VcpuShared {
-    /// Affinity of the pCPU that runs it.
-    pub pcpu: Mpidr,
+    /// Affinity of the pCPU that runs it; of one in a global pool, that to which its devices' interrupts go.
+    pub home: Mpidr,
+    #[cfg(feature = "global")]
+    whereabouts: crate::pool::global::Whereabouts,
     /// How that is called.
     pub call: Call,
     /// What is known of its turns.
@@ -71,12 +73,33 @@ impl VcpuShared {
     /// A virtual CPU on the pCPU with this affinity, which is shared or not.
     pub const fn new(pcpu: Mpidr, shared: bool) -> Self {
         Self {
-            pcpu,
+            home: pcpu,
+            #[cfg(feature = "global")]
+            whereabouts: crate::pool::global::Whereabouts::new(pcpu.get()),
             call: Call::new(shared),
             turns: Published::new(),
             requests: Requests::NONE,
             costs: [const { Cost::NEW }; ExitKind::ALL.len()],
         }
+    }
+
+    /// Affinity of the pCPU to call, after a request was left.
+    #[cfg(not(feature = "global"))]
+    #[inline(always)]
+    pub const fn pcpu(&self) -> Mpidr {
+        self.home
+    }
+
+    /// Affinity of the pCPU to call, after a request was left: where it is, or was last.
+    #[cfg(feature = "global")]
+    pub fn pcpu(&self) -> Mpidr {
+        Mpidr::new(self.whereabouts.find())
+    }
+
+    /// It is on `pcpu` from now on, which looks for requests afterwards.
+    #[cfg(feature = "global")]
+    pub fn arrive(&self, pcpu: Mpidr) {
+        self.whereabouts.arrive(pcpu.get());
     }
 
     /// Where requests are left, for the exit vectors.

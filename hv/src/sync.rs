@@ -8,8 +8,9 @@
 //! 3. [`Rank::Vcpu`]: one virtual CPU, its virtual interrupts, its partition's virtual UART. Their text goes to the console next.
 //! 4. [`Rank::Its`]: the physical interrupt translation service, which partitions' virtual ones change.
 //! 5. [`Rank::Iommu`]: an IOMMU. Nothing below it calls back into a partition.
-//! 6. [`Rank::Console`]: the multiplexer and the physical UART. Nothing below it calls back into a partition.
-//! 7. [`Rank::Log`]: the log ring. Anything may log, while it holds anything; logging takes no lock itself.
+//! 6. [`Rank::Pool`]: a global pool of shared pCPUs. No other lock is taken below it.
+//! 7. [`Rank::Console`]: the multiplexer and the physical UART. Nothing below it calls back into a partition.
+//! 8. [`Rank::Log`]: the log ring. Anything may log, while it holds anything; logging takes no lock itself.
 //!
 //! Debug builds assert the order for every CPU; see [`order`].
 //!
@@ -37,6 +38,9 @@ pub enum Rank {
     /// An IOMMU.
     #[cfg(feature = "iommu")]
     Iommu,
+    /// A global pool of shared pCPUs.
+    #[cfg(feature = "global")]
+    Pool,
     /// The console multiplexer and the physical UART.
     Console,
     /// The log ring.

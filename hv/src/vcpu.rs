@@ -54,7 +54,7 @@ impl<M: Machine> Hypervisor<M> {
             if set.contains(VcpuId::new(index as u8)) {
                 let before = vcpu.request(what);
                 if vcpu.call.is_needed(before, what) {
-                    gic.kick(vcpu.pcpu, vcpu.call.sgi());
+                    gic.kick(vcpu.pcpu(), vcpu.call.sgi());
                 }
             }
         }
@@ -102,7 +102,7 @@ impl<G: InterruptController> Hardware for Physical<'_, G> {
 
     fn route(&self, intid: IntId, cpu: VcpuId) {
         if let Some(vcpu) = self.vcpus.get(usize::from(cpu.get())) {
-            self.gic.route(intid, vcpu.pcpu);
+            self.gic.route(intid, vcpu.home);
         }
     }
 
@@ -129,7 +129,7 @@ impl<G: InterruptController> Hardware for Physical<'_, G> {
     #[cfg(feature = "its")]
     fn translate(&self, change: gic::virt::its::Change) -> bool {
         let cpu = self.vcpus.get(usize::from(change.cpu().get()));
-        cpu.is_some_and(|vcpu| self.gic.translate(change, vcpu.pcpu))
+        cpu.is_some_and(|vcpu| self.gic.translate(change, vcpu.home))
     }
 }
 

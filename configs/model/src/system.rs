@@ -59,6 +59,8 @@ pub enum Policy {
     Dedicated,
     /// Each physical CPU runs those of its virtual CPUs first whose period ends first, each within its budget.
     Rtds,
+    /// The same for all its physical CPUs together: its virtual CPUs may move between them.
+    GlobalRtds,
     /// Each physical CPU runs its virtual CPUs in windows of a frame that comes again and again.
     Cyclic {
         /// Length of the frame; more than zero.

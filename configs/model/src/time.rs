@@ -2,7 +2,9 @@
 
 pub use embassy_time::Duration;
 
-/// The time that a virtual CPU is promised on its physical CPU.
+use crate::ids::PcpuId;
+
+/// The time that a virtual CPU is promised on its physical CPU, or on several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimeShare {
     /// All of it: the physical CPU is its own.
@@ -12,6 +14,13 @@ pub enum TimeShare {
     /// Windows of the major frame, in a `cyclic` pool: sorted by start, at least one, without overlap with any other window on the
     /// same physical CPU.
     Windows(&'static [Window]),
+    /// A budget in each period, on any of these physical CPUs of an `rtds` pool with `placement = "global"`.
+    Global {
+        /// The budget.
+        budget: Budget,
+        /// The physical CPUs on which it may run: at least one, each once.
+        pcpus: &'static [PcpuId],
+    },
 }
 
 /// A budget of time that is full again at the start of each period.

@@ -78,18 +78,22 @@ impl<const VCPUS: usize> Policy for Budgets<VCPUS> {
     }
 
     fn counter(&self, vcpu: usize, counter: Counter) -> Option<u64> {
-        let counters = self.policy.counters(index(vcpu))?;
-        match counter {
-            Counter::Periods => Some(counters.periods),
-            Counter::Supply => (counters.periods > 0).then_some(counters.last_supply),
-            Counter::LeastSupply => counters.least_supply().map(|supply| supply.as_ticks()),
-            Counter::Depletions => Some(counters.depletions),
-            Counter::Preemptions => Some(counters.preemptions),
-            Counter::Blackout => Some(counters.longest_blackout),
-            Counter::Overrun => Some(counters.longest_overrun),
-            Counter::LateReplenishments => Some(counters.late_replenishments),
-            _ => None,
-        }
+        value(self.policy.counters(index(vcpu))?, counter)
+    }
+}
+
+/// One of the counters of a virtual CPU with a budget, on one physical CPU.
+pub(super) fn value(counters: &rtds::Counters, counter: Counter) -> Option<u64> {
+    match counter {
+        Counter::Periods => Some(counters.periods),
+        Counter::Supply => (counters.periods > 0).then_some(counters.last_supply),
+        Counter::LeastSupply => counters.least_supply().map(|supply| supply.as_ticks()),
+        Counter::Depletions => Some(counters.depletions),
+        Counter::Preemptions => Some(counters.preemptions),
+        Counter::Blackout => Some(counters.longest_blackout),
+        Counter::Overrun => Some(counters.longest_overrun),
+        Counter::LateReplenishments => Some(counters.late_replenishments),
+        _ => None,
     }
 }
 

@@ -41,11 +41,13 @@ pub enum Counter {
     MissedWindows = 10,
     /// `cyclic`: the longest time from the begin of a window to the decision to use it.
     Lateness = 11,
+    /// `rtds` with `placement = "global"`: how often it went on, on another physical CPU than the one before.
+    Migrations = 12,
 }
 
 impl Counter {
     /// In the order of their numbers.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Entries,
         Self::Periods,
         Self::Supply,
@@ -58,6 +60,7 @@ impl Counter {
         Self::Windows,
         Self::MissedWindows,
         Self::Lateness,
+        Self::Migrations,
     ];
 
     /// The word that reports use.
@@ -75,6 +78,7 @@ impl Counter {
             Self::Windows => "windows",
             Self::MissedWindows => "missed",
             Self::Lateness => "lateness",
+            Self::Migrations => "migrations",
         }
     }
 }
@@ -156,7 +160,7 @@ impl<M: Machine> Hypervisor<M> {
         self.common.called_for.fetch_add(1, Ordering::Release);
         let vcpus = self.partitions.iter().flat_map(|partition| partition.vcpus);
         for vcpu in vcpus.filter(|vcpu| vcpu.call.is_shared()) {
-            self.machine.gic().kick(vcpu.pcpu, vcpu.call.sgi());
+            self.machine.gic().kick(vcpu.pcpu(), vcpu.call.sgi());
         }
     }
 }

@@ -21,6 +21,10 @@ pub trait SharedCpu {
     /// tables, was here.
     fn forget_translations();
 
+    /// Waits until the maintenance of caches and translations that this CPU has begun is complete on all of them.
+    #[cfg(feature = "global")]
+    fn complete_maintenance();
+
     /// Has the next use of floating point trapped, or not.
     fn trap_floating_point(trap: bool);
 
@@ -48,4 +52,8 @@ impl<T: SharedInterface + InterruptController> SharedGic for T {}
 pub trait SharedMachine {
     /// What decides on each of them.
     type Policy: Policy + 'static;
+
+    /// What decides on all pCPUs of a global pool.
+    #[cfg(feature = "global")]
+    type GlobalPolicy: super::global::GlobalPolicy + 'static;
 }

@@ -2,7 +2,8 @@
 //!
 //! # Principles
 //! - The compiler gives each virtual CPU one pCPU, so a scheduler decides for its own pCPU alone. Only that pCPU touches it: there is no
-//!   lock, and other pCPUs reach its virtual CPUs as they reach any: by a request word and a call ([`Call`]).
+//!   lock, and other pCPUs reach its virtual CPUs as they reach any: by a request word and a call ([`Call`]). Pools whose virtual CPUs may
+//!   move have one policy for all their pCPUs instead, in [`global`].
 //! - *Whose turn it is* is decided by a [policy](policy), which knows nothing of registers. *Whose registers are loaded* is another
 //!   question: they stay until another one needs the place, so that a virtual CPU that waits alone is woken at no cost.
 //! - A virtual CPU that is not loaded has all of its state in memory, list registers included, and its timers are off. What comes for it is
@@ -13,7 +14,6 @@
 //! - `dedicated` pCPUs have no scheduler, and a system without shared ones is built without this module.
 //!
 //! # Limits
-//! - Virtual CPUs do not move between pCPUs.
 //! - One that shares a pCPU has no performance counters and no hardware breakpoints: their registers read as zero.
 //! - Its WFE is not trapped: it waits on its own time, since a store by another virtual CPU, which nobody tells us of, may end it.
 
@@ -24,6 +24,8 @@ pub mod clock;
 pub mod counters;
 #[cfg(test)]
 mod fixture;
+#[cfg_attr(not(feature = "global"), path = "global/absent.rs")]
+pub mod global;
 mod hardware;
 mod loading;
 pub mod policy;
@@ -52,6 +54,9 @@ const CALL: IntId = IntId::new(1);
 pub struct Turn<M: Machine> {
     /// The pCPU's scheduler, while the registers of this virtual CPU are loaded there.
     scheduler: Option<&'static mut Scheduler<M>>,
+    /// The pCPU of a global pool, while the registers of this virtual CPU are loaded there.
+    #[cfg(feature = "global")]
+    post: Option<&'static mut global::Post<M>>,
     /// It waits for an interrupt.
     waits: bool,
     /// It puts its partition's image into place, so far.
@@ -68,6 +73,8 @@ impl<M: Machine> Turn<M> {
     pub fn new() -> Self {
         Self {
             scheduler: None,
+            #[cfg(feature = "global")]
+            post: None,
             waits: false,
             loading: None,
             world: World::new(),

@@ -7,6 +7,7 @@ use gic::{Acknowledged, InterruptController};
 use model::VcpuId;
 
 use super::clock::Clock;
+use super::global;
 use super::hardware::SharedCpu;
 use super::policy::{Event, Policy};
 use crate::machine::{Cpu, Machine};
@@ -190,7 +191,7 @@ enum Next {
 #[inline]
 pub fn schedule<M: Machine>(vcpu: &'static mut Vcpu<M>) -> &'static mut Vcpu<M> {
     let Some(scheduler) = &vcpu.turn.scheduler else {
-        return vcpu;
+        return global::schedule(vcpu);
     };
     if vcpu.is_on() && !vcpu.turn.waits && !scheduler.look {
         return vcpu;
@@ -274,7 +275,7 @@ impl<M: Machine> Vcpu<M> {
     /// True when it takes turns with others on its pCPU.
     #[inline(always)]
     pub fn takes_turns(&self) -> bool {
-        self.turn.scheduler.is_some()
+        self.turn.scheduler.is_some() || self.moves()
     }
 
     /// Its guest waits for an interrupt: others have their turns meanwhile.
@@ -329,7 +330,7 @@ impl<M: Machine> Vcpu<M> {
     pub fn hand_to_neighbour(&mut self, acknowledged: Acknowledged) -> bool {
         let intid = acknowledged.intid;
         let Some(scheduler) = &mut self.turn.scheduler else {
-            return false;
+            return self.hand_on(acknowledged);
         };
         let owner = scheduler
             .members
@@ -349,7 +350,7 @@ impl<M: Machine> Vcpu<M> {
     /// The alarm rang. True when it was this pCPU's scheduler that had set it.
     pub fn alarm_rang(&mut self) -> bool {
         let Some(scheduler) = &mut self.turn.scheduler else {
-            return false;
+            return self.pools_alarm_rang();
         };
         scheduler.look = true;
         scheduler.armed = None;
@@ -361,18 +362,19 @@ impl<M: Machine> Vcpu<M> {
 
     /// Somebody called the pCPU for one of its virtual CPUs.
     pub fn was_called(&mut self) {
-        if let Some(scheduler) = &mut self.turn.scheduler {
-            scheduler.look = true;
-            if scheduler.publish() {
-                self.hypervisor.look_after_console();
-            }
+        let Some(scheduler) = &mut self.turn.scheduler else {
+            return self.pool_was_called();
+        };
+        scheduler.look = true;
+        if scheduler.publish() {
+            self.hypervisor.look_after_console();
         }
     }
 
     /// The guest uses floating point, whose registers another one has still. False when they are its own.
     pub fn claim_floating_point(&mut self) -> bool {
         let Some(scheduler) = &mut self.turn.scheduler else {
-            return false;
+            return self.borrow_floating_point();
         };
         M::Cpu::trap_floating_point(false);
         scheduler.release_floating_point();

@@ -10,7 +10,7 @@ use super::frames::within;
 use crate::exit::MmioAccess;
 use crate::machine::Machine;
 use crate::partition::{Partition, request};
-use crate::vcpu::Vcpu;
+use crate::vcpu::{Hypervisor, Vcpu};
 
 /// The SGI with which a pCPU reminds itself of commands that are left: they go on in an exit of their own, after whatever else is pending.
 const GO_ON: IntId = IntId::new(1);
@@ -84,7 +84,7 @@ fn run_commands<M: Machine>(vcpu: &Vcpu<M>) {
     });
     vcpu.kick_others(kicks.without(vcpu.id));
     if left {
-        vcpu.machine().gic().kick(vcpu.shared.pcpu, GO_ON);
+        vcpu.machine().gic().kick(vcpu.shared.pcpu(), GO_ON);
     }
 }
 
@@ -102,26 +102,43 @@ impl<M: Machine> Vcpu<M> {
 
     /// A physical LPI, which has no active state to end. One that its guest has just taken from its event is dropped.
     fn lpi(&mut self, physical: IntId) {
+        let Some(owner) = self.hypervisor.owner_of_lpi(physical) else {
+            return;
+        };
+        if owner.id != self.partition.id || !self.is_on() {
+            return self.hypervisor.note_lpi(physical);
+        }
+        let kicks = {
+            let gic = &mut owner.devices.lock().gic;
+            match gic.lpi(physical) {
+                Some(lpi) => self.with_caller(|caller| gic.deliver(lpi, caller)),
+                None => return,
+            }
+        };
+        self.kick_others(kicks);
+    }
+}
+
+impl<M: Machine> Hypervisor<M> {
+    fn owner_of_lpi(&self, physical: IntId) -> Option<&'static Partition> {
         let has_it = |its: &VirtualIts| its.has_lpi(physical);
-        let mut all = self.hypervisor.partitions.iter();
-        let Some(owner) = all.find(|one| one.config.its.as_ref().is_some_and(has_it)) else {
+        let mut all = self.partitions.iter();
+        all.find(|one| one.config.its.as_ref().is_some_and(has_it))
+    }
+
+    /// A physical LPI that came to a pCPU on which no virtual CPU of its partition runs: it is noted for the one that it is for.
+    pub(crate) fn note_lpi(&self, physical: IntId) {
+        let Some(owner) = self.owner_of_lpi(physical) else {
             return;
         };
         let kicks = {
             let gic = &mut owner.devices.lock().gic;
             match gic.lpi(physical) {
-                Some(lpi) if owner.id == self.partition.id && self.is_on() => {
-                    self.with_caller(|caller| gic.deliver(lpi, caller))
-                }
                 Some(lpi) => gic.raise(lpi, VcpuId::new(0)),
                 None => return,
             }
         };
-        if owner.id == self.partition.id {
-            self.kick_others(kicks);
-        } else {
-            self.hypervisor.kick(owner, kicks, request::INTERRUPTS);
-        }
+        self.kick(owner, kicks, request::INTERRUPTS);
     }
 }
 

@@ -217,7 +217,7 @@ fn send_sgi<M: Machine>(vcpu: &mut Vcpu<M>, syndrome: u64) -> Verdict {
         };
         let what = 1 << (request::FIRST_SGI + sgi);
         if shared.call.is_needed(shared.request(what), what) {
-            gic.kick(shared.pcpu, shared.call.sgi());
+            gic.kick(shared.pcpu(), shared.call.sgi());
         }
     }
     M::Cpu::step_over();
@@ -259,7 +259,7 @@ fn store<M: Machine>(vcpu: &mut Vcpu<M>, register: u8) -> Verdict {
             .call
             .is_needed(shared.request_from(vcpu.id, sgi), what)
         {
-            gic.kick(shared.pcpu, shared.call.sgi());
+            gic.kick(shared.pcpu(), shared.call.sgi());
         }
     }
     M::Cpu::step_over();

@@ -70,6 +70,11 @@ impl SharedCpu for El2 {
         }
     }
 
+    #[cfg(feature = "global")]
+    fn complete_maintenance() {
+        barrier::dsb(barrier::SY);
+    }
+
     fn trap_floating_point(trap: bool) {
         /// `CPTR_EL2.TFP`.
         const TFP: u64 = 1 << 10;

@@ -28,7 +28,9 @@ impl<M: Machine> Vcpu<M> {
         if counter == Counter::Entries {
             return Some(self.shared.turns.entries());
         }
-        let scheduler = self.turn.scheduler.as_ref()?;
+        let Some(scheduler) = &self.turn.scheduler else {
+            return self.pools_counter(counter);
+        };
         scheduler.policy.counter(scheduler.loaded, counter)
     }
 }
