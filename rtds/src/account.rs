@@ -139,6 +139,7 @@ impl Account {
 
     /// Brings the account up to `now`. Time that is run after the deadline belongs to the new period, not to the old one. Returns true
     /// when the budget was used up or replenished.
+    #[inline(always)]
     pub fn settle(&mut self, now: u64) -> bool {
         let replenished = now >= self.deadline;
         let mut changed = replenished;
@@ -151,17 +152,29 @@ impl Account {
     }
 
     /// Charges what it has to pay for up to `until`. Returns true when the budget was used up.
+    #[inline]
     fn charge(&mut self, until: u64) -> bool {
-        let spent = until.saturating_sub(self.charged);
-        if self.pays.is_none() || spent == 0 {
+        if self.pays.is_none() {
             return false;
         }
-        self.charged = until;
+        let spent = until.saturating_sub(self.charged);
+        if spent >= self.left {
+            return self.exhaust(spent);
+        }
+        self.charged += spent;
         self.supply += spent;
-        let Some(beyond) = spent.checked_sub(self.left) else {
-            self.left -= spent;
+        self.left -= spent;
+        false
+    }
+
+    /// Charges what uses the budget up. Returns false when it was used up before and nothing more is spent.
+    fn exhaust(&mut self, spent: u64) -> bool {
+        if spent == 0 {
             return false;
-        };
+        }
+        let beyond = spent.saturating_sub(self.left);
+        self.charged += spent;
+        self.supply += spent;
         self.counters.depletions += u64::from(self.left > 0);
         if self.parameters.extra_time {
             let budget = self.parameters.reservation.budget;
@@ -176,6 +189,7 @@ impl Account {
     }
 
     /// Begins the period in which `now` lies: the periods keep their phase, however late this is.
+    #[inline]
     fn replenish(&mut self, now: u64) {
         let Reservation { period, budget } = self.parameters.reservation;
         let late = now - self.deadline;
@@ -199,6 +213,7 @@ impl Account {
     }
 
     /// It wants to run from now on. A period that has ended is followed by one with a full budget.
+    #[inline]
     pub fn wake(&mut self, now: u64) {
         if now >= self.deadline {
             self.settle(now);
@@ -211,6 +226,7 @@ impl Account {
     }
 
     /// It no longer wants to run. What is left of its budget stays until the deadline.
+    #[inline]
     pub fn block(&mut self, now: u64) {
         self.awake = false;
         self.whole = false;
@@ -224,14 +240,16 @@ impl Account {
     }
 
     /// It pays up to now, and no more. Nothing of it was due before.
+    #[inline]
     pub fn stop_paying(&mut self, now: u64) {
         self.charge(now);
         self.pays = None;
     }
 
-    /// True when its budget ends or is full again by now. It pays.
-    pub const fn is_due(&self, now: u64) -> bool {
-        now >= self.deadline || now >= self.budget_end()
+    /// When its budget ends or is full again. It pays.
+    #[inline]
+    pub fn due(&self) -> u64 {
+        self.deadline.min(self.budget_end())
     }
 
     /// What is left of its budget. Nothing of it was due before.
@@ -241,6 +259,7 @@ impl Account {
     }
 
     /// Its registers are loaded on a physical CPU.
+    #[inline]
     pub fn take_up(&mut self, pcpu: PcpuIndex, now: u64) {
         self.held = Some(pcpu);
         self.served(now);
@@ -253,6 +272,7 @@ impl Account {
     }
 
     /// Its registers are saved.
+    #[inline]
     pub fn put_down(&mut self, now: u64) {
         self.held = None;
         if self.awake {

@@ -54,6 +54,7 @@ impl<K: Key, const N: usize> Queue<K, N> {
     }
 
     /// The one with the least key.
+    #[inline]
     pub fn first(&self) -> Option<(K, VcpuIndex)> {
         if self.is_empty() {
             return None;
@@ -70,6 +71,7 @@ impl<K: Key, const N: usize> Queue<K, N> {
     }
 
     /// Queues one, or gives it another key. One with a number of `N` or more is left out.
+    #[inline]
     pub fn insert(&mut self, vcpu: VcpuIndex, key: K) {
         let index = vcpu.get();
         let Some(place) = self.places.get(index) else {
@@ -86,6 +88,7 @@ impl<K: Key, const N: usize> Queue<K, N> {
     }
 
     /// Takes one out. Nothing happens when it is not queued.
+    #[inline]
     pub fn remove(&mut self, vcpu: VcpuIndex) {
         let index = vcpu.get();
         let Some(place) = self.places.get_mut(index) else {
@@ -126,6 +129,7 @@ impl<K: Key, const N: usize> Queue<K, N> {
     }
 
     /// Puts one at a place, or above it in the stead of those that it comes before; they move down. Returns its place.
+    #[inline]
     fn rise(&mut self, mut place: usize, index: usize) -> usize {
         while let Some(rest) = place.checked_sub(1) {
             let above = self.at(rest / 2);

@@ -187,6 +187,8 @@ pub struct Rtds<const VCPUS: usize, const PCPUS: usize, const AFFINITIES: usize 
     replenishments: Queue<ReplenishKey, VCPUS>,
     /// When the first of them is due, or [`NEVER`]: nearly every event asks for it.
     next_replenishment: u64,
+    /// Before then no account has to be brought up to date.
+    due: u64,
     arrival: Arrival,
     start: u64,
     now: u64,
@@ -206,6 +208,7 @@ impl<const VCPUS: usize, const PCPUS: usize, const AFFINITIES: usize>
             lanes: [const { Lane::NEW }; AFFINITIES],
             replenishments: Queue::new(),
             next_replenishment: NEVER,
+            due: NEVER,
             arrival: Arrival::FIRST,
             start,
             now: start,
@@ -238,9 +241,12 @@ impl<const VCPUS: usize, const PCPUS: usize, const AFFINITIES: usize>
 
     /// Something happened at `now` on the physical CPU `here`. A time before that of the call before counts as that one. A virtual or
     /// physical CPU that the pool does not have is ignored, and so is a wake of one that is awake and a block of one that sleeps.
+    #[inline(always)]
     pub fn on(&mut self, now: Instant, here: PcpuIndex, event: Event) -> Actions {
         self.now = self.now.max(now.as_ticks().min(END_OF_TIME));
-        self.advance();
+        if self.now >= self.due {
+            self.advance();
+        }
         match event {
             Event::Wake(vcpu) if self.knows(vcpu) => self.wake(vcpu),
             Event::Block(vcpu) if self.knows(vcpu) => self.block(vcpu),
@@ -292,8 +298,8 @@ impl<const VCPUS: usize, const PCPUS: usize, const AFFINITIES: usize>
         for (pcpu, changed) in Self::pcpus().zip(&mut changed) {
             let payer = self.pcpu(pcpu).payer;
             *changed = payer.filter(|payer| {
-                let due = self.vcpu(*payer).account.is_due(self.now);
-                due && self.settle(*payer)
+                let due = self.vcpu(*payer).account.due();
+                due <= self.now && self.settle(*payer)
             });
         }
         // Nobody moves before each CPU has the first of those who wait for it.
@@ -333,6 +339,7 @@ impl<const VCPUS: usize, const PCPUS: usize, const AFFINITIES: usize>
     }
 
     /// From now on `payer` pays for a CPU, and nobody else does; nor does it pay for another one.
+    #[inline]
     fn charge(&mut self, pcpu: PcpuIndex, payer: Option<VcpuIndex>) {
         let now = self.now;
         let old = self.pcpu(pcpu).payer;
@@ -344,7 +351,9 @@ impl<const VCPUS: usize, const PCPUS: usize, const AFFINITIES: usize>
         }
         self.pcpu_mut(pcpu).payer = payer;
         if let Some(payer) = payer {
-            if let Some(other) = self.vcpu(payer).account.pays {
+            if PCPUS > 1
+                && let Some(other) = self.vcpu(payer).account.pays
+            {
                 self.pcpu_mut(other).payer = None;
                 self.vcpu_mut(payer).account.stop_paying(now);
             }
@@ -352,6 +361,7 @@ impl<const VCPUS: usize, const PCPUS: usize, const AFFINITIES: usize>
         }
     }
 
+    #[inline]
     fn await_replenishment(&mut self, vcpu: VcpuIndex) {
         let key = ReplenishKey {
             at: Instant::from_ticks(self.vcpu(vcpu).account.deadline),
@@ -360,6 +370,7 @@ impl<const VCPUS: usize, const PCPUS: usize, const AFFINITIES: usize>
         self.look_ahead();
     }
 
+    #[inline]
     fn look_ahead(&mut self) {
         let first = self.replenishments.first();
         self.next_replenishment = first.map_or(NEVER, |(key, _)| key.at.as_ticks());
@@ -370,16 +381,22 @@ impl<const VCPUS: usize, const PCPUS: usize, const AFFINITIES: usize>
         self.arrival
     }
 
+    #[inline]
     fn wake(&mut self, vcpu: VcpuIndex) {
         let now = self.now;
         let account = &mut self.vcpu_mut(vcpu).account;
         if !account.awake {
             account.wake(now);
             self.await_replenishment(vcpu);
-            self.spread(vcpu);
+            if PCPUS == 1 {
+                self.contend(vcpu);
+            } else {
+                self.spread(vcpu);
+            }
         }
     }
 
+    #[inline]
     fn block(&mut self, vcpu: VcpuIndex) {
         let now = self.now;
         let account = &mut self.vcpu_mut(vcpu).account;
@@ -392,6 +409,7 @@ impl<const VCPUS: usize, const PCPUS: usize, const AFFINITIES: usize>
     }
 
     /// What was loaded on a CPU is saved, and what was chosen for it is loaded there.
+    #[inline]
     fn saved(&mut self, pcpu: PcpuIndex) {
         let now = self.now;
         if let Some(old) = self.pcpu_mut(pcpu).held.take() {
@@ -453,6 +471,7 @@ impl<const VCPUS: usize, const PCPUS: usize, const AFFINITIES: usize>
 
     /// One was replaced on a CPU, and not because another one came. It pays until its registers are saved; if they are not there, it has
     /// nothing to pay for.
+    #[inline]
     fn follow(&mut self, old: VcpuIndex, pcpu: PcpuIndex) {
         if self.vcpu(old).account.held != Some(pcpu) {
             self.charge(pcpu, self.pcpu(pcpu).chosen);
@@ -460,6 +479,7 @@ impl<const VCPUS: usize, const PCPUS: usize, const AFFINITIES: usize>
     }
 
     /// Puts one among those who wait, behind its equals.
+    #[inline(always)]
     fn enqueue(&mut self, vcpu: VcpuIndex) {
         let arrival = self.next_arrival();
         let key = RunKey {
@@ -469,6 +489,24 @@ impl<const VCPUS: usize, const PCPUS: usize, const AFFINITIES: usize>
         self.vcpu_mut(vcpu).place = Place::Waiting;
         let lane = self.vcpu(vcpu).lane;
         slot_mut(&mut self.lanes, lane).waiting.insert(vcpu, key);
+    }
+
+    /// Gives the only CPU to one that has just come, if it outranks who has it; else it waits.
+    #[inline(always)]
+    fn contend(&mut self, vcpu: VcpuIndex) {
+        if self.vcpu(vcpu).account.left == 0 {
+            return;
+        }
+        let here = PcpuIndex::default();
+        let chosen = self.pcpu(here).chosen;
+        let outranks = chosen.is_none_or(|chosen| self.key(vcpu).outranks(&self.key(chosen)));
+        if outranks {
+            self.seat(vcpu, here);
+            self.charge(here, Some(vcpu));
+        }
+        if let Some(waiter) = if outranks { chosen } else { Some(vcpu) } {
+            self.enqueue(waiter);
+        }
     }
 
     /// Finds a CPU for one that is awake and has none, then for the one that it displaces there, and so on; who finds none waits. Each
@@ -505,6 +543,7 @@ impl<const VCPUS: usize, const PCPUS: usize, const AFFINITIES: usize>
 
     /// The CPU that one without a CPU shall have: an idle one, or that of the least urgent one that it outranks. Where it was last is
     /// preferred among equals.
+    #[inline]
     fn place_for(&self, vcpu: VcpuIndex) -> Option<PcpuIndex> {
         let Vcpu { last, lane, .. } = *self.vcpu(vcpu);
         let key = self.key(vcpu);
@@ -531,6 +570,7 @@ impl<const VCPUS: usize, const PCPUS: usize, const AFFINITIES: usize>
     }
 
     /// Makes one that does not wait the one that runs on a CPU.
+    #[inline]
     fn seat(&mut self, vcpu: VcpuIndex, pcpu: PcpuIndex) {
         let seated = self.vcpu_mut(vcpu);
         (seated.place, seated.last) = (Place::Chosen(pcpu), pcpu);
@@ -550,6 +590,7 @@ impl<const VCPUS: usize, const PCPUS: usize, const AFFINITIES: usize>
     }
 
     /// Its rank. The arrival counts only among those who wait.
+    #[inline]
     fn key(&self, vcpu: VcpuIndex) -> RunKey {
         let account = &self.vcpu(vcpu).account;
         RunKey {
@@ -561,9 +602,14 @@ impl<const VCPUS: usize, const PCPUS: usize, const AFFINITIES: usize>
     }
 
     /// The answer for one CPU, and who else must look: those that run another one than they were told, or whose timer would be late.
+    #[inline]
     fn actions(&mut self, here: PcpuIndex) -> Actions {
         let mut actions = Actions::default();
+        self.due = self.next_replenishment;
         for pcpu in Self::pcpus() {
+            if let Some(payer) = self.pcpu(pcpu).payer {
+                self.due = self.due.min(self.vcpu(payer).account.due());
+            }
             let plan = Told {
                 run: self.ready(pcpu),
                 timer: self.timer(pcpu),
@@ -584,6 +630,7 @@ impl<const VCPUS: usize, const PCPUS: usize, const AFFINITIES: usize>
     }
 
     /// When a CPU must look by itself: at the end of its virtual CPU's budget, and the first one at the next replenishment too.
+    #[inline]
     fn timer(&self, pcpu: PcpuIndex) -> Option<u64> {
         let Pcpu { chosen, payer, .. } = *self.pcpu(pcpu);
         let pays = payer.filter(|payer| chosen == Some(*payer));
