@@ -35,4 +35,4 @@ pub mod virt;
 pub use controller::{Acknowledged, CommonRegister, GicError, InterruptController, MAX_CPUS};
 pub use list_register::{Announce, ListRegister, ListRegisters, LrState, MAX_LIST_REGISTERS};
 #[cfg(feature = "shared")]
-pub use shared::{InterfaceState, PrivateState, SharedInterface};
+pub use shared::{InterfaceState, PrivateBank, PrivateState, SharedInterface};

@@ -4,14 +4,27 @@ use crate::{InterruptController, ListRegister, LrState, MAX_LIST_REGISTERS};
 
 /// The virtual CPU interface of a physical CPU, which its virtual CPUs use in turns.
 pub trait SharedInterface: InterruptController {
-    /// Reads the calling CPU's virtual interface for a virtual CPU that does not run for a while.
+    /// Takes what the calling CPU's virtual interface holds for a virtual CPU that does not run for a while. Its list registers are empty then.
     fn save_virtual_interface(&self, state: &mut InterfaceState);
 
-    /// Puts back what [`save_virtual_interface`](Self::save_virtual_interface) has read, in place of what another virtual CPU left.
+    /// Puts back what [`save_virtual_interface`](Self::save_virtual_interface) has taken, after another virtual CPU's was taken.
     fn restore_virtual_interface(&self, state: &InterfaceState);
 
-    /// Brings private interrupts of the calling CPU into this state.
-    fn set_private(&self, state: PrivateState);
+    /// The private interrupts of the calling CPU, which has run [`init_cpu`](InterruptController::init_cpu).
+    fn private_bank(&self) -> PrivateBank;
+
+    /// The state of those in `mask`.
+    fn private(&self, bank: PrivateBank, mask: u32) -> PrivateState;
+
+    /// Brings private interrupts from one state into another.
+    fn change_private(&self, bank: PrivateBank, from: PrivateState, to: PrivateState);
+}
+
+/// Where a CPU's private interrupts are. Only that CPU uses it, so that they need not be looked for again.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PrivateBank {
+    /// Address of their register frame; 0: there is none.
+    pub(crate) base: usize,
 }
 
 /// A virtual CPU interface: list registers, priority mask, group enables and binary points, active priorities, and what it is to tell of. To
@@ -53,10 +66,24 @@ impl InterfaceState {
 /// Private interrupts that belong to the virtual CPU that runs, one bit each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PrivateState {
-    /// Which ones these are.
-    pub mask: u32,
-    /// Those of them that may be signalled.
+    /// Those that may be signalled.
     pub enabled: u32,
-    /// Those of them that its guest has yet to end.
+    /// Those that its guest has yet to end.
     pub active: u32,
+}
+
+/// The list registers in use when so many are there and those in `empty` are not; one that is not there does not count as empty (IHI 0069H 12.4.3,
+/// IHI 0048B 5.3.8).
+pub(crate) const fn in_use(empty: u64, count: usize) -> u16 {
+    let there = (1u64 << count) - 1;
+    (there & !empty) as u16
+}
+
+/// The numbers of the bits that are set.
+pub(crate) fn bits(mut mask: u16) -> impl Iterator<Item = usize> {
+    core::iter::from_fn(move || {
+        let lowest = mask.trailing_zeros() as usize;
+        mask &= mask.checked_sub(1)?;
+        Some(lowest)
+    })
 }

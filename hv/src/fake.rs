@@ -11,7 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, panic_any, resume_unwind};
 use gic::virt::{Geometry, Grants, Interrupt, Lines, Shown, VcpuState, Version, Vgic};
 use gic::{
     Acknowledged, Announce, GicError, InterfaceState, InterruptController, ListRegister,
-    ListRegisters, LrState, PrivateState, SharedInterface,
+    ListRegisters, LrState, PrivateBank, PrivateState, SharedInterface,
 };
 use model::board::{Board, Console as BoardConsole, ConsoleKind, PhysicalGic};
 use model::device::{PassedInterrupt, Trigger, VirtualGic, VirtualUart, Width};
@@ -80,7 +80,6 @@ pub enum Done {
     DeactivatePhysical(u32),
     Route(u32, u64),
     ResetVirtualInterface,
-    SetPrivate(PrivateState),
     WithholdVirtualInterface,
     ForgetTranslations,
     CompleteMaintenance,
@@ -137,6 +136,8 @@ struct State {
     /// What the guests' interrupt inputs see of an interface in software.
     lines: [Lines; 3],
     registers: [CpuWorld; 3],
+    /// Which private interrupts are enabled in each pCPU, and which are active.
+    private: [PrivateState; 3],
     floating_point_is_trapped: [bool; 3],
     alarms: [Option<u64>; 3],
     /// The guests separate deactivation from the drop of priority.
@@ -171,6 +172,7 @@ impl State {
             list_registers: [[ListRegister::EMPTY; 4]; 3],
             lines: [Lines::default(); 3],
             registers: [const { CpuWorld::new() }; 3],
+            private: [PrivateState::default(); 3],
             floating_point_is_trapped: [false; 3],
             alarms: [None; 3],
             splits_ends: false,
@@ -509,6 +511,11 @@ impl SharedCpu for FakeCpu {
     }
 }
 
+/// The bit of a private interrupt; 0 for others.
+fn private_bit(intid: IntId) -> u32 {
+    1u32.checked_shl(intid.get()).unwrap_or(0)
+}
+
 impl SharedMachine for FakeMachine {
     type Policy = Budgets<4>;
     type GlobalPolicy = Rtds<4, 3, 4>;
@@ -531,8 +538,22 @@ impl SharedInterface for FakeGic {
             }
         });
     }
-    fn set_private(&self, private: PrivateState) {
-        done(Done::SetPrivate(private));
+    fn private_bank(&self) -> PrivateBank {
+        PrivateBank::default()
+    }
+    fn private(&self, _bank: PrivateBank, mask: u32) -> PrivateState {
+        let PrivateState { enabled, active } = state(|state| state.private[state.pcpu]);
+        PrivateState {
+            enabled: enabled & mask,
+            active: active & mask,
+        }
+    }
+    fn change_private(&self, _bank: PrivateBank, from: PrivateState, to: PrivateState) {
+        state(|state| {
+            let PrivateState { enabled, active } = &mut state.private[state.pcpu];
+            *enabled = *enabled & !from.enabled | to.enabled;
+            *active = *active & !from.active | to.active;
+        });
     }
 }
 
@@ -562,9 +583,11 @@ impl InterruptController for FakeGic {
         done(Done::DeactivatePhysical(intid.get()));
     }
     fn enable(&self, intid: IntId) {
+        state(|state| state.private[state.pcpu].enabled |= private_bit(intid));
         done(Done::Enable(intid.get()));
     }
     fn disable(&self, intid: IntId) {
+        state(|state| state.private[state.pcpu].enabled &= !private_bit(intid));
         done(Done::Disable(intid.get()));
     }
     fn set_trigger(&self, _intid: IntId, _trigger: Trigger) {}

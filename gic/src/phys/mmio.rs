@@ -123,14 +123,27 @@ impl<const SIZE: usize> Frame<SIZE> {
         self.read(place) >> (number % 4 * 8) & 0xff != 0
     }
 
-    /// Brings private interrupts of the calling CPU into a state.
+    /// The state of those of the calling CPU's private interrupts that are in `mask`.
     #[cfg(feature = "shared")]
-    pub(super) fn set_private(self, state: crate::PrivateState) {
-        let mask = state.mask;
-        self.write(array::ICENABLER, mask & !state.enabled);
-        self.write(array::ICACTIVER, mask & !state.active);
-        self.write(array::ISACTIVER, mask & state.active);
-        self.write(array::ISENABLER, mask & state.enabled);
+    pub(super) fn private(self, mask: u32) -> crate::PrivateState {
+        crate::PrivateState {
+            enabled: self.read(array::ISENABLER) & mask,
+            active: self.read(array::ISACTIVER) & mask,
+        }
+    }
+
+    /// Brings the calling CPU's private interrupts from one state into another: a register is written only where they differ.
+    #[cfg(feature = "shared")]
+    pub(super) fn change_private(self, from: crate::PrivateState, to: crate::PrivateState) {
+        let set = |array, bits| {
+            if bits != 0 {
+                self.write(array, bits);
+            }
+        };
+        set(array::ICENABLER, from.enabled & !to.enabled);
+        set(array::ICACTIVER, from.active & !to.active);
+        set(array::ISACTIVER, to.active & !from.active);
+        set(array::ISENABLER, to.enabled & !from.enabled);
     }
 }
 

@@ -34,8 +34,6 @@ mod registers;
 mod sets;
 mod sgi;
 mod shown;
-#[cfg(feature = "shared")]
-mod switch;
 #[cfg(test)]
 mod tests;
 

@@ -1,6 +1,6 @@
 //! A virtual CPU has the hardware's, or a GICv2 CPU interface in software.
 
-use gic::virt::{Access, CPU_INTERFACE_SIZE, CpuInterface, Lines};
+use gic::virt::{Access, CPU_INTERFACE_SIZE, CpuInterface};
 use gic::{Announce, InterruptController, ListRegister, ListRegisters};
 use model::Ipa;
 use model::device::VirtualGic;
@@ -71,19 +71,6 @@ impl Interface {
     pub fn signal<C: Cpu>(&self) {
         if let Some(software) = &self.software {
             C::signal(software.interface.lines());
-        }
-    }
-
-    /// Its virtual CPU leaves the pCPU to another, which must not see its lines. Returns its list registers in use; of the hardware's these
-    /// are `live`.
-    #[inline(always)]
-    pub fn leave<C: Cpu>(&self, live: u16) -> u16 {
-        match &self.software {
-            None => live,
-            Some(software) => {
-                C::signal(Lines::default());
-                !software.interface.empty() as u16
-            }
         }
     }
 }

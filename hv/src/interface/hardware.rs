@@ -34,12 +34,6 @@ impl Interface {
     /// The hardware signals by itself.
     #[inline(always)]
     pub fn signal<C: Cpu>(&self) {}
-
-    /// Its virtual CPU leaves the pCPU: nothing is left there. Returns the list registers in use, which are `live`.
-    #[inline(always)]
-    pub fn leave<C: Cpu>(&self, live: u16) -> u16 {
-        live
-    }
 }
 
 /// No CPU interface is in memory.

@@ -236,13 +236,3 @@ fn system_registers_of_a_gicv3_are_undefined() {
         assert!(undefined, "{register:?}");
     }
 }
-
-#[test]
-#[cfg(feature = "shared")]
-fn virtual_cpu_that_leaves_its_pcpu_takes_its_line_along_and_tells_its_own_list_registers() {
-    let mut guest = linux();
-    guest.interrupt(VIRTUAL_TIMER);
-    assert_eq!(lines(guest.pcpu), IRQ);
-    let live = guest.vcpu.interface.leave::<crate::fake::FakeCpu>(0);
-    assert_eq!((lines(0), live), (NONE, 1));
-}

@@ -123,6 +123,12 @@ impl<M: Machine> Vcpu<M> {
         false
     }
 
+    /// No alarm calls for another virtual CPU.
+    #[inline(always)]
+    pub const fn take_alarm(&mut self, _acknowledged: Acknowledged) -> bool {
+        false
+    }
+
     /// The alarm is not the scheduler's.
     #[inline(always)]
     pub const fn alarm_rang(&mut self) -> bool {

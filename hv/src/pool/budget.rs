@@ -13,8 +13,8 @@ const HERE: PcpuIndex = PcpuIndex::new(0);
 /// The policy for up to `VCPUS` virtual CPUs on one physical CPU.
 pub struct Budgets<const VCPUS: usize> {
     policy: Rtds<VCPUS, 1>,
-    decided: Actions,
-    held: Option<VcpuIndex>,
+    decided: Decision,
+    held: Option<usize>,
 }
 
 impl<const VCPUS: usize> Budgets<VCPUS> {
@@ -22,10 +22,9 @@ impl<const VCPUS: usize> Budgets<VCPUS> {
     pub const fn new() -> Self {
         Self {
             policy: Rtds::new(Instant::MIN),
-            decided: Actions {
+            decided: Decision {
                 run: None,
-                timer: None,
-                kick: PcpuSet::EMPTY,
+                next: None,
             },
             held: None,
         }
@@ -59,22 +58,24 @@ impl<const VCPUS: usize> Policy for Budgets<VCPUS> {
         true
     }
 
+    #[inline(always)]
     fn on(&mut self, now: Instant, event: Event) -> Decision {
         let event = match event {
             Event::Wake(vcpu) => rtds::Event::Wake(index(vcpu)),
             Event::Block(vcpu) => rtds::Event::Block(index(vcpu)),
             Event::Look => rtds::Event::Look,
         };
-        self.decided = self.policy.on(now, HERE, event);
-        decision(self.decided)
+        self.decided = decision(self.policy.on(now, HERE, event));
+        self.decided
     }
 
+    #[inline(always)]
     fn taken(&mut self, now: Instant) -> Decision {
         if self.decided.run != self.held {
-            self.decided = self.policy.on(now, HERE, rtds::Event::Saved);
+            self.decided = decision(self.policy.on(now, HERE, rtds::Event::Saved));
             self.held = self.decided.run;
         }
-        decision(self.decided)
+        self.decided
     }
 
     fn counter(&self, vcpu: usize, counter: Counter) -> Option<u64> {

@@ -45,12 +45,12 @@ impl<const VCPUS: usize> Policy for Choice<VCPUS> {
         either!(self, policy => policy.begin())
     }
 
-    #[inline]
+    #[inline(always)]
     fn on(&mut self, now: Instant, event: Event) -> Decision {
         either!(self, policy => policy.on(now, event))
     }
 
-    #[inline]
+    #[inline(always)]
     fn taken(&mut self, now: Instant) -> Decision {
         either!(self, policy => policy.taken(now))
     }

@@ -119,10 +119,9 @@ impl Common {
         }
     }
 
-    /// When the console must be looked after, in ticks.
-    fn console_due(&self) -> Option<u64> {
-        let due = self.console_due.load(Ordering::Relaxed);
-        (due != u64::MAX).then_some(due)
+    /// When the console must be looked after, in ticks; [`u64::MAX`]: no time is set.
+    fn console_due(&self) -> u64 {
+        self.console_due.load(Ordering::Relaxed)
     }
 
     /// True, once, when the console must be looked after.

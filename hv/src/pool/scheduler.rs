@@ -3,13 +3,14 @@
 mod counters;
 
 use embassy_time::Instant;
-use gic::{Acknowledged, InterruptController};
+use gic::{Acknowledged, InterruptController, SharedInterface};
 use model::VcpuId;
 
 use super::clock::Clock;
 use super::global;
 use super::hardware::SharedCpu;
 use super::policy::{Event, Policy};
+use super::switch::Timers;
 use crate::machine::{Cpu, Machine};
 use crate::partition::{Partition, VcpuShared, request};
 use crate::vcpu::{Hypervisor, Vcpu};
@@ -23,8 +24,10 @@ pub struct Member<M: Machine> {
     id: VcpuId,
     /// What the policy was told.
     awake: bool,
-    /// When a timer of one that is not loaded fires, in ticks.
-    timer: Option<u64>,
+    /// When a timer of one that sleeps and is not loaded fires, in ticks; [`u64::MAX`]: never.
+    timer: u64,
+    /// Another virtual CPU of its partition is here.
+    has_sibling: bool,
     /// Of its partition's virtual CPUs here, it was loaded last: what the pCPU has cached of their translations is its own.
     newest: bool,
 }
@@ -42,8 +45,10 @@ pub struct Scheduler<M: Machine> {
     floating_point: Option<usize>,
     /// Something happened that the policy may have to know.
     look: bool,
-    /// The alarm as it was set last.
-    armed: Option<u64>,
+    /// The alarm as it was set last; [`u64::MAX`]: it is off.
+    armed: u64,
+    /// The interrupts of the guests' timers.
+    timers: Timers,
     /// The last call for counters that was answered.
     answered: u32,
 }
@@ -64,7 +69,8 @@ impl<M: Machine> Scheduler<M> {
             loaded: 0,
             floating_point: None,
             look: false,
-            armed: None,
+            armed: u64::MAX,
+            timers: Timers::new(hypervisor.system),
             answered: 0,
         }
     }
@@ -73,10 +79,16 @@ impl<M: Machine> Scheduler<M> {
     pub fn add(&mut self, vcpu: &'static mut Vcpu<M>) -> bool {
         let config = vcpu.partition.config;
         let time = config.vcpus.get(usize::from(vcpu.id.get()));
+        let Some(time) = time else { return false };
+        let id = vcpu.partition.id;
+        let mut has_sibling = false;
+        for sibling in self.members.iter_mut().flatten() {
+            if sibling.partition.id == id {
+                (sibling.has_sibling, has_sibling) = (true, true);
+            }
+        }
         let place = self.members.iter_mut().find(|place| place.is_none());
-        let (Some(time), Some(place)) = (time, place) else {
-            return false;
-        };
+        let Some(place) = place else { return false };
         if !self.policy.add(&time.time) {
             return false;
         }
@@ -86,7 +98,8 @@ impl<M: Machine> Scheduler<M> {
             id: vcpu.id,
             vcpu: Some(vcpu),
             awake: false,
-            timer: None,
+            timer: u64::MAX,
+            has_sibling,
             newest: false,
         });
         true
@@ -102,6 +115,7 @@ impl<M: Machine> Scheduler<M> {
     }
 
     /// Tells the policy who has come to have something to do by `now`, and whether the one that is loaded `has_work`. Whose turn it is.
+    #[inline(always)]
     fn decide(&mut self, now: Moment, has_work: bool) -> Option<usize> {
         let at = self.clock.instant(now.decided);
         let mut decision = None;
@@ -110,11 +124,11 @@ impl<M: Machine> Scheduler<M> {
             let wakes = if index == self.loaded {
                 has_work
             } else {
-                let timer = member.timer.is_some_and(|timer| timer <= now.ticks);
-                timer || member.shared.has_requests()
+                member.timer <= now.ticks || member.shared.has_requests()
             };
             if wakes && !member.awake {
                 member.awake = true;
+                member.timer = u64::MAX;
                 decision = Some(self.policy.on(at, Event::Wake(index)));
             } else if !wakes && member.awake && index == self.loaded {
                 member.awake = false;
@@ -126,6 +140,7 @@ impl<M: Machine> Scheduler<M> {
     }
 
     /// What was decided has been done. The alarm is set for what comes next; should another one have its turn by now, it is looked at again.
+    #[inline(always)]
     fn done(&mut self, run: Option<usize>) {
         let ticks = M::Cpu::now();
         let now = self.clock.instant(ticks);
@@ -135,20 +150,19 @@ impl<M: Machine> Scheduler<M> {
     }
 
     /// Sets the alarm for the earliest of what the policy wants to see, what the timers of those who sleep wait for, and the console.
+    #[inline]
     fn arm(&mut self, next: Option<Instant>, now: Instant, ticks: u64) {
-        let policy = next.map(|next| self.clock.tick_of(next, now, ticks));
-        let loaded = self.loaded;
-        let sleepers = self.members.iter().flatten().enumerate();
-        let timers = sleepers
-            .filter(|(index, member)| *index != loaded && !member.awake)
-            .filter_map(|(_, member)| member.timer);
-        let console = self.hypervisor.common.console_due();
-        let alarm = timers.chain(policy).chain(console).min();
+        let policy = next.map_or(u64::MAX, |next| self.clock.tick_of(next, now, ticks));
+        let mut alarm = policy.min(self.hypervisor.common.console_due());
+        for member in self.members.iter().flatten() {
+            alarm = alarm.min(member.timer);
+        }
         if alarm != self.armed {
             self.armed = alarm;
-            match alarm {
-                Some(at) => M::Cpu::set_alarm(at),
-                None => M::Cpu::clear_alarm(),
+            if alarm == u64::MAX {
+                M::Cpu::clear_alarm();
+            } else {
+                M::Cpu::set_alarm(alarm);
             }
         }
     }
@@ -227,6 +241,7 @@ fn take_turns<M: Machine>(mut vcpu: &'static mut Vcpu<M>) -> &'static mut Vcpu<M
 }
 
 /// Puts one virtual CPU down and takes another one up.
+#[inline]
 fn switch<M: Machine>(vcpu: &'static mut Vcpu<M>, to: usize) -> &'static mut Vcpu<M> {
     let Some(scheduler) = vcpu.turn.scheduler.take() else {
         return vcpu;
@@ -235,17 +250,21 @@ fn switch<M: Machine>(vcpu: &'static mut Vcpu<M>, to: usize) -> &'static mut Vcp
         vcpu.turn.scheduler = Some(scheduler);
         return vcpu;
     };
+    let timers = scheduler.timers;
     let from = core::mem::replace(&mut scheduler.loaded, to);
-    let timer = vcpu.put_down();
+    vcpu.put_down(&timers);
+    let left = vcpu.turn.timers;
     if let Some(member) = scheduler.member(from) {
-        member.timer = timer;
+        if !member.awake {
+            member.timer = vcpu.next_timer(&timers);
+        }
         member.vcpu = Some(vcpu);
     }
     scheduler.done(Some(to));
     M::Cpu::trap_floating_point(scheduler.floating_point != Some(to));
     let stale = scheduler.supersede(to);
     next.turn.scheduler = Some(scheduler);
-    next.take_up();
+    next.take_up(&timers, left);
     if stale {
         M::Cpu::forget_translations();
     }
@@ -257,8 +276,9 @@ impl<M: Machine> Scheduler<M> {
     /// Notes that `to` is loaded now. True when another virtual CPU of its partition was loaded since it was last: what the pCPU has cached of their
     /// translations, under the one VMID that they share, is the other one's.
     fn supersede(&mut self, to: usize) -> bool {
-        let Some(partition) = self.member(to).map(|member| member.partition.id) else {
-            return false;
+        let partition = match self.member(to) {
+            Some(member) if member.has_sibling => member.partition.id,
+            _ => return false,
         };
         let mut stale = false;
         for (index, member) in self.members.iter_mut().flatten().enumerate() {
@@ -347,13 +367,29 @@ impl<M: Machine> Vcpu<M> {
         true
     }
 
+    /// Answers the alarm of a shared pCPU, before anything else is asked of the interrupt: others wait for what follows. False when it is another interrupt.
+    #[inline(always)]
+    pub fn take_alarm(&mut self, acknowledged: Acknowledged) -> bool {
+        let alarm = self.hypervisor.system.board.hypervisor_timer;
+        if !self.takes_turns() || acknowledged.intid != alarm {
+            return false;
+        }
+        let gic = self.machine().gic();
+        gic.drop_priority(acknowledged);
+        M::Cpu::clear_alarm();
+        self.alarm_rang();
+        gic.deactivate(acknowledged);
+        true
+    }
+
     /// The alarm rang. True when it was this pCPU's scheduler that had set it.
+    #[inline]
     pub fn alarm_rang(&mut self) -> bool {
         let Some(scheduler) = &mut self.turn.scheduler else {
             return self.pools_alarm_rang();
         };
         scheduler.look = true;
-        scheduler.armed = None;
+        scheduler.armed = u64::MAX;
         if self.hypervisor.common.is_console_due(M::Cpu::now()) {
             self.hypervisor.look_after_console();
         }
@@ -397,6 +433,7 @@ pub fn bring_up<M: Machine>(scheduler: &'static mut Scheduler<M>) -> Option<&'st
             vcpu.shared.request(request::POWER);
         }
     }
+    scheduler.timers.bank = gic.private_bank();
     let first = scheduler.member(0)?.vcpu.take()?;
     scheduler.publish();
     first.turn.scheduler = Some(scheduler);

@@ -3,43 +3,71 @@
 //! List registers are moved as they are. To the virtual interrupt controller a virtual CPU that is not loaded is like one that runs elsewhere:
 //! what it holds is its own, and who wants to change it leaves a note and calls it, which it finds when it has its turn.
 
-use gic::{ListRegisters, SharedInterface};
+use gic::{ListRegisters, PrivateBank, PrivateState, SharedInterface};
 use model::IntId;
+use model::system::System;
 
 use super::hardware::SharedCpu;
 use crate::machine::Machine;
 use crate::vcpu::Vcpu;
 
+/// The interrupts of the guests' timers, which are the pCPU's own private ones.
+#[derive(Clone, Copy)]
+pub(super) struct Timers {
+    pub bank: PrivateBank,
+    /// One bit each.
+    virtual_timer: u32,
+    physical_timer: u32,
+}
+
+impl Timers {
+    /// Of a pCPU whose bank is yet to be found.
+    pub(super) fn new(system: &System) -> Self {
+        let bit = |timer: IntId| 1 << (timer.get() % 32);
+        Self {
+            bank: PrivateBank::default(),
+            virtual_timer: bit(system.board.virtual_timer),
+            physical_timer: bit(system.board.physical_timer),
+        }
+    }
+}
+
 impl<M: Machine> Vcpu<M> {
-    /// Takes the virtual CPU's registers out of the pCPU. Returns when one of its timers fires, in ticks, if its guest would hear of it.
-    #[inline]
-    pub(super) fn put_down(&mut self) -> Option<u64> {
+    /// Takes the virtual CPU's registers out of the pCPU.
+    #[inline(always)]
+    pub(super) fn put_down(&mut self, timers: &Timers) {
         M::Cpu::save(&mut self.turn.world);
         let gic = self.machine().gic();
-        let interface = &mut self.turn.interface;
-        gic.save_virtual_interface(interface);
-        let live = self.interface.leave::<M::Cpu>(interface.live);
-        let timers = self.partition.devices.lock().gic.timers(self.id, live);
-        self.turn.timers = timers;
-        let board = &self.hypervisor.system.board;
-        let world = &self.turn.world;
-        let heard = timers.enabled & !timers.active;
-        let is_heard = |timer: IntId| heard >> (timer.get() % 32) & 1 != 0;
-        let virtual_timer = world.virtual_timer.deadline(world.others.cntvoff_el2);
-        let physical_timer = world.physical_timer.deadline(0);
-        let virtual_timer = virtual_timer.filter(|_| is_heard(board.virtual_timer));
-        let physical_timer = physical_timer.filter(|_| is_heard(board.physical_timer));
-        virtual_timer.into_iter().chain(physical_timer).min()
+        gic.save_virtual_interface(&mut self.turn.interface);
+        let mask = timers.virtual_timer | timers.physical_timer;
+        self.turn.timers = gic.private(timers.bank, mask);
     }
 
-    /// Puts the virtual CPU's registers into the pCPU, from which another one's were taken.
-    #[inline]
-    pub(super) fn take_up(&mut self) {
+    /// When one of its timers fires, in ticks, if its guest would hear of it; [`u64::MAX`]: never. It was put down.
+    #[inline(always)]
+    pub(super) fn next_timer(&self, timers: &Timers) -> u64 {
+        let PrivateState { enabled, active } = self.turn.timers;
+        let heard = enabled & !active;
+        let world = &self.turn.world;
+        let mut next = u64::MAX;
+        if heard & timers.virtual_timer != 0 {
+            let offset = world.others.cntvoff_el2;
+            next = world.virtual_timer.deadline(offset).unwrap_or(next);
+        }
+        if heard & timers.physical_timer != 0 {
+            next = next.min(world.physical_timer.deadline(0).unwrap_or(next));
+        }
+        next
+    }
+
+    /// Puts the virtual CPU's registers into the pCPU, from which another one's were taken, whose timers' interrupts are `left`.
+    #[inline(always)]
+    pub(super) fn take_up(&mut self, timers: &Timers, left: PrivateState) {
         let gic = self.machine().gic();
         M::Cpu::load(&self.turn.world);
         gic.restore_virtual_interface(&self.turn.interface);
         // Before the timers go on: one whose interrupt the guest has yet to end must not interrupt again.
-        gic.set_private(self.turn.timers);
+        gic.change_private(timers.bank, left, self.turn.timers);
         M::Cpu::start_timers(&self.turn.world);
         self.turn.waits = false;
     }

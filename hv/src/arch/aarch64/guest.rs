@@ -73,7 +73,9 @@ pub(crate) enum Reason {
 pub(crate) fn exit<M: Machine>(vcpu: &mut Vcpu<M>, reason: Reason) {
     let kind = match reason {
         Reason::Interrupt { acknowledged } => {
-            if let Some(acknowledged) = vcpu.machine().gic().acknowledged(acknowledged) {
+            if let Some(acknowledged) = vcpu.machine().gic().acknowledged(acknowledged)
+                && !vcpu.take_alarm(acknowledged)
+            {
                 vcpu.acknowledged(acknowledged);
             }
             ExitKind::Interrupt

@@ -28,6 +28,7 @@ impl SharedCpu for El2 {
         write_register!("cntv_ctl_el0", 0);
         write_register!("cntp_ctl_el0", 0);
         world.translation_control = read_register!("tcr_el1");
+        world.stage2 = read_register!("vttbr_el2");
         world.translation.read();
         world.others.read();
         if has_pointer_authentication() {
@@ -40,6 +41,7 @@ impl SharedCpu for El2 {
         // the TLB (Arm ARM D8.2.10, and the errata 1319367 of the Cortex-A72 and 1319537 of the Cortex-A57). So walks are off meanwhile.
         write_register!("tcr_el1", world.translation_control | NO_WALKS);
         barrier::isb(barrier::SY);
+        write_register!("vttbr_el2", world.stage2);
         world.translation.write();
         barrier::isb(barrier::SY);
         write_register!("tcr_el1", world.translation_control);

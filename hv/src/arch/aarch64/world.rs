@@ -3,21 +3,24 @@
 //! General registers are in [`Context`](super::context::Context), the virtual CPU interface is the
 //! [`gic`] crate's. A virtual CPU with a physical CPU of its own has no such thing: its registers stay where they are.
 
-/// Declares the registers that are stored and loaded one by one, by the names that the assembler knows.
+/// Declares registers that are stored and loaded together, two at a time, by the names that the assembler knows.
 macro_rules! registers {
-    ($(#[$attribute:meta])* $name:ident: $($register:ident)+) => {
+    ($(#[$attribute:meta])* $name:ident: $($first:ident $second:ident)+) => {
         $(#[$attribute])*
+        #[repr(C)]
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         pub struct $name {
             $(
-                #[doc = concat!("`", stringify!($register), "`.")]
-                pub $register: u64,
+                #[doc = concat!("`", stringify!($first), "`.")]
+                pub $first: u64,
+                #[doc = concat!("`", stringify!($second), "`.")]
+                pub $second: u64,
             )+
         }
 
         impl $name {
             /// All zero.
-            pub const ZERO: Self = Self { $($register: 0,)+ };
+            pub const ZERO: Self = Self { $($first: 0, $second: 0,)+ };
         }
 
         #[cfg(target_os = "none")]
@@ -25,26 +28,40 @@ macro_rules! registers {
             /// Reads them all.
             #[inline(always)]
             pub(super) fn read(&mut self) {
-                // SAFETY: reading a register that belongs to the guest, or tells how its guest runs, has no effect.
+                // SAFETY: reading a register that belongs to the guest, or tells how its guest runs, has no effect; the places are the fields in
+                // their order, which `repr(C)` keeps.
                 unsafe {
-                    $(core::arch::asm!(
-                        concat!("mrs {}, ", stringify!($register)),
-                        out(reg) self.$register,
-                        options(nomem, nostack, preserves_flags)
-                    );)+
+                    core::arch::asm!(
+                        $(
+                            concat!("mrs {first}, ", stringify!($first)),
+                            concat!("mrs {second}, ", stringify!($second)),
+                            "stp {first}, {second}, [{place}], #16",
+                        )+
+                        place = inout(reg) core::ptr::from_mut(self) => _,
+                        first = out(reg) _,
+                        second = out(reg) _,
+                        options(nostack, preserves_flags)
+                    );
                 }
             }
 
             /// Writes them all.
             #[inline(always)]
             pub(super) fn write(&self) {
-                // SAFETY: these registers are the guest's, or tell how its guest runs; the hypervisor's own memory and control do not depend on them.
+                // SAFETY: these registers are the guest's, or tell how its guest runs; the hypervisor's own memory and control do not depend
+                // on them. The places are as in `read`.
                 unsafe {
-                    $(core::arch::asm!(
-                        concat!("msr ", stringify!($register), ", {}"),
-                        in(reg) self.$register,
+                    core::arch::asm!(
+                        $(
+                            "ldp {first}, {second}, [{place}], #16",
+                            concat!("msr ", stringify!($first), ", {first}"),
+                            concat!("msr ", stringify!($second), ", {second}"),
+                        )+
+                        place = inout(reg) core::ptr::from_ref(self) => _,
+                        first = out(reg) _,
+                        second = out(reg) _,
                         options(nostack, preserves_flags)
-                    );)+
+                    );
                 }
             }
         }
@@ -52,8 +69,8 @@ macro_rules! registers {
 }
 
 registers! {
-    /// Registers of EL1 and EL0 that steer translation. Apart from the others, since their order matters: see `switch`.
-    Translation: ttbr0_el1 ttbr1_el1 mair_el1 amair_el1 sctlr_el1 contextidr_el1 vttbr_el2
+    /// Registers of EL1 that steer translation. Apart from the others, since their order matters: see `switch`.
+    Translation: ttbr0_el1 ttbr1_el1 mair_el1 amair_el1 sctlr_el1 contextidr_el1
 }
 
 registers! {
@@ -107,6 +124,8 @@ pub struct FloatingPoint {
 pub struct World {
     /// `TCR_EL1`.
     pub translation_control: u64,
+    /// `VTTBR_EL2`.
+    pub stage2: u64,
     /// What else steers translation.
     pub translation: Translation,
     /// What is left.
@@ -133,6 +152,7 @@ impl World {
         const OFF: Timer = Timer { control: 0, at: 0 };
         Self {
             translation_control: 0,
+            stage2: 0,
             translation: Translation::ZERO,
             others: Others::ZERO,
             keys: Keys::ZERO,
