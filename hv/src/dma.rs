@@ -23,7 +23,7 @@ pub const MOST_HEARD: u32 = 16;
 /// Faults that one interrupt serves; what is more is forgotten.
 const MOST_AT_ONCE: usize = 128;
 /// Failures that one interrupt serves: as many as there are kinds of them.
-const MOST_FAILURES: usize = 3;
+const MOST_FAILURES: usize = 4;
 
 /// What an IOMMU has to tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -24,7 +24,7 @@ pub unsafe fn compare(va: u64, image: PhysicalRange) {
     interrupt_controller(&found);
     cpus(&found);
     memory(&found, image);
-    #[cfg(feature = "smmuv3")]
+    #[cfg(feature = "iommu")]
     crate::dma::compare(&tree);
 }
 

@@ -1,6 +1,6 @@
 //! The hypervisor's log: defmt frames, each in one line of its own text, `~` and base64, so that one wire carries text and frames alike.
 
-#[cfg(feature = "smmuv3")]
+#[cfg(feature = "iommu")]
 mod dma;
 
 use core::cell::UnsafeCell;
@@ -124,7 +124,7 @@ pub fn event(event: Event) {
         Event::StrayInterrupt { intid } => {
             defmt::warn!("interrupt {=u32} belongs to nobody: disabled", intid);
         }
-        #[cfg(feature = "smmuv3")]
+        #[cfg(feature = "iommu")]
         Event::Dma(event) => dma::event(event),
         Event::Fault {
             partition,

@@ -19,7 +19,7 @@ pub struct Board {
     pub gic: Gic,
 }
 
-#[cfg(not(feature = "smmuv3"))]
+#[cfg(not(feature = "iommu"))]
 impl hv::machine::Dma for Board {}
 
 impl Machine for Board {

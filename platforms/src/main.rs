@@ -31,7 +31,7 @@ compile_error!(
 compile_error!("the image needs its console's feature: `cargo xtask build SYSTEM.toml` chooses it");
 
 mod bring_up;
-#[cfg(feature = "smmuv3")]
+#[cfg(feature = "iommu")]
 mod dma;
 mod early;
 mod epitaph;

@@ -61,7 +61,7 @@ extern "C" fn bulkhead_boot(tree: u64, load: u64) -> ! {
     };
     // SAFETY: `build` maps 4 MiB around the device tree for reading, and partitions are not loaded yet.
     unsafe { bring_up::compare(map::device_tree(tree), image) };
-    #[cfg(feature = "smmuv3")]
+    #[cfg(feature = "iommu")]
     crate::dma::bring_up(load);
     check_payload();
     let gic = Gic;
@@ -124,6 +124,8 @@ fn prepare(load: u64, gic: Gic) {
     }
     hv::channel::clear(system.channels, &hypervisor.machine);
     cache::publish_tables();
+    #[cfg(feature = "iommu")]
+    crate::dma::publish_tables();
 }
 
 /// Gives every virtual CPU to the pCPU that runs it. `None` when the table contradicts itself.
@@ -294,7 +296,7 @@ fn run(index: usize) -> ! {
     wait_for_all();
     if index == 0 {
         serve_console(gic);
-        #[cfg(feature = "smmuv3")]
+        #[cfg(feature = "iommu")]
         crate::dma::listen(gic);
     }
     let vcpu = match shared::first_turn(index) {

@@ -79,6 +79,8 @@ pub enum Failure {
     FaultsLost,
     /// Faults came without end and are not recorded any more. They are still refused.
     FaultsIgnored,
+    /// It fetches pages in advance and cannot be kept from it: the secure side holds a lock, and errata of its hardware stand.
+    Prefetches,
     /// The IOMMU has failed: it denies every access from here on.
     OutOfService,
 }

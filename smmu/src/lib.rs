@@ -10,11 +10,13 @@
 //! - [`Iommu`]: what the core asks of any IOMMU;
 //! - [`fault`]: fault records, the same for every kind of IOMMU;
 //! - [`memory`]: tables and queues that IOMMUs read and write by themselves;
-//! - [`v3`]: the driver of the Arm SMMUv3;
-//! - [`ipmmu`]: the driver of the Renesas IPMMU of R-Car Gen3 and Gen4.
+//! - [`v3`], [`v2`]: the drivers of Arm's SMMUs;
+//! - [`ipmmu`]: the driver of the Renesas IPMMU of R-Car Gen3 and Gen4;
+//! - [`driver`]: all of them behind one type.
 //!
 //! # Limits
-//! Partitions' stage-2 tables are shared with the CPU: an IOMMU that cannot walk them (coherently, 4 KiB granule) is refused at boot.
+//! Partitions' stage-2 tables are shared with the CPU: an IOMMU that cannot walk them (4 KiB granule, and
+//! coherently where its node in the device tree says so) is refused at boot.
 #![cfg_attr(not(test), no_std)]
 #![cfg_attr(
     not(test),
@@ -26,17 +28,23 @@
     )
 )]
 
+#[cfg(any(feature = "smmuv2", feature = "smmuv3"))]
+pub mod driver;
 pub mod fault;
 #[cfg(feature = "ipmmu")]
 pub mod ipmmu;
 pub mod memory;
 pub mod registers;
+#[cfg(feature = "smmuv2")]
+pub mod v2;
 #[cfg(feature = "smmuv3")]
 pub mod v3;
 
 use model::iommu::Streams;
 use model::{Pa, StreamId, Vmid};
 
+#[cfg(any(feature = "smmuv2", feature = "smmuv3"))]
+pub use driver::Driver;
 pub use fault::{Access, Cause, Class, Failure, Fault, Source};
 pub use memory::SharedMemory;
 pub use registers::{Mmio, RegisterFrame};
@@ -86,6 +94,9 @@ pub enum IommuError {
     /// The IOMMU lacks something that the driver needs.
     #[error("it lacks {0}")]
     Lacks(&'static str),
+    /// The partitions' devices need more of this than there is.
+    #[error("it has too few {0}")]
+    TooFew(&'static str),
     /// The memory for tables and queues is too small for the streams.
     #[error("too little memory for its tables")]
     Memory,

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use toml::Spanned;
 
-use crate::board::Dma;
+use crate::board::{Device, Dma};
 use crate::check::Context;
 use crate::codes::{self, Code};
 use crate::devicetree::streams::Stream;
@@ -16,6 +16,7 @@ use crate::iommus;
 use crate::raw::hypervisor::LogLevel;
 use crate::raw::rights::PsciRight;
 use crate::raw::{FirmwareCalls, RawHypervisorConsole, RawPartition};
+use crate::resolve::Resolved;
 
 /// Where the file asks for it, and what it asks for: "… cannot" comes before it.
 type Uses = Vec<(Range<usize>, String)>;
@@ -101,24 +102,38 @@ fn undriven(context: &Context<'_>, uses: &mut Uses) {
             if board.dma(device) != Dma::Confined {
                 continue;
             }
+            let iommu = |stream: &Stream| board.iommu(stream.iommu);
             let driven = |stream: &Stream| {
-                let iommu = board.iommu(stream.iommu);
-                iommu.and_then(iommus::drivable).is_some()
+                iommu(stream).is_some_and(|one| iommus::drivable(&board.tree, one).is_some())
+            };
+            let confinable = |stream: &Stream| {
+                iommu(stream).is_some_and(|one| iommus::confinable(one, stream.ids))
             };
             let what = if !device.streams.iter().all(driven) {
                 format!("drive the IOMMU that confines {}", device.path)
-            } else if !device
-                .streams
-                .iter()
-                .all(|stream| iommus::tabled(stream.ids))
-            {
+            } else if !device.streams.iter().all(confinable) {
                 format!("confine streams as wide as those of {}", device.path)
+            } else if let Some(other) = entangled(resolved, device) {
+                format!("tell the streams of {} from those of {other}", device.path)
             } else {
                 continue;
             };
             uses.push((span.clone(), what));
         }
     }
+}
+
+/// A device of the same partition with whose streams those of `device` are entangled.
+fn entangled<'a>(resolved: &'a Resolved, device: &Device) -> Option<&'a str> {
+    let all = resolved.devices.iter().map(|(_, other)| other);
+    let tangle = |one: &Stream, other: &Stream| {
+        one.iommu == other.iommu && iommus::entangled(one.ids, other.ids)
+    };
+    let mut found = all.filter(|other| {
+        let mut streams = other.streams.iter();
+        streams.any(|one| device.streams.iter().any(|own| tangle(own, one)))
+    });
+    found.next().map(|other| other.path.as_str())
 }
 
 /// The image prints, and so needs a console with a driver and an interrupt.

@@ -1,5 +1,6 @@
 //! IOMMUs and whose streams they let through.
 
+use crate::device::Trigger;
 use crate::ids::{IntId, PartitionId, StreamId};
 use crate::memory::PhysicalRange;
 
@@ -12,9 +13,11 @@ pub struct Iommu {
     pub kind: IommuKind,
     /// Its registers.
     pub registers: PhysicalRange,
-    /// SPIs by which it tells of faults and of its own errors; all are pulses.
+    /// Its node in the device tree says `dma-coherent`.
+    pub coherent: bool,
+    /// SPIs by which it tells of faults and of its own errors: see [`IommuKind::trigger`].
     pub interrupts: &'static [IntId],
-    /// Streams that partitions own, sorted by their first number, without overlap.
+    /// Streams that partitions own, sorted by their first number. No stream is in two entries.
     pub owned: &'static [OwnedStreams],
 }
 
@@ -23,6 +26,31 @@ pub struct Iommu {
 pub enum IommuKind {
     /// Arm SMMUv3 (Arm IHI 0070).
     SmmuV3,
+    /// Arm SMMUv2 (Arm IHI 0062).
+    SmmuV2,
+    /// Arm CoreLink MMU-500, an SMMUv2 with properties of its own (Arm DDI 0517).
+    Mmu500,
+}
+
+impl IommuKind {
+    /// `compatible` of such IOMMUs in device trees; one of them is there.
+    pub const fn compatible(self) -> &'static [&'static str] {
+        match self {
+            Self::SmmuV3 => &["arm,smmu-v3"],
+            Self::SmmuV2 => &["arm,smmu-v2", "cavium,smmu-v2"],
+            Self::Mmu500 => &["arm,mmu-500"],
+        }
+    }
+
+    /// How its interrupts signal.
+    pub const fn trigger(self) -> Trigger {
+        match self {
+            // Pulses (IHI 0070, 3.18): a level that is gone before it is acknowledged would be lost.
+            Self::SmmuV3 => Trigger::Edge,
+            // High for as long as a fault is recorded (IHI 0062, 3.7).
+            Self::SmmuV2 | Self::Mmu500 => Trigger::Level,
+        }
+    }
 }
 
 /// Streams of one device, and its owner.
@@ -36,25 +64,33 @@ pub struct OwnedStreams {
     pub device: &'static str,
 }
 
-/// Streams whose numbers follow one another.
+/// Streams whose numbers follow one another, or differ only in bits that are ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Streams {
     /// The first one.
     pub first: StreamId,
     /// How many, at least 1; `first + count - 1` does not overflow.
     pub count: u32,
+    /// Bits of a number that make no difference, 0 in `first`. An SMMUv2 compares so; with other IOMMUs, or a `count` above 1, it is 0.
+    pub ignored: u32,
 }
 
 impl Streams {
     /// One stream.
     pub const fn one(stream: StreamId) -> Self {
+        Self::range(stream, 1)
+    }
+
+    /// `count` streams from `first` on.
+    pub const fn range(first: StreamId, count: u32) -> Self {
         Self {
-            first: stream,
-            count: 1,
+            first,
+            count,
+            ignored: 0,
         }
     }
 
-    /// The last one.
+    /// The last one; of those with ignored bits the one where these are 0.
     pub const fn last(self) -> StreamId {
         StreamId::new(
             self.first
@@ -65,19 +101,21 @@ impl Streams {
 
     /// True when `stream` is one of them.
     pub const fn contains(self, stream: StreamId) -> bool {
-        stream.get() >= self.first.get() && stream.get() <= self.last().get()
+        let number = stream.get() & !self.ignored;
+        number >= self.first.get() && number <= self.last().get()
     }
 }
 
 impl Iommu {
-    /// The owned streams among which `stream` is.
+    /// True when it reads translation tables through the CPUs' caches. An SMMUv3 that cannot is refused, whatever its node says.
+    pub const fn reads_caches(&self) -> bool {
+        self.coherent || matches!(self.kind, IommuKind::SmmuV3)
+    }
+
+    /// The owned streams among which `stream` is, with their place in the list.
     pub fn owner(&self, stream: StreamId) -> Option<(usize, &'static OwnedStreams)> {
-        let behind = self
-            .owned
-            .partition_point(|owned| owned.streams.first <= stream);
-        let index = behind.checked_sub(1)?;
-        let owned = self.owned.get(index)?;
-        owned.streams.contains(stream).then_some((index, owned))
+        let mut all = self.owned.iter().enumerate();
+        all.find(|(_, owned)| owned.streams.contains(stream))
     }
 }
 
@@ -88,10 +126,7 @@ mod tests {
 
     const fn owned(first: u32, count: u32, partition: u8) -> OwnedStreams {
         OwnedStreams {
-            streams: Streams {
-                first: StreamId::new(first),
-                count,
-            },
+            streams: Streams::range(StreamId::new(first), count),
             partition: PartitionId::new(partition),
             device: "/device",
         }
@@ -108,6 +143,7 @@ mod tests {
                 base: Pa::new(0x905_0000),
                 size: 0x2_0000,
             },
+            coherent: true,
             interrupts: &[],
             owned: OWNED,
         };
@@ -125,5 +161,18 @@ mod tests {
             None,
         ];
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn ignored_bits_of_a_stream_make_no_difference() {
+        let masked = Streams {
+            ignored: 0x7c00,
+            ..Streams::one(StreamId::new(0x42))
+        };
+        let contains = |stream| masked.contains(StreamId::new(stream));
+        assert_eq!(
+            [0x42, 0x442, 0x7c42, 0x43, 0x8042].map(contains),
+            [true, true, true, false, false]
+        );
     }
 }

@@ -72,10 +72,7 @@ impl Iommu for Shared {
 
 const fn owned(first: u32, count: u32, partition: usize) -> OwnedStreams {
     OwnedStreams {
-        streams: Streams {
-            first: StreamId::new(first),
-            count,
-        },
+        streams: Streams::range(StreamId::new(first), count),
         partition: PartitionId::new(partition as u8),
         device: "/device",
     }
@@ -97,6 +94,7 @@ const CONFIG: Config = Config {
         base: Pa::new(0x905_0000),
         size: 0x2_0000,
     },
+    coherent: true,
     interrupts: &[IntId::new(106), IntId::new(109)],
     owned: OWNED,
 };

@@ -93,6 +93,11 @@ fn failure(failure: Failure) -> defmt::Str {
         Failure::FaultsIgnored => {
             defmt::intern!("DMA faults come without end and are told no more")
         }
+        Failure::Prefetches => {
+            defmt::intern!(
+                "the secure side has locked its prefetcher: MMU-500 erratum 841119 stands"
+            )
+        }
         Failure::OutOfService => defmt::intern!("it has failed and denies everything"),
     }
 }
@@ -106,6 +111,7 @@ fn error(error: IommuError) -> defmt::Str {
         IommuError::Stuck(_) => defmt::intern!("it does not answer"),
         IommuError::Refused { .. } => defmt::intern!("it refused a command"),
         IommuError::Lacks(_) => defmt::intern!("it lacks a feature"),
+        IommuError::TooFew(_) => defmt::intern!("partitions' devices are too many for it"),
         IommuError::Memory => defmt::intern!("its tables are too small"),
     }
 }

@@ -24,10 +24,7 @@ const fn one(cache: u8, micro_tlb: u8) -> Streams {
 }
 
 const fn several(cache: u8, micro_tlb: u8, count: u32) -> Streams {
-    Streams {
-        first: StreamId::new(Ipmmu::stream(cache, micro_tlb)),
-        count,
-    }
+    Streams::range(StreamId::new(Ipmmu::stream(cache, micro_tlb)), count)
 }
 
 fn owned(streams: &[Streams]) -> Vec<OwnedStreams> {

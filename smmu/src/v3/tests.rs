@@ -14,10 +14,7 @@ use crate::{
 };
 
 const fn streams(first: u32, count: u32) -> Streams {
-    Streams {
-        first: StreamId::new(first),
-        count,
-    }
+    Streams::range(StreamId::new(first), count)
 }
 
 const fn owned(first: u32, count: u32) -> OwnedStreams {

@@ -21,6 +21,10 @@ pub(crate) struct Iommu {
     pub interrupts: Vec<Interrupt>,
     /// What its interrupts are for, where the tree names them ("eventq", "gerror", …); as many as `interrupts`, or none.
     pub interrupt_names: Vec<String>,
+    /// It reads translation tables through the CPUs' caches (`dma-coherent`).
+    pub coherent: bool,
+    /// How many of an SMMUv2's interrupts are not those of its context banks; they come first (arm,smmu.yaml, `#global-interrupts`).
+    pub global_interrupts: Option<u32>,
     /// What it can hold, as far as `board.toml` says it.
     pub limits: Option<IommuLimits>,
     /// An IPMMU cache's main IPMMU, which walks the tables and raises the interrupts for it.
@@ -72,6 +76,8 @@ fn iommu(tree: &Tree, node: NodeId, gic: NodeId) -> Result<Iommu, TreeError> {
         registers: registers?,
         interrupt_names: names.into_iter().map(str::to_owned).collect(),
         interrupts,
+        coherent: tree.has(node, "dma-coherent"),
+        global_interrupts: tree.cell(node, "#global-interrupts")?,
         limits: None,
         // `<&main>` or, in older trees, `<&main bit>`.
         main: tree

@@ -109,6 +109,27 @@ impl Ids {
         }
     }
 
+    /// True when every number of `other` is in this set. A set with ignored bits is not said to cover a range of several numbers.
+    pub fn covers(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Range { .. }, _) => self.contains(other.first()) && self.contains(other.last()),
+            (Self::Masked { .. }, Self::Range { first, count }) => {
+                count == 1 && self.contains(first)
+            }
+            (Self::Masked { ignored, .. }, Self::Masked { id, ignored: also }) => {
+                also & !ignored == 0 && self.contains(id)
+            }
+        }
+    }
+
+    /// The smallest number of the set.
+    pub fn first(self) -> u32 {
+        match self {
+            Self::Range { first, .. } => first,
+            Self::Masked { id, ignored } => id & !ignored,
+        }
+    }
+
     /// The largest number of the set.
     pub fn last(self) -> u32 {
         match self {
@@ -309,6 +330,16 @@ mod tests {
             let both = (0..128).any(|number| one.contains(number) && other.contains(number));
             prop_assert_eq!(one.overlaps(other), both);
             prop_assert_eq!(other.overlaps(one), both);
+        }
+
+        #[test]
+        fn set_that_covers_another_has_all_its_numbers(one in any_ids(), other in any_ids()) {
+            let all = (0..128).all(|number| one.contains(number) || !other.contains(number));
+            let said = one.covers(other);
+            prop_assert!(all || !said);
+            let several = matches!(other, Ids::Range { count, .. } if count > 1);
+            let masked = matches!(one, Ids::Masked { .. });
+            prop_assert!(said || !all || (several && masked));
         }
 
         #[test]

@@ -4,6 +4,7 @@ use crate::board::GicKind;
 use crate::guest_gic::GuestGic;
 use crate::plan::Plan;
 use crate::raw::PoolPolicy;
+use model::iommu::IommuKind;
 
 /// Features of the package `platforms`, beside `image`.
 pub(crate) fn features(plan: &Plan) -> Vec<&'static str> {
@@ -23,13 +24,15 @@ pub(crate) fn features(plan: &Plan) -> Vec<&'static str> {
     let pools = &plan.system.pools;
     let shares = |policy| pools.iter().any(|pool| pool.policy == policy);
     let its = plan.partitions.iter().any(|one| one.its_share.is_some());
+    let drives = |kinds: &[IommuKind]| plan.iommus.iter().any(|one| kinds.contains(&one.kind));
     let parts = [
         (true, controller),
         (its, "its"),
         (legacy, "legacy"),
         (shares(PoolPolicy::Rtds), "rtds"),
         (shares(PoolPolicy::Cyclic), "cyclic"),
-        (!plan.iommus.is_empty(), "smmuv3"),
+        (drives(&[IommuKind::SmmuV3]), "smmuv3"),
+        (drives(&[IommuKind::SmmuV2, IommuKind::Mmu500]), "smmuv2"),
     ];
     let needed = parts.into_iter().filter(|(needed, _)| *needed);
     // A console without a driver is refused before.
@@ -81,7 +84,7 @@ mod tests {
         let manifest: toml::Table =
             toml::from_str(include_str!("../../../../platforms/Cargo.toml")).unwrap();
         let chosen = [features("qemu-virt-gicv2"), features("qemu-virt-gicv3")].concat();
-        for feature in chosen.into_iter().chain(["smmuv3"]) {
+        for feature in chosen.into_iter().chain(["smmuv3", "smmuv2"]) {
             assert!(manifest["features"].get(feature).is_some(), "{feature}");
         }
     }

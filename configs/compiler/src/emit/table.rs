@@ -172,15 +172,20 @@ fn iommus(out: &mut Source, iommus: &[Driven]) {
     for iommu in iommus {
         out.open("model::iommu::Iommu {");
         out.field("path", &format!("{:?}", iommu.path));
-        out.field("kind", "model::iommu::IommuKind::SmmuV3");
+        out.field(
+            "kind",
+            &format!("model::iommu::IommuKind::{:?}", iommu.kind),
+        );
         out.field("registers", &range(&iommu.registers));
+        out.field("coherent", &iommu.coherent.to_string());
         out.list("interrupts", iommu.interrupts.iter().map(|one| intid(*one)));
         let owned = iommu.owned.iter().map(|owned| {
             format!(
-                "model::iommu::OwnedStreams {{ streams: model::iommu::Streams {{ first: model::StreamId::new({:#x}), count: {:#x} }}, \
+                "model::iommu::OwnedStreams {{ streams: model::iommu::Streams {{ first: model::StreamId::new({:#x}), count: {:#x}, ignored: {:#x} }}, \
                  partition: model::PartitionId::new({}), device: {:?} }}",
                 owned.streams.first.get(),
                 owned.streams.count,
+                owned.streams.ignored,
                 owned.partition.get(),
                 owned.device
             )

@@ -5,16 +5,16 @@ use core::sync::atomic::{AtomicU32, AtomicU64};
 use fdt::Fdt;
 use gic::InterruptController;
 use hv::arch::aarch64::boot::physical;
+use hv::arch::aarch64::cache;
 use hv::dma::Unit;
 use hv::machine::Dma;
 use hv::partition::Partition;
 use hv::sync::BootCell;
 use hv::vcpu::Hypervisor;
-use model::device::Trigger;
-use model::iommu::{Iommu as Config, IommuKind};
+use model::iommu::Iommu as Config;
 use model::{IntId, Pa};
+use smmu::driver::{self, Driver};
 use smmu::memory::PAGE_WORDS;
-use smmu::v3::{self, SmmuV3};
 use smmu::{IommuError, Mmio, SharedMemory};
 
 use crate::early::{line, stop};
@@ -22,7 +22,8 @@ use crate::interrupts::Gic;
 use crate::machine::Board;
 use crate::{SYSTEM, storage};
 
-type Units = heapless::Vec<Unit<SmmuV3<'static, Mmio<'static>>>, { SYSTEM.iommus.len() }>;
+type One = Driver<Mmio<'static>>;
+type Units = heapless::Vec<Unit<One>, { SYSTEM.iommus.len() }>;
 
 /// Pages for the tables and queues of all IOMMUs, and counters for the streams that somebody owns.
 const SIZES: (usize, usize) = sizes();
@@ -42,9 +43,7 @@ const fn sizes() -> (usize, usize) {
     while i < SYSTEM.iommus.len() {
         #[allow(clippy::indexing_slicing, reason = "evaluated when compiled")]
         let iommu = &SYSTEM.iommus[i];
-        pages += match iommu.kind {
-            IommuKind::SmmuV3 => v3::pages(iommu.owned),
-        };
+        pages += driver::pages(iommu.kind, iommu.owned);
         owned += iommu.owned.len();
         i += 1;
     }
@@ -54,21 +53,20 @@ const fn sizes() -> (usize, usize) {
 /// Stops the boot when an IOMMU is not where the system expects it.
 pub fn compare(tree: &Fdt<'_>) {
     for iommu in SYSTEM.iommus {
-        let wanted = match iommu.kind {
-            IommuKind::SmmuV3 => "arm,smmu-v3",
-        };
+        let wanted = iommu.kind.compatible();
         let found = tree.all_nodes().any(|node| {
             let is_one = node
                 .compatible()
-                .is_some_and(|list| list.all().any(|name| name == wanted));
+                .is_some_and(|list| list.all().any(|name| wanted.contains(&name)));
             let first = node.reg().and_then(|mut regions| regions.next());
             let base = first.map(|region| region.starting_address as u64);
             is_one && base == Some(iommu.registers.base.get())
         });
         if !found {
             stop(format_args!(
-                "this image expects the IOMMU {} ({wanted}) at {:#x}, and the device tree has none there",
+                "this image expects the IOMMU {} ({}) at {:#x}, and the device tree has none there",
                 iommu.path,
+                wanted.first().unwrap_or(&""),
                 iommu.registers.base.get()
             ));
         }
@@ -87,7 +85,7 @@ pub fn bring_up(load: u64) {
             .split_at_checked(iommu.owned.len())
             .unwrap_or_default();
         heard = rest;
-        match driver(iommu, &mut memory) {
+        match start(iommu, &mut memory) {
             Ok(None) => line(format_args!("{}: nobody's, denies everything", iommu.path)),
             // There is room for all of them.
             Ok(Some(driver)) => drop(units.push(Unit::new(iommu, driver, own))),
@@ -101,18 +99,22 @@ pub fn bring_up(load: u64) {
     let _ = UNITS.set(units);
 }
 
-fn driver(
-    iommu: &Config,
+fn start(
+    iommu: &'static Config,
     memory: &mut SharedMemory<'static>,
-) -> Result<Option<SmmuV3<'static, Mmio<'static>>>, IommuError> {
+) -> Result<Option<One>, IommuError> {
     let base = iommu.registers.base.get() as usize;
     // SAFETY: the device tree says that an IOMMU is there, `map` maps its registers where they are, for ever, and nobody else drives it.
-    let mut registers = unsafe { Mmio::new(base, iommu.registers.size as usize) };
-    if iommu.owned.is_empty() {
-        v3::deny_all(&mut registers)?;
-        return Ok(None);
+    let registers = unsafe { Mmio::new(base, iommu.registers.size as usize) };
+    Driver::start(registers, iommu, memory)
+}
+
+/// Partitions' tables are written: IOMMUs that read them past the caches see them from here on.
+pub fn publish_tables() {
+    if SYSTEM.iommus.iter().any(|iommu| !iommu.reads_caches()) {
+        let tables = &raw const storage::STAGE2;
+        cache::clean(tables as u64, size_of_val(&storage::STAGE2) as u64);
     }
-    SmmuV3::new(registers, iommu.owned, memory).map(Some)
 }
 
 /// Lets the IOMMUs' interrupts come, each to the pCPU of the first partition behind it.
@@ -125,8 +127,7 @@ pub fn listen(gic: Gic) {
         let pcpu = vcpu.and_then(|vcpu| SYSTEM.pcpus.get(usize::from(vcpu.pcpu.get())));
         let Some(pcpu) = pcpu else { continue };
         for intid in unit.config().interrupts {
-            // They are pulses: a level that is gone before it is acknowledged would be lost.
-            gic.set_trigger(*intid, Trigger::Edge);
+            gic.set_trigger(*intid, unit.config().kind.trigger());
             gic.route(*intid, pcpu.mpidr);
             gic.enable(*intid);
         }
@@ -138,9 +139,7 @@ pub fn listen(gic: Gic) {
 }
 
 /// Every IOMMU in use, with the hypervisor that is to hear of it.
-fn each(
-    mut f: impl FnMut(&'static Unit<SmmuV3<'static, Mmio<'static>>>, &'static Hypervisor<Board>),
-) {
+fn each(mut f: impl FnMut(&'static Unit<One>, &'static Hypervisor<Board>)) {
     if let (Some(units), Some(hypervisor)) = (UNITS.get(), storage::HYPERVISOR.get()) {
         units.iter().for_each(|unit| f(unit, hypervisor));
     }

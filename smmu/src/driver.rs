@@ -1,0 +1,112 @@
+//! The drivers behind one type, for an image that may have several kinds of IOMMU.
+
+use model::Vmid;
+use model::iommu::{Iommu as Config, IommuKind, OwnedStreams, Streams};
+
+#[cfg(feature = "smmuv2")]
+use crate::v2::{self, SmmuV2};
+#[cfg(feature = "smmuv3")]
+use crate::v3::{self, SmmuV3};
+use crate::{Domain, Failure, Fault, Iommu, IommuError, RegisterFrame, SharedMemory};
+
+/// Any IOMMU that this image can drive.
+pub enum Driver<R> {
+    /// An SMMUv3.
+    #[cfg(feature = "smmuv3")]
+    SmmuV3(SmmuV3<'static, R>),
+    /// An SMMUv2.
+    #[cfg(feature = "smmuv2")]
+    SmmuV2(SmmuV2<R>),
+}
+
+/// Does the same for whichever driver it is.
+macro_rules! each {
+    ($driver:expr, $one:ident => $what:expr) => {
+        match $driver {
+            #[cfg(feature = "smmuv3")]
+            Self::SmmuV3($one) => $what,
+            #[cfg(feature = "smmuv2")]
+            Self::SmmuV2($one) => $what,
+        }
+    };
+}
+
+/// Pages of [`SharedMemory`] that the IOMMU needs.
+pub const fn pages(kind: IommuKind, owned: &[OwnedStreams]) -> usize {
+    match kind {
+        #[cfg(feature = "smmuv3")]
+        IommuKind::SmmuV3 => v3::pages(owned),
+        // It has no tables but those in its registers, or this image has no driver for it, which `start` tells.
+        _ => {
+            let _ = owned;
+            0
+        }
+    }
+}
+
+impl<R: RegisterFrame> Driver<R> {
+    /// Denies everything, whatever firmware left; then turns translation on for the owned streams, all of them still denied. `None` when
+    /// nobody owns one: the IOMMU denies everything for ever. Its tables take [`pages`] pages from the front of `memory`.
+    ///
+    /// # Errors
+    /// [`IommuError`], also when the image lacks the driver.
+    pub fn start(
+        #[allow(unused_mut, reason = "not each kind writes before it takes them")] mut registers: R,
+        config: &'static Config,
+        memory: &mut SharedMemory<'static>,
+    ) -> Result<Option<Self>, IommuError> {
+        let _ = &memory;
+        match config.kind {
+            #[cfg(feature = "smmuv3")]
+            IommuKind::SmmuV3 if config.owned.is_empty() => {
+                v3::deny_all(&mut registers)?;
+                Ok(None)
+            }
+            #[cfg(feature = "smmuv3")]
+            IommuKind::SmmuV3 => {
+                SmmuV3::new(registers, config.owned, memory).map(|one| Some(Self::SmmuV3(one)))
+            }
+            #[cfg(feature = "smmuv2")]
+            IommuKind::SmmuV2 | IommuKind::Mmu500 if config.owned.is_empty() => {
+                v2::start(&mut registers, config)?;
+                Ok(None)
+            }
+            #[cfg(feature = "smmuv2")]
+            IommuKind::SmmuV2 | IommuKind::Mmu500 => {
+                SmmuV2::new(registers, config).map(|one| Some(Self::SmmuV2(one)))
+            }
+            #[cfg(not(all(feature = "smmuv2", feature = "smmuv3")))]
+            _ => Err(IommuError::Lacks("a driver in this image")),
+        }
+    }
+}
+
+impl<R: RegisterFrame> Iommu for Driver<R> {
+    fn attach(&mut self, streams: Streams, domain: &Domain) -> Result<(), IommuError> {
+        each!(self, one => one.attach(streams, domain))
+    }
+
+    fn detach(&mut self, streams: Streams) -> Result<(), IommuError> {
+        each!(self, one => one.detach(streams))
+    }
+
+    fn invalidate(&mut self, vmid: Vmid) -> Result<(), IommuError> {
+        each!(self, one => one.invalidate(vmid))
+    }
+
+    fn mute(&mut self, streams: Streams) -> Result<(), IommuError> {
+        each!(self, one => one.mute(streams))
+    }
+
+    fn next_fault(&mut self) -> Option<Fault> {
+        each!(self, one => one.next_fault())
+    }
+
+    fn discard_faults(&mut self) -> Option<Failure> {
+        each!(self, one => one.discard_faults())
+    }
+
+    fn next_failure(&mut self) -> Option<Failure> {
+        each!(self, one => one.next_failure())
+    }
+}
