@@ -33,6 +33,17 @@ pub struct TurnStatistics {
     pub pcpu: u64,
     /// Counters by name; those that its pool does not have, or not yet, are left out.
     pub counters: BTreeMap<String, u64>,
+    /// What happened to it, the oldest first; only an image with the feature `trace` says so.
+    pub events: Vec<TurnEvent>,
+}
+
+/// Something that happened to a virtual CPU on a shared physical one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TurnEvent {
+    /// `wake`, `block`, `run`, `stop`, `budget-end`, `replenish`.
+    pub kind: String,
+    /// Nanoseconds since the start of the system counter.
+    pub at: u64,
 }
 
 /// One kind of exit of one partition. Times are ticks of the system counter: with a 1 GHz counter under `-icount shift=0` one tick
@@ -81,7 +92,14 @@ impl Statistics {
                 partition.turns.push(TurnStatistics {
                     pcpu: fields.number("pcpu")?,
                     counters: fields.numbers(),
+                    events: Vec::new(),
                 });
+            } else if let Some(fields) = line.strip_prefix("report events ") {
+                let fields = Fields(fields);
+                let vcpu = usize::try_from(fields.number("vcpu")?).ok()?;
+                let partition = statistics.of(fields.text("partition")?)?;
+                let turns = partition.turns.get_mut(vcpu)?;
+                turns.events.extend(fields.events());
             } else if let Some(fields) = line.strip_prefix("report exits ") {
                 let fields = Fields(fields);
                 let partition = statistics.of(fields.text("partition")?)?;
@@ -148,6 +166,18 @@ impl<'a> Fields<'a> {
             .filter(|(key, _)| !["vcpu", "pcpu"].contains(key))
             .filter_map(|(key, value)| Some((key.to_owned(), value.parse().ok()?)))
             .collect()
+    }
+
+    /// All `kind@time`.
+    fn events(&self) -> impl Iterator<Item = TurnEvent> {
+        let pairs = self.0.split_whitespace();
+        let pairs = pairs.filter_map(|pair| pair.split_once('@'));
+        pairs.filter_map(|(kind, at)| {
+            Some(TurnEvent {
+                kind: kind.to_owned(),
+                at: at.parse().ok()?,
+            })
+        })
     }
 
     fn number(&self, key: &str) -> Option<u64> {

@@ -149,9 +149,19 @@ impl Builder {
     /// # Errors
     /// The system's diagnostics, a missing tool, or an image that does not fit. Nothing is left behind then.
     pub fn build(&self, system: &Path) -> anyhow::Result<Built> {
-        let compiled = self.compile(system)?;
+        self.build_with(system, &[])
+    }
+
+    /// Builds a system with further features of the image, in a folder of their own.
+    ///
+    /// # Errors
+    /// See [`build`](Self::build).
+    pub fn build_with(&self, system: &Path, features: &[&'static str]) -> anyhow::Result<Built> {
+        let mut compiled = self.compile(system)?;
+        compiled.image_features.extend(features);
         let toolchain = setup::rust(self.steps, self.offline)?;
-        let place = Path::new(&compiled.proof.board_name).join(&compiled.proof.system_name);
+        let variant = [&[compiled.proof.system_name.as_str()], features].concat();
+        let place = Path::new(&compiled.proof.board_name).join(variant.join("+"));
         let folder = self.workspace.output().join(&place);
         let staging = self.workspace.output().join("staging").join(&place);
         let _lock = self.lock()?;

@@ -121,6 +121,17 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Run a system in QEMU and draw who had which CPU when: SVG, and JSON for Perfetto or Chrome. The latest 512 events of each virtual CPU are kept.
+    Timeline {
+        /// The system file. It has a pool of shared CPUs.
+        system: PathBuf,
+        /// Record until this regular expression matches what any source prints.
+        #[arg(long, value_name = "REGEX")]
+        until: Option<String>,
+        /// Record for so many seconds at most.
+        #[arg(long, default_value_t = 5)]
+        seconds: u64,
+    },
     /// Print the image's size, its lines of code and its unsafe blocks.
     Stats {
         /// The system whose image is measured.
@@ -215,6 +226,18 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<u8> {
             output,
         }),
         Verb::Report { system, json } => check::report(&builder, &system, json),
+        Verb::Timeline {
+            system,
+            until,
+            seconds,
+        } => timeline::run(
+            &builder,
+            &timeline::Request {
+                system,
+                until,
+                seconds,
+            },
+        ),
         Verb::Stats { system, json } => stats::run(&builder, &system, json),
     }
 }

@@ -7,7 +7,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use gic::InterruptController;
 
-use super::Common;
+use super::{Common, trace};
 use crate::machine::Machine;
 use crate::partition::Partition;
 use crate::report::Line;
@@ -93,6 +93,7 @@ pub struct Published {
     counters: [AtomicU64; Counter::ALL.len()],
     /// Which call for counters they answer.
     answers: AtomicU32,
+    trace: trace::Ring,
 }
 
 impl Published {
@@ -102,6 +103,7 @@ impl Published {
             entries: AtomicU64::new(0),
             counters: [const { AtomicU64::new(UNKNOWN) }; Counter::ALL.len()],
             answers: AtomicU32::new(0),
+            trace: trace::Ring::new(),
         }
     }
 
@@ -117,11 +119,18 @@ impl Published {
         self.entries.load(Ordering::Relaxed)
     }
 
+    /// What was traced.
+    #[cfg(feature = "trace")]
+    pub(super) const fn ring(&self) -> &trace::Ring {
+        &self.trace
+    }
+
     /// Its pCPU answers a call for counters.
     pub(super) fn answer(&self, call: u32, value: impl Fn(Counter) -> Option<u64>) {
         for (place, counter) in self.counters.iter().zip(Counter::ALL) {
             place.store(value(counter).unwrap_or(UNKNOWN), Ordering::Relaxed);
         }
+        self.trace.freeze();
         self.answers.store(call, Ordering::Release);
     }
 
@@ -168,13 +177,13 @@ impl<M: Machine> Hypervisor<M> {
 /// What a report says at its end of schedulers: nothing, every virtual CPU has its own line.
 pub const SUMMARY: &str = "";
 
-/// A report's line on one virtual CPU's turns. False when the partition has no such virtual CPU.
+/// A report's line on the turns of a partition's virtual CPUs: one for each of them, then those of what was traced. False behind the last.
 pub fn report(partition: &Partition, index: usize, line: &mut Line) -> bool {
     let (Some(vcpu), Some(config)) = (
         partition.vcpus.get(index),
         partition.config.vcpus.get(index),
     ) else {
-        return false;
+        return trace::report(partition, index.saturating_sub(partition.vcpus.len()), line);
     };
     line.put(format_args!(
         "report turns partition={} vcpu={index} pcpu={} entries={}",

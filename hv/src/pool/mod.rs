@@ -31,6 +31,11 @@ mod loading;
 pub mod policy;
 mod scheduler;
 mod switch;
+#[cfg(feature = "trace")]
+mod trace;
+#[cfg(not(feature = "trace"))]
+#[path = "trace/absent.rs"]
+mod trace;
 #[cfg(feature = "cyclic")]
 pub mod windows;
 

@@ -136,6 +136,7 @@ impl<M: Machine> Scheduler<M> {
             }
         }
         let decision = decision.unwrap_or_else(|| self.policy.on(at, Event::Look));
+        self.trace(at, decision.run);
         decision.run
     }
 

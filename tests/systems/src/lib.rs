@@ -24,6 +24,7 @@ mod legacy;
 mod linux;
 mod messages;
 mod partitions;
+mod timeline;
 mod turns;
 mod wrong_board;
 mod zynqmp;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::bench::Bench;
 use crate::{
     boards, channels, command_line, costs, cpu_models, demo, dma, guests, hostile_gic, legacy,
-    linux, messages, partitions, turns, wrong_board, zynqmp,
+    linux, messages, partitions, timeline, turns, wrong_board, zynqmp,
 };
 
 /// Something that must be there before a test can say anything about Bulkhead.
@@ -88,6 +88,7 @@ pub fn all() -> Vec<Test> {
     tests.extend(channels::tests());
     tests.extend(dma::tests());
     tests.extend(turns::tests());
+    tests.extend(timeline::tests());
     tests.extend(wrong_board::tests());
     tests.extend(partitions::tests());
     tests.extend(legacy::tests());

@@ -2,6 +2,8 @@
 
 mod chrome;
 mod gantt;
+mod record;
 
 pub use chrome::trace_events;
 pub use gantt::draw;
+pub use record::{Request, run};

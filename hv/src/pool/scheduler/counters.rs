@@ -4,7 +4,23 @@ use super::Scheduler;
 use crate::machine::Machine;
 use crate::pool::counters::Counter;
 use crate::pool::policy::Policy;
+#[cfg(feature = "trace")]
+use crate::pool::trace::Ring;
 use crate::vcpu::Vcpu;
+
+#[cfg(feature = "trace")]
+impl<M: Machine> Scheduler<M> {
+    /// What decides.
+    pub(in crate::pool) const fn policy(&self) -> &M::Policy {
+        &self.policy
+    }
+
+    /// Whether each virtual CPU has something to do, and where its events are recorded.
+    pub(in crate::pool) fn traced(&self) -> impl Iterator<Item = (bool, &Ring)> {
+        let members = self.members.iter().flatten();
+        members.map(|member| (member.awake, member.shared.turns.ring()))
+    }
+}
 
 impl<M: Machine> Scheduler<M> {
     /// Answers a call for counters, if there is one that was not answered yet.
