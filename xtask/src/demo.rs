@@ -265,6 +265,7 @@ mod tests {
             restarts: 0,
             faults: 0,
             exits,
+            turns: Vec::new(),
         };
         Statistics {
             partitions: vec![

@@ -1,4 +1,4 @@
-//! What a decision costs on this machine: nanoseconds for a wake, a sleep and a replenishment, each with all that follows from it on every
+//! What a decision costs on this machine, which instructions on QEMU do not say: nanoseconds for a wake, a sleep and a replenishment, each with all that follows from it on every
 //! physical CPU, with the heaps of the policy and with the reference's sorted lists.
 
 use std::time::Instant as Clock;

@@ -2,6 +2,7 @@
 
 mod chart;
 mod costs;
+mod decisions;
 mod rtds;
 
 use clap::{Args, Subcommand};
@@ -11,7 +12,7 @@ use crate::build::Builder;
 /// What is measured.
 #[derive(Subcommand)]
 pub enum Subject {
-    /// The scheduling policies, on the host: conformance, defects, curves, soundness, supply, bursts, costs.
+    /// The scheduling policies, on the host: conformance, defects, curves, soundness, supply, bursts, costs; and in QEMU: instructions.
     Rtds(RtdsArguments),
 }
 
@@ -35,6 +36,6 @@ pub struct RtdsArguments {
 pub fn run(builder: &Builder, subject: Option<Subject>, json: bool) -> anyhow::Result<u8> {
     match subject {
         None => costs::run(builder, json),
-        Some(Subject::Rtds(arguments)) => rtds::run(builder.workspace(), &arguments),
+        Some(Subject::Rtds(arguments)) => rtds::run(builder, &arguments),
     }
 }

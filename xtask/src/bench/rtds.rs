@@ -6,20 +6,23 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use rtds_experiments::{ALL, Extent, Outcome, Schedule};
 
-use super::{RtdsArguments, chart};
+use super::{RtdsArguments, chart, decisions};
+use crate::build::Builder;
 use crate::steps::{Detail, Steps};
 use crate::timeline;
-use crate::workspace::Workspace;
 
 /// Does the experiments, prints their tables, and writes charts and figures under `target/bulkhead/bench/rtds`.
-pub fn run(workspace: &Workspace, arguments: &RtdsArguments) -> anyhow::Result<u8> {
+pub fn run(builder: &Builder, arguments: &RtdsArguments) -> anyhow::Result<u8> {
+    let workspace = builder.workspace();
     let filter = arguments.filter.as_deref().unwrap_or("");
     let chosen: Vec<_> = ALL
         .iter()
         .filter(|(name, _)| name.contains(filter))
         .collect();
-    if chosen.is_empty() {
-        let names: Vec<&str> = ALL.iter().map(|(name, _)| *name).collect();
+    let counts = decisions::NAME.contains(filter);
+    if chosen.is_empty() && !counts {
+        let mut names: Vec<&str> = ALL.iter().map(|(name, _)| *name).collect();
+        names.push(decisions::NAME);
         bail!(
             "no experiment is called \"{filter}\"; there are {}",
             names.join(", ")
@@ -35,13 +38,19 @@ pub fn run(workspace: &Workspace, arguments: &RtdsArguments) -> anyhow::Result<u
 
     let steps = Steps::new(Detail::Changes);
     let mut outcomes = Vec::new();
-    for (name, experiment) in chosen {
-        let outcome = steps.doing(&format!("experiment {name}"), || Ok(experiment(extent)))?;
+    let mut done = |outcome: Outcome| -> anyhow::Result<()> {
         draw(&folder, &outcome)?;
         if !arguments.json {
             print!("{}", table(&outcome));
         }
         outcomes.push(outcome);
+        Ok(())
+    };
+    for (name, experiment) in chosen {
+        done(steps.doing(&format!("experiment {name}"), || Ok(experiment(extent)))?)?;
+    }
+    if counts {
+        done(decisions::run(builder)?)?;
     }
     let json = serde_json::to_string_pretty(&outcomes)?;
     write(&folder.join("outcomes.json"), &json)?;
