@@ -21,6 +21,11 @@ pub(super) struct Timers {
 }
 
 impl Timers {
+    /// All of them.
+    pub(super) const fn mask(&self) -> u32 {
+        self.virtual_timer | self.physical_timer
+    }
+
     /// Of a pCPU whose bank is yet to be found.
     pub(super) fn new(system: &System) -> Self {
         let bit = |timer: IntId| 1 << (timer.get() % 32);
@@ -39,8 +44,7 @@ impl<M: Machine> Vcpu<M> {
         M::Cpu::save(&mut self.turn.world);
         let gic = self.machine().gic();
         gic.save_virtual_interface(&mut self.turn.interface);
-        let mask = timers.virtual_timer | timers.physical_timer;
-        self.turn.timers = gic.private(timers.bank, mask);
+        self.turn.timers = gic.private(timers.bank, timers.mask());
     }
 
     /// When one of its timers fires, in ticks, if its guest would hear of it; [`u64::MAX`]: never. It was put down.

@@ -250,7 +250,8 @@ impl<M: Machine> Pool<M> {
         let sleepers = sleepers.filter(|one| one.vcpu.is_some() && !one.awake && one.last == here);
         let timers = sleepers.filter_map(|member| member.timer);
         let console = self.hypervisor.common.console_due();
-        timers.chain(policy).chain(console).min()
+        let alarm = timers.chain(policy).fold(console, u64::min);
+        (alarm != u64::MAX).then_some(alarm)
     }
 
     /// Calls other pCPUs of the pool: they must look.

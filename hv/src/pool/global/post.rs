@@ -1,6 +1,6 @@
 //! A pCPU of a global pool: what it has, and how it does without a virtual CPU.
 
-use gic::{Acknowledged, InterruptController};
+use gic::{Acknowledged, InterruptController, PrivateState, SharedInterface};
 use rtds::PcpuIndex;
 
 use super::pool::{Given, Left, Pool};
@@ -8,6 +8,7 @@ use crate::event::Event;
 use crate::machine::{Cpu, Machine};
 use crate::partition::request;
 use crate::pool::SharedCpu;
+use crate::pool::switch::Timers;
 use crate::vcpu::Vcpu;
 
 /// A pCPU of a pool. It goes from one virtual CPU to the next, which has it while it is loaded.
@@ -22,11 +23,15 @@ pub struct Post<M: Machine> {
     pub(super) look: bool,
     /// The alarm as it was set last.
     armed: Option<u64>,
+    /// The interrupts of the guests' timers.
+    timers: Timers,
+    /// How the one that was loaded last has left them.
+    left: PrivateState,
 }
 
 impl<M: Machine> Post<M> {
     /// The pCPU at place `here` of a pool, with nothing loaded.
-    pub const fn new(pool: &'static Pool<M>, here: PcpuIndex) -> Self {
+    pub fn new(pool: &'static Pool<M>, here: PcpuIndex) -> Self {
         Self {
             pool,
             here,
@@ -34,7 +39,24 @@ impl<M: Machine> Post<M> {
             floating_point: false,
             look: false,
             armed: None,
+            timers: Timers::new(pool.hypervisor.system),
+            left: PrivateState::default(),
         }
+    }
+
+    /// The pCPU begins: it finds its private interrupts.
+    pub(super) fn begin(&mut self) {
+        let gic = self.pool.hypervisor.machine.gic();
+        self.timers.bank = gic.private_bank();
+        self.left = gic.private(self.timers.bank, self.timers.mask());
+    }
+
+    /// Takes the registers of a virtual CPU out of the pCPU. Returns when one of its timers fires, in ticks.
+    pub(super) fn put_down(&mut self, vcpu: &mut Vcpu<M>) -> Option<u64> {
+        vcpu.put_down(&self.timers);
+        self.left = vcpu.turn.timers;
+        let timer = vcpu.next_timer(&self.timers);
+        (timer != u64::MAX).then_some(timer)
     }
 
     /// Sets the alarm, unless it is set so already.
@@ -83,10 +105,11 @@ impl<M: Machine> Post<M> {
     fn take_up(&'static mut self, given: Given<M>) -> &'static mut Vcpu<M> {
         let Given { vcpu, place, stale } = given;
         self.loaded = place;
+        let (timers, left) = (self.timers, self.left);
         self.floating_point = false;
         M::Cpu::trap_floating_point(true);
         vcpu.turn.post = Some(self);
-        vcpu.take_up();
+        vcpu.take_up(&timers, left);
         if stale {
             M::Cpu::forget_translations();
         }

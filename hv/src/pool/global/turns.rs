@@ -47,6 +47,7 @@ pub fn bring_up<M: Machine>(post: &'static mut Post<M>) -> &'static mut Vcpu<M> 
             }
         });
     }
+    post.begin();
     let vcpu = stay_until_entering(begin(post));
     vcpu.interface.signal::<M::Cpu>();
     vcpu
@@ -106,7 +107,7 @@ fn leave<M: Machine>(
     if post.withdraw_floating_point() {
         M::Cpu::save_floating_point(&mut vcpu.turn.world);
     }
-    let timer = vcpu.put_down();
+    let timer = post.put_down(vcpu);
     M::Cpu::complete_maintenance();
     let place = post.loaded;
     post.next(Some(Left { vcpu, place, timer }))
