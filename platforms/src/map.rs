@@ -103,8 +103,9 @@ pub fn build(load: u64, tree: u64) -> Result<Pa, MapError> {
     if let Some(its) = SYSTEM.board.its {
         device(its, 16 * PAGE)?;
     }
-    for iommu in SYSTEM.iommus {
-        device(iommu.registers.base, iommu.registers.size)?;
+    #[cfg(feature = "iommu")]
+    for registers in crate::dma::frames() {
+        device(registers.base, registers.size)?;
     }
     // Channels are cleared once, before anything runs.
     for channel in SYSTEM.channels {

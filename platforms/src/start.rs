@@ -208,17 +208,21 @@ fn build(
             Ok(root) => root.get() | u64::from(config.vmid.get()) << 48,
             Err(error) => stop(format_args!("partition {}: {error}", config.name)),
         };
-        partitions
-            .push(Partition::new(
-                PartitionId::new(index as u8),
-                config,
-                own_shared,
-                own_grants,
-                shown,
-                vgic,
-                translation,
-            ))
-            .ok()?;
+        let partition = Partition::new(
+            PartitionId::new(index as u8),
+            config,
+            own_shared,
+            own_grants,
+            shown,
+            vgic,
+            translation,
+        );
+        #[cfg(feature = "ipmmu")]
+        let partition = match crate::dma::tables::give(partition, &mut pool) {
+            Ok(partition) => partition,
+            Err(error) => stop(format_args!("partition {}: {error}", config.name)),
+        };
+        partitions.push(partition).ok()?;
     }
     storage::TERMINAL.set(terminal(system)).ok()?;
     storage::HYPERVISOR

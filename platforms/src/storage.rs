@@ -13,6 +13,8 @@ use hv::vcpu::{Hypervisor, Vcpu};
 use static_cell::{ConstStaticCell, StaticCell};
 
 use crate::SYSTEM;
+#[cfg(feature = "iommu")]
+use crate::dma::MOST_FRAMES as IOMMU_FRAMES;
 use crate::machine::Board;
 use crate::serial::Serial;
 
@@ -25,9 +27,12 @@ pub const PCPUS: usize = SYSTEM.pcpus.len();
 /// Sources of text: partitions and the hypervisor.
 pub const SOURCES: usize = PARTITIONS + 1;
 
+#[cfg(not(feature = "iommu"))]
+const IOMMU_FRAMES: usize = 0;
+
 /// Pages for the hypervisor's own map. The image, the device tree and the devices take at most three tables each; so does each mapping
-/// of a partition, each channel and each IOMMU.
-pub const MAP_PAGES: usize = 24 + 3 * (mappings() + SYSTEM.channels.len() + SYSTEM.iommus.len());
+/// of a partition, each channel and each range of registers of an IOMMU.
+pub const MAP_PAGES: usize = 24 + 3 * (mappings() + SYSTEM.channels.len() + IOMMU_FRAMES);
 
 const fn mappings() -> usize {
     let mut sum = 0;

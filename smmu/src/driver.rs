@@ -2,7 +2,10 @@
 
 use model::Vmid;
 use model::iommu::{Iommu as Config, IommuKind, OwnedStreams, Streams};
+use model::memory::PhysicalRange;
 
+#[cfg(feature = "ipmmu")]
+use crate::ipmmu;
 #[cfg(feature = "smmuv2")]
 use crate::v2::{self, SmmuV2};
 #[cfg(feature = "smmuv3")]
@@ -10,6 +13,10 @@ use crate::v3::{self, SmmuV3};
 use crate::{Domain, Failure, Fault, Iommu, IommuError, RegisterFrame, SharedMemory};
 
 /// Any IOMMU that this image can drive.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "there is one for each IOMMU, and it stays where it is"
+)]
 pub enum Driver<R> {
     /// An SMMUv3.
     #[cfg(feature = "smmuv3")]
@@ -17,6 +24,9 @@ pub enum Driver<R> {
     /// An SMMUv2.
     #[cfg(feature = "smmuv2")]
     SmmuV2(SmmuV2<R>),
+    /// An IPMMU.
+    #[cfg(feature = "ipmmu")]
+    Ipmmu(ipmmu::Driver<R>),
 }
 
 /// Does the same for whichever driver it is.
@@ -27,6 +37,8 @@ macro_rules! each {
             Self::SmmuV3($one) => $what,
             #[cfg(feature = "smmuv2")]
             Self::SmmuV2($one) => $what,
+            #[cfg(feature = "ipmmu")]
+            Self::Ipmmu($one) => $what,
         }
     };
 }
@@ -36,6 +48,9 @@ pub const fn pages(kind: IommuKind, owned: &[OwnedStreams]) -> usize {
     match kind {
         #[cfg(feature = "smmuv3")]
         IommuKind::SmmuV3 => v3::pages(owned),
+        // The empty table of what is denied.
+        #[cfg(feature = "ipmmu")]
+        IommuKind::Ipmmu(_) => 1,
         // It has no tables but those in its registers, or this image has no driver for it, which `start` tells.
         _ => {
             let _ = owned;
@@ -46,16 +61,19 @@ pub const fn pages(kind: IommuKind, owned: &[OwnedStreams]) -> usize {
 
 impl<R: RegisterFrame> Driver<R> {
     /// Denies everything, whatever firmware left; then turns translation on for the owned streams, all of them still denied. `None` when
-    /// nobody owns one: the IOMMU denies everything for ever. Its tables take [`pages`] pages from the front of `memory`.
+    /// nobody owns one: the IOMMU denies everything for ever. `frame` gives the registers at an address, each once; its tables take [`pages`]
+    /// pages from the front of `memory`, which are zeros, also to an IOMMU that does not look into caches.
     ///
     /// # Errors
     /// [`IommuError`], also when the image lacks the driver.
     pub fn start(
-        #[allow(unused_mut, reason = "not each kind writes before it takes them")] mut registers: R,
+        mut frame: impl FnMut(PhysicalRange) -> R,
         config: &'static Config,
         memory: &mut SharedMemory<'static>,
     ) -> Result<Option<Self>, IommuError> {
         let _ = &memory;
+        #[allow(unused_mut, reason = "not each kind writes before it takes them")]
+        let mut registers = frame(config.registers);
         match config.kind {
             #[cfg(feature = "smmuv3")]
             IommuKind::SmmuV3 if config.owned.is_empty() => {
@@ -75,7 +93,12 @@ impl<R: RegisterFrame> Driver<R> {
             IommuKind::SmmuV2 | IommuKind::Mmu500 => {
                 SmmuV2::new(registers, config).map(|one| Some(Self::SmmuV2(one)))
             }
-            #[cfg(not(all(feature = "smmuv2", feature = "smmuv3")))]
+            #[cfg(feature = "ipmmu")]
+            IommuKind::Ipmmu(what) => {
+                let driver = ipmmu::Driver::start(what, registers, frame, config, memory)?;
+                Ok((!config.owned.is_empty()).then_some(Self::Ipmmu(driver)))
+            }
+            #[cfg(not(all(feature = "smmuv2", feature = "smmuv3", feature = "ipmmu")))]
             _ => Err(IommuError::Lacks("a driver in this image")),
         }
     }

@@ -28,7 +28,7 @@
     )
 )]
 
-#[cfg(any(feature = "smmuv2", feature = "smmuv3"))]
+#[cfg(any(feature = "smmuv2", feature = "smmuv3", feature = "ipmmu"))]
 pub mod driver;
 pub mod fault;
 #[cfg(feature = "ipmmu")]
@@ -43,7 +43,7 @@ pub mod v3;
 use model::iommu::Streams;
 use model::{Pa, StreamId, Vmid};
 
-#[cfg(any(feature = "smmuv2", feature = "smmuv3"))]
+#[cfg(any(feature = "smmuv2", feature = "smmuv3", feature = "ipmmu"))]
 pub use driver::Driver;
 pub use fault::{Access, Cause, Class, Failure, Fault, Source};
 pub use memory::SharedMemory;

@@ -1,5 +1,7 @@
 //! The IOMMUs that the image drives, and whose streams each lets through.
 
+pub(crate) mod ipmmu;
+
 use std::collections::BTreeSet;
 
 use model::ids::{IntId, PartitionId, StreamId};
@@ -7,7 +9,7 @@ use model::iommu::{IommuKind as Driver, Streams};
 
 use crate::board::{Board, Iommu};
 use crate::devicetree::Tree;
-use crate::devicetree::streams::{Ids, IommuKind};
+use crate::devicetree::streams::{Ids, IommuKind, Stream};
 use crate::range::AddressRange;
 use crate::system::System;
 
@@ -28,6 +30,8 @@ pub(crate) struct Driven {
     pub path: String,
     pub kind: Driver,
     pub registers: AddressRange,
+    /// Registers of the caches of an IPMMU, in the order of their numbers.
+    pub instances: Vec<AddressRange>,
     /// It reads translation tables through the CPUs' caches.
     pub coherent: bool,
     /// Those of faults and errors, sorted.
@@ -68,7 +72,20 @@ pub(crate) fn drivable(tree: &Tree, iommu: &Iommu) -> Option<(Driver, AddressRan
                 && registers.base.is_multiple_of(unit);
             fits.then_some((kind, *registers))
         }
+        // Several nodes are one of them: see `ipmmu`.
         IommuKind::Ipmmu | IommuKind::Unknown => None,
+    }
+}
+
+/// Why the image cannot drive the IOMMU of a stream: nothing, or what is the matter.
+///
+/// # Errors
+/// More than that is not known when the text is empty.
+pub(crate) fn drives(board: &Board, stream: &Stream) -> Result<(), String> {
+    match board.iommu(stream.iommu) {
+        Some(iommu) if iommu.kind == IommuKind::Ipmmu => ipmmu::drives(board, iommu, stream.ids),
+        Some(iommu) if drivable(&board.tree, iommu).is_some() => Ok(()),
+        _ => Err(String::new()),
     }
 }
 
@@ -79,7 +96,9 @@ pub(crate) fn confinable(iommu: &Iommu, ids: Ids) -> bool {
             matches!(ids, Ids::Range { .. }) && ids.last() >> MOST_STREAM_BITS == 0
         }
         IommuKind::SmmuV2 => ids.last() >> SMMUV2_STREAM_BITS == 0,
-        IommuKind::Ipmmu | IommuKind::Unknown => false,
+        // `drives` has looked at the number.
+        IommuKind::Ipmmu => true,
+        IommuKind::Unknown => false,
     }
 }
 
@@ -101,12 +120,13 @@ pub(crate) fn driven(system: &System) -> Vec<Driven> {
             path: iommu.path.clone(),
             kind,
             registers,
+            instances: Vec::new(),
             coherent: iommu.coherent,
             interrupts: interrupts(iommu, partitions(&owned)),
             owned,
         })
     });
-    found.collect()
+    found.chain(ipmmu::driven(system)).collect()
 }
 
 /// How many partitions own streams.

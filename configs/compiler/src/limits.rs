@@ -102,15 +102,14 @@ fn undriven(context: &Context<'_>, uses: &mut Uses) {
             if board.dma(device) != Dma::Confined {
                 continue;
             }
-            let iommu = |stream: &Stream| board.iommu(stream.iommu);
-            let driven = |stream: &Stream| {
-                iommu(stream).is_some_and(|one| iommus::drivable(&board.tree, one).is_some())
-            };
             let confinable = |stream: &Stream| {
-                iommu(stream).is_some_and(|one| iommus::confinable(one, stream.ids))
+                let iommu = board.iommu(stream.iommu);
+                iommu.is_some_and(|one| iommus::confinable(one, stream.ids))
             };
-            let what = if !device.streams.iter().all(driven) {
-                format!("drive the IOMMU that confines {}", device.path)
+            let obstacle = |stream: &Stream| iommus::drives(board, stream).err();
+            let what = if let Some(why) = device.streams.iter().find_map(obstacle) {
+                let colon = if why.is_empty() { "" } else { ": " };
+                format!("drive the IOMMU that confines {}{colon}{why}", device.path)
             } else if !device.streams.iter().all(confinable) {
                 format!("confine streams as wide as those of {}", device.path)
             } else if let Some(other) = entangled(resolved, device) {

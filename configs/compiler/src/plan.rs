@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use model::device::PassedInterrupt;
-use model::ids::{Ipa, Pa};
+use model::ids::{Ipa, Pa, PartitionId};
 use model::memory::{Mapping, MemoryKind, PAGE};
 use model::partition::Segment;
 
@@ -15,7 +15,7 @@ use crate::guest_gic;
 use crate::iommus::{self, Driven};
 use crate::layout::TREE_ROOM;
 use crate::payload::Payload;
-use crate::range::{AddressRange, merge};
+use crate::range::{AddressRange, human_size, merge};
 use crate::stage2::{self, Extent};
 use crate::system::{Console, Partition, Region, System};
 
@@ -89,12 +89,39 @@ pub(crate) fn plan(system: System, source: &SourceText) -> Result<Plan, Diagnost
             tree: contents.tree,
         });
     }
-    Ok(Plan {
-        stage2_pages: partitions
+    let iommus = iommus::driven(&system);
+    let own_tables = (0..).zip(&partitions).filter_map(|(index, one)| {
+        iommus::ipmmu::own_table(&iommus, PartitionId::new(index), &one.mappings)
+    });
+    for (index, (partition, planned)) in (0..).zip(system.partitions.iter().zip(&partitions)) {
+        let end = planned
+            .mappings
             .iter()
-            .map(|one| table_pages(one, ipa_bits))
-            .sum(),
-        iommus: iommus::driven(&system),
+            .filter(|one| one.kind == MemoryKind::Ram);
+        let end = end.map(|one| one.ipa.get() + one.size).max().unwrap_or(0);
+        let most = iommus::ipmmu::reach(&iommus, PartitionId::new(index));
+        if let Some(most) = most.filter(|most| end > *most) {
+            let message = format!(
+                "the image of this version cannot let the devices of partition `{}` reach memory above {}",
+                partition.name,
+                human_size(most)
+            );
+            return Err(Diagnostic::error(codes::LIMIT_IOMMU, message)
+                .at(source, partition.memory_span())
+                .found(format!("memory up to {end:#x}"))
+                .expected(format!("none from {most:#x} on, which the IPMMU of this board cannot reach"))
+                .help("give it less memory, at a lower address, or leave the devices behind the IPMMU out")
+                .into());
+        }
+    }
+    let own_pages: usize = own_tables.map(|table| stage2::pages(&table, 32)).sum();
+    Ok(Plan {
+        stage2_pages: own_pages
+            + partitions
+                .iter()
+                .map(|one| table_pages(one, ipa_bits))
+                .sum::<usize>(),
+        iommus,
         system,
         payload,
         partitions,

@@ -13,6 +13,8 @@ pub struct Iommu {
     pub kind: IommuKind,
     /// Its registers.
     pub registers: PhysicalRange,
+    /// Registers of the instances that belong to it: the caches of an IPMMU, each with a number of its own, its place in this list.
+    pub instances: &'static [PhysicalRange],
     /// Its node in the device tree says `dma-coherent`.
     pub coherent: bool,
     /// SPIs by which it tells of faults and of its own errors: see [`IommuKind::trigger`].
@@ -30,6 +32,9 @@ pub enum IommuKind {
     SmmuV2,
     /// Arm CoreLink MMU-500, an SMMUv2 with properties of its own (Arm DDI 0517).
     Mmu500,
+    /// Renesas IPMMU. Its registers are those of the main instance.
+    #[cfg(feature = "ipmmu")]
+    Ipmmu(crate::ipmmu::Ipmmu),
 }
 
 impl IommuKind {
@@ -39,6 +44,8 @@ impl IommuKind {
             Self::SmmuV3 => &["arm,smmu-v3"],
             Self::SmmuV2 => &["arm,smmu-v2", "cavium,smmu-v2"],
             Self::Mmu500 => &["arm,mmu-500"],
+            #[cfg(feature = "ipmmu")]
+            Self::Ipmmu(ipmmu) => ipmmu.generation.compatible(),
         }
     }
 
@@ -49,6 +56,9 @@ impl IommuKind {
             Self::SmmuV3 => Trigger::Edge,
             // High for as long as a fault is recorded (IHI 0062, 3.7).
             Self::SmmuV2 | Self::Mmu500 => Trigger::Level,
+            // High for as long as a context has a status (the trees of all chips have it so).
+            #[cfg(feature = "ipmmu")]
+            Self::Ipmmu(_) => Trigger::Level,
         }
     }
 }
@@ -143,6 +153,7 @@ mod tests {
                 base: Pa::new(0x905_0000),
                 size: 0x2_0000,
             },
+            instances: &[],
             coherent: true,
             interrupts: &[],
             owned: OWNED,

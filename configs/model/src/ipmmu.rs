@@ -1,6 +1,7 @@
 //! What the image must know of a Renesas IPMMU (IPMMU-VMSA of R-Car Gen3 and Gen4).
 
 use crate::ids::Pa;
+use crate::memory::{PAGE, PhysicalRange};
 
 /// An IPMMU: the main instance, which walks tables and raises interrupts for all, and its cache instances, to whose micro-TLBs the
 /// devices are connected.
@@ -43,6 +44,16 @@ pub struct Revision {
     pub least: u8,
 }
 
+impl Revision {
+    /// The page in which the product register lies.
+    pub const fn page(&self) -> PhysicalRange {
+        PhysicalRange {
+            base: Pa::new(self.register.get() & !(PAGE - 1)),
+            size: PAGE,
+        }
+    }
+}
+
 impl Ipmmu {
     /// Most cache instances: more than any chip has (H3 has 16).
     pub const MOST_CACHES: usize = 32;
@@ -54,6 +65,25 @@ impl Ipmmu {
 }
 
 impl Generation {
+    /// `compatible` of its instances in device trees; one of them is there.
+    pub const fn compatible(self) -> &'static [&'static str] {
+        match self {
+            Self::Gen3 => &[
+                "renesas,ipmmu-r8a7795",
+                "renesas,ipmmu-r8a77961",
+                "renesas,ipmmu-r8a77965",
+                "renesas,ipmmu-r8a77970",
+                "renesas,ipmmu-r8a77980",
+                "renesas,ipmmu-r8a77990",
+                "renesas,ipmmu-r8a77995",
+                "renesas,ipmmu-r8a774b1",
+                "renesas,ipmmu-r8a774c0",
+                "renesas,ipmmu-r8a774e1",
+            ],
+            Self::Gen4 => &["renesas,ipmmu-r8a779a0", "renesas,rcar-gen4-ipmmu-vmsa"],
+        }
+    }
+
     /// Contexts of an instance: address spaces, the first of which is reserved.
     pub const fn contexts(self) -> u8 {
         match self {

@@ -15,6 +15,7 @@ pub mod channel;
 pub mod device;
 pub mod ids;
 pub mod iommu;
+#[cfg(feature = "ipmmu")]
 pub mod ipmmu;
 pub mod memory;
 pub mod partition;

@@ -94,6 +94,7 @@ const CONFIG: Config = Config {
         base: Pa::new(0x905_0000),
         size: 0x2_0000,
     },
+    instances: &[],
     coherent: true,
     interrupts: &[IntId::new(106), IntId::new(109)],
     owned: OWNED,

@@ -1,5 +1,8 @@
 //! The board's IOMMUs: found, turned on with everything denied, and handed to the core.
 
+#[cfg(feature = "ipmmu")]
+pub mod tables;
+
 use core::sync::atomic::{AtomicU32, AtomicU64};
 
 use fdt::Fdt;
@@ -12,6 +15,9 @@ use hv::partition::Partition;
 use hv::sync::BootCell;
 use hv::vcpu::Hypervisor;
 use model::iommu::Iommu as Config;
+#[cfg(feature = "ipmmu")]
+use model::iommu::IommuKind;
+use model::memory::PhysicalRange;
 use model::{IntId, Pa};
 use smmu::driver::{self, Driver};
 use smmu::memory::PAGE_WORDS;
@@ -25,8 +31,10 @@ use crate::{SYSTEM, storage};
 type One = Driver<Mmio<'static>>;
 type Units = heapless::Vec<Unit<One>, { SYSTEM.iommus.len() }>;
 
+/// How many [`frames`] there are at most.
+pub const MOST_FRAMES: usize = SIZES.2;
 /// Pages for the tables and queues of all IOMMUs, and counters for the streams that somebody owns.
-const SIZES: (usize, usize) = sizes();
+const SIZES: (usize, usize, usize) = sizes();
 /// What IOMMUs read and write by themselves.
 static MEMORY: Memory = Memory([const { AtomicU64::new(0) }; SIZES.0 * PAGE_WORDS]);
 /// Faults heard of each device.
@@ -37,38 +45,55 @@ static UNITS: BootCell<Units> = BootCell::new();
 #[repr(align(4096))]
 struct Memory([AtomicU64; SIZES.0 * PAGE_WORDS]);
 
-const fn sizes() -> (usize, usize) {
-    let (mut pages, mut owned) = (0, 0);
+const fn sizes() -> (usize, usize, usize) {
+    let (mut pages, mut owned, mut frames) = (0, 0, 0);
     let mut i = 0;
     while i < SYSTEM.iommus.len() {
         #[allow(clippy::indexing_slicing, reason = "evaluated when compiled")]
         let iommu = &SYSTEM.iommus[i];
         pages += driver::pages(iommu.kind, iommu.owned);
         owned += iommu.owned.len();
+        // Its own, its instances', and that of the chip's revision.
+        frames += 2 + iommu.instances.len();
         i += 1;
     }
-    (pages, owned)
+    (pages, owned, frames)
+}
+
+/// All registers by which IOMMUs are driven.
+pub fn frames() -> impl Iterator<Item = PhysicalRange> {
+    let all = SYSTEM.iommus.iter();
+    all.flat_map(|iommu| {
+        let instances = iommu.instances.iter().copied();
+        let others: Option<PhysicalRange> = match iommu.kind {
+            #[cfg(feature = "ipmmu")]
+            IommuKind::Ipmmu(ipmmu) => ipmmu.revision.map(|revision| revision.page()),
+            _ => None,
+        };
+        [iommu.registers].into_iter().chain(instances).chain(others)
+    })
 }
 
 /// Stops the boot when an IOMMU is not where the system expects it.
 pub fn compare(tree: &Fdt<'_>) {
     for iommu in SYSTEM.iommus {
         let wanted = iommu.kind.compatible();
-        let found = tree.all_nodes().any(|node| {
-            let is_one = node
-                .compatible()
-                .is_some_and(|list| list.all().any(|name| wanted.contains(&name)));
-            let first = node.reg().and_then(|mut regions| regions.next());
-            let base = first.map(|region| region.starting_address as u64);
-            is_one && base == Some(iommu.registers.base.get())
-        });
-        if !found {
-            stop(format_args!(
-                "this image expects the IOMMU {} ({}) at {:#x}, and the device tree has none there",
-                iommu.path,
-                wanted.first().unwrap_or(&""),
-                iommu.registers.base.get()
-            ));
+        for registers in [&iommu.registers].into_iter().chain(iommu.instances) {
+            let expected = registers.base.get();
+            let found = tree.all_nodes().any(|node| {
+                let is_one = node
+                    .compatible()
+                    .is_some_and(|list| list.all().any(|name| wanted.contains(&name)));
+                let first = node.reg().and_then(|mut regions| regions.next());
+                is_one && first.map(|region| region.starting_address as u64) == Some(expected)
+            });
+            if !found {
+                stop(format_args!(
+                    "this image expects the IOMMU {} ({}) at {expected:#x}, and the device tree has none there",
+                    iommu.path,
+                    wanted.first().unwrap_or(&"")
+                ));
+            }
         }
     }
 }
@@ -78,6 +103,8 @@ pub fn compare(tree: &Fdt<'_>) {
 pub fn bring_up(load: u64) {
     let base = Pa::new(physical(&raw const MEMORY as u64, load));
     let mut memory = SharedMemory::new(&MEMORY.0, base);
+    memory.clear();
+    clean(&MEMORY);
     let mut heard: &'static [AtomicU32] = &HEARD;
     let mut units = Units::new();
     for iommu in SYSTEM.iommus {
@@ -103,17 +130,22 @@ fn start(
     iommu: &'static Config,
     memory: &mut SharedMemory<'static>,
 ) -> Result<Option<One>, IommuError> {
-    let base = iommu.registers.base.get() as usize;
-    // SAFETY: the device tree says that an IOMMU is there, `map` maps its registers where they are, for ever, and nobody else drives it.
-    let registers = unsafe { Mmio::new(base, iommu.registers.size as usize) };
-    Driver::start(registers, iommu, memory)
+    let frame = |registers: PhysicalRange| {
+        // SAFETY: the device tree says that an IOMMU is there, `map` maps its registers where they are, for ever, and nobody else drives it.
+        unsafe { Mmio::new(registers.base.get() as usize, registers.size as usize) }
+    };
+    Driver::start(frame, iommu, memory)
 }
 
 /// Partitions' tables are written: IOMMUs that read them past the caches see them from here on.
 pub fn publish_tables() {
+    clean(&storage::STAGE2);
+}
+
+/// What is written there is seen by IOMMUs that read past the caches, if there are such.
+fn clean<T>(tables: &'static T) {
     if SYSTEM.iommus.iter().any(|iommu| !iommu.reads_caches()) {
-        let tables = &raw const storage::STAGE2;
-        cache::clean(tables as u64, size_of_val(&storage::STAGE2) as u64);
+        cache::clean(&raw const *tables as u64, size_of::<T>() as u64);
     }
 }
 

@@ -1,12 +1,14 @@
 //! The driver: an IPMMU from the first register write on.
 
-use model::iommu::{OwnedStreams, Streams};
-use model::ipmmu::{Generation, Tables};
+use model::iommu::{Iommu as Config, OwnedStreams, Streams};
+use model::ipmmu::{Generation, Ipmmu, Tables};
+use model::memory::PhysicalRange;
 use model::{Ipa, Pa, Vmid};
 
 use super::context::{Context, Role, Shape, cause};
 use super::instances::Instances;
-use crate::{Domain, Failure, Fault, Iommu, IommuError, RegisterFrame, Source};
+use super::revision;
+use crate::{Domain, Failure, Fault, Iommu, IommuError, RegisterFrame, SharedMemory, Source};
 
 /// Contexts of the largest instance.
 const MOST_CONTEXTS: usize = 16;
@@ -83,6 +85,32 @@ impl<R: RegisterFrame> Driver<R> {
             denying,
             next: 0,
         })
+    }
+
+    /// The IPMMU of a system: sees that the chip is one on which it can be used, then as [`Self::new`]. `frame` gives further registers than
+    /// `main`; the page of zeros is taken from the front of `memory`.
+    ///
+    /// # Errors
+    /// As [`Self::new`]; [`IommuError::Lacks`] also for a chip that is too old, and [`IommuError::Memory`].
+    pub fn start(
+        what: Ipmmu,
+        main: R,
+        mut frame: impl FnMut(PhysicalRange) -> R,
+        config: &Config,
+        memory: &mut SharedMemory<'static>,
+    ) -> Result<Self, IommuError> {
+        if let Some(revision) = &what.revision {
+            revision::check(&mut frame(revision.page()), revision)?;
+        }
+        let nothing = memory.take(1, 1).ok_or(IommuError::Memory)?;
+        Self::new(
+            what.generation,
+            what.tables,
+            main,
+            config.instances.iter().map(|instance| frame(*instance)),
+            nothing.base(),
+            config.owned,
+        )
     }
 
     /// The number of the first context for which `wanted` holds, and its state.

@@ -28,6 +28,8 @@ mod register_map;
 mod register_model;
 pub mod revision;
 #[cfg(test)]
+mod start_tests;
+#[cfg(test)]
 mod tests;
 
 pub use driver::Driver;

@@ -9,7 +9,7 @@ use crate::{IommuError, RegisterFrame};
 /// # Errors
 /// [`IommuError::Lacks`].
 pub fn check(product: &mut impl RegisterFrame, revision: &Revision) -> Result<(), IommuError> {
-    let offset = revision.register.get() as usize % 0x1000;
+    let offset = (revision.register.get() - revision.page().base.get()) as usize;
     if product.read(offset) & 0xff >= u32::from(revision.least) {
         return Ok(());
     }

@@ -35,6 +35,7 @@ const fn config(owned: &'static [OwnedStreams], kind: IommuKind) -> Config {
             base: Pa::new(0xfd80_0000),
             size: 0x2_0000,
         },
+        instances: &[],
         coherent: true,
         interrupts: &[],
         owned,

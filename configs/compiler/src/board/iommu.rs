@@ -100,6 +100,14 @@ impl Board {
         Ok(self.confined(&streams(&self.tree, node)?))
     }
 
+    /// The path of an IOMMU before a device that would confine it, were it not disabled.
+    pub fn disabled_iommu(&self, node: NodeId) -> Option<String> {
+        let streams = streams(&self.tree, node).ok()?;
+        let mut iommus = streams.iter().filter_map(|one| self.iommu(one.iommu));
+        let disabled = iommus.find(|iommu| !iommu.enabled)?;
+        Some(disabled.path.clone())
+    }
+
     /// Those of some streams that an IOMMU can confine.
     pub fn confined(&self, streams: &[Stream]) -> Vec<Stream> {
         let enabled =

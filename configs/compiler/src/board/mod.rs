@@ -7,13 +7,6 @@ mod dma;
 mod file;
 mod gic;
 mod given;
-#[cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        reason = "an IPMMU's main IOMMU is for the tables of its driver"
-    )
-)]
 mod iommu;
 mod memory;
 mod pci;

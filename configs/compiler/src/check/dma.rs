@@ -35,12 +35,23 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Diagnostics) {
                     .found(format!(
                         "a device that is not known to be without DMA: {is}"
                     ))
-                    .help(format!(
-                        "if {} may reach all memory, write `dma = \"trusted\"` in it",
-                        partition.title()
-                    )),
+                    .help(help(board, device, partition)),
             );
         }
+    }
+}
+
+fn help(board: &Board, device: &Device, partition: &RawPartition) -> String {
+    let trusted = format!(
+        "if {} may reach all memory, write `dma = \"trusted\"` in it",
+        partition.title()
+    );
+    match board.disabled_iommu(device.node) {
+        None => trusted,
+        Some(iommu) => format!(
+            "{iommu} would confine it, but is disabled in the board's tree: where the hardware has it, enable it with `status = \"okay\"` in \
+             an overlay of the system; {trusted}"
+        ),
     }
 }
 

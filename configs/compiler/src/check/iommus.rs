@@ -1,16 +1,19 @@
-//! What is put behind an IOMMU fits it, where `board.toml` says how much it holds.
+//! What is put behind an IOMMU fits it, where `board.toml` says how much it holds, or its kind.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Context;
-use crate::board::IommuLimits;
+use crate::board::{Board, IommuLimits};
 use crate::codes;
-use crate::devicetree::streams::Ids;
+use crate::devicetree::NodeId;
+use crate::devicetree::streams::{Ids, IommuKind};
 use crate::diagnostics::{Diagnostic, Diagnostics};
-use crate::ownership::StreamClaim;
+use crate::iommus::ipmmu;
+use crate::ownership::{Owner, StreamClaim};
 
 pub(super) fn check(context: &Context<'_>, findings: &mut Diagnostics) {
     let Some(board) = context.board else { return };
+    too_many_partitions(context, board, findings);
     for (node, claims) in context.ledger.streams.iommus() {
         let iommu = board.iommu(node);
         let Some(limits) = iommu.and_then(|iommu| iommu.limits.as_ref()) else {
@@ -30,6 +33,35 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Diagnostics) {
                     .found(format!("{} with this device", excess.wanted))
                     .expected(format!("at most {}, as board.toml says", excess.most))
                     .help("give fewer devices away behind this IOMMU"),
+            );
+        }
+    }
+}
+
+/// An IPMMU has a context for each partition, whichever of its instances the partition's devices are behind.
+fn too_many_partitions(context: &Context<'_>, board: &Board, findings: &mut Diagnostics) {
+    let mut partitions: BTreeMap<NodeId, BTreeSet<Owner>> = BTreeMap::new();
+    for (node, claims) in context.ledger.streams.iommus() {
+        let Some(iommu) = board.iommu(node).filter(|one| one.kind == IommuKind::Ipmmu) else {
+            continue;
+        };
+        let main = iommu.main.unwrap_or(node);
+        let most = usize::from(ipmmu::generation(&board.tree, main).partitions());
+        let owners = partitions.entry(main).or_default();
+        for claim in claims {
+            if !owners.insert(claim.owner) || owners.len() != most + 1 {
+                continue;
+            }
+            let message = format!(
+                "{} cannot hold the translations of so many partitions",
+                board.tree.path(main)
+            );
+            findings.push(
+                Diagnostic::error(codes::IOMMU_FULL, message)
+                    .at(context.source, claim.span.clone().unwrap_or(0..0))
+                    .found(format!("{} with {}", owners.len(), claim.device))
+                    .expected(format!("at most {most}"))
+                    .help("give devices behind this IPMMU to fewer partitions"),
             );
         }
     }

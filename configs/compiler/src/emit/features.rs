@@ -2,6 +2,7 @@
 
 use crate::board::GicKind;
 use crate::guest_gic::GuestGic;
+use crate::iommus::Driven;
 use crate::plan::Plan;
 use crate::raw::PoolPolicy;
 use model::iommu::IommuKind;
@@ -24,6 +25,7 @@ pub(crate) fn features(plan: &Plan) -> Vec<&'static str> {
     let pools = &plan.system.pools;
     let shares = |policy| pools.iter().any(|pool| pool.policy == policy);
     let its = plan.partitions.iter().any(|one| one.its_share.is_some());
+    let ipmmu = |one: &Driven| matches!(one.kind, IommuKind::Ipmmu(_));
     let drives = |kinds: &[IommuKind]| plan.iommus.iter().any(|one| kinds.contains(&one.kind));
     let parts = [
         (true, controller),
@@ -33,6 +35,7 @@ pub(crate) fn features(plan: &Plan) -> Vec<&'static str> {
         (shares(PoolPolicy::Cyclic), "cyclic"),
         (drives(&[IommuKind::SmmuV3]), "smmuv3"),
         (drives(&[IommuKind::SmmuV2, IommuKind::Mmu500]), "smmuv2"),
+        (plan.iommus.iter().any(ipmmu), "ipmmu"),
     ];
     let needed = parts.into_iter().filter(|(needed, _)| *needed);
     // A console without a driver is refused before.
@@ -84,7 +87,7 @@ mod tests {
         let manifest: toml::Table =
             toml::from_str(include_str!("../../../../platforms/Cargo.toml")).unwrap();
         let chosen = [features("qemu-virt-gicv2"), features("qemu-virt-gicv3")].concat();
-        for feature in chosen.into_iter().chain(["smmuv3", "smmuv2"]) {
+        for feature in chosen.into_iter().chain(["smmuv3", "smmuv2", "ipmmu"]) {
             assert!(manifest["features"].get(feature).is_some(), "{feature}");
         }
     }

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use model::device::Trigger;
+use model::iommu::IommuKind;
 use model::memory::{Mapping, MemoryKind};
 use model::partition::{FaultPolicy, Segment};
 use model::system::EndState;
@@ -164,6 +165,24 @@ fn board(out: &mut Source, board: &Board, image: AddressRange, uses_its: bool) {
     out.close("},");
 }
 
+fn iommu_kind(kind: IommuKind) -> String {
+    let IommuKind::Ipmmu(ipmmu) = kind else {
+        return format!("model::iommu::IommuKind::{kind:?}");
+    };
+    let revision = ipmmu.revision.map_or("None".to_owned(), |revision| {
+        format!(
+            "Some(model::ipmmu::Revision {{ register: model::Pa::new({:#x}), least: {:#x} }})",
+            revision.register.get(),
+            revision.least
+        )
+    });
+    format!(
+        "model::iommu::IommuKind::Ipmmu(model::ipmmu::Ipmmu {{ generation: model::ipmmu::Generation::{:?}, tables: \
+         model::ipmmu::Tables::{:?}, revision: {revision} }})",
+        ipmmu.generation, ipmmu.tables
+    )
+}
+
 fn iommus(out: &mut Source, iommus: &[Driven]) {
     if iommus.is_empty() {
         return out.field("iommus", "&[]");
@@ -172,11 +191,9 @@ fn iommus(out: &mut Source, iommus: &[Driven]) {
     for iommu in iommus {
         out.open("model::iommu::Iommu {");
         out.field("path", &format!("{:?}", iommu.path));
-        out.field(
-            "kind",
-            &format!("model::iommu::IommuKind::{:?}", iommu.kind),
-        );
+        out.field("kind", &iommu_kind(iommu.kind));
         out.field("registers", &range(&iommu.registers));
+        out.list("instances", iommu.instances.iter().map(range));
         out.field("coherent", &iommu.coherent.to_string());
         out.list("interrupts", iommu.interrupts.iter().map(|one| intid(*one)));
         let owned = iommu.owned.iter().map(|owned| {

@@ -8,6 +8,7 @@ mod faults;
 mod hostile;
 mod images;
 mod iommus;
+mod ipmmu;
 mod messages;
 mod one_field;
 mod report;
