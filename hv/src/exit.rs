@@ -63,7 +63,9 @@ pub enum AbortCause {
     TableWalk,
     /// The bus answered with an error.
     External,
-    /// Alignment, atomics, parity and the rest.
+    /// It is not aligned to its width, and an emulated device is there.
+    Alignment,
+    /// Atomics, parity and the rest.
     Other,
 }
 
@@ -85,6 +87,13 @@ pub struct MmioAccess {
 }
 
 impl MmioAccess {
+    /// Ok for an access that is aligned to its width. Another one would straddle registers; on Device memory it is an alignment fault (Arm ARM B2.9).
+    pub(crate) fn aligned(&self) -> Result<(), AbortCause> {
+        let width = u64::from(self.width.bytes());
+        let aligned = self.ipa.get().is_multiple_of(width);
+        aligned.then_some(()).ok_or(AbortCause::Alignment)
+    }
+
     /// What a load leaves in its register when the device answers `value`.
     pub const fn loaded(&self, value: u64) -> u64 {
         let bits = self.width.bytes() * 8;

@@ -158,6 +158,9 @@ fn what(kind: FaultKind) -> defmt::Str {
         FaultKind::Read(AbortCause::External) | FaultKind::Write(AbortCause::External) => {
             defmt::intern!("bus error")
         }
+        FaultKind::Read(AbortCause::Alignment) | FaultKind::Write(AbortCause::Alignment) => {
+            defmt::intern!("misaligned access to an emulated device")
+        }
         FaultKind::Read(_) => defmt::intern!("read of foreign memory"),
         FaultKind::Write(_) => defmt::intern!("write to foreign memory"),
         FaultKind::Execute(_) => defmt::intern!("jump to foreign memory"),

@@ -443,9 +443,10 @@ impl ListRegisters for GicV3 {
     }
 
     fn announce(&self, what: Announce) {
-        let trap = match sysreg::ich_vtr::read() & VTR_TRAPS_DEACTIVATION {
-            0 => HCR_TRAP_COMMON,
-            _ => HCR_TRAP_DEACTIVATION,
+        let trap = if self.traps_deactivations_alone() {
+            HCR_TRAP_DEACTIVATION
+        } else {
+            HCR_TRAP_COMMON
         };
         let bit = |on: bool, bit: u64| if on { bit } else { 0 };
         sysreg::ich_hcr::write(
@@ -458,6 +459,10 @@ impl ListRegisters for GicV3 {
 
     fn running_priority(&self) -> u8 {
         common::running_priority()
+    }
+
+    fn traps_deactivations_alone(&self) -> bool {
+        sysreg::ich_vtr::read() & VTR_TRAPS_DEACTIVATION != 0
     }
 
     #[inline]

@@ -2,7 +2,7 @@
 
 use super::interrupt::{Flags, UNRANKED};
 use super::sets::Bits;
-use super::{Caller, FROM_SPI_TO_LPI, Hardware, VcpuSet, Version, Vgic};
+use super::{Caller, FROM_SPI_TO_LPI, Hardware, VcpuSet, Vgic};
 use crate::{Announce, ListRegister, ListRegisters, MAX_LIST_REGISTERS};
 use model::{IntId, VcpuId};
 
@@ -109,7 +109,7 @@ impl Vgic {
     }
 
     /// Puts what waits for the calling virtual CPU into its list registers, most urgent first. To be called before it enters the guest
-    /// whenever [`has_pending`](Self::has_pending), and after a kick or a refill interrupt. Returns others to kick.
+    /// after a change, and after a kick or a refill interrupt. Returns others to kick.
     #[inline]
     pub fn flush<L: ListRegisters, H: Hardware>(&mut self, caller: Caller<'_, L, H>) -> VcpuSet {
         let Some(state) = self.vcpus.get(usize::from(caller.cpu.get())) else {
@@ -317,10 +317,12 @@ impl Vgic {
     }
 
     /// Once a guest with several CPUs separates deactivation from the drop of priority, an SPI may be deactivated by a CPU that does not hold
-    /// it: from then on all trap. A GICv2's always do.
+    /// it: from then on all trap. Where that costs nothing else they trap from the start, since the guest may separate them unseen. A GICv2's always do.
     fn learn_ends<L: ListRegisters, H>(&mut self, caller: Caller<'_, L, H>) -> VcpuSet {
-        let several = self.geometry.version == Version::V3 && self.vcpus.len() > 1;
-        if self.ends_anywhere || !several || !caller.registers.splits_ends() {
+        let registers = caller.registers;
+        let may = self.may_end_anywhere()
+            && (registers.traps_deactivations_alone() || registers.splits_ends());
+        if self.ends_anywhere || !may {
             return VcpuSet::EMPTY;
         }
         self.ends_anywhere = true;

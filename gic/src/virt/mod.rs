@@ -283,8 +283,13 @@ impl Vgic {
         // Group registers reset to 0 (IHI 0048B 4.3.4); with one security state in GICv3 we start in group 1, as KVM and every
         // guest of a machine with firmware expects.
         let group = if v3 { Flags::GROUP1 } else { Flags::empty() };
+        // Each looks at its start whether deactivations are to trap.
+        let recall = self.may_end_anywhere();
         for (cpu, state) in self.vcpus.iter_mut().enumerate() {
-            *state = VcpuState::NEW;
+            *state = VcpuState {
+                recall,
+                ..VcpuState::NEW
+            };
             for (number, interrupt) in state.interrupts.iter_mut().enumerate() {
                 interrupt.target = cpu as u8;
                 interrupt.flags = group;
@@ -328,6 +333,11 @@ impl Vgic {
         }
     }
 
+    /// True for a guest that could deactivate an SPI on another CPU than the one that took it.
+    fn may_end_anywhere(&self) -> bool {
+        self.geometry.version == Version::V3 && self.vcpus.len() > 1
+    }
+
     /// A physical interrupt that the partition owns arrived at this CPU, and has been acknowledged and priority-dropped; or a virtual edge
     /// (a doorbell) came. `cpu` matters for private interrupts. Where speed matters use [`deliver`](Self::deliver).
     pub fn raise(&mut self, intid: IntId, cpu: VcpuId) -> VcpuSet {
@@ -363,14 +373,6 @@ impl Vgic {
         } else {
             self.update(intid, cpu)
         }
-    }
-
-    /// True when `cpu` has something to do in [`flush`](Self::flush). What its list registers already hold does not count: the hardware
-    /// wakes it for that.
-    pub fn has_pending(&self, cpu: VcpuId) -> bool {
-        self.vcpus
-            .get(usize::from(cpu.get()))
-            .is_some_and(|state| state.recall || !state.waiting.is_empty())
     }
 
     /// Interrupt `intid`; a private one is that of `cpu`. `None` when the virtual hardware does not have it.

@@ -5,7 +5,7 @@ use gic::{Announce, InterruptController, ListRegister, ListRegisters};
 use model::Ipa;
 use model::device::VirtualGic;
 
-use crate::exit::MmioAccess;
+use crate::exit::{AbortCause, MmioAccess};
 use crate::machine::{Cpu, Machine};
 use crate::vcpu::Vcpu;
 
@@ -76,18 +76,15 @@ impl Interface {
 }
 
 /// An access to the virtual CPU's interface in software. False when it is not one.
-pub fn access<M: Machine>(vcpu: &mut Vcpu<M>, access: MmioAccess) -> bool {
+pub fn access<M: Machine>(vcpu: &mut Vcpu<M>, access: MmioAccess) -> Result<bool, AbortCause> {
     let Some(software) = &vcpu.interface.software else {
-        return false;
+        return Ok(false);
     };
     let offset = access.ipa.offset_from(software.base);
     let Some(offset) = offset.filter(|offset| *offset < CPU_INTERFACE_SIZE) else {
-        return false;
+        return Ok(false);
     };
-    // As for the distributor: what is not aligned to its width is an alignment fault on Device memory.
-    if offset & u64::from(access.width.bytes() - 1) != 0 {
-        return false;
-    }
+    access.aligned()?;
     let interface = &software.interface;
     if access.write {
         let value = vcpu.context.register(access.register) as u32;
@@ -109,7 +106,7 @@ pub fn access<M: Machine>(vcpu: &mut Vcpu<M>, access: MmioAccess) -> bool {
             .set_register(access.register, access.loaded(loaded));
     }
     maintain(vcpu);
-    true
+    Ok(true)
 }
 
 /// What hardware would raise a maintenance interrupt for is done at once.

@@ -3,7 +3,7 @@
 use gic::InterruptController;
 use model::device::VirtualGic;
 
-use crate::exit::MmioAccess;
+use crate::exit::{AbortCause, MmioAccess};
 use crate::machine::{Cpu, Machine};
 use crate::vcpu::Vcpu;
 
@@ -37,6 +37,6 @@ impl Interface {
 }
 
 /// No CPU interface is in memory.
-pub fn access<M: Machine>(_vcpu: &mut Vcpu<M>, _access: MmioAccess) -> bool {
-    false
+pub fn access<M: Machine>(_vcpu: &mut Vcpu<M>, _access: MmioAccess) -> Result<bool, AbortCause> {
+    Ok(false)
 }

@@ -1,6 +1,7 @@
 //! The Rust guests: what PSCI, the virtual interrupt controller, and the fault policies owe them.
 
 use anyhow::ensure;
+use qemu::session::Session;
 
 use crate::bench::Bench;
 use crate::partitions::partition;
@@ -22,7 +23,7 @@ pub fn tests() -> Vec<Test> {
             tests.push(Test::new(
                 format!("guests/smp/{gic}/{cpus}-cpus"),
                 &["guests", "smp", "psci"],
-                move |bench| all_cpus_come_and_go(bench, &system, cpus),
+                move |bench| all_cpus_come_and_go(bench.start(&system)?, bench, cpus),
             ));
         }
         for (policy, restarts) in [("stop", 0), ("restart", 100)] {
@@ -42,7 +43,22 @@ pub fn tests() -> Vec<Test> {
             ));
         }
     }
+    let system = SystemFile::new("smp-8", "qemu-virt-gicv3").guest("smp", "smp", 8);
+    tests.push(Test::new(
+        "guests/smp/gicv4/8-cpus",
+        &["guests", "smp", "psci"],
+        move |bench| all_cpus_come_and_go(start_on_gicv4(bench, &system)?, bench, 8),
+    ));
     tests
+}
+
+/// An image for a GICv3 on a machine with a GICv4: the redistributors have frames for virtual LPIs and are twice as far apart.
+fn start_on_gicv4(bench: &Bench<'_>, system: &SystemFile) -> anyhow::Result<Session> {
+    bench.start_with(system, |options| {
+        options.extra = ["-M", "virt,gic-version=4,virtualization=on"]
+            .map(str::to_owned)
+            .to_vec();
+    })
 }
 
 /// The guest leaves through PSCI SYSTEM_OFF; as the only partition it takes the machine with it.
@@ -56,11 +72,10 @@ fn says_something_and_ends(bench: &Bench<'_>, system: &SystemFile) -> anyhow::Re
 
 /// CPU_ON, CPU_OFF, AFFINITY_INFO, SGIs in a ring and both timers on every CPU; the guest checks itself and says `FAILED` otherwise.
 pub fn all_cpus_come_and_go(
+    mut session: Session,
     bench: &Bench<'_>,
-    system: &SystemFile,
     cpus: u32,
 ) -> anyhow::Result<()> {
-    let mut session = bench.start(system)?;
     session.wait_for("smp", &format!("^smp: done {cpus} cpus$"), bench.left())?;
     ensure!(
         !session.text("smp").contains("FAILED"),

@@ -27,7 +27,7 @@ pub fn tests() -> Vec<Test> {
     );
     vec![
         Test::new("legacy/smp/4-cpus", &["guests", "smp"], move |bench| {
-            all_cpus_come_and_go(bench, &smp, 4)
+            all_cpus_come_and_go(bench.start(&smp)?, bench, 4)
         }),
         Test::new("legacy/beside-a-gicv3-guest", &["guests"], move |bench| {
             both_versions_run_side_by_side(bench, &mixed)

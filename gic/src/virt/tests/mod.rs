@@ -50,6 +50,8 @@ pub struct VirtualInterface {
     unmatched: Cell<u32>,
     /// `EOImode`: an end only drops the priority.
     pub split: Cell<bool>,
+    /// `ICH_VTR_EL2.TDS`.
+    pub traps: Cell<bool>,
     /// What the guest has acknowledged and not yet ended, with its priority: the active priorities.
     pub running: RefCell<Vec<(IntId, u8)>>,
 }
@@ -203,6 +205,9 @@ impl ListRegisters for VirtualInterface {
     fn splits_ends(&self) -> bool {
         self.split.get()
     }
+    fn traps_deactivations_alone(&self) -> bool {
+        self.traps.get()
+    }
 }
 
 /// A physical interrupt.
@@ -300,6 +305,14 @@ impl Hardware for PhysicalInterrupts {
     }
 }
 
+impl Vgic {
+    /// True when `cpu` has something to do in [`flush`](Self::flush).
+    fn has_pending(&self, cpu: VcpuId) -> bool {
+        let state = &self.vcpus[usize::from(cpu.get())];
+        state.recall || !state.waiting.is_empty()
+    }
+}
+
 /// One partition on its machine.
 pub struct Machine {
     pub vgic: Vgic,
@@ -361,6 +374,25 @@ impl Machine {
         machine
             .interfaces
             .fill_with(|| VirtualInterface::new(registers));
+        machine.set_up(vcpus);
+        machine
+    }
+
+    /// The same where deactivations can be trapped without other registers. All CPUs are on.
+    pub fn started_with_traps(version: Version, vcpus: u8) -> Self {
+        let mut machine = Self::new(version, vcpus);
+        for interface in &machine.interfaces {
+            interface.traps.set(true);
+        }
+        let all = (0..vcpus).map(|cpu| VcpuSet::only(VcpuId::new(cpu)));
+        machine.kick(all.fold(VcpuSet::EMPTY, |set, cpu| set | cpu));
+        machine.set_up(vcpus);
+        machine
+    }
+
+    fn set_up(&mut self, vcpus: u8) {
+        let machine = self;
+        let version = machine.vgic.geometry.version;
         machine.write(0, Frame::Distributor, 0, Width::Word, 3);
         for cpu in 0..vcpus {
             let frame = match version {
@@ -397,7 +429,6 @@ impl Machine {
                 0x0101_0101,
             );
         }
-        machine
     }
 
     fn act<T>(

@@ -440,6 +440,30 @@ fn spi_deactivated_by_another_cpu_than_the_one_that_acknowledged_it_ends() {
 }
 
 #[test]
+fn eoi_mode_turned_on_after_spis_hold_registers_loses_no_deactivation_on_another_cpu() {
+    let mut machine = Machine::started_with_traps(Version::V3, 2);
+    // The register stays the interrupt's home, so that its next arrival takes no full exit.
+    machine.pulse(EDGE);
+    assert_eq!(machine.handle_all(0), [EDGE]);
+    (0..2).for_each(|cpu| machine.interface(cpu).split.set(true));
+
+    machine.pulse(EDGE);
+    assert_eq!(machine.acknowledge(0), Some(EDGE));
+    machine.end(0);
+    machine.deactivate(1, EDGE);
+
+    assert!(!machine.physical.get(EDGE, 0).active && !is_set(&mut machine, 0, ACTIVATE, EDGE));
+    machine.pulse(EDGE);
+    assert_eq!(machine.acknowledge(0), Some(EDGE), "it can come again");
+}
+
+#[test]
+fn deactivations_of_a_sole_cpu_do_not_trap() {
+    let machine = Machine::started_with_traps(Version::V3, 1);
+    assert!(!machine.interface(0).announced.get().deactivations);
+}
+
+#[test]
 fn pending_interrupt_behind_many_active_ones_is_not_starved() {
     // All list registers could hold active ones whose priority is dropped.
     let (mut machine, nested) = nested(Version::V3, 10, true);
@@ -725,9 +749,8 @@ fn reset_leaves_nothing_pending_active_or_enabled() {
                 (0, 0)
             );
         }
-        assert!(
-            !machine.vgic.has_pending(VcpuId::new(0)) && !machine.vgic.has_pending(VcpuId::new(1))
-        );
+        let waiting = machine.vgic.vcpus.iter().map(|state| state.waiting.len());
+        assert_eq!(waiting.sum::<u32>(), 0);
     }
 }
 

@@ -106,16 +106,17 @@ fn synchronous<M: Machine>(vcpu: &mut Vcpu<M>, syndrome: &Syndrome) -> ExitKind 
             system_register(vcpu, transfer);
             ExitKind::SystemRegister
         }
-        Exit::Mmio(access) => {
-            if mmio(vcpu, access) {
+        Exit::Mmio(access) => match mmio(vcpu, access) {
+            Ok(()) => {
                 vcpu.context
                     .skip_instruction(syndrome.is_long_instruction());
                 ExitKind::Mmio
-            } else {
-                abort(vcpu, access.ipa, access.write, AbortCause::Translation);
+            }
+            Err(cause) => {
+                abort(vcpu, access.ipa, access.write, cause);
                 ExitKind::Fault
             }
-        }
+        },
         Exit::DataAbort { ipa, write, cause } => {
             abort(vcpu, ipa, write, cause);
             ExitKind::Fault
@@ -294,38 +295,36 @@ fn system_register<M: Machine>(vcpu: &mut Vcpu<M>, transfer: RegisterTransfer) {
     vcpu.context.skip_instruction(true);
 }
 
-/// An access outside the partition's memory: answered by the virtual device that is there. False when there is none.
-fn mmio<M: Machine>(vcpu: &mut Vcpu<M>, access: MmioAccess) -> bool {
+/// An access outside the partition's memory: answered by the virtual device that is there.
+fn mmio<M: Machine>(vcpu: &mut Vcpu<M>, access: MmioAccess) -> Result<(), AbortCause> {
     if let Some(uart) = &vcpu.partition.config.console
         && let Some(offset) = within(access.ipa, uart.base, UART_PAGE)
     {
         uart_access(vcpu, access, offset);
-        return true;
+        return Ok(());
     }
-    if interface::access(vcpu, access) {
-        return true;
+    if interface::access(vcpu, access)? {
+        return Ok(());
     }
     #[cfg(feature = "v2")]
     if let Some(offset) = deactivation_page(vcpu, access.ipa) {
+        access.aligned()?;
         if access.write && (offset, access.width.bytes()) == (0, 4) {
             deactivate(vcpu, access.register);
         } else if !access.write {
             vcpu.context.set_register(access.register, 0);
         }
-        return offset.is_multiple_of(access.width.bytes().into());
+        return Ok(());
     }
     let Some((frame, offset)) = gic_frame(vcpu, access.ipa) else {
         #[cfg(feature = "its")]
         return super::its::access(vcpu, access);
         #[cfg(not(feature = "its"))]
-        return false;
+        return Err(AbortCause::Translation);
     };
-    // An access that is not aligned to its width would straddle registers; the architecture makes it an alignment fault on Device memory.
-    if offset & u64::from(access.width.bytes() - 1) != 0 {
-        return false;
-    }
+    access.aligned()?;
     gic_access(vcpu, access, frame, offset as u32);
-    true
+    Ok(())
 }
 
 /// A trapped deactivation, with the interrupt in general register `register`.

@@ -7,7 +7,7 @@ use model::device::VirtualIts;
 use model::{IntId, Ipa, VcpuId};
 
 use super::frames::within;
-use crate::exit::MmioAccess;
+use crate::exit::{AbortCause, MmioAccess};
 use crate::machine::Machine;
 use crate::partition::{Partition, request};
 use crate::vcpu::{Hypervisor, Vcpu};
@@ -29,15 +29,13 @@ impl<M: Machine> Memory for Ram<'_, M> {
     }
 }
 
-/// An access to the ITS. False when the partition has none there, or it is not aligned to its width.
-pub(super) fn access<M: Machine>(vcpu: &mut Vcpu<M>, access: MmioAccess) -> bool {
+/// An access to the ITS, if the partition has one there.
+pub(super) fn access<M: Machine>(vcpu: &mut Vcpu<M>, access: MmioAccess) -> Result<(), AbortCause> {
     let base = vcpu.partition.config.its.as_ref().map(|its| its.base);
     let Some(offset) = base.and_then(|base| within(access.ipa, base, FRAME_BYTES)) else {
-        return false;
+        return Err(AbortCause::Translation);
     };
-    if offset & u64::from(access.width.bytes() - 1) != 0 {
-        return false;
-    }
+    access.aligned()?;
     let offset = offset as u32;
     if access.write {
         let value = vcpu.context.register(access.register);
@@ -65,7 +63,7 @@ pub(super) fn access<M: Machine>(vcpu: &mut Vcpu<M>, access: MmioAccess) -> bool
         vcpu.context
             .set_register(access.register, access.loaded(value));
     }
-    true
+    Ok(())
 }
 
 /// Executes some of the guest's commands. What is left waits for the next exit of this kind, which comes by itself.
