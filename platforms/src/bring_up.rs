@@ -22,6 +22,8 @@ pub unsafe fn compare(va: u64, image: PhysicalRange) {
     let found = Found::in_tree(&tree);
     compatible(&found);
     interrupt_controller(&found);
+    #[cfg(feature = "its")]
+    its::compare(&found);
     cpus(&found);
     memory(&found, image);
     #[cfg(feature = "iommu")]
@@ -64,6 +66,9 @@ struct Found<'a> {
     board: Option<&'a str>,
     /// First register frame of a GICv2 and of a GICv3; 0 where it cannot be read.
     controllers: [Option<u64>; 2],
+    /// There is an ITS where the system uses one.
+    #[cfg(feature = "its")]
+    its: bool,
     /// How many CPUs there are.
     cpus: usize,
     /// Which of the system's CPUs are among them.
@@ -86,6 +91,8 @@ impl<'a> Found<'a> {
         let mut found = Self {
             board: None,
             controllers: [None; 2],
+            #[cfg(feature = "its")]
+            its: false,
             cpus: 0,
             present: [false; SYSTEM.pcpus.len()],
             memory: heapless::Vec::new(),
@@ -108,7 +115,11 @@ impl<'a> Found<'a> {
             match kind {
                 b"cpu\0" => found.add_cpu(big_endian(reg)),
                 b"memory\0" => found.add_memory(&node),
-                _ => found.add_controller(&node, names),
+                _ => {
+                    #[cfg(feature = "its")]
+                    found.add_its(&node, names.clone());
+                    found.add_controller(&node, names);
+                }
             }
         }
         found
@@ -152,6 +163,9 @@ impl<'a> Found<'a> {
         }
     }
 }
+
+#[cfg(feature = "its")]
+mod its;
 
 fn compatible(found: &Found<'_>) {
     match found.board {

@@ -10,7 +10,7 @@ use crate::system_file::SystemFile;
 type Case = (&'static str, &'static [&'static str], &'static str);
 
 /// The machines that an image for GICv3 with three CPUs must refuse.
-const CASES: [Case; 4] = [
+const CASES: [Case; 5] = [
     (
         "no-el2",
         &["-M", "virt,gic-version=3,virtualization=off"],
@@ -21,31 +21,48 @@ const CASES: [Case; 4] = [
         &["-M", "virt,gic-version=2,virtualization=on"],
         "(?i)GIC",
     ),
+    (
+        NO_ITS,
+        &["-M", "virt,gic-version=3,virtualization=on,its=off"],
+        "expects an ITS at 0x8080000",
+    ),
     ("too-few-cpus", &["-smp", "2"], "(?i)CPU"),
     ("too-little-memory", &["-m", "80M"], "(?i)memory|RAM"),
 ];
+
+/// The case whose image uses the ITS.
+const NO_ITS: &str = "no-its";
 
 pub fn tests() -> Vec<Test> {
     CASES
         .into_iter()
         .map(|(name, arguments, pattern)| {
             Test::new(format!("wrong-board/{name}"), &["boot"], move |bench| {
-                refused(bench, arguments, pattern)
+                let system = |name| SystemFile::new(name, "qemu-virt-gicv3");
+                let guest = "\"guest:hello\"";
+                let system = match name {
+                    NO_ITS => system(name).partition_with_bridge(
+                        "one",
+                        "16MiB",
+                        Some("0x50000000"),
+                        "\"guest:msi\"",
+                    ),
+                    _ => system("wrong-board").partition("one", 3, "128MiB", guest, ""),
+                };
+                refused(bench, &system, arguments, pattern)
             })
             .limit(120)
         })
         .collect()
 }
 
-fn refused(bench: &Bench<'_>, arguments: &[&str], pattern: &str) -> anyhow::Result<()> {
-    let system = SystemFile::new("wrong-board", "qemu-virt-gicv3").partition(
-        "one",
-        3,
-        "128MiB",
-        "\"guest:hello\"",
-        "",
-    );
-    let mut session = bench.start_with(&system, |options| {
+fn refused(
+    bench: &Bench<'_>,
+    system: &SystemFile,
+    arguments: &[&str],
+    pattern: &str,
+) -> anyhow::Result<()> {
+    let mut session = bench.start_with(system, |options| {
         options.extra = arguments
             .iter()
             .map(|&argument| argument.to_owned())

@@ -5,7 +5,7 @@ use super::gic::END_INTID;
 use super::pci::{self, PciHost};
 use crate::codes::{self, Code};
 use crate::devicetree::addresses::registers;
-use crate::devicetree::interrupts::{Interrupt, Line, lines};
+use crate::devicetree::interrupts::{EXTENDED_SPIS, Interrupt, Line, lines};
 use crate::devicetree::providers::{dependencies, entries};
 use crate::devicetree::streams::{Stream, streams};
 use crate::devicetree::{NodeId, Tree, TreeError};
@@ -99,6 +99,8 @@ pub(crate) enum DeviceError {
     PrivateInterrupt(u32),
     #[error("its interrupt {0} lies beyond the 960 SPIs of a virtual distributor")]
     FarInterrupt(u32),
+    #[error("its interrupt {0} is an extended SPI, and a virtual distributor has none")]
+    ExtendedInterrupt(u32),
     #[error("it is the interrupt controller")]
     InterruptController,
     #[error("it is a PCI host bridge of a kind of its own")]
@@ -141,7 +143,9 @@ impl DeviceError {
                 "leave it to the hypervisor: each CPU has its own copy of such an interrupt; or write \
                  `without = [\"interrupts\"]` if the device works without"
             }
-            Self::FarInterrupt(_) => "remove it: no partition can have this interrupt",
+            Self::FarInterrupt(_) | Self::ExtendedInterrupt(_) => {
+                "remove it: no partition can have this interrupt; or write `without = [\"interrupts\"]` if the device works without"
+            }
             Self::PciHost => {
                 "remove it: only generic bridges (`pci-host-ecam-generic`) can be passed through, as a whole"
             }
@@ -262,6 +266,10 @@ impl Board {
                 Line::Gic(one) => interrupts.push(*one),
                 Line::Other { .. } => {}
             }
+        }
+        let extended = |one: &&Interrupt| EXTENDED_SPIS.contains(&one.intid.get());
+        if let Some(extended) = interrupts.iter().find(extended) {
+            return Err(DeviceError::ExtendedInterrupt(extended.intid.get()));
         }
         if let Some(private) = interrupts.iter().find(|one| !one.intid.is_spi()) {
             return Err(DeviceError::PrivateInterrupt(private.intid.get()));

@@ -326,6 +326,18 @@ mod tests {
     }
 
     #[test]
+    fn device_with_an_extended_interrupt_is_refused_as_such() {
+        for (kind, number, expected) in [(2, 5, "4101 is an extended SPI"), (3, 5, "1061")] {
+            let mut tree = virt(TestGic::V3);
+            let watchdog = device(&mut tree, "watchdog@9100000", "arm,sp805", 0x910_0000, 9);
+            tree.set_cells(watchdog, "interrupts", &[kind, number, 4]);
+            let board = board(tree);
+            let refused = board.device(watchdog, &Handover::default()).unwrap_err();
+            assert!(refused.to_string().contains(expected), "{refused}");
+        }
+    }
+
+    #[test]
     fn memory_that_only_board_toml_knows_as_kept_is_reserved() {
         let tree = virt(TestGic::V3);
         let text = format!(

@@ -1,0 +1,32 @@
+//! Where the board's Interrupt Translation Service is.
+
+use fdt::node::FdtNode;
+
+use super::{Found, stop};
+use crate::SYSTEM;
+
+impl<'a> Found<'a> {
+    /// Looks whether a node is the ITS that the system uses: a board may have several.
+    pub(super) fn add_its<'n>(
+        &mut self,
+        node: &FdtNode<'_, 'a>,
+        mut names: impl Iterator<Item = &'n [u8]>,
+    ) {
+        if let Some(wanted) = SYSTEM.board.its
+            && names.any(|name| name == b"arm,gic-v3-its")
+        {
+            let first = node.reg().and_then(|mut regions| regions.next());
+            self.its |= first.is_some_and(|region| region.starting_address as u64 == wanted.get());
+        }
+    }
+}
+
+/// The ITS is where the image expects it: devices were told to write there.
+pub(super) fn compare(found: &Found<'_>) {
+    if let Some(wanted) = SYSTEM.board.its.filter(|_| !found.its) {
+        stop(format_args!(
+            "this image expects an ITS at {:#x}, and this board has none there",
+            wanted.get()
+        ));
+    }
+}
