@@ -23,7 +23,8 @@ pub trait SharedInterface: InterruptController {
 /// Where a CPU's private interrupts are. Only that CPU uses it, so that they need not be looked for again.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PrivateBank {
-    /// Address of their register frame; 0: there is none.
+    /// Address of their register frame; 0: there is none. A GICv2 has them in its distributor.
+    #[cfg(feature = "v3")]
     pub(crate) base: usize,
 }
 
