@@ -106,8 +106,9 @@ fn schedule(system: &str, statistics: &Statistics) -> Schedule {
         schedule.pcpus = schedule.pcpus.max(pcpu + 1);
         let mut since = None;
         let mut finish = |since: u64, to: u64| {
-            if to > begin {
-                let from = since.max(begin) - origin;
+            let from = since.max(begin);
+            if to > from {
+                let from = from - origin;
                 schedule.runs.push(Run {
                     vcpu,
                     pcpu,
