@@ -29,7 +29,7 @@ use crate::arch::aarch64::guest::{self, Reason};
 use crate::arch::aarch64::inject::{Entry, GuestState};
 use crate::arch::aarch64::short;
 use crate::arch::aarch64::sysreg::Identification;
-use crate::arch::aarch64::world::World as CpuWorld;
+use crate::arch::aarch64::world::{Timer, World as CpuWorld};
 use crate::console::Ring;
 use crate::event::Event;
 use crate::machine::{Cpu, Dma, Machine};
@@ -281,6 +281,11 @@ pub fn use_interface(pcpu: usize, f: impl FnOnce(&mut [ListRegister; 4])) {
     state(|state| f(&mut state.list_registers[pcpu]));
 }
 
+/// The guest on a pCPU programs its virtual timer.
+pub fn program_timer(pcpu: usize, control: u64, at: u64) {
+    state(|state| state.registers[pcpu].virtual_timer = Timer { control, at });
+}
+
 /// From now on guests separate deactivation from the drop of priority.
 pub fn split_ends() {
     state(|state| state.splits_ends = true);
@@ -486,6 +491,13 @@ impl SharedCpu for FakeCpu {
             registers.virtual_timer = world.virtual_timer;
             registers.physical_timer = world.physical_timer;
         });
+    }
+    fn timers_ask() -> [bool; 2] {
+        state(|state| {
+            let registers = &state.registers[state.pcpu];
+            [registers.virtual_timer, registers.physical_timer]
+                .map(|timer| timer.deadline(0).is_some_and(|at| at <= state.now))
+        })
     }
     fn forget_translations() {
         done(Done::ForgetTranslations);

@@ -17,6 +17,9 @@ pub trait SharedCpu {
     /// Lets the timers of the guest that is loaded go on.
     fn start_timers(world: &World);
 
+    /// Whether the timers of the guest that is loaded, the virtual one first, ask for an interrupt now.
+    fn timers_ask() -> [bool; 2];
+
     /// Forgets on this CPU what it has learnt of the translations of the partition that is loaded: another of its virtual CPUs, with other
     /// tables, was here.
     fn forget_translations();

@@ -3,7 +3,10 @@
 //! List registers are moved as they are. To the virtual interrupt controller a virtual CPU that is not loaded is like one that runs elsewhere:
 //! what it holds is its own, and who wants to change it leaves a note and calls it, which it finds when it has its turn.
 
-use gic::{ListRegisters, PrivateBank, PrivateState, SharedInterface};
+use gic::{
+    InterruptController, ListRegister, ListRegisters, LrState, PrivateBank, PrivateState,
+    SharedInterface,
+};
 use model::IntId;
 use model::system::System;
 
@@ -80,7 +83,37 @@ impl<M: Machine> Vcpu<M> {
     pub(super) fn has_interrupt(&self) -> bool {
         let registers = self.interface.registers(self.machine().gic());
         let used = !registers.empty();
-        (0..registers.count())
-            .any(|index| used >> index & 1 != 0 && registers.read(index).state.is_pending())
+        (0..registers.count()).any(|index| {
+            used >> index & 1 != 0 && {
+                let register = registers.read(index);
+                register.state.is_pending() && !self.is_withdrawn(&registers, index, register)
+            }
+        })
+    }
+
+    /// A timer's interrupt is a level: when the guest turns the timer off or masks it before it has acknowledged the interrupt, that is no longer
+    /// pending (GICv3 architecture, 4.1.2). Nobody tells the list register. So it is looked at here, where it would keep a guest from
+    /// sleeping, and ended in the guest's place.
+    fn is_withdrawn(
+        &self,
+        registers: &impl ListRegisters,
+        index: usize,
+        register: ListRegister,
+    ) -> bool {
+        let board = &self.hypervisor.system.board;
+        let timers = [board.virtual_timer, board.physical_timer];
+        let asks = timers.into_iter().zip(M::Cpu::timers_ask());
+        let silent = |(timer, asks): (IntId, bool)| timer == register.virtual_id && !asks;
+        let withdrawn = register.state == LrState::Pending && asks.into_iter().any(silent);
+        if withdrawn {
+            registers.write(index, ListRegister::EMPTY);
+            self.machine()
+                .gic()
+                .deactivate_physical(register.virtual_id);
+        }
+        withdrawn
     }
 }
+
+#[cfg(test)]
+mod tests;

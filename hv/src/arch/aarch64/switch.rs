@@ -58,6 +58,15 @@ impl SharedCpu for El2 {
         write_register!("cntp_ctl_el0", world.physical_timer.control);
     }
 
+    fn timers_ask() -> [bool; 2] {
+        // ENABLE and ISTATUS without IMASK (Arm ARM D19.12.16).
+        [
+            read_register!("cntv_ctl_el0"),
+            read_register!("cntp_ctl_el0"),
+        ]
+        .map(|control| control & 0b111 == 0b101)
+    }
+
     fn forget_translations() {
         // SAFETY: forgetting translations and instructions changes no data; they are fetched again.
         unsafe {
