@@ -7,6 +7,7 @@ use std::any::Any;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any, resume_unwind};
+use std::sync::OnceLock;
 
 use gic::virt::{Geometry, Grants, Interrupt, Lines, Shown, VcpuState, Version, Vgic};
 use gic::{
@@ -657,6 +658,8 @@ impl SerialPort for FakePort {
 /// The machine.
 pub struct FakeMachine {
     terminal: Terminal<FakePort, 3>,
+    /// PCI functions that partitions own.
+    pub functions: OnceLock<&'static [crate::pci::Function]>,
 }
 
 impl Dma for FakeMachine {}
@@ -684,6 +687,9 @@ impl Machine for FakeMachine {
     }
     fn publish_code(&self) {
         done(Done::Publish);
+    }
+    fn pci(&self) -> &'static [crate::pci::Function] {
+        self.functions.get().copied().unwrap_or_default()
     }
     fn console(&self) -> &dyn Console {
         &self.terminal
@@ -724,6 +730,7 @@ fn linux() -> Config {
         name: "linux",
         vmid: Vmid::new(1),
         vcpus: leak([vcpu_on(0, 0), vcpu_on(1, 1)]),
+        dma: &[],
         memory: leak([ram(RAM, 0x8000_0000), ram(RAM + 0x8_0000, 0xc000_0000)]),
         // Across the edge between the two pieces of memory.
         segments: leak([Segment {
@@ -886,6 +893,7 @@ impl World {
             partitions: configs,
             channels: &[],
             iommus: &[],
+            bridges: &[],
             ipa_bits: 36,
             stage2_pages: 0,
             payload_size: 0,
@@ -897,7 +905,10 @@ impl World {
         let hypervisor = leak(Hypervisor {
             system: leak(system),
             partitions: Vec::leak(partitions.collect()),
-            machine: FakeMachine { terminal },
+            machine: FakeMachine {
+                terminal,
+                functions: OnceLock::new(),
+            },
             report: TicketLock::new(Rank::Report, None),
             common: Common::default(),
         });

@@ -33,6 +33,8 @@ pub mod interface;
 pub mod machine;
 pub mod memory;
 pub mod partition;
+#[cfg(feature = "pci")]
+pub mod pci;
 #[cfg(feature = "shared")]
 pub mod pool;
 #[cfg(not(feature = "shared"))]

@@ -104,6 +104,12 @@ pub trait Machine: Dma + SharedMachine + Sync + 'static {
     /// What was loaded into the partition whose translation is in place on this CPU becomes visible to all its CPUs, with caches on and off.
     fn publish_code(&self);
 
+    /// PCI functions that partitions own one by one.
+    #[cfg(feature = "pci")]
+    fn pci(&self) -> &'static [crate::pci::Function] {
+        &[]
+    }
+
     /// The console.
     fn console(&self) -> &dyn Console;
 

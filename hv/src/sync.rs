@@ -8,9 +8,10 @@
 //! 3. [`Rank::Vcpu`]: one virtual CPU, its virtual interrupts, its partition's virtual UART. Their text goes to the console next.
 //! 4. [`Rank::Its`]: the physical interrupt translation service, which partitions' virtual ones change.
 //! 5. [`Rank::Iommu`]: an IOMMU. Nothing below it calls back into a partition.
-//! 6. [`Rank::Pool`]: a global pool of shared pCPUs. No other lock is taken below it.
-//! 7. [`Rank::Console`]: the multiplexer and the physical UART. Nothing below it calls back into a partition.
-//! 8. [`Rank::Log`]: the log ring. Anything may log, while it holds anything; logging takes no lock itself.
+//! 6. [`Rank::Pci`]: the configuration space of a PCI function. Nothing below it calls back into a partition.
+//! 7. [`Rank::Pool`]: a global pool of shared pCPUs. No other lock is taken below it.
+//! 8. [`Rank::Console`]: the multiplexer and the physical UART. Nothing below it calls back into a partition.
+//! 9. [`Rank::Log`]: the log ring. Anything may log, while it holds anything; logging takes no lock itself.
 //!
 //! Debug builds assert the order for every CPU; see [`order`].
 //!
@@ -38,6 +39,9 @@ pub enum Rank {
     /// An IOMMU.
     #[cfg(feature = "iommu")]
     Iommu,
+    /// A PCI function.
+    #[cfg(feature = "pci")]
+    Pci,
     /// A global pool of shared pCPUs.
     #[cfg(feature = "global")]
     Pool,
@@ -221,7 +225,7 @@ pub mod order {
 
     /// Ranks that one CPU holds: bit n is the n-th rank.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-    pub struct Held(u8);
+    pub struct Held(u16);
 
     impl Held {
         /// True when a lock of `rank` may be taken: none of the same or a higher rank is held.
@@ -270,7 +274,7 @@ pub mod order {
     /// One record per CPU, found by a function that the image provides.
     #[cfg(all(debug_assertions, not(test)))]
     mod record {
-        use core::sync::atomic::{AtomicU8, Ordering};
+        use core::sync::atomic::{AtomicU16, Ordering};
 
         use super::super::BootCell;
         use super::Held;
@@ -278,7 +282,7 @@ pub mod order {
         /// CPUs beyond these go unchecked.
         const CPUS: usize = 64;
 
-        static HELD: [AtomicU8; CPUS] = [const { AtomicU8::new(0) }; CPUS];
+        static HELD: [AtomicU16; CPUS] = [const { AtomicU16::new(0) }; CPUS];
         static WHO: BootCell<fn() -> usize> = BootCell::new();
 
         /// Begins to check: `index` says which CPU runs, counted from 0. Later calls change nothing.

@@ -429,7 +429,7 @@ impl<M: Machine> Vcpu<M> {
     /// This was the last virtual CPU of a partition that stops.
     fn stopped(&mut self) {
         let physical = self.physical();
-        self.machine().deny(self.partition);
+        self.deny_devices();
         self.partition.devices.lock().gic.reset(&physical);
         self.partition.power.lock().stopped();
         self.machine().record(Event::Stopped {
@@ -438,9 +438,16 @@ impl<M: Machine> Vcpu<M> {
         self.hypervisor.end_if_all_stopped();
     }
 
+    /// From here on no device of the partition reaches memory.
+    fn deny_devices(&self) {
+        #[cfg(feature = "pci")]
+        crate::pci::reset(self.machine().pci(), self.partition.id, M::Cpu::now());
+        self.machine().deny(self.partition);
+    }
+
     /// Loads the image and lets the first virtual CPU start: at once where no other virtual CPU waits for this pCPU, else piece by piece.
     pub(crate) fn restart(&mut self) {
-        self.machine().deny(self.partition);
+        self.deny_devices();
         let begin = self.partition.begin_load(&self.physical());
         if self.takes_turns() {
             self.load_in_turns(begin);

@@ -28,6 +28,8 @@ pub unsafe fn compare(va: u64, image: PhysicalRange) {
     memory(&found, image);
     #[cfg(feature = "iommu")]
     crate::dma::compare(&tree);
+    #[cfg(feature = "pci")]
+    crate::pci::compare(&tree);
 }
 
 /// # Safety

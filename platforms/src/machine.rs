@@ -58,6 +58,11 @@ impl Machine for Board {
         cache::forget_instructions();
     }
 
+    #[cfg(feature = "pci")]
+    fn pci(&self) -> &'static [hv::pci::Function] {
+        crate::pci::functions()
+    }
+
     fn console(&self) -> &dyn Console {
         match storage::TERMINAL.get() {
             Some(terminal) => terminal,

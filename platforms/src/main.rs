@@ -39,6 +39,8 @@ mod interrupts;
 mod log;
 mod machine;
 mod map;
+#[cfg(feature = "pci")]
+mod pci;
 mod serial;
 #[cfg(feature = "shared")]
 mod shared;

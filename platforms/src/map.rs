@@ -107,6 +107,9 @@ pub fn build(load: u64, tree: u64) -> Result<Pa, MapError> {
     for registers in crate::dma::frames() {
         device(registers.base, registers.size)?;
     }
+    for bridge in SYSTEM.bridges {
+        device(bridge.configuration.base, bridge.configuration.size)?;
+    }
     // Channels are cleared once, before anything runs.
     for channel in SYSTEM.channels {
         let base = channel.memory.base.get();

@@ -63,6 +63,8 @@ extern "C" fn bulkhead_boot(tree: u64, load: u64) -> ! {
     unsafe { bring_up::compare(map::device_tree(tree), image) };
     #[cfg(feature = "iommu")]
     crate::dma::bring_up(load);
+    #[cfg(feature = "pci")]
+    crate::pci::bring_up();
     check_payload();
     let gic = Gic;
     if let Err(error) = gic.init_distributor() {
@@ -204,10 +206,11 @@ fn build(
         let vgic = Vgic::new(geometry, own_interfaces, own_spis, own_grants, shown);
         #[cfg(feature = "its")]
         let vgic = its_shares.give(vgic, config.its.as_ref())?;
-        let translation = match translate(config, system.ipa_bits, &mut pool) {
-            Ok(root) => root.get() | u64::from(config.vmid.get()) << 48,
+        let mut table = |mappings| match translate(mappings, system.ipa_bits, &mut pool) {
+            Ok(root) => root,
             Err(error) => stop(format_args!("partition {}: {error}", config.name)),
         };
+        let root = table(config.memory);
         let partition = Partition::new(
             PartitionId::new(index as u8),
             config,
@@ -215,8 +218,16 @@ fn build(
             own_grants,
             shown,
             vgic,
-            translation,
+            root.get() | u64::from(config.vmid.get()) << 48,
         );
+        #[cfg(feature = "iommu")]
+        let partition = {
+            let mut partition = partition;
+            if !config.dma.is_empty() {
+                partition.dma_root = table(config.dma);
+            }
+            partition
+        };
         #[cfg(feature = "ipmmu")]
         let partition = match crate::dma::tables::give(partition, &mut pool) {
             Ok(partition) => partition,
@@ -237,14 +248,14 @@ fn build(
     storage::HYPERVISOR.get()
 }
 
-/// A partition's stage-2 table.
+/// A stage-2 table of a partition.
 fn translate(
-    partition: &model::partition::Partition,
+    mappings: &[model::memory::Mapping],
     ipa_bits: u8,
     pool: &mut FramePool,
 ) -> Result<Pa, MapError> {
     let mut table = Table::<Stage2>::new(pool, u32::from(ipa_bits))?;
-    for mapping in partition.memory {
+    for mapping in mappings {
         table.map(
             mapping.ipa.get(),
             mapping.pa,

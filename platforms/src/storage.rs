@@ -31,8 +31,9 @@ pub const SOURCES: usize = PARTITIONS + 1;
 const IOMMU_FRAMES: usize = 0;
 
 /// Pages for the hypervisor's own map. The image, the device tree and the devices take at most three tables each; so does each mapping
-/// of a partition, each channel and each range of registers of an IOMMU.
-pub const MAP_PAGES: usize = 24 + 3 * (mappings() + SYSTEM.channels.len() + IOMMU_FRAMES);
+/// of a partition, each channel, each range of registers of an IOMMU and each PCI host bridge.
+pub const MAP_PAGES: usize =
+    24 + 3 * (mappings() + SYSTEM.channels.len() + IOMMU_FRAMES + SYSTEM.bridges.len());
 
 const fn mappings() -> usize {
     let mut sum = 0;

@@ -14,6 +14,9 @@ mount -t devtmpfs devtmpfs /dev
 /bin/busybox --install -s
 stty rows 24 cols 80
 export HOME=/root TERM=vt100
+for module in /modules/*.ko; do
+    [ -e $module ] && insmod $module
+done
 cd /root
 echo \"BANNER $(nproc) CPUs\"
 while :; do
@@ -21,11 +24,12 @@ while :; do
 done
 ";
 
-/// Builds the initramfs around a static arm64 BusyBox.
-pub fn build(busybox: &[u8]) -> Vec<u8> {
+/// Builds the initramfs around a static arm64 BusyBox. Init loads the kernel modules in their order, as many as are given.
+pub fn build(busybox: &[u8], modules: &[Vec<u8>]) -> Vec<u8> {
     let mut archive = Archive::default();
     for directory in [
         "bin", "sbin", "usr", "usr/bin", "usr/sbin", "dev", "proc", "sys", "tmp", "root", "etc",
+        "modules",
     ] {
         archive.directory(directory);
     }
@@ -34,6 +38,9 @@ pub fn build(busybox: &[u8]) -> Vec<u8> {
     archive.file("bin/busybox", 0o755, busybox);
     for applet in ["sh", "mount"] {
         archive.symlink(&format!("bin/{applet}"), "busybox");
+    }
+    for (number, module) in modules.iter().enumerate() {
+        archive.file(&format!("modules/{number}.ko"), 0o644, module);
     }
     archive.file("init", 0o755, INIT.replace("BANNER", BANNER).as_bytes());
     archive.finish()
@@ -45,8 +52,9 @@ mod tests {
 
     #[test]
     fn initramfs_holds_busybox_and_an_init_with_the_banner() {
-        let bytes = build(b"ELF of BusyBox");
+        let bytes = build(b"ELF of BusyBox", &[b"first".to_vec(), b"second".to_vec()]);
         let text = String::from_utf8_lossy(&bytes);
+        assert!(text.contains("modules/1.ko"));
         assert!(text.contains("ELF of BusyBox"));
         assert!(text.contains("echo \"bulkhead-guest: shell ready on $(nproc) CPUs\""));
     }

@@ -136,6 +136,7 @@ mod tests {
             vmid: Vmid::new(1),
             vcpus,
             memory: &[],
+            dma: &[],
             segments: &[],
             entry: Ipa::new(0),
             device_tree: Ipa::new(0),

@@ -97,7 +97,10 @@ impl Resources for Host<'_> {
             Source::Debian(package) => setup::part(self.steps, self.cache, package, Part::Kernel)
                 .map_err(|error| unavailable(&error, Some("`cargo xtask setup` fetches it"))),
             Source::Busybox => self
-                .busybox()
+                .busybox(None)
+                .map_err(|error| unavailable(&error, Some("`cargo xtask setup` fetches it"))),
+            Source::BusyboxFor(package) => self
+                .busybox(Some(package))
                 .map_err(|error| unavailable(&error, Some("`cargo xtask setup` fetches it"))),
             Source::Guest(name) => self.guest(name),
         }
@@ -211,13 +214,34 @@ impl Host<'_> {
         std::fs::read(&kept).with_context(|| format!("cannot read {}", kept.display()))
     }
 
-    /// The initramfs, built anew each time: it takes less time than to find out whether it is current.
-    fn busybox(&self) -> anyhow::Result<PathBuf> {
+    /// The initramfs, built anew each time: it takes less time than to find out whether it is current. With network modules for the kernel of a
+    /// package: they must be of the very version that was fetched.
+    fn busybox(&self, kernel: Option<&str>) -> anyhow::Result<PathBuf> {
         let busybox = setup::part(self.steps, self.cache, BUSYBOX, Part::BusyBox)?;
         let busybox = std::fs::read(&busybox)
             .with_context(|| format!("cannot read {}", busybox.display()))?;
-        let path = self.workspace.output().join("initramfs.cpio");
-        write_if_changed(&path, &initramfs::build(&busybox))?;
+        let Some(kernel) = kernel else {
+            let path = self.workspace.output().join("initramfs.cpio");
+            write_if_changed(&path, &initramfs::build(&busybox, &[]))?;
+            return Ok(path);
+        };
+        setup::part(self.steps, self.cache, kernel, Part::Kernel)?;
+        let fetched = self.cache.fetched(kernel);
+        let version = fetched.as_deref().unwrap_or(kernel);
+        let folder = setup::part(self.steps, self.cache, version, Part::NetworkModules)?;
+        let module = |name: &str| {
+            let file = folder.join(name);
+            std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))
+        };
+        let modules: anyhow::Result<Vec<_>> = part::NETWORK_MODULES
+            .iter()
+            .map(|name| module(name))
+            .collect();
+        let path = self
+            .workspace
+            .output()
+            .join(format!("initramfs-{version}.cpio"));
+        write_if_changed(&path, &initramfs::build(&busybox, &modules?))?;
         Ok(path)
     }
 

@@ -233,6 +233,10 @@ codes! {
         "The partition asks for a newer interrupt controller than the board has. An older one can be shown: a GICv2 on a board with a GICv3.";
     MESSAGES = "BH0621", "messages of devices cannot be delivered",
         "Devices that signal by message reach an interrupt translation service, which tells them apart by number, or a v2m frame, which does not. A partition with a GICv2 has no such service; two devices that it cannot tell apart go to one partition; and eight partitions can have one. `without = [\"msi\"]` has the functions of a PCI host bridge use the interrupts of their pins.";
+    BRIDGE_FULL = "BH0622", "no room for a PCI function's BARs",
+        "Each PCI function that is given by itself gets a window of its bridge's 32-bit memory, a power of two that is aligned to its size. Together they do not fit the bridge's windows, or one is larger than any of them.";
+    ISOLATION_GROUP = "BH0623", "PCI functions that cannot be kept apart",
+        "The functions of one PCI device may reach one another without passing the IOMMU, and are reset together: nothing in the board's device tree says that access control (ACS) stands between them. So all that are given go to one partition, and function 0, by which software finds the others, is among them. A bridge that is given as a whole comes with all its functions.";
 
     LIMIT_DOORBELL = "BH0702", "image has no doorbells yet",
         "The image of this version maps a channel's memory into its partitions, but rings no doorbells. The ends can poll the memory.";

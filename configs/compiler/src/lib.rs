@@ -18,6 +18,7 @@
 mod admit;
 mod audit;
 mod board;
+mod bridges;
 mod check;
 mod codes;
 mod devicetree;

@@ -1,5 +1,6 @@
 //! A checked system with a place for everything.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use model::device::PassedInterrupt;
@@ -7,7 +8,8 @@ use model::ids::{Ipa, Pa, PartitionId};
 use model::memory::{Mapping, MemoryKind, PAGE};
 use model::partition::Segment;
 
-use crate::board::GicKind;
+use crate::board::{Device, Dma, GicKind, HostMsi};
+use crate::bridges::{self, Bridge};
 use crate::codes;
 use crate::diagnostics::{Diagnostic, Diagnostics, SourceText};
 use crate::emit::proven_tree;
@@ -27,6 +29,7 @@ pub(crate) struct Plan {
     /// In the order of the system's partitions.
     pub partitions: Vec<Planned>,
     pub iommus: Vec<Driven>,
+    pub bridges: Vec<Bridge>,
     pub ipa_bits: u8,
     pub stage2_pages: usize,
 }
@@ -36,6 +39,8 @@ pub(crate) struct Plan {
 pub(crate) struct Planned {
     /// Sorted by IPA.
     pub mappings: Vec<Mapping>,
+    /// What its devices reach behind an IOMMU, if not the same; sorted by IPA.
+    pub dma: Vec<Mapping>,
     pub segments: Vec<Segment>,
     /// Sorted by number.
     pub interrupts: Vec<PassedInterrupt>,
@@ -75,6 +80,7 @@ pub(crate) fn plan(system: System, source: &SourceText) -> Result<Plan, Diagnost
         interrupts.sort_by_key(|one| one.intid);
         interrupts.dedup_by_key(|one| one.intid);
         partitions.push(Planned {
+            dma: dma(&system, partition),
             mappings: mappings(&system, partition),
             segments: contents.segments,
             its_share: match partition.its_devices().is_empty() {
@@ -122,6 +128,7 @@ pub(crate) fn plan(system: System, source: &SourceText) -> Result<Plan, Diagnost
                 .map(|one| table_pages(one, ipa_bits))
                 .sum::<usize>(),
         iommus,
+        bridges: bridges::bridges(&system),
         system,
         payload,
         partitions,
@@ -183,8 +190,13 @@ fn table_pages(planned: &Planned, ipa_bits: u8) -> usize {
         pa: mapping.pa.get(),
         size: mapping.size,
     };
-    let extents: Vec<Extent> = planned.mappings.iter().map(extent).collect();
-    stage2::pages(&extents, ipa_bits)
+    let tables = [&planned.mappings, &planned.dma];
+    let tables = tables.into_iter().filter(|table| !table.is_empty());
+    let pages = tables.map(|table| {
+        let extents: Vec<Extent> = table.iter().map(extent).collect();
+        stage2::pages(&extents, ipa_bits)
+    });
+    pages.sum()
 }
 
 /// Puts a partition's bytes into the payload.
@@ -226,7 +238,9 @@ fn ends(system: &System, partition: &Partition) -> Vec<u64> {
         partition.gic.redistributors(partition.vcpus.len() as u64),
     ];
     let uart = (partition.console == Console::Virtual).then_some(board.virtual_uart.page);
+    let configuration = partition.devices.iter().filter_map(Device::function);
     let seen = devices
+        .chain(configuration.map(|function| function.configuration))
         .chain(gic.into_iter().flatten())
         .chain(uart)
         .chain(partition.memory.iter().map(|region| region.seen))
@@ -284,4 +298,41 @@ fn mappings(system: &System, partition: &Partition) -> Vec<Mapping> {
     }
     mappings.sort_by_key(|mapping| mapping.ipa);
     mappings
+}
+
+/// The frame of an ITS that devices write to, behind the one with its registers (Arm IHI 0069H, 12.18).
+const TRANSLATION_FRAME: u64 = 0x1_0000;
+
+/// What a partition's devices reach behind an IOMMU: its memory, and the page to which they write messages. Its virtual CPUs must not reach that
+/// page: nobody would tell what they write there from what its devices write. Nothing when no device has messages, or none is confined.
+fn dma(system: &System, partition: &Partition) -> Vec<Mapping> {
+    let board = &system.board;
+    let devices = partition.devices.iter();
+    let confined = devices.filter(|device| board.dma(device) == Dma::Confined);
+    let doorbells = confined
+        .filter_map(Device::msi)
+        .filter_map(|msi| match msi {
+            HostMsi::V2m { registers, .. } => Some(registers.base),
+            HostMsi::Its { .. } => Some(board.gic.its()?.registers.base + TRANSLATION_FRAME),
+        });
+    let doorbells: BTreeSet<u64> = doorbells.collect();
+    if doorbells.is_empty() {
+        return Vec::new();
+    }
+    let is_memory = |mapping: &Mapping| {
+        matches!(
+            mapping.kind,
+            MemoryKind::Ram | MemoryKind::Shared | MemoryKind::ReadOnly
+        )
+    };
+    let mut all = mappings(system, partition);
+    all.retain(is_memory);
+    all.extend(doorbells.into_iter().map(|doorbell| Mapping {
+        ipa: Ipa::new(doorbell),
+        pa: Pa::new(doorbell),
+        size: PAGE,
+        kind: MemoryKind::Device,
+    }));
+    all.sort_by_key(|mapping| mapping.ipa);
+    all
 }

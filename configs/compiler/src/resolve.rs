@@ -3,6 +3,7 @@
 mod board;
 mod devices;
 mod overlay;
+mod windows;
 
 pub(crate) use overlay::LoadedOverlay;
 
@@ -72,7 +73,9 @@ impl Resolver<'_> {
                     .and_then(|image| self.image(partition, image.get_ref(), board, findings)),
             }
         };
-        system.partitions.iter().map(resolve).collect()
+        let mut partitions: Vec<Resolved> = system.partitions.iter().map(resolve).collect();
+        self.place_windows(&mut partitions, findings);
+        partitions
     }
 
     fn image(

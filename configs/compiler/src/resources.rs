@@ -48,17 +48,21 @@ pub enum Source {
     Debian(String),
     /// A generated initramfs with Debian's static BusyBox.
     Busybox,
+    /// The same with the network modules of a Debian arm64 kernel package, loaded before the shell starts.
+    BusyboxFor(String),
     /// A Rust guest of `tests/guests`, built to an ELF file.
     Guest(String),
 }
 
 impl Source {
-    /// Reads the text form: `debian:<package>`, `guest:<name>`, `busybox`, or a path.
+    /// Reads the text form: `debian:<package>`, `guest:<name>`, `busybox`, `busybox:<package>`, or a path.
     pub fn parse(text: &str) -> Self {
         if let Some(package) = text.strip_prefix("debian:") {
             Self::Debian(package.to_owned())
         } else if let Some(guest) = text.strip_prefix("guest:") {
             Self::Guest(guest.to_owned())
+        } else if let Some(package) = text.strip_prefix("busybox:") {
+            Self::BusyboxFor(package.to_owned())
         } else if text == "busybox" {
             Self::Busybox
         } else {
@@ -73,6 +77,7 @@ impl Display for Source {
             Self::File(path) => write!(f, "{}", path.display()),
             Self::Debian(package) => write!(f, "debian:{package}"),
             Self::Busybox => f.write_str("busybox"),
+            Self::BusyboxFor(package) => write!(f, "busybox:{package}"),
             Self::Guest(name) => write!(f, "guest:{name}"),
         }
     }
@@ -107,6 +112,7 @@ mod tests {
             "debian:linux-image-rt-arm64",
             "guest:rt",
             "busybox",
+            "busybox:linux-image-cloud-arm64",
             "../kernel/Image",
         ] {
             assert_eq!(Source::parse(text).to_string(), text);

@@ -181,19 +181,17 @@ impl Partition {
 
     /// Where messages of its devices go; each controller once.
     pub fn message_targets(&self) -> impl Iterator<Item = &HostMsi> {
-        let hosts = self.devices.iter().filter_map(|device| device.pci.as_ref());
+        let targets = self.devices.iter().filter_map(Device::msi);
         let mut seen = BTreeSet::new();
-        hosts
-            .filter_map(|host| host.msi.as_ref())
-            .filter(move |msi| seen.insert(msi.node()))
+        targets.filter(move |msi| seen.insert(msi.node()))
     }
 
     /// DeviceIDs of its devices at the ITS, in order; none when nothing of it signals there.
     pub fn its_devices(&self) -> Vec<DeviceIds> {
-        let hosts = self.devices.iter().filter_map(|device| device.pci.as_ref());
-        let mut found: Vec<DeviceIds> = hosts
-            .filter_map(|host| match &host.msi {
-                Some(HostMsi::Its { devices, .. }) => Some(devices.clone()),
+        let targets = self.devices.iter().filter_map(Device::msi);
+        let mut found: Vec<DeviceIds> = targets
+            .filter_map(|msi| match msi {
+                HostMsi::Its { devices, .. } => Some(devices.clone()),
                 _ => None,
             })
             .flatten()

@@ -19,6 +19,7 @@ pub mod iommu;
 pub mod ipmmu;
 pub mod memory;
 pub mod partition;
+pub mod pci;
 pub mod system;
 pub mod time;
 

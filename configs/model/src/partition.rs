@@ -19,6 +19,9 @@ pub struct Partition {
     pub vcpus: &'static [Vcpu],
     /// Its memory and passed-through registers, sorted by IPA, without overlap.
     pub memory: &'static [Mapping],
+    /// What its devices reach behind an IOMMU, sorted by IPA, where that is not what its virtual CPUs reach: its memory, and the page to which they write
+    /// messages. Empty: the same as `memory`.
+    pub dma: &'static [Mapping],
     /// What is copied into its memory at each start.
     pub segments: &'static [Segment],
     /// Where its first virtual CPU starts.

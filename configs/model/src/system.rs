@@ -5,6 +5,7 @@ use crate::channel::Channel;
 use crate::ids::{Mpidr, PcpuId};
 use crate::iommu::Iommu;
 use crate::partition::Partition;
+use crate::pci::Bridge;
 use crate::time::Duration;
 
 /// A whole system, checked and placed.
@@ -24,6 +25,8 @@ pub struct System {
     pub channels: &'static [Channel],
     /// IOMMUs of the board, whether partitions own streams behind them or not.
     pub iommus: &'static [Iommu],
+    /// PCI host bridges whose functions belong to partitions one by one.
+    pub bridges: &'static [Bridge],
     /// Width of every partition's address space in bits: 32 to 48.
     pub ipa_bits: u8,
     /// Pages of 4 KiB that all stage-2 tables together need, roots included.

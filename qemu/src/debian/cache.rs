@@ -86,6 +86,12 @@ impl Cache {
         Ok(path)
     }
 
+    /// The package that was fetched for this one, when that only depends on the newest version.
+    pub fn fetched(&self, package: &str) -> Option<String> {
+        let name = std::fs::read_to_string(self.beside(package, "package")).ok()?;
+        Some(name.trim().to_owned())
+    }
+
     /// A place for what is made from a package: it goes when the package's folder goes.
     pub fn beside(&self, package: &str, name: &str) -> PathBuf {
         self.folder.join("debian").join(package).join(name)

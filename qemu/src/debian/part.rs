@@ -16,11 +16,16 @@ pub enum Part {
     Kernel,
     /// The static BusyBox: a file.
     BusyBox,
+    /// The modules of a kernel package for a virtio network card: a folder with [`NETWORK_MODULES`].
+    NetworkModules,
     /// The compiled device trees of a kernel package: a folder with one folder a vendor.
     DeviceTrees,
     /// The sources of arm64 device trees in a kernel source package: a folder with [`DEVICE_TREES`] and [`BINDINGS`].
     DeviceTreeSources,
 }
+
+/// Modules for a virtio network card, in the order in which they are loaded.
+pub const NETWORK_MODULES: [&str; 3] = ["failover.ko", "net_failover.ko", "virtio_net.ko"];
 
 /// Where a kernel keeps its arm64 device trees, one folder a vendor.
 pub const DEVICE_TREES: &str = "arch/arm64/boot/dts";
@@ -41,6 +46,7 @@ impl Part {
         match self {
             Self::Kernel => "Image",
             Self::BusyBox => "busybox",
+            Self::NetworkModules => "network-modules",
             Self::DeviceTrees => "device-trees",
             Self::DeviceTreeSources => "device-tree-sources",
         }
@@ -51,6 +57,7 @@ impl Part {
         match self {
             Self::Kernel => "boot/vmlinuz-…",
             Self::BusyBox => "bin/busybox",
+            Self::NetworkModules => "lib/modules/…/virtio_net.ko, failover.ko and net_failover.ko",
             Self::DeviceTrees => "usr/lib/linux-image-…",
             Self::DeviceTreeSources => {
                 "arch/arm64/boot/dts, include/dt-bindings and include/uapi/linux/input-event-codes.h (from usr/src/linux-source-….tar.xz)"
@@ -69,6 +76,18 @@ impl Part {
                 .and_then(|()| first(&root, &["boot", "usr/boot"], "vmlinuz-")),
             Self::BusyBox => unpack_all(archive, &root)
                 .and_then(|()| first(&root, &["bin", "usr/bin"], "busybox")),
+            Self::NetworkModules => {
+                let mut tar = extract(&root);
+                tar.args(NETWORK_MODULES.map(|name| format!("*/kernel/*/{name}*")));
+                pipeline(&mut [files(archive), tar])?;
+                let folder = work.join("network-modules");
+                std::fs::create_dir_all(&folder)
+                    .with_context(|| format!("cannot create {}", folder.display()))?;
+                for name in NETWORK_MODULES {
+                    collect_module(&root, name, &folder.join(name))?;
+                }
+                Ok(folder)
+            }
             Self::DeviceTrees => {
                 let mut tar = extract(&root);
                 tar.arg("./usr/lib/linux-image-*.dtb");
@@ -92,6 +111,30 @@ impl Part {
             }
         }
     }
+}
+
+/// Finds a module somewhere below a folder, compressed or not, and writes it as the kernel loads it.
+fn collect_module(root: &Path, name: &str, to: &Path) -> anyhow::Result<()> {
+    let mut waiting = vec![root.to_owned()];
+    while let Some(folder) = waiting.pop() {
+        for entry in std::fs::read_dir(&folder)?.flatten() {
+            let path = entry.path();
+            if entry.file_type()?.is_dir() {
+                waiting.push(path);
+            } else if entry.file_name() == name {
+                std::fs::rename(&path, to)?;
+                return Ok(());
+            } else if entry.file_name().to_str() == Some(&format!("{name}.xz")) {
+                let mut unpacked = Command::new("xz");
+                let unpacked = unpacked.args(["--decompress", "--stdout"]).arg(&path);
+                let output = unpacked.output().context("cannot start xz")?;
+                ensure!(output.status.success(), "xz cannot unpack {name}");
+                std::fs::write(to, output.stdout)?;
+                return Ok(());
+            }
+        }
+    }
+    bail!("the package holds no {name}")
 }
 
 fn unpack_all(archive: &Path, root: &Path) -> anyhow::Result<()> {
@@ -204,6 +247,19 @@ mod tests {
         assert!(found.ends_with("usr/bin/busybox"));
         let error = first(root.path(), &["boot"], "vmlinuz-").expect_err("not there");
         assert!(error.to_string().contains("vmlinuz-"));
+    }
+
+    #[test]
+    fn module_is_found_wherever_it_lies_and_a_missing_one_is_named() {
+        let root = tempfile::tempdir().expect("folder");
+        let folder = root.path().join("lib/modules/6.12/kernel/drivers/net");
+        std::fs::create_dir_all(&folder).expect("folder");
+        std::fs::write(folder.join("virtio_net.ko"), b"module").expect("file");
+        let to = root.path().join("taken");
+        collect_module(root.path(), "virtio_net.ko", &to).expect("found");
+        assert_eq!(std::fs::read(&to).expect("written"), b"module");
+        let error = collect_module(root.path(), "failover.ko", &to).expect_err("not there");
+        assert!(error.to_string().contains("failover.ko"));
     }
 
     #[test]

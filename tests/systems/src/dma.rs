@@ -8,6 +8,8 @@ use crate::partitions::partition;
 use crate::registry::Test;
 use crate::system_file::SystemFile;
 
+/// Where `edu` is.
+const EDU: &str = "/pcie@10000000/00:03.0";
 /// What the `dma` guest does when this is typed: moves memory inside its own,
 const INSIDE: &str = "i";
 /// reads and writes what is not its own,
@@ -21,15 +23,15 @@ const CHECK: &str = "c";
 const PLACES: u64 = 8;
 
 pub fn tests() -> Vec<Test> {
-    let confined = |on_fault: &str| {
-        let more = format!(
-            "devices = [{{ device = \"/pcie@10000000\", without = [\"msi\"] }}]\non_fault = \"{on_fault}\"\n"
-        );
+    // The device by itself, and the bridge with all that is behind it.
+    let confined = |on_fault: &str, device: &str| {
+        let more = format!("devices = [\"{device}\"]\non_fault = \"{on_fault}\"\n");
         SystemFile::new(&format!("dma-{on_fault}"), "qemu-virt-gicv3-smmu")
             .partition("attacker", 1, "16MiB", "\"guest:dma\"", &more)
             .guest_at("victim", "dma", "0x60000000")
     };
-    let [inject, restart] = ["inject", "restart"].map(confined);
+    let inject = confined("inject", EDU);
+    let restart = confined("restart", "/pcie@10000000");
     vec![
         Test::new(
             "dma/smmuv3/attack",
@@ -81,13 +83,13 @@ fn attacker_reaches_its_own_memory_only(
     for place in ["0x60800000", "0xbffff000", "0x8000000", "0x9050020"] {
         for what in ["write", "read"] {
             let told = format!(
-                "attacker: fault \\d+: DMA of /pcie@10000000, stream 0x18: {what} at {place}: nothing is mapped there"
+                "attacker: fault \\d+: DMA of {EDU}, stream 0x18: {what} at {place}: nothing is mapped there"
             );
             session.wait_for("hv", &told, bench.left())?;
         }
     }
-    let muted = "/pcie@10000000: its further DMA faults are not told";
-    session.wait_for("hv", muted, bench.left())?;
+    let muted = format!("{EDU}: its further DMA faults are not told");
+    session.wait_for("hv", &muted, bench.left())?;
     let found = partition(&mut session, "attacker", bench)?;
     ensure!(
         found.faults == 2 * PLACES,

@@ -99,6 +99,15 @@ impl SystemFile {
         image: &str,
     ) -> Self {
         let more = "dma = \"trusted\"\ndevices = [\"/pcie@10000000\"]\n";
+        self.placed(name, size, place, image, more)
+    }
+
+    /// Adds a partition with one virtual CPU that sees its memory where it lies.
+    pub fn partition_by_identity(self, name: &str, size: &str, image: &str, more: &str) -> Self {
+        self.placed(name, size, None, image, more)
+    }
+
+    fn placed(self, name: &str, size: &str, place: Option<&str>, image: &str, more: &str) -> Self {
         let mut system = self.partition(name, 1, size, image, more);
         let place = place.map_or(String::new(), |at| format!(", address = \"{at}\""));
         system.partitions = system.partitions.replace(

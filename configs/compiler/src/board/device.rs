@@ -2,7 +2,7 @@
 
 use super::Board;
 use super::gic::END_INTID;
-use super::pci::{self, PciHost};
+use super::pci::{self, FunctionAddress, FunctionTerms, HostMsi, Pci, PciFunction, PciHost};
 use crate::codes::{self, Code};
 use crate::devicetree::addresses::registers;
 use crate::devicetree::interrupts::{EXTENDED_SPIS, Interrupt, Line, lines};
@@ -24,6 +24,8 @@ pub(crate) struct Handover {
     pub without: Vec<String>,
     /// Several partitions may read it.
     pub read_only: bool,
+    /// What only a PCI function can have.
+    pub function: FunctionTerms,
 }
 
 /// A device of the board, with the nodes below it.
@@ -41,8 +43,8 @@ pub(crate) struct Device {
     pub interrupts: Vec<Interrupt>,
     /// Streams of all members.
     pub streams: Vec<Stream>,
-    /// What is behind it, if it is a PCI host bridge.
-    pub pci: Option<PciHost>,
+    /// What it is, if it is a PCI host bridge or one of its functions.
+    pub pci: Option<Pci>,
     pub clocks: Option<Vec<u64>>,
     pub without: Vec<String>,
     pub read_only: bool,
@@ -58,6 +60,27 @@ pub(crate) struct Member {
 }
 
 impl Device {
+    /// What is behind it, if it is a PCI host bridge that is given as a whole.
+    pub const fn host(&self) -> Option<&PciHost> {
+        match &self.pci {
+            Some(Pci::Host(host)) => Some(host),
+            _ => None,
+        }
+    }
+
+    /// What it is, if it is a PCI function.
+    pub const fn function(&self) -> Option<&PciFunction> {
+        match &self.pci {
+            Some(Pci::Function(function)) => Some(function),
+            _ => None,
+        }
+    }
+
+    /// Where its messages go.
+    pub fn msi(&self) -> Option<&HostMsi> {
+        self.pci.as_ref().and_then(Pci::msi)
+    }
+
     /// True when the system file leaves a property of a member out.
     pub fn leaves_out(&self, tree: &Tree, node: NodeId, property: &str) -> bool {
         leaves_out(&self.without, tree, node, property)
@@ -105,6 +128,14 @@ pub(crate) enum DeviceError {
     InterruptController,
     #[error("it is a PCI host bridge of a kind of its own")]
     PciHost,
+    #[error("{0} is no PCI host bridge")]
+    NoBridge(String),
+    #[error("{0} is not on the bridge's first bus")]
+    BehindBridge(FunctionAddress),
+    #[error("it is a PCI function, which has no clocks and cannot be shared")]
+    NotOfAFunction,
+    #[error("`{0}` is for PCI functions, and it is none")]
+    OfAFunction(&'static str),
     #[error(
         "its messages go to {0}, which is not the interrupt controller's frame or first ITS, or not alone"
     )]
@@ -129,7 +160,10 @@ impl DeviceError {
     pub fn code(&self) -> Code {
         match self {
             Self::InterruptController => codes::HYPERVISOR_DEVICE,
-            Self::NothingToLeaveOut(_) | Self::ClockCount { .. } => codes::BAD_HANDOVER,
+            Self::NothingToLeaveOut(_)
+            | Self::ClockCount { .. }
+            | Self::NotOfAFunction
+            | Self::OfAFunction(_) => codes::BAD_HANDOVER,
             _ => codes::UNUSABLE_DEVICE,
         }
     }
@@ -147,8 +181,17 @@ impl DeviceError {
                 "remove it: no partition can have this interrupt; or write `without = [\"interrupts\"]` if the device works without"
             }
             Self::PciHost => {
-                "remove it: only generic bridges (`pci-host-ecam-generic`) can be passed through, as a whole"
+                "remove it: only generic bridges (`pci-host-ecam-generic`) can be passed through, as a whole or by function"
             }
+            Self::NoBridge(_) => {
+                "write the bridge's label or path, and behind it the function: `/pcie@10000000/00:03.0`"
+            }
+            Self::BehindBridge(_) => {
+                "give functions of the first bus, or the whole bridge: functions behind PCI-to-PCI bridges and switches cannot be \
+                 told apart safely by this version"
+            }
+            Self::NotOfAFunction => "leave `clocks` and `access` out",
+            Self::OfAFunction(_) => "leave it out, or name a function: `/pcie@10000000/00:03.0`",
             Self::UnknownMsi(_) => {
                 "write `without = [\"msi\"]`: its functions then use the interrupts of their pins"
             }
@@ -221,6 +264,9 @@ impl Board {
     /// Why it cannot be given away.
     pub fn device(&self, node: NodeId, handover: &Handover) -> Result<Device, DeviceError> {
         let tree = &self.tree;
+        if let Some(field) = handover.function.named().next() {
+            return Err(DeviceError::OfAFunction(field));
+        }
         if node == self.gic.node || tree.parent(node) == Some(self.gic.node) {
             return Err(DeviceError::InterruptController);
         }
@@ -231,7 +277,7 @@ impl Board {
         let pci = match pci::is_host(tree, node) {
             true => {
                 let without_msi = handover.without.iter().any(|one| one == pci::WITHOUT);
-                Some(pci::host(self, node, without_msi)?)
+                Some(Pci::Host(pci::host(self, node, without_msi)?))
             }
             false => None,
         };
@@ -257,8 +303,13 @@ impl Board {
         {
             return Err(DeviceError::HugeRegisters(*huge));
         }
-        registers.extend(pci.iter().flat_map(PciHost::registers));
-        let mut interrupts: Vec<Interrupt> = pci.iter().flat_map(PciHost::interrupts).collect();
+        let host = match &pci {
+            Some(Pci::Host(host)) => Some(host),
+            _ => None,
+        };
+        registers.extend(host.into_iter().flat_map(PciHost::registers));
+        let mut interrupts: Vec<Interrupt> =
+            host.into_iter().flat_map(PciHost::interrupts).collect();
         for line in members.iter().flat_map(|member| &member.lines) {
             match line {
                 // Lines may be listed twice, once for each use.
@@ -296,6 +347,19 @@ impl Board {
         };
         self.check_handover(&device)?;
         Ok(device)
+    }
+
+    /// What it takes to give a PCI function away.
+    ///
+    /// # Errors
+    /// Why it cannot be given away.
+    pub fn function(
+        &self,
+        bridge: NodeId,
+        address: FunctionAddress,
+        handover: &Handover,
+    ) -> Result<Device, DeviceError> {
+        pci::function(self, bridge, address, handover)
     }
 
     /// The node and everything below it that is enabled and not left out.
@@ -356,7 +420,7 @@ impl Board {
             let names_property = providers
                 .iter()
                 .any(|(node, property)| leaves_out(one, tree, *node, property));
-            let names_messages = device.pci.is_some() && entry == pci::WITHOUT;
+            let names_messages = device.host().is_some() && entry == pci::WITHOUT;
             let names_subnode = below(tree, device.node)
                 .into_iter()
                 .any(|node| is_node(tree, node, entry));
@@ -399,7 +463,7 @@ impl Board {
 const BUSES: &[&str] = &["simple-bus", "simple-pm-bus", "arm,amba-bus"];
 
 /// The buses above a device, outermost first.
-fn buses(tree: &Tree, node: NodeId) -> Result<Vec<NodeId>, DeviceError> {
+pub(super) fn buses(tree: &Tree, node: NodeId) -> Result<Vec<NodeId>, DeviceError> {
     let mut buses = Vec::new();
     let mut at = tree.parent(node);
     while let Some(bus) = at.filter(|bus| *bus != Tree::ROOT) {

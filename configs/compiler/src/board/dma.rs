@@ -91,6 +91,10 @@ impl Board {
                 false => Dma::Unconfined,
             };
         }
+        // Any PCI function may be a bus master.
+        if device.function().is_some() {
+            return Dma::Unconfined;
+        }
         // What the CPU does not reach is told by its parent alone.
         let may_be_master = |member: &Member| {
             !member.registers.is_empty() && !has_no_bus_master(&self.tree, member.node)

@@ -19,7 +19,9 @@ pub(crate) use dma::Dma;
 pub(crate) use gic::{CPU_INTERFACE_SIZE, END_INTID, Gic, GicKind};
 pub(crate) use iommu::Iommu;
 pub(crate) use memory::Memory;
-pub(crate) use pci::{HostMsi, PciHost};
+pub(crate) use pci::{
+    BUS_BYTES, FunctionAddress, FunctionTerms, HostMsi, Pci, PciFunction, PciHost,
+};
 pub(crate) use timer::Timers;
 
 pub(crate) use given::IommuLimits;

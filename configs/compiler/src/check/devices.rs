@@ -17,7 +17,9 @@ struct Owner<'a> {
 pub(super) fn check(context: &Context<'_>, findings: &mut Diagnostics) {
     let mut owners: BTreeMap<_, Owner<'_>> = BTreeMap::new();
     for (index, (partition, resolved)) in context.partitions().enumerate() {
-        for (span, device) in &resolved.devices {
+        // Functions of a bridge are another rule's matter.
+        let devices = resolved.devices.iter();
+        for (span, device) in devices.filter(|(_, one)| one.function().is_none()) {
             let taken = device.members.iter().find_map(|member| {
                 let owner = owners.get(&member.node)?;
                 let shared = owner.read_only && device.read_only && owner.partition != index;

@@ -7,6 +7,7 @@ mod console;
 mod cpus;
 mod devices;
 mod dma;
+mod functions;
 mod gic;
 mod image;
 mod interrupts;
@@ -179,6 +180,7 @@ const RULES: &[fn(&Context<'_>, &mut Diagnostics)] = &[
     pages::check,
     interrupts::check,
     dma::check,
+    functions::check,
     gic::check,
     msi::check,
     streams::check,

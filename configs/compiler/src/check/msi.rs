@@ -17,9 +17,7 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Diagnostics) {
     for (index, (partition, resolved)) in context.partitions().enumerate() {
         let mut counted = false;
         for (span, device) in &resolved.devices {
-            let Some(HostMsi::Its { devices, .. }) =
-                device.pci.as_ref().and_then(|host| host.msi.as_ref())
-            else {
+            let Some(HostMsi::Its { devices, .. }) = device.msi() else {
                 continue;
             };
             if matches!(

@@ -225,6 +225,39 @@ pub(crate) fn bus_windows(tree: &Tree, bus: NodeId) -> Result<Vec<AddressRange>,
     windows.iter().map(to_cpu).collect()
 }
 
+/// A window through which the CPU reaches memory of PCI functions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PciWindow {
+    /// Its base in the address space of the PCI bus.
+    pub bus: u64,
+    /// Its base on the bus above the bridge.
+    pub above: u64,
+    /// What the CPU sees.
+    pub cpu: AddressRange,
+}
+
+/// The windows of 32-bit memory of a PCI host bridge: in these every function's BARs fit.
+///
+/// # Errors
+/// As [`bus_windows`].
+pub(crate) fn memory_windows(tree: &Tree, bus: NodeId) -> Result<Vec<PciWindow>, TreeError> {
+    const MEMORY_32: u32 = 0x0200_0000;
+    let Some(above) = tree.parent(bus) else {
+        return Ok(Vec::new());
+    };
+    let windows = windows_to(tree, bus, above, "ranges")?.unwrap_or_default();
+    let memory = windows.iter().filter(|window| window.space == MEMORY_32);
+    let window = |window: &Window| {
+        let whole = window.up(window.below);
+        Ok(PciWindow {
+            bus: window.below.base,
+            above: window.above,
+            cpu: to_cpu(tree, above, window.space_above, whole)?,
+        })
+    };
+    memory.map(window).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -17,13 +17,6 @@ pub(crate) mod providers;
 mod reader;
 mod requesters;
 pub(crate) mod specifiers;
-#[cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        reason = "maps of requester IDs are for PCI hosts, which are refused yet"
-    )
-)]
 pub(crate) mod streams;
 mod tree;
 mod writer;

@@ -8,6 +8,7 @@ use super::{NodeId, Tree, TreeError};
 const PARENT: &str = "msi-parent";
 const CELLS: &str = "#msi-cells";
 const MAP: &str = "msi-map";
+const MASK: &str = "msi-map-mask";
 
 /// An MSI controller that a node writes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +35,30 @@ pub(crate) fn msis(tree: &Tree, node: NodeId) -> Result<Vec<Msi>, TreeError> {
         });
     }
     Ok(found)
+}
+
+/// The MSI controller of one requester of a bus; `None` when it has none.
+///
+/// # Errors
+/// A malformed property.
+pub(crate) fn of_requester(
+    tree: &Tree,
+    bus: NodeId,
+    requester: u32,
+) -> Result<Option<Msi>, TreeError> {
+    if tree.has(bus, MAP) {
+        let found = requesters::look_up(tree, bus, MAP, MASK, requester)?;
+        return Ok(found.map(|(controller, id)| Msi {
+            controller,
+            devices: Some(Ids::one(id)),
+        }));
+    }
+    // Without a map the requester IDs are the DeviceIDs.
+    let mut parents = parents(tree, bus)?.into_iter();
+    Ok(parents.next().map(|msi| Msi {
+        devices: Some(Ids::one(requester)),
+        ..msi
+    }))
 }
 
 fn parents(tree: &Tree, node: NodeId) -> Result<Vec<Msi>, TreeError> {
@@ -96,6 +121,19 @@ mod tests {
         let (tree, node, _) = with(MAP, &[0, 1, 0x2_0000, 0x1_0000]);
         let devices = msis(&tree, node).unwrap()[0].devices;
         assert!(devices.is_some_and(|ids| ids.contains(0x2_ffff) && !ids.contains(0x3_0000)));
+    }
+
+    #[test]
+    fn each_requester_has_a_device_id_of_its_own() {
+        let (tree, node, its) = with(MAP, &[0, 1, 0x2_0000, 0x100]);
+        let id = |tree: &Tree, requester| {
+            let found = of_requester(tree, node, requester).unwrap();
+            found.map(|msi| (msi.controller, msi.devices))
+        };
+        assert_eq!(id(&tree, 0x18), Some((its, Some(Ids::one(0x2_0018)))));
+        assert_eq!(id(&tree, 0x100), None);
+        let (tree, _, its) = with(PARENT, &[1]);
+        assert_eq!(id(&tree, 0x18), Some((its, Some(Ids::one(0x18)))));
     }
 
     #[test]

@@ -36,6 +36,7 @@ pub(crate) fn features(plan: &Plan) -> Vec<&'static str> {
         (drives(&[IommuKind::SmmuV3]), "smmuv3"),
         (drives(&[IommuKind::SmmuV2, IommuKind::Mmu500]), "smmuv2"),
         (plan.iommus.iter().any(ipmmu), "ipmmu"),
+        (!plan.bridges.is_empty(), "pci"),
     ];
     let needed = parts.into_iter().filter(|(needed, _)| *needed);
     // A console without a driver is refused before.
@@ -87,7 +88,10 @@ mod tests {
         let manifest: toml::Table =
             toml::from_str(include_str!("../../../../platforms/Cargo.toml")).unwrap();
         let chosen = [features("qemu-virt-gicv2"), features("qemu-virt-gicv3")].concat();
-        for feature in chosen.into_iter().chain(["smmuv3", "smmuv2", "ipmmu"]) {
+        for feature in chosen
+            .into_iter()
+            .chain(["smmuv3", "smmuv2", "ipmmu", "pci"])
+        {
             assert!(manifest["features"].get(feature).is_some(), "{feature}");
         }
     }

@@ -9,6 +9,7 @@ use model::partition::{FaultPolicy, Segment};
 use model::system::EndState;
 
 use crate::board::{Board, GicKind, Layout, Uart, UartKind};
+use crate::bridges::Bridge;
 use crate::guest_gic::{GuestGic, REDISTRIBUTOR_STRIDE};
 use crate::iommus::Driven;
 use crate::plan::{Plan, Planned};
@@ -84,6 +85,7 @@ pub(crate) fn table(plan: &Plan) -> String {
     });
     out.list("channels", channels);
     iommus(&mut out, &plan.iommus);
+    bridges(&mut out, &plan.bridges);
     out.field("ipa_bits", &plan.ipa_bits.to_string());
     out.field("stage2_pages", &plan.stage2_pages.to_string());
     out.field("payload_size", &format!("{:#x}", plan.payload.size()));
@@ -213,8 +215,39 @@ fn iommus(out: &mut Source, iommus: &[Driven]) {
     out.close("],");
 }
 
+fn bridges(out: &mut Source, bridges: &[Bridge]) {
+    if bridges.is_empty() {
+        return out.field("bridges", "&[]");
+    }
+    out.open("bridges: &[");
+    for bridge in bridges {
+        out.open("model::pci::Bridge {");
+        out.field("path", &format!("{:?}", bridge.path));
+        out.field("configuration", &range(&bridge.configuration));
+        let functions = bridge.functions.iter().map(|one| {
+            let id = one.id.map_or("None".to_owned(), |(vendor, device)| {
+                format!("Some(({vendor:#06x}, {device:#06x}))")
+            });
+            format!(
+                "model::pci::Function {{ address: {:#04x}, path: {:?}, partition: model::PartitionId::new({}), id: {id}, window: {}, \
+                 bus: {:#x}, messages: {} }}",
+                one.address,
+                one.path,
+                one.partition,
+                range(&one.window.cpu),
+                one.window.bus,
+                one.messages
+            )
+        });
+        out.list("functions", functions);
+        out.close("},");
+    }
+    out.close("],");
+}
+
 fn fields(out: &mut Source, board: &Board, partition: &Partition, planned: &Planned) {
     out.list("memory", planned.mappings.iter().map(mapping));
+    out.list("dma", planned.dma.iter().map(mapping));
     out.list("segments", planned.segments.iter().map(segment));
     out.field("entry", &ipa(partition.layout.entry));
     out.field("device_tree", &ipa(partition.layout.tree));

@@ -43,13 +43,25 @@ pub(crate) fn seen(board: &Board, partition: &RawPartition, resolved: &Resolved)
         .into_iter()
         .chain(console)
         .filter_map(|(range, what)| Some((range?, what.to_owned(), true)));
-    let hosts = resolved.devices.iter().map(|(_, device)| &device.pci);
-    let its = hosts.flatten().find_map(|host| match host.msi {
-        Some(HostMsi::Its { .. }) => board.gic.its(),
-        _ => None,
+    let mut targets = resolved
+        .devices
+        .iter()
+        .filter_map(|(_, device)| device.msi());
+    let its = targets.find_map(|msi| match msi {
+        HostMsi::Its { .. } => board.gic.its(),
+        HostMsi::V2m { .. } => None,
     });
     let its = its.map(|its| (its.registers, "the ITS".to_owned(), true));
-    let emulated = emulated.chain(its);
+    let functions = resolved.devices.iter();
+    let functions = functions.filter_map(|(_, device)| device.function().zip(Some(device)));
+    let configuration = functions.map(|(function, device)| {
+        let what = format!(
+            "the configuration space of {}",
+            board.tree.path(device.node)
+        );
+        (function.configuration, what, true)
+    });
+    let emulated = emulated.chain(its).chain(configuration);
     let devices = resolved.devices.iter().flat_map(|(_, device)| {
         let registers = device.registers.iter();
         registers.map(|range| (*range, device.path.clone(), false))

@@ -55,6 +55,15 @@ pub(crate) fn ledger(context: &Context<'_>, board: &Board) -> Ledger {
                 Sharing::SameOwner
             };
             ledger.device(device, owner, sharing, span);
+            if let Some(function) = device.function() {
+                // Partitions see what of it the hypervisor shows them.
+                let what = format!(
+                    "the configuration space of {}",
+                    board.tree.path(device.node)
+                );
+                let range = function.configuration;
+                ledger.pages(range, Owner::Hypervisor, &what, Sharing::SameOwner, None);
+            }
             // What is only read is never told to do DMA.
             if !device.read_only {
                 let confined = board.confined(&device.streams);

@@ -1,12 +1,15 @@
 //! `devices` of a partition: names, or tables that say how a device is passed through.
 
+use model::memory::PAGE;
 use toml::Spanned;
 use toml::de::DeValue;
 
 use super::reader::{Slot, TableReader, Value, each, wrong_type};
 use super::schema::DEVICE;
-use super::values::{array, frequency, one_of, string, strings};
+use super::values::{array, frequency, number, one_of, size, string, strings};
+use crate::codes;
 use crate::diagnostics::{Diagnostic, Diagnostics, SourceText};
+use crate::range::human_size;
 
 /// A device as it is listed.
 #[derive(Debug)]
@@ -19,6 +22,12 @@ pub(crate) struct RawDevice {
     pub without: Vec<Spanned<String>>,
     /// There when several partitions may list the device.
     pub read_only: Option<Spanned<()>>,
+    /// Only for a PCI function: vendor and device.
+    pub id: Option<(u16, u16)>,
+    /// Only for a PCI function: bytes for its BARs, a power of two of at least a page.
+    pub window: Option<u64>,
+    /// Only for a PCI function: messages that it may have.
+    pub vectors: Option<u16>,
     /// True when one of these fields was reported as wrong: what the device needs is not known then.
     pub wrong: bool,
 }
@@ -50,6 +59,9 @@ fn read_device(
                 clocks: None,
                 without: Vec::new(),
                 read_only: None,
+                id: None,
+                window: None,
+                vectors: None,
                 wrong: false,
             });
         }
@@ -65,6 +77,9 @@ fn read_device(
     let clocks = reader.optional("clocks", frequencies, findings);
     let without = reader.optional("without", strings, findings);
     let access = reader.optional("access", access, findings);
+    let id = reader.optional("id", function_id, findings);
+    let window = reader.optional("window", window, findings);
+    let vectors = reader.optional("vectors", number, findings);
     reader.finish(findings);
     Some(RawDevice {
         name: name?,
@@ -77,6 +92,10 @@ fn read_device(
         read_only: access
             .filter(|access| *access.get_ref() == DeviceAccess::ReadOnly)
             .map(|access| Spanned::new(access.span(), ())),
+        id: id.map(Spanned::into_inner),
+        window: window.map(Spanned::into_inner),
+        // The schema has no larger ones.
+        vectors: vectors.and_then(|one| u16::try_from(one.into_inner()).ok()),
         wrong: findings.len() > before,
     })
 }
@@ -87,6 +106,50 @@ fn frequencies(
     value: &Value<'_>,
 ) -> Result<Vec<Spanned<u64>>, Box<Diagnostic>> {
     array(source, slot, value, frequency)
+}
+
+/// `8086:10d3`.
+fn function_id(
+    source: &SourceText,
+    slot: Slot,
+    value: &Value<'_>,
+) -> Result<(u16, u16), Box<Diagnostic>> {
+    let text = string(source, slot, value)?;
+    let number = |text: &str| {
+        let sound = text.len() == 4 && text.bytes().all(|one| one.is_ascii_hexdigit());
+        u16::from_str_radix(text, 16).ok().filter(|_| sound)
+    };
+    let id = text.split_once(':');
+    let id = id.and_then(|(vendor, device)| Some((number(vendor)?, number(device)?)));
+    id.ok_or_else(|| {
+        Diagnostic::error(codes::UNKNOWN_VALUE, "`id` is not vendor and device")
+            .at(source, value.span())
+            .found(format!("\"{text}\""))
+            .expected("two numbers of four hexadecimal digits: \"8086:10d3\"")
+            .help("`lspci -n` prints them")
+            .into()
+    })
+}
+
+/// A power of two of at least a page: BARs are aligned to their sizes.
+fn window(source: &SourceText, slot: Slot, value: &Value<'_>) -> Result<u64, Box<Diagnostic>> {
+    let bytes = size(source, slot, value)?;
+    if bytes.is_power_of_two() && bytes >= PAGE {
+        return Ok(bytes);
+    }
+    let rounded = bytes.max(PAGE).checked_next_power_of_two();
+    let help = rounded.map_or_else(
+        || "write a smaller one".to_owned(),
+        |bytes| format!("write `window = \"{}\"`", human_size(bytes)),
+    );
+    Err(Diagnostic::error(
+        codes::BAD_SIZE,
+        "`window` is no power of two of at least 4KiB",
+    )
+    .at(source, value.span())
+    .found(human_size(bytes))
+    .help(help)
+    .into())
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::ops::Range;
 use toml::Spanned;
 
 use super::{Resolved, Resolver};
-use crate::board::{Board, Device, Handover};
+use crate::board::{Board, Device, FunctionAddress, FunctionTerms, Handover};
 use crate::devicetree::NodeId;
 use crate::diagnostics::{Diagnostic, Diagnostics};
 use crate::raw::{FirmwareCalls, RawConsole, RawDevice, RawPartition};
@@ -71,10 +71,17 @@ impl Resolver<'_> {
         let text = name.get_ref();
         let report =
             |code, message: String| Diagnostic::error(code, message).at(self.source, name.span());
-        let Some(node) = board.device_node(text) else {
-            return Err(Box::new(self.unknown_device(text, name.span(), board)));
+        let function = FunctionAddress::split(text);
+        let function =
+            function.and_then(|(bridge, address)| Some((board.device_node(bridge)?, address)));
+        let device = match (board.device_node(text), function) {
+            (Some(node), _) => board.device(node, handover),
+            (None, Some((bridge, address))) => board.function(bridge, address, handover),
+            (None, None) => {
+                return Err(Box::new(self.unknown_device(text, name.span(), board)));
+            }
         };
-        board.device(node, handover).map_err(|error| {
+        device.map_err(|error| {
             let finding = report(
                 error.code(),
                 format!("`{text}` cannot be passed through: {error}"),
@@ -100,5 +107,10 @@ fn handover(device: &RawDevice) -> Handover {
             .map(|clocks| clocks.get_ref().clone()),
         without: without.map(|name| name.get_ref().clone()).collect(),
         read_only: device.read_only.is_some(),
+        function: FunctionTerms {
+            id: device.id,
+            window: device.window,
+            vectors: device.vectors,
+        },
     }
 }

@@ -12,6 +12,8 @@ use crate::{Diagnostic, Diagnostics, codes, compile, prove};
 const NOT_IN_CORPUS: &[(&str, &str)] = &[
     ("BH0613", "needs an overlay; unit tests have it"),
     ("BH0621", "needs a PCI host bridge; unit tests have it"),
+    ("BH0622", "needs a PCI host bridge; unit tests have it"),
+    ("BH0623", "needs a PCI host bridge; unit tests have it"),
     ("BH0100", "there is no file then"),
     ("BH0233", "needs 65 channels; a unit test has it"),
     ("BH0213", "needs 256 partitions; a unit test has it"),

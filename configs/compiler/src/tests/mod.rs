@@ -5,6 +5,7 @@ mod admission;
 mod demo;
 mod dtc;
 mod faults;
+mod functions;
 mod hostile;
 mod images;
 mod iommus;

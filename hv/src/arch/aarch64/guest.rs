@@ -317,6 +317,10 @@ fn mmio<M: Machine>(vcpu: &mut Vcpu<M>, access: MmioAccess) -> Result<(), AbortC
         return Ok(());
     }
     let Some((frame, offset)) = gic_frame(vcpu, access.ipa) else {
+        #[cfg(feature = "pci")]
+        if super::pci::access(vcpu, access)? {
+            return Ok(());
+        }
         #[cfg(feature = "its")]
         return super::its::access(vcpu, access);
         #[cfg(not(feature = "its"))]

@@ -8,6 +8,8 @@ pub mod guest;
 pub mod inject;
 #[cfg(feature = "its")]
 mod its;
+#[cfg(feature = "pci")]
+mod pci;
 pub mod psci;
 pub mod short;
 pub mod sysreg;

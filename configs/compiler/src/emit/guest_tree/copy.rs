@@ -76,8 +76,11 @@ impl<'g, 'a> Copier<'g, 'a> {
             for member in &device.members {
                 let node = self.node(member.node);
                 self.interrupts(member, node);
-                if let Some(host) = device.pci.as_ref().filter(|_| member.node == device.node) {
+                if let Some(host) = device.host().filter(|_| member.node == device.node) {
                     pci::write(self.guest, member.node, node, host);
+                }
+                if device.function().is_some() {
+                    pci::write_functions(self.guest, member.node, node, partition);
                 }
             }
             if let Some(clocks) = &device.clocks {

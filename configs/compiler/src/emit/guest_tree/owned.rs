@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::board::{Board, HostMsi};
+use crate::board::{Board, Device, HostMsi};
 use crate::range::AddressRange;
 use crate::system::{Console, Partition};
 
@@ -56,6 +56,9 @@ impl Owned {
             let its = board.gic.its().map(|its| its.registers);
             owned.registers.extend(its);
         }
+        let configuration = devices.clone().filter_map(Device::function);
+        let configuration = configuration.map(|function| function.configuration);
+        owned.registers.extend(configuration);
         let registers = devices.flat_map(|device| device.registers.iter().copied());
         owned.registers.extend(registers);
         if partition.console == Console::Virtual {

@@ -1,13 +1,17 @@
 //! PCI host bridges: windows, interrupts of pins, and where messages go.
 
 use super::Guest;
-use crate::board::PciHost;
+use crate::board::{BUS_BYTES, Device, PciFunction, PciHost};
+use crate::devicetree::addresses::PciWindow;
 use crate::devicetree::interrupts::Line;
 use crate::devicetree::{NodeId, Tree};
+use crate::system::Partition;
 
 /// Cells of a PCI address, and of a size behind a bridge (PCI Bus Binding to IEEE 1275, section 2.2.1).
 const ADDRESS: usize = 3;
 const SIZE: usize = 2;
+/// In `ranges`, the first cell of a window of 32-bit memory (2.2.1.1).
+const MEMORY_32: u32 = 0x0200_0000;
 
 /// Writes what the copy `to` of the bridge `from` says in its own way.
 pub(super) fn write(guest: &mut Guest<'_>, from: NodeId, to: NodeId, host: &PciHost) {
@@ -69,4 +73,73 @@ fn pins(guest: &mut Guest<'_>, from: NodeId, to: NodeId, host: &PciHost) {
     }
     guest.tree.set_cells(to, "interrupt-map", &cells);
     guest.copy(from, to, &["interrupt-map-mask"]);
+}
+
+/// Writes a bridge of which the partition has some functions: the configuration space of its first bus, the windows of these functions,
+/// and their messages. They have no interrupts of pins. Their BARs stay where the hypervisor put them, which Linux is told twice: for all
+/// bridges by older kernels' way, and for this one (Linux, Documentation/devicetree/bindings/chosen.txt and pci/pci.txt).
+pub(super) fn write_functions(
+    guest: &mut Guest<'_>,
+    from: NodeId,
+    to: NodeId,
+    partition: &Partition,
+) {
+    const FIXED: &str = "linux,pci-probe-only";
+    let board = &guest.board.tree;
+    let here = |device: &&Device| device.node == from;
+    let functions: Vec<&PciFunction> = partition
+        .devices
+        .iter()
+        .filter(here)
+        .filter_map(Device::function)
+        .collect();
+    let (upper, sizes) = cells_above(board, from);
+    if let Ok(Some(mut reg)) = board.cells(from, "reg") {
+        reg.truncate(upper);
+        reg.extend(cells(BUS_BYTES, sizes));
+        guest.tree.set_cells(to, "reg", &reg);
+    }
+    let bus = functions.first().map_or(0, |function| function.address.bus);
+    guest
+        .tree
+        .set_cells(to, "bus-range", &[bus.into(), bus.into()]);
+    let windows = functions.iter().filter_map(|function| function.window);
+    let entry = |window: PciWindow| {
+        let mut entry = vec![MEMORY_32];
+        entry.extend(cells(window.bus, 2));
+        entry.extend(cells(window.above, upper));
+        entry.extend(cells(window.cpu.size, SIZE));
+        entry
+    };
+    let ranges: Vec<u32> = windows.flat_map(entry).collect();
+    guest.tree.set_cells(to, "ranges", &ranges);
+    guest.tree.set_cells(to, FIXED, &[1]);
+    if let Some(chosen) = guest.tree.find("/chosen") {
+        guest.tree.set_cells(chosen, FIXED, &[1]);
+    }
+    if functions.iter().any(|function| function.msi.is_some()) {
+        guest.copy(from, to, &["msi-map", "msi-map-mask", "msi-parent"]);
+    } else {
+        guest.tree.remove(to, "msi-parent");
+    }
+}
+
+/// Cells of an address and of a size on the bus above a bridge.
+fn cells_above(board: &Tree, bridge: NodeId) -> (usize, usize) {
+    let above = board.parent(bridge).unwrap_or(Tree::ROOT);
+    let count = |name, default| {
+        let cells = board.cell(above, name).ok().flatten();
+        cells.unwrap_or(default) as usize
+    };
+    // What the Devicetree Specification has a bus mean that does not say it (2.3.5).
+    (count("#address-cells", 2), count("#size-cells", 1))
+}
+
+/// A number in so many cells, the most significant first.
+fn cells(number: u64, count: usize) -> impl Iterator<Item = u32> {
+    (0..count).rev().map(move |cell| match cell {
+        0 => number as u32,
+        1 => (number >> 32) as u32,
+        _ => 0,
+    })
 }

@@ -329,7 +329,13 @@ pub(crate) const DEVICE: Table = Table {
     header: "devices = [{ … }]",
     doc: "A device that is passed through in a special way.",
     fields: &[
-        required("device", Kind::Text("device"), "\"uart2\"", "The device."),
+        required(
+            "device",
+            Kind::Text("device"),
+            "\"uart2\"",
+            "The device: its label, alias or path. A function of a PCI host bridge comes behind the bridge: `/pcie@10000000/00:03.0`, with bus, device and \
+             function as `lspci` writes them.",
+        ),
         maybe(
             "clocks",
             Kind::List(&Kind::Frequency),
@@ -350,6 +356,27 @@ pub(crate) const DEVICE: Table = Table {
             "\"exclusive\"",
             "\"read-only\"",
             "Who else may have the device.",
+        ),
+        maybe(
+            "id",
+            Kind::Text("vendor:device"),
+            "any function may be there",
+            "\"8086:10d3\"",
+            "Only for a PCI function: vendor and device that it must have, in hexadecimal. The boot stops when another one is there.",
+        ),
+        optional(
+            "window",
+            Kind::Size,
+            "\"1MiB\"",
+            "\"16MiB\"",
+            "Only for a PCI function: how much of the bridge's 32-bit memory its BARs get, a power of two of at least 4KiB. The boot stops when they do not fit.",
+        ),
+        optional(
+            "vectors",
+            Kind::Number { least: 1, most: 64 },
+            "32",
+            "5",
+            "Only for a PCI function: how many messages (MSI, MSI-X) it may be told to use.",
         ),
     ],
 };

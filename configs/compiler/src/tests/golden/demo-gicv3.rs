@@ -44,6 +44,7 @@ pub const SYSTEM: model::system::System = model::system::System {
             memory: &[
                 model::memory::Mapping { ipa: model::Ipa::new(0x40000000), pa: model::Pa::new(0x40800000), size: 0x10000000, kind: model::memory::MemoryKind::Ram },
             ],
+            dma: &[],
             segments: &[
                 model::partition::Segment { ipa: model::Ipa::new(0x40000000), offset: 0x1000, size: 0x1000, zeros: 0x0 },
                 model::partition::Segment { ipa: model::Ipa::new(0x42000000), offset: 0x2000, size: 0xbb8, zeros: 0x0 },
@@ -68,6 +69,7 @@ pub const SYSTEM: model::system::System = model::system::System {
             memory: &[
                 model::memory::Mapping { ipa: model::Ipa::new(0x40000000), pa: model::Pa::new(0x50800000), size: 0x1000000, kind: model::memory::MemoryKind::Ram },
             ],
+            dma: &[],
             segments: &[
                 model::partition::Segment { ipa: model::Ipa::new(0x40000000), offset: 0x4000, size: 0x40, zeros: 0xfc0 },
                 model::partition::Segment { ipa: model::Ipa::new(0x40e00000), offset: 0x5000, size: 0x513, zeros: 0x0 },
@@ -91,6 +93,7 @@ pub const SYSTEM: model::system::System = model::system::System {
             memory: &[
                 model::memory::Mapping { ipa: model::Ipa::new(0x40000000), pa: model::Pa::new(0x51800000), size: 0x1000000, kind: model::memory::MemoryKind::Ram },
             ],
+            dma: &[],
             segments: &[
                 model::partition::Segment { ipa: model::Ipa::new(0x40000000), offset: 0x6000, size: 0x40, zeros: 0x1fc0 },
                 model::partition::Segment { ipa: model::Ipa::new(0x40e00000), offset: 0x5000, size: 0x513, zeros: 0x0 },
@@ -108,6 +111,7 @@ pub const SYSTEM: model::system::System = model::system::System {
     ],
     channels: &[],
     iommus: &[],
+    bridges: &[],
     ipa_bits: 32,
     stage2_pages: 6,
     payload_size: 0x7000,

@@ -1,4 +1,10 @@
-//! PCI host bridges that are given away as a whole, with everything behind them (Linux, host-generic-pci.yaml, pci-msi.txt).
+//! PCI host bridges that are given away as a whole, with everything behind them, or function by function (Linux, host-generic-pci.yaml,
+//! pci-msi.txt).
+
+mod function;
+
+pub(super) use function::function;
+pub(crate) use function::{BUS_BYTES, FunctionAddress, FunctionTerms, PciFunction};
 
 use model::device::{DeviceIds, Trigger};
 use model::ids::IntId;
@@ -8,7 +14,7 @@ use super::device::{DeviceError, LARGEST_REGISTERS};
 use super::gic::{MsiController, MsiKind};
 use crate::devicetree::addresses::bus_windows;
 use crate::devicetree::interrupts::{Interrupt, Line, Mapped, mapped};
-use crate::devicetree::msi::msis;
+use crate::devicetree::msi::{Msi, msis, of_requester};
 use crate::devicetree::streams::Ids;
 use crate::devicetree::{NodeId, Tree};
 use crate::range::AddressRange;
@@ -18,6 +24,25 @@ const GENERIC: &[&str] = &["pci-host-ecam-generic", "pci-host-cam-generic"];
 
 /// What a system file leaves out to do without messages.
 pub(super) const WITHOUT: &str = "msi";
+
+/// What of PCI a device is.
+#[derive(Clone, Debug)]
+pub(crate) enum Pci {
+    /// A host bridge with all its functions.
+    Host(PciHost),
+    /// One function.
+    Function(PciFunction),
+}
+
+impl Pci {
+    /// Where its messages go.
+    pub const fn msi(&self) -> Option<&HostMsi> {
+        match self {
+            Self::Host(host) => host.msi.as_ref(),
+            Self::Function(function) => function.msi.as_ref(),
+        }
+    }
+}
 
 /// A PCI host bridge.
 #[derive(Clone, Debug)]
@@ -71,27 +96,49 @@ pub(super) fn host(board: &Board, node: NodeId, without_msi: bool) -> Result<Pci
 fn host_msi(board: &Board, node: NodeId) -> Result<Option<HostMsi>, DeviceError> {
     let mut found: Option<(&MsiController, Vec<DeviceIds>)> = None;
     for one in msis(&board.tree, node)? {
-        let path = || board.tree.path(one.controller);
-        let mut controllers = board.gic.msi.iter();
-        let controller = controllers
-            .find(|known| known.node == one.controller)
-            .ok_or_else(|| DeviceError::UnknownMsi(path()))?;
-        let first = board.gic.its().map(|its| its.node);
-        if controller.kind == MsiKind::Its && first != Some(controller.node) {
-            return Err(DeviceError::UnknownMsi(path()));
-        }
+        let controller = controller(board, &one)?;
         match &mut found {
             None => found = Some((controller, vec![device_ids(one.devices)])),
             Some((known, devices)) if known.node == controller.node => {
                 devices.push(device_ids(one.devices));
             }
-            Some(_) => return Err(DeviceError::UnknownMsi(path())),
+            Some(_) => return Err(DeviceError::UnknownMsi(board.tree.path(one.controller))),
         }
     }
-    let Some((controller, devices)) = found else {
+    found
+        .map(|(controller, devices)| target(board, controller, devices))
+        .transpose()
+}
+
+/// Where the messages of one requester behind a bridge go.
+fn host_msi_of(
+    board: &Board,
+    bridge: NodeId,
+    requester: u32,
+) -> Result<Option<HostMsi>, DeviceError> {
+    let Some(msi) = of_requester(&board.tree, bridge, requester)? else {
         return Ok(None);
     };
-    Ok(Some(match controller.kind {
+    let controller = controller(board, &msi)?;
+    target(board, controller, vec![device_ids(msi.devices)]).map(Some)
+}
+
+/// The controller, if the image knows how to have it used.
+fn controller<'a>(board: &'a Board, msi: &Msi) -> Result<&'a MsiController, DeviceError> {
+    let first = board.gic.its().map(|its| its.node);
+    let mut controllers = board.gic.msi.iter();
+    controllers
+        .find(|known| known.node == msi.controller)
+        .filter(|known| known.kind != MsiKind::Its || first == Some(known.node))
+        .ok_or_else(|| DeviceError::UnknownMsi(board.tree.path(msi.controller)))
+}
+
+fn target(
+    board: &Board,
+    controller: &MsiController,
+    devices: Vec<DeviceIds>,
+) -> Result<HostMsi, DeviceError> {
+    Ok(match controller.kind {
         MsiKind::Its => HostMsi::Its {
             node: controller.node,
             devices,
@@ -102,7 +149,7 @@ fn host_msi(board: &Board, node: NodeId) -> Result<Option<HostMsi>, DeviceError>
             spis: spis
                 .ok_or_else(|| DeviceError::UnknownFrame(board.tree.path(controller.node)))?,
         },
-    }))
+    })
 }
 
 /// DeviceIDs of an entry. Without any they are the requester IDs: 16 bits (Linux, pci-msi.txt).
@@ -140,13 +187,7 @@ impl PciHost {
                 found.push(*one);
             }
         }
-        if let Some(HostMsi::V2m {
-            spis: (first, count),
-            ..
-        }) = self.msi
-        {
-            found.extend((first..first.saturating_add(count)).map(message));
-        }
+        found.extend(messages(self.msi.as_ref()));
         found
     }
 
@@ -157,6 +198,19 @@ impl PciHost {
             _ => None,
         };
         self.windows.iter().copied().chain(frame)
+    }
+}
+
+/// The SPIs that messages raise: those of a frame.
+fn messages(msi: Option<&HostMsi>) -> Vec<Interrupt> {
+    match msi {
+        Some(HostMsi::V2m {
+            spis: (first, count),
+            ..
+        }) => (*first..first.saturating_add(*count))
+            .map(message)
+            .collect(),
+        _ => Vec::new(),
     }
 }
 
