@@ -81,6 +81,13 @@ impl<const VCPUS: usize> Policy for Budgets<VCPUS> {
     fn counter(&self, vcpu: usize, counter: Counter) -> Option<u64> {
         value(self.policy.counters(index(vcpu))?, counter)
     }
+
+    #[cfg(feature = "trace")]
+    #[inline(always)]
+    fn ends(&self, vcpu: usize) -> [u64; 2] {
+        let counters = self.policy.counters(index(vcpu));
+        counters.map_or([0; 2], |counters| [counters.depletions, counters.periods])
+    }
 }
 
 /// One of the counters of a virtual CPU with a budget, on one physical CPU.

@@ -58,4 +58,10 @@ impl<const VCPUS: usize> Policy for Choice<VCPUS> {
     fn counter(&self, vcpu: usize, counter: Counter) -> Option<u64> {
         either!(self, policy => policy.counter(vcpu, counter))
     }
+
+    #[cfg(feature = "trace")]
+    #[inline(always)]
+    fn ends(&self, vcpu: usize) -> [u64; 2] {
+        either!(self, policy => policy.ends(vcpu))
+    }
 }

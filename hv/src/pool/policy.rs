@@ -42,4 +42,8 @@ pub trait Policy: Sized {
 
     /// A counter of a virtual CPU as of the last event; `None` when this policy does not have it, or not yet.
     fn counter(&self, vcpu: usize, counter: Counter) -> Option<u64>;
+
+    /// How often a virtual CPU's budget was used up, and how many of its periods have ended: asked at each decision that is traced.
+    #[cfg(feature = "trace")]
+    fn ends(&self, vcpu: usize) -> [u64; 2];
 }

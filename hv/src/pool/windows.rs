@@ -167,6 +167,12 @@ impl<const VCPUS: usize> Policy for Windows<VCPUS> {
             _ => None,
         }
     }
+
+    /// Windows have no budgets.
+    #[cfg(feature = "trace")]
+    fn ends(&self, _vcpu: usize) -> [u64; 2] {
+        [0; 2]
+    }
 }
 
 #[cfg(test)]

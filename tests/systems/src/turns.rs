@@ -38,9 +38,9 @@ const BESIDE_LINUX: Lateness = Lateness {
 
 /// Beside a partition that starts again: a piece of its image may have just begun.
 const BESIDE_RESTART: Lateness = Lateness {
-    p50: 1_600,
-    p99: 2_100,
-    max: 2_600,
+    p50: 1_000,
+    p99: 1_500,
+    max: 2_000,
 };
 
 const RTDS: &str = "\"rtds\"";
