@@ -82,11 +82,24 @@ fn run_commands<M: Machine>(vcpu: &Vcpu<M>) {
     });
     vcpu.kick_others(kicks.without(vcpu.id));
     if left {
-        vcpu.machine().gic().kick(vcpu.shared.pcpu(), GO_ON);
+        vcpu.remind();
     }
 }
 
 impl<M: Machine> Vcpu<M> {
+    /// Its pCPU is to go on with the commands soon, if it still runs this virtual CPU then.
+    fn remind(&self) {
+        self.machine().gic().kick(self.shared.pcpu(), GO_ON);
+    }
+
+    /// Its turn begins: commands that were left when the last one ended, and whose reminder another virtual CPU got, go on.
+    #[inline]
+    pub(crate) fn remind_of_commands(&self) {
+        if self.partition.config.its.is_some() && self.partition.devices.lock().gic.has_commands() {
+            self.remind();
+        }
+    }
+
     /// An interrupt that may be about an ITS: an LPI, or the reminder of commands. False when it is another one.
     pub(crate) fn message(&mut self, intid: IntId) -> bool {
         if intid.is_lpi() {

@@ -164,6 +164,33 @@ fn commands_that_are_left_go_on_in_an_exit_that_comes_by_itself() {
 }
 
 #[test]
+fn commands_whose_reminder_another_virtual_cpu_got_go_on_when_the_turn_of_theirs_begins() {
+    let world = world();
+    let (mut guest, mut other) = (world.guest(LINUX, 0), world.guest(RT, 0));
+    guest.bring_up();
+    other.bring_up();
+    ready(&mut guest);
+    take_done();
+    commands(&mut guest, &[Command::Sync { target: 0 }; 20]);
+    // The reminder comes while the other one has the pCPU.
+    other.pcpu = guest.pcpu;
+    other.pending_interrupt();
+    assert!(guest.vcpu.partition.devices.lock().gic.has_commands());
+    take_done();
+
+    guest.vcpu.remind_of_commands();
+    assert_eq!(take_done(), [Done::Kick(PCPUS[0])]);
+    guest.pending_interrupt();
+    assert!(!guest.vcpu.partition.devices.lock().gic.has_commands());
+
+    guest.vcpu.remind_of_commands();
+    assert!(
+        !take_done().contains(&Done::Kick(PCPUS[0])),
+        "none are left"
+    );
+}
+
+#[test]
 fn partition_without_an_its_has_nothing_there() {
     let mut guest = World::new().started(LINUX);
     guest.store(ITS, Width::Word, 1);
