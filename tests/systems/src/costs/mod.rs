@@ -3,6 +3,8 @@
 mod measured;
 mod tests;
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context, ensure};
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +27,8 @@ pub struct Budget {
     /// In the order of the table.
     #[serde(rename = "row")]
     pub rows: Vec<Row>,
+    /// Most lines that an image may have compiled in, by the interrupt controller of its board.
+    pub lines: BTreeMap<String, u64>,
 }
 
 /// One row: instructions, except for [`IMAGE_BYTES`].

@@ -33,10 +33,21 @@ fn costs_are_under_their_ceilings_and_repeat(
         "a second run gives other numbers"
     );
     measured.add_boot(&run(bench, &system("boot", 1))?)?;
-    measured.add(IMAGE_BYTES, image_bytes(bench, &two)?);
-    for row in Budget::read()?.rows {
+    let image = stats(bench, &two)?;
+    measured.add(IMAGE_BYTES, figure(&image, "image_bytes")?);
+    let budget = Budget::read()?;
+    for row in budget.rows {
         row.check(controller, &measured)?;
     }
+    let lines = figure(&image, "lines")?;
+    let ceiling = *budget
+        .lines
+        .get(controller)
+        .context("no ceiling of lines")?;
+    ensure!(
+        lines <= ceiling,
+        "the image has {lines} lines compiled in, at most {ceiling} are allowed"
+    );
     Ok(())
 }
 
@@ -47,15 +58,17 @@ pub(crate) fn run(bench: &Bench<'_>, system: &SystemFile) -> anyhow::Result<Stri
     Ok(session.text("bench"))
 }
 
-/// What `cargo xtask stats` says.
-fn image_bytes(bench: &Bench<'_>, system: &SystemFile) -> anyhow::Result<u64> {
+/// What `cargo xtask stats` says of a system.
+fn stats(bench: &Bench<'_>, system: &SystemFile) -> anyhow::Result<serde_json::Value> {
     let file = bench.file("measured.toml", &system.text())?;
     let output = bench.xtask(&["--offline", "stats", "--json", &file.to_string_lossy()])?;
-    let figures: serde_json::Value =
-        serde_json::from_slice(&output.stdout).context("`stats --json` prints no JSON")?;
-    figures["image_bytes"]
+    serde_json::from_slice(&output.stdout).context("`stats --json` prints no JSON")
+}
+
+fn figure(figures: &serde_json::Value, name: &str) -> anyhow::Result<u64> {
+    figures[name]
         .as_u64()
-        .context("`stats --json` has no image_bytes")
+        .with_context(|| format!("`stats --json` has no {name}"))
 }
 
 #[cfg(test)]
@@ -68,6 +81,17 @@ mod host {
             let ceiling = row.ceiling("gicv3").expect("a row of GICv3");
             assert!(ceiling <= row.bound, "{}", row.name);
         }
+    }
+
+    #[test]
+    fn each_controller_has_a_ceiling_of_lines() {
+        let lines = Budget::read().expect("budget").lines;
+        assert!(
+            CONTROLLERS
+                .iter()
+                .all(|controller| lines.contains_key(*controller))
+        );
+        assert_eq!(lines.len(), CONTROLLERS.len());
     }
 
     #[test]
