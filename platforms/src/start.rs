@@ -195,7 +195,10 @@ fn build(
         spis = rest;
         let geometry = Geometry {
             version: match config.gic {
+                #[cfg(any(feature = "v2", feature = "legacy"))]
                 VirtualGic::V2 { .. } => Version::V2,
+                #[cfg(not(any(feature = "v2", feature = "legacy")))]
+                VirtualGic::V2 { .. } => return None,
                 VirtualGic::V3 { .. } => Version::V3,
             },
             vcpus: config.vcpus,

@@ -25,6 +25,7 @@ pub(super) const fn packed_affinity(mpidr: Mpidr) -> u32 {
 pub(super) fn kind(geometry: &Geometry) -> u32 {
     let lines = (u32::from(geometry.spis) / 32) & 0x1f;
     match geometry.version {
+        #[cfg(any(feature = "v2", feature = "legacy"))]
         Version::V2 => lines | (geometry.vcpus.len().saturating_sub(1) as u32 & 7) << 5,
         Version::V3 => {
             // 10 INTID bits; Aff3 is used; an SPI has one target; SGI ranges only when some Aff0 needs them.
@@ -39,18 +40,18 @@ pub(super) fn kind(geometry: &Geometry) -> u32 {
 
 /// One register access, decoded.
 #[derive(Clone, Copy)]
-struct Target {
-    register: Register,
+pub(super) struct Target {
+    pub register: Register,
     /// Bytes from the start of the register or array.
-    at: u32,
-    width: Width,
+    pub at: u32,
+    pub width: Width,
     /// Whose private interrupts are meant; nobody's in the distributor of GICv3, where their places are reserved.
-    owner: Option<VcpuId>,
+    pub owner: Option<VcpuId>,
 }
 
 impl Target {
     /// The first interrupt in the accessed bits, and how many there are, in an array with `bits` bits an interrupt.
-    const fn interrupts(&self, bits: u32) -> core::ops::Range<u32> {
+    pub const fn interrupts(&self, bits: u32) -> core::ops::Range<u32> {
         let first = self.at * 8 / bits;
         first..first + self.width.bytes() * 8 / bits
     }
@@ -59,8 +60,11 @@ impl Target {
 impl Vgic {
     fn decode(&self, frame: Frame, offset: u32, width: Width, cpu: VcpuId) -> Option<Target> {
         let (map, owner) = match (frame, self.geometry.version) {
-            (Frame::Distributor, Version::V2) => (Map::Distributor(Version::V2), Some(cpu)),
-            (Frame::Distributor, Version::V3) => (Map::Distributor(Version::V3), None),
+            // A GICv2 banks the registers of private interrupts (IHI 0048B 4.1.4).
+            (Frame::Distributor, version) => {
+                let banked = version != Version::V3;
+                (Map::Distributor(version), banked.then_some(cpu))
+            }
             (Frame::Redistributor(of), Version::V3) if usize::from(of.get()) < self.vcpus.len() => {
                 (Map::Redistributor, Some(of))
             }
@@ -86,9 +90,9 @@ impl Vgic {
             Register::SetPending
             | Register::ClearPending
             | Register::SetActive
-            | Register::ClearActive
-            | Register::SetSgiPending
-            | Register::ClearSgiPending => return None,
+            | Register::ClearActive => return None,
+            #[cfg(any(feature = "v2", feature = "legacy"))]
+            Register::SetSgiPending | Register::ClearSgiPending => return None,
             _ => return Some(self.plain_of_each(target)),
         };
         Some(value.into())
@@ -101,6 +105,7 @@ impl Vgic {
                 self.gather(target, 1, |interrupt| interrupt.is(Flags::GROUP1).into())
             }
             Register::Priority => self.gather(target, 8, |interrupt| interrupt.priority.into()),
+            #[cfg(any(feature = "v2", feature = "legacy"))]
             Register::Target => self.read_targets(target),
             Register::Configuration => self.gather(target, 2, |interrupt| {
                 u32::from(interrupt.is(Flags::EDGE)) * 2
@@ -158,22 +163,14 @@ impl Vgic {
                 self.gather(target, 1, |interrupt| interrupt.is_pending().into())
                     | self.physically_pending(target, caller),
             ),
-            Register::SetActive | Register::ClearActive => (
+            #[cfg(any(feature = "v2", feature = "legacy"))]
+            Register::SetSgiPending | Register::ClearSgiPending => {
+                self.read_sources(target, caller)
+            }
+            _ => (
                 self.refresh(target, caller),
                 self.gather(target, 1, |interrupt| interrupt.is(Flags::ACTIVE).into()),
             ),
-            _ => {
-                let sgis = Target {
-                    register: Register::SetPending,
-                    at: 0,
-                    width: Width::Word,
-                    owner: target.owner,
-                };
-                (
-                    self.refresh(sgis, caller),
-                    self.gather(target, 8, |interrupt| interrupt.sources.into()),
-                )
-            }
         };
         Access::Done(ReadValue {
             value: value.into(),
@@ -220,18 +217,22 @@ impl Vgic {
             Register::Priority => self.scatter(target, 8, word, |vgic, intid, cpu, byte| {
                 vgic.set_priority(intid, cpu, byte as u8)
             }),
+            #[cfg(any(feature = "v2", feature = "legacy"))]
             Register::Target => self.scatter(target, 8, word, |vgic, intid, _, mask| {
                 vgic.set_targets(intid, mask, caller.hardware)
             }),
             Register::Configuration => self.scatter(target, 2, word, |vgic, intid, cpu, field| {
                 vgic.configure(intid, cpu, field & 2 != 0, caller)
             }),
+            #[cfg(any(feature = "v2", feature = "legacy"))]
             Register::Sgi => self.write_sgir(caller.cpu, word),
+            #[cfg(any(feature = "v2", feature = "legacy"))]
             Register::SetSgiPending => {
                 self.scatter(target, 8, word, |vgic, intid, cpu, sources| {
                     vgic.add_sources(intid, cpu, sources as u8)
                 })
             }
+            #[cfg(any(feature = "v2", feature = "legacy"))]
             Register::ClearSgiPending => {
                 self.scatter(target, 8, word, |vgic, intid, cpu, sources| {
                     vgic.clear_sources(intid, cpu, sources as u8, caller)
@@ -285,7 +286,12 @@ impl Vgic {
     }
 
     /// Collects a field of `bits` bits of each accessed interrupt. Interrupts that do not exist give zero.
-    fn gather(&self, target: Target, bits: u32, field: impl Fn(&Interrupt) -> u32) -> u32 {
+    pub(super) fn gather(
+        &self,
+        target: Target,
+        bits: u32,
+        field: impl Fn(&Interrupt) -> u32,
+    ) -> u32 {
         let mut value = 0;
         for (index, number) in target.interrupts(bits).enumerate() {
             if let Some(interrupt) = self
@@ -359,7 +365,7 @@ impl Vgic {
     }
 
     /// Brings the known state of the accessed interrupts up to date: at once where the caller holds one, soon where another does.
-    fn refresh<L: ListRegisters, H: Hardware>(
+    pub(super) fn refresh<L: ListRegisters, H: Hardware>(
         &mut self,
         target: Target,
         caller: Caller<'_, L, H>,
@@ -485,23 +491,6 @@ impl Vgic {
         kicks | self.finish(intid, cpu, caller)
     }
 
-    fn clear_sources<L: ListRegisters, H: Hardware>(
-        &mut self,
-        intid: IntId,
-        cpu: VcpuId,
-        sources: u8,
-        caller: Caller<'_, L, H>,
-    ) -> VcpuSet {
-        let mut kicks = VcpuSet::EMPTY;
-        if sources != 0 {
-            kicks |= self.claim(intid, cpu, caller);
-            if let Some(interrupt) = self.interrupt_mut(intid, cpu) {
-                interrupt.sources &= !sources;
-            }
-        }
-        kicks | self.finish(intid, cpu, caller)
-    }
-
     fn set_active<L: ListRegisters, H: Hardware>(
         &mut self,
         intid: IntId,
@@ -523,6 +512,7 @@ impl Vgic {
         caller: Caller<'_, L, H>,
     ) -> VcpuSet {
         let number = match self.geometry.version {
+            #[cfg(any(feature = "v2", feature = "legacy"))]
             Version::V2 => value & 0x3ff,
             Version::V3 => value & 0xff_ffff,
         };
@@ -601,40 +591,6 @@ impl Vgic {
             }
         }
         kicks | self.finish(intid, cpu, caller)
-    }
-
-    /// `ITARGETSR`: private interrupts show the reader's own mask; with one CPU all reads as zero (IHI 0048B 4.3.12).
-    fn read_targets(&self, target: Target) -> u32 {
-        if self.geometry.vcpus.len() == 1 {
-            return 0;
-        }
-        let own = target
-            .owner
-            .map_or(0, |cpu| 1_u32.checked_shl(cpu.get().into()).unwrap_or(0));
-        let mut value = self.gather(target, 8, |interrupt| interrupt.route);
-        for (index, _) in target
-            .interrupts(8)
-            .enumerate()
-            .filter(|(_, number)| *number < IntId::FIRST_SPI)
-        {
-            value |= own << (index * 8);
-        }
-        value
-    }
-
-    /// Of several targets the lowest gets the interrupt: exactly one CPU may handle it (IHI 0048B 3.1.1), and which is our choice.
-    fn set_targets(&mut self, intid: IntId, mask: u32, hardware: &impl Hardware) -> VcpuSet {
-        let count = self.geometry.vcpus.len().min(8);
-        if !intid.is_spi() || count == 1 {
-            return VcpuSet::EMPTY;
-        }
-        let mask = mask & ((1 << count) - 1);
-        let target = if mask == 0 {
-            NOBODY
-        } else {
-            mask.trailing_zeros() as u8
-        };
-        self.send_to(intid, mask, target, hardware)
     }
 
     fn read_route(&self, target: Target) -> u64 {

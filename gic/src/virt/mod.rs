@@ -36,6 +36,8 @@ mod sgi;
 mod shown;
 #[cfg(test)]
 mod tests;
+#[cfg(any(feature = "v2", feature = "legacy"))]
+mod v2;
 
 #[cfg(feature = "legacy")]
 pub use cpu_interface::{CPU_INTERFACE_SIZE, CpuInterface, Lines};
@@ -60,6 +62,7 @@ pub const MOST_LPIS: usize = VirtualIts::LPIS as usize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
     /// GICv2, at most 8 virtual CPUs.
+    #[cfg(any(feature = "v2", feature = "legacy"))]
     V2,
     /// GICv3, at most 64 virtual CPUs.
     V3,
@@ -305,10 +308,10 @@ impl Vgic {
                 interrupt.put(Flags::OWNED, timer);
             }
         }
-        let sole = self.geometry.vcpus.len() == 1;
         let (target, route) = match (self.geometry.version, self.geometry.vcpus.first()) {
             (Version::V3, Some(first)) => (0, distributor::packed_affinity(first.mpidr)),
-            (Version::V2, _) if sole => (0, 1),
+            #[cfg(any(feature = "v2", feature = "legacy"))]
+            (Version::V2, _) if self.geometry.vcpus.len() == 1 => (0, 1),
             _ => (NOBODY, 0),
         };
         for interrupt in self.spis.iter_mut() {

@@ -1,4 +1,4 @@
-//! Software-generated interrupts: the GICv3 system registers and the GICv2 `GICD_SGIR`.
+//! Software-generated interrupts, and the system registers by which a GICv3 sends them.
 
 use super::interrupt::Flags;
 use super::{Caller, Hardware, VcpuSet, Version, Vgic};
@@ -54,23 +54,6 @@ impl Vgic {
         self.raise(intid, cpu)
     }
 
-    /// Sends an SGI as a write of `value` to `GICD_SGIR` does (IHI 0048B 4.3.15).
-    pub(super) fn write_sgir(&mut self, from: VcpuId, value: u32) -> VcpuSet {
-        let intid = IntId::new(value & 0xf);
-        let others = !(1_u32.checked_shl(u32::from(from.get())).unwrap_or(0));
-        let targets = match value >> 24 & 3 {
-            0 => value >> 16,
-            1 => others,
-            2 => !others,
-            _ => 0,
-        };
-        let mut kicks = VcpuSet::EMPTY;
-        for cpu in (0..8).filter(|cpu| targets >> cpu & 1 != 0) {
-            kicks |= self.add_sources(intid, VcpuId::new(cpu), 1 << (from.get() & 7));
-        }
-        kicks
-    }
-
     /// An SGI that was left for the calling virtual CPU arrives, from these source CPUs if it is one of a GICv2.
     pub fn deliver_sgi<L: ListRegisters, H: Hardware>(
         &mut self,
@@ -78,41 +61,25 @@ impl Vgic {
         sources: u8,
         caller: Caller<'_, L, H>,
     ) -> VcpuSet {
-        if self.geometry.version == Version::V3 {
-            return self.deliver(sgi, caller);
+        match self.geometry.version {
+            #[cfg(any(feature = "v2", feature = "legacy"))]
+            Version::V2 => self.deliver_from(sgi, sources, caller),
+            Version::V3 => {
+                debug_assert_eq!(sources, 0, "nobody enters itself");
+                self.deliver(sgi, caller)
+            }
         }
-        if sources.is_power_of_two()
-            && let Some(grants) = self.grants.get(usize::from(caller.cpu.get()))
-            && let source = VcpuId::new(sources.trailing_zeros() as u8)
-            && let Some((slot, image)) = grants.straight_from(source, sgi, caller.registers.empty())
-        {
-            caller.registers.write_image(slot, image);
-            return VcpuSet::EMPTY;
-        }
-        let kicks = self.add_sources(sgi, caller.cpu, sources);
-        kicks.without(caller.cpu) | self.flush(caller)
     }
 
     /// The same for any virtual CPU `cpu`, which flushes soon.
     pub fn note_sgi(&mut self, sgi: IntId, sources: u8, cpu: VcpuId) -> VcpuSet {
         match self.geometry.version {
+            #[cfg(any(feature = "v2", feature = "legacy"))]
             Version::V2 => self.add_sources(sgi, cpu, sources),
-            Version::V3 => self.raise(sgi, cpu),
+            Version::V3 => {
+                debug_assert_eq!(sources, 0, "nobody enters itself");
+                self.raise(sgi, cpu)
+            }
         }
-    }
-
-    /// Makes a GICv2 SGI of `cpu` pending for these source CPUs.
-    pub(super) fn add_sources(&mut self, intid: IntId, cpu: VcpuId, sources: u8) -> VcpuSet {
-        let Some(interrupt) = self
-            .interrupt_mut(intid, cpu)
-            .filter(|interrupt| interrupt.is(Flags::SOURCED))
-        else {
-            return VcpuSet::EMPTY;
-        };
-        interrupt.sources |= sources;
-        if sources != 0 && interrupt.is(Flags::HELD) {
-            interrupt.flags |= Flags::NEW;
-        }
-        self.update(intid, cpu)
     }
 }
