@@ -254,7 +254,7 @@ codes! {
         "The image of this version prints what the level `info` prints, and keeps no trace buffer.";
     LIMIT_IOMMU = "BH0709", "image cannot drive this IOMMU yet",
         "The streams of the device are known and confined on paper, but the image of this version does not program its IOMMU. It drives SMMUv3 \
-         with both pages of registers, for stream numbers of up to 20 bits.";
+         with both pages of registers, for stream numbers of up to 20 bits; SMMUv2, MMU-500 among them; and the IPMMUs of R-Car Gen3 and Gen4 as `docs/ipmmu.md` says.";
     LIMIT_CONSOLE = "BH0710", "image cannot drive the console yet",
         "The serial port that `/chosen/stdout-path` or `[hypervisor] console` names is known, but the image of this version has a driver for the PL011 only.";
     INCONSISTENT = "BH0799", "the compiler contradicts itself",
