@@ -1,4 +1,4 @@
-//! The root file system of the Linux guests: a static BusyBox and an init that starts a shell on the console.
+//! The root file system of the Linux guests: a static BusyBox, an init that starts a shell on the console, and `interrupt-stress`.
 
 use crate::cpio::Archive;
 
@@ -24,6 +24,9 @@ while :; do
 done
 ";
 
+/// A program that makes interrupts of every kind and counts them.
+const INTERRUPT_STRESS: &str = include_str!("initramfs/interrupt-stress");
+
 /// Builds the initramfs around a static arm64 BusyBox. Init loads the kernel modules in their order, as many as are given.
 pub fn build(busybox: &[u8], modules: &[Vec<u8>]) -> Vec<u8> {
     let mut archive = Archive::default();
@@ -42,6 +45,7 @@ pub fn build(busybox: &[u8], modules: &[Vec<u8>]) -> Vec<u8> {
     for (number, module) in modules.iter().enumerate() {
         archive.file(&format!("modules/{number}.ko"), 0o644, module);
     }
+    archive.file("bin/interrupt-stress", 0o755, INTERRUPT_STRESS.as_bytes());
     archive.file("init", 0o755, INIT.replace("BANNER", BANNER).as_bytes());
     archive.finish()
 }

@@ -25,6 +25,7 @@ mod legacy;
 mod linux;
 mod messages;
 mod partitions;
+mod stress;
 mod timeline;
 mod turns;
 mod wrong_board;

@@ -18,6 +18,7 @@ pub fn tests() -> Vec<Test> {
         let board = format!("qemu-virt-{gic}");
         let system = SystemFile::new("messages", &board).partition_with_bridge(
             "msi",
+            1,
             "16MiB",
             Some("0x50000000"),
             "\"guest:msi\"",
@@ -32,7 +33,7 @@ pub fn tests() -> Vec<Test> {
         "{{ kernel = \"debian:{CLOUD}\", initrd = \"busybox\", cmdline = \"console=ttyAMA0\" }}"
     );
     let system = SystemFile::new("messages-linux", "qemu-virt-gicv3")
-        .partition_with_bridge("linux", "256MiB", None, &image);
+        .partition_with_bridge("linux", 1, "256MiB", None, &image);
     tests.push(
         Test::new(
             "messages/linux/gicv3",

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::bench::Bench;
 use crate::{
     boards, channels, command_line, costs, cpu_models, demo, dma, functions, guests, hostile_gic,
-    legacy, linux, messages, partitions, timeline, turns, wrong_board, zynqmp,
+    legacy, linux, messages, partitions, stress, timeline, turns, wrong_board, zynqmp,
 };
 
 /// Something that must be there before a test can say anything about Bulkhead.
@@ -93,6 +93,7 @@ pub fn all() -> Vec<Test> {
     tests.extend(wrong_board::tests());
     tests.extend(partitions::tests());
     tests.extend(legacy::tests());
+    tests.extend(stress::tests());
     tests.extend(linux::tests());
     tests.extend(cpu_models::tests());
     tests.extend(zynqmp::tests());

@@ -90,25 +90,34 @@ impl SystemFile {
         self
     }
 
-    /// Adds a partition with one virtual CPU that sees its memory where it lies and owns QEMU's PCI host bridge. `place`: where that is.
+    /// Adds a partition that sees its memory where it lies and owns QEMU's PCI host bridge. `place`: where that is.
     pub fn partition_with_bridge(
         self,
         name: &str,
+        vcpus: u32,
         size: &str,
         place: Option<&str>,
         image: &str,
     ) -> Self {
         let more = "dma = \"trusted\"\ndevices = [\"/pcie@10000000\"]\n";
-        self.placed(name, size, place, image, more)
+        self.placed(name, vcpus, size, place, image, more)
     }
 
     /// Adds a partition with one virtual CPU that sees its memory where it lies.
     pub fn partition_by_identity(self, name: &str, size: &str, image: &str, more: &str) -> Self {
-        self.placed(name, size, None, image, more)
+        self.placed(name, 1, size, None, image, more)
     }
 
-    fn placed(self, name: &str, size: &str, place: Option<&str>, image: &str, more: &str) -> Self {
-        let mut system = self.partition(name, 1, size, image, more);
+    fn placed(
+        self,
+        name: &str,
+        vcpus: u32,
+        size: &str,
+        place: Option<&str>,
+        image: &str,
+        more: &str,
+    ) -> Self {
+        let mut system = self.partition(name, vcpus, size, image, more);
         let place = place.map_or(String::new(), |at| format!(", address = \"{at}\""));
         system.partitions = system.partitions.replace(
             &format!("memory = \"{size}\""),

@@ -232,7 +232,7 @@ pub struct PhysicalInterrupts {
     acting: Cell<u8>,
     /// What the physical ITS was told.
     #[cfg(feature = "its")]
-    messages: its::PhysicalIts,
+    messages: its::physical::PhysicalIts,
 }
 
 impl PhysicalInterrupts {
