@@ -88,3 +88,55 @@ pub(crate) fn bits(mut mask: u16) -> impl Iterator<Item = usize> {
         Some(lowest)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::IntId;
+
+    fn register(state: LrState) -> ListRegister {
+        ListRegister {
+            virtual_id: IntId::new(27),
+            priority: 0x80,
+            group1: true,
+            state,
+            ..ListRegister::EMPTY
+        }
+    }
+
+    #[test]
+    fn list_register_is_live_while_it_holds_an_interrupt() {
+        let mut state = InterfaceState::default();
+        for (index, held) in [LrState::Pending, LrState::Active, LrState::PendingActive]
+            .into_iter()
+            .enumerate()
+        {
+            state.set_list_register(index, register(held));
+            assert_eq!(state.list_register(index), register(held));
+        }
+        assert_eq!(state.live, 0b111);
+
+        state.set_list_register(1, register(LrState::Empty));
+        assert_eq!(state.live, 0b101);
+    }
+
+    #[test]
+    fn list_register_that_has_ended_and_wants_attention_is_live() {
+        let mut state = InterfaceState::default();
+        let ended = ListRegister {
+            end_maintenance: true,
+            ..register(LrState::Empty)
+        };
+        state.set_list_register(3, ended);
+        assert_eq!((state.live, state.list_register(3)), (0b1000, ended));
+    }
+
+    #[test]
+    fn list_register_that_no_hardware_has_is_empty_and_ignored() {
+        let mut state = InterfaceState::default();
+        state.set_list_register(MAX_LIST_REGISTERS, register(LrState::Pending));
+        assert_eq!(state, InterfaceState::default());
+        let none = state.list_register(MAX_LIST_REGISTERS);
+        assert_eq!(none, ListRegister::EMPTY);
+    }
+}

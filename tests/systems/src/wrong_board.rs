@@ -43,6 +43,7 @@ pub fn tests() -> Vec<Test> {
                 let system = match name {
                     NO_ITS => system(name).partition_with_bridge(
                         "one",
+                        1,
                         "16MiB",
                         Some("0x50000000"),
                         "\"guest:msi\"",

@@ -10,6 +10,8 @@ mod reference;
 mod register_map;
 mod scenarios;
 mod sgi;
+#[cfg(feature = "shared")]
+mod switch;
 
 use super::*;
 use crate::{Announce, ListRegister, ListRegisters, LrState};
