@@ -2,11 +2,15 @@
 
 use anyhow::ensure;
 use qemu::session::Session;
+use regex::Regex;
 
 use crate::bench::Bench;
 use crate::partitions::partition;
 use crate::registry::Test;
 use crate::system_file::SystemFile;
+
+/// List registers of QEMU's interrupt controllers.
+const LIST_REGISTERS: u32 = 4;
 
 pub fn tests() -> Vec<Test> {
     let mut tests = Vec::new();
@@ -26,6 +30,12 @@ pub fn tests() -> Vec<Test> {
                 move |bench| all_cpus_come_and_go(bench.start(&system)?, bench, cpus),
             ));
         }
+        let system = SystemFile::new("nest", &board).guest("nest", "nest", 1);
+        tests.push(Test::new(
+            format!("guests/nest/{gic}"),
+            &["guests", "gic"],
+            move |bench| more_are_active_than_list_registers(bench, &system),
+        ));
         for (policy, restarts) in [("stop", 0), ("restart", 100)] {
             let system = SystemFile::new(&format!("fault-{policy}"), &board)
                 .guest("rt", "rt", 1)
@@ -80,6 +90,28 @@ pub fn all_cpus_come_and_go(
     ensure!(
         !session.text("smp").contains("FAILED"),
         "the guest found something wrong"
+    );
+    Ok(())
+}
+
+/// Interrupts end in any order, with both modes of `EOImode`, while many more are active than there are list registers; the guest looks at the active
+/// state, and says `FAILED` when it is not as it must be.
+pub fn more_are_active_than_list_registers(
+    bench: &Bench<'_>,
+    system: &SystemFile,
+) -> anyhow::Result<()> {
+    let mut session = bench.start(system)?;
+    session.wait_for("nest", "^nest: done$", bench.left())?;
+    let text = session.text("nest");
+    ensure!(!text.contains("FAILED"), "{text}");
+    let most = Regex::new("EOImode [01]: .* ([0-9]+) of [0-9]+ active")?;
+    let most: Vec<u32> = most
+        .captures_iter(&text)
+        .map(|found| found[1].parse())
+        .collect::<Result<_, _>>()?;
+    ensure!(
+        most.len() == 2 && most.iter().all(|most| *most > LIST_REGISTERS),
+        "only {most:?} interrupts were active at once"
     );
     Ok(())
 }

@@ -3,7 +3,7 @@
 use anyhow::ensure;
 
 use crate::bench::Bench;
-use crate::guests::all_cpus_come_and_go;
+use crate::guests::{all_cpus_come_and_go, more_are_active_than_list_registers};
 use crate::linux::{CLOUD, boot_and_power_off};
 use crate::partitions::partition;
 use crate::registry::{Need, Test};
@@ -25,7 +25,20 @@ pub fn tests() -> Vec<Test> {
         ),
         GICV2,
     );
+    let nest = guest(SystemFile::new("nest-legacy", BOARD), "nest", 1);
+    let share = format!("period = \"10ms\"\nbudget = \"3ms\"\n{GICV2}");
+    let shared = SystemFile::new("shared-legacy", BOARD)
+        .pool("shared", &[0], "\"rtds\"")
+        .guest_in("shared", "nest", "nest", 1, &share)
+        .guest_in("shared", "smp", "smp", 1, &share)
+        .guest_in("shared", "spin", "spin", 1, &share);
     vec![
+        Test::new("legacy/nest", &["guests", "gic"], move |bench| {
+            more_are_active_than_list_registers(bench, &nest)
+        }),
+        Test::new("legacy/shared-cpu", &["guests", "rtds"], move |bench| {
+            three_guests_take_turns(bench, &shared)
+        }),
         Test::new("legacy/smp/4-cpus", &["guests", "smp"], move |bench| {
             all_cpus_come_and_go(bench.start(&smp)?, bench, 4)
         }),
@@ -64,6 +77,17 @@ fn both_versions_run_side_by_side(bench: &Bench<'_>, system: &SystemFile) -> any
         rt.restarts,
         rt.faults
     );
+    Ok(())
+}
+
+/// On one physical CPU, beside one that never gives it up by itself: active interrupts and timers of each stay its own.
+fn three_guests_take_turns(bench: &Bench<'_>, system: &SystemFile) -> anyhow::Result<()> {
+    let mut session = bench.start(system)?;
+    for (name, end) in [("nest", "^nest: done$"), ("smp", "^smp: done 1 cpus$")] {
+        session.wait_for(name, end, bench.left())?;
+        let text = session.text(name);
+        ensure!(!text.contains("FAILED"), "{text}");
+    }
     Ok(())
 }
 

@@ -114,9 +114,14 @@ impl Gic {
 
     /// Ends an interrupt: drops its priority and deactivates it.
     pub fn end(&self, interrupt: Acknowledged) {
+        self.end_number(interrupt.0);
+    }
+
+    /// Ends the interrupt that was acknowledged as this number: for who handles several at once.
+    pub fn end_number(&self, acknowledged: u32) {
         match self {
-            Self::V2(gic) => gic.end(interrupt.0),
-            Self::V3(_) => GicV3::end(interrupt.0),
+            Self::V2(gic) => gic.end(acknowledged),
+            Self::V3(_) => GicV3::end(acknowledged),
         }
     }
 }
