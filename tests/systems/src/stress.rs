@@ -2,9 +2,7 @@
 //! between CPUs, while CPUs go and come and interrupts move from CPU to CPU. Linux counts: none is lost, none is invented, the kernel complains
 //! about nothing.
 
-use std::fs::File;
-
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use qemu::session::Session;
 
 use crate::bench::Bench;
@@ -22,8 +20,8 @@ enum Disk {
     Line,
 }
 
-/// Bytes of the disk.
-const DISK: u64 = 16 << 20;
+/// The disk: zeros. It answers in no time: with counted instructions the host's files would take any.
+const DISK: &str = "if=none,id=disk,driver=null-co,size=16777216,read-zeroes=on";
 
 pub fn tests() -> Vec<Test> {
     let mut tests = Vec::new();
@@ -40,62 +38,42 @@ pub fn tests() -> Vec<Test> {
             Disk::Messages => ("messages", ""),
             Disk::Line => ("line", " pci=nomsi"),
         };
-        // An interrupt of the disk that is lost is complained about after this many seconds.
         let image = format!(
-            "{{ kernel = \"debian:{CLOUD}\", initrd = \"busybox\", cmdline = \"console=ttyAMA0 nvme_core.io_timeout=10 nvme_core.admin_timeout=10{option}\" }}"
+            "{{ kernel = \"debian:{CLOUD}\", initrd = \"busybox\", cmdline = \"console=ttyAMA0{option}\" }}"
         );
-        let system = SystemFile::new(
-            &format!("stress-{way}-{vcpus}"),
-            &format!("qemu-virt-{gic}"),
-        )
-        .partition_with_bridge("linux", vcpus, "256MiB", None, &image);
+        let system = SystemFile::new(&format!("{way}-{vcpus}"), &format!("qemu-virt-{gic}"))
+            .partition_with_bridge("linux", vcpus, "256MiB", None, &image);
+        // Unless Linux has all eight CPUs of the board. Its periods are not looked at: QEMU's main thread, which has the disk, makes its timers late.
+        let system = match vcpus {
+            8 => system,
+            _ => system.guest("rt", "rt", 1),
+        };
         tests.push(
             Test::new(
                 format!("stress/{way}/{gic}/{vcpus}-vcpus"),
                 &["linux", "stress", "msi", "its", "gic"],
-                move |bench| no_interrupt_of_the_disk_is_lost(bench, &system, vcpus, disk),
+                move |bench| no_interrupt_is_lost(bench, &system, vcpus, disk),
             )
             .needs(Need::Kernel(CLOUD))
-            .limit(240),
-        );
-    }
-    for gic in ["gicv2", "gicv3"] {
-        let system = SystemFile::new("stress-beside", &format!("qemu-virt-{gic}"))
-            .linux("linux", CLOUD, 2)
-            .guest("rt", "rt", 1);
-        tests.push(
-            Test::new(
-                format!("stress/beside-rt/{gic}"),
-                &["linux", "stress", "gic"],
-                move |bench| neighbour_misses_no_period(bench, &system),
-            )
-            .needs(Need::Kernel(CLOUD))
-            .limit(240),
+            .limit(300),
         );
     }
     tests
 }
 
-fn no_interrupt_of_the_disk_is_lost(
+fn no_interrupt_is_lost(
     bench: &Bench<'_>,
     system: &SystemFile,
     vcpus: u32,
     disk: Disk,
 ) -> anyhow::Result<()> {
-    let path = bench.file("disk.img", "")?;
-    File::options()
-        .write(true)
-        .open(&path)
-        .and_then(|file| file.set_len(DISK))
-        .with_context(|| format!("cannot make {}", path.display()))?;
     let mut session = bench.start_with(system, |options| {
-        let drive = format!("if=none,id=disk,format=raw,file={}", path.display());
-        let device = "nvme,drive=disk,serial=1";
-        options.extra = ["-drive", &drive, "-device", device]
+        options.icount = true;
+        options.extra = ["-drive", DISK, "-device", "nvme,drive=disk,serial=1"]
             .map(str::to_owned)
             .to_vec();
     })?;
-    let requests = 400 / vcpus;
+    let requests = 200 / vcpus;
     run(&mut session, vcpus, requests, bench)?;
     let text = session.text("linux");
     let each = format!("{requests} interrupts for {requests} requests of CPU");
@@ -110,26 +88,17 @@ fn no_interrupt_of_the_disk_is_lost(
             "not every message came to the CPU that asked"
         );
     }
-    let linux = partition(&mut session, "linux", bench)?;
-    ensure!(
-        (linux.state.as_str(), linux.faults) == ("running", 0),
-        "linux is {} after {} faults",
-        linux.state,
-        linux.faults
-    );
-    Ok(())
-}
-
-/// Without a disk, since the time of the host's files is not that of counted instructions.
-fn neighbour_misses_no_period(bench: &Bench<'_>, system: &SystemFile) -> anyhow::Result<()> {
-    let mut session = bench.start_with(system, |options| options.icount = true)?;
-    session.wait_for("rt", "^rt: done$", bench.left())?;
-    run(&mut session, 2, 100, bench)?;
-    let text = session.text("rt");
-    ensure!(
-        text.contains("rt: missed 0 periods") && !text.contains("late"),
-        "rt missed periods"
-    );
+    let neighbour = (vcpus < 8).then_some("rt");
+    for name in ["linux"].into_iter().chain(neighbour) {
+        let found = partition(&mut session, name, bench)?;
+        ensure!(
+            (found.state.as_str(), found.faults, found.restarts) == ("running", 0, 0),
+            "{name} is {} after {} faults and {} restarts",
+            found.state,
+            found.faults,
+            found.restarts
+        );
+    }
     Ok(())
 }
 

@@ -7,7 +7,7 @@
 //!
 //! # Bounds
 //! [`Vgic::run_commands`](super::Vgic::run_commands) stops after [`STEPS`] steps, in the middle of a command if need be, and goes on there
-//! when it is called again. A step has at most one physical command.
+//! when it is called again. A step has at most two [`Change`]s.
 
 mod commands;
 mod frame;

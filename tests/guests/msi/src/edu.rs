@@ -37,6 +37,9 @@ pub struct Edu {
 
 impl Edu {
     /// Looks for the device on the first bus, and turns its registers on.
+    ///
+    /// # Errors
+    /// What is missing.
     pub fn find(board: &Board) -> Result<Self, &'static str> {
         let host = board
             .find("pci-host-ecam-generic")
@@ -59,6 +62,7 @@ impl Edu {
         })
     }
 
+    /// Its DeviceID: bus, device and function.
     pub const fn requester(&self) -> u32 {
         self.requester
     }
@@ -83,10 +87,12 @@ impl Edu {
         read(self.config);
     }
 
+    /// Has it send its message.
     pub fn raise(&self) {
         write(self.registers + RAISE, 1);
     }
 
+    /// Makes it forget its interrupt.
     pub fn acknowledge(&self) {
         write(self.registers + ACKNOWLEDGE, 1);
     }

@@ -66,11 +66,15 @@ pub struct Its {
 }
 
 impl Its {
+    /// Where the device's message goes, and what it says.
     pub fn doorbell(&self) -> (u64, u32) {
         (self.frames.base + TRANSLATER, EVENT)
     }
 
     /// Gives the device's event the LPI, at this CPU. Returns the LPI.
+    ///
+    /// # Errors
+    /// What is missing, or does not answer.
     pub fn set_up(&self, board: &Board, device: u32) -> Result<u32, &'static str> {
         let Gic::V3(gic) = board.gic else {
             return Err("an ITS without a GICv3");

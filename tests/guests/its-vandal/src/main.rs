@@ -1,0 +1,31 @@
+//! Does random things to its Interrupt Translation Service, half a million times: commands of all kinds and of no kind, queues that are not its memory, registers
+//! written at odd moments, tables anywhere. Before that, and after a reset, it counts messages of its own device, as the guest `msi` does.
+//!
+//! Run with `-device edu`, behind a generic PCI bridge, on a GICv3 with an ITS. Interrupts are masked meanwhile.
+#![no_std]
+#![no_main]
+
+mod attack;
+
+use board::{Board, cpu, println, psci};
+
+board::entry!(main);
+
+/// Things that are done.
+const OPERATIONS: u64 = 500_000;
+
+fn main(board: &'static Board) -> ! {
+    match msi::run("its-vandal", board) {
+        Ok(true) => {
+            cpu::mask_interrupts();
+            match attack::run(board, OPERATIONS) {
+                Ok(faults) => println!("its-vandal: {OPERATIONS} operations, {faults} faults"),
+                Err(what) => println!("its-vandal: FAILED: {what}"),
+            }
+            psci::system_reset()
+        }
+        Ok(false) => println!("its-vandal: done"),
+        Err(what) => println!("its-vandal: FAILED: {what}"),
+    }
+    psci::system_off()
+}
