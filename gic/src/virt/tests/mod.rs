@@ -5,6 +5,7 @@ mod conformance;
 mod cpu_interface;
 #[cfg(feature = "its")]
 mod its;
+mod nesting;
 mod random;
 mod reference;
 mod register_map;
