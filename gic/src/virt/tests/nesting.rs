@@ -13,6 +13,8 @@ const COUNT: u32 = 20;
 enum Step {
     /// Makes an interrupt pending that is neither pending nor active.
     Pend(u8),
+    /// Nests: the least urgent of those that preempt what runs comes and is acknowledged.
+    Nest,
     Acknowledge,
     /// Ends what was acknowledged last.
     End,
@@ -25,8 +27,9 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        8 => any::<u8>().prop_map(Step::Pend),
-        8 => Just(Step::Acknowledge),
+        1 => any::<u8>().prop_map(Step::Pend),
+        1 => Just(Step::Acknowledge),
+        8 => Just(Step::Nest),
         5 => Just(Step::End),
         3 => any::<u8>().prop_map(Step::Deactivate),
         1 => Just(Step::Look),
@@ -76,6 +79,15 @@ impl Guest {
                 };
                 self.machine.set(0, 0x200 + FIRST / 8, 1 << number);
                 self.pending |= 1 << number;
+            }
+            Step::Nest => {
+                let above = u32::BITS - self.running.leading_zeros();
+                let free = !self.pending & !self.active & (u32::MAX << above);
+                if let Some(number) = pick(free, 0) {
+                    self.machine.set(0, 0x200 + FIRST / 8, 1 << number);
+                    self.pending |= 1 << number;
+                    self.perform(Step::Acknowledge);
+                }
             }
             Step::Acknowledge => {
                 let next = self.pending.checked_ilog2();
