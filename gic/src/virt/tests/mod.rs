@@ -11,8 +11,6 @@ mod reference;
 mod register_map;
 mod scenarios;
 mod sgi;
-#[cfg(feature = "shared")]
-mod switch;
 
 use super::*;
 use crate::{Announce, ListRegister, ListRegisters, LrState};
