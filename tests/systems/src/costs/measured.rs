@@ -62,6 +62,20 @@ impl Measured {
         Ok(())
     }
 
+    /// Adds how late the guest `wake` woke up, by the last line in which it says so: rows `wake-p50`, `wake-p99` and `wake-max`.
+    ///
+    /// # Errors
+    /// It did not say so, or missed a deadline.
+    pub fn add_wake(&mut self, text: &str) -> anyhow::Result<()> {
+        let line = Regex::new(r"(?m)^wake: late .*p50=(\d+) p99=(\d+) max=(\d+) ns, missed 0, ")?;
+        let found = line.captures_iter(text).last();
+        let found = found.context("wake did not say that it woke up in time")?;
+        for (group, row) in [(1, "wake-p50"), (2, "wake-p99"), (3, "wake-max")] {
+            self.add(row, found[group].parse()?);
+        }
+        Ok(())
+    }
+
     /// Adds a row that is one number.
     pub fn add(&mut self, name: &str, value: u64) {
         let sample = Sample {
@@ -99,6 +113,23 @@ mod tests {
             .expect("start");
         assert_eq!(measured.cost(BOOT), Some(288_241));
         assert!(measured.add_boot("bench: done").is_err());
+    }
+
+    #[test]
+    fn last_line_of_a_guest_that_wakes_is_three_rows() {
+        let line = |late: u64| {
+            format!("wake: late min=1 p50=2 p99=3 max={late} ns, missed 0, 500 sleeps\r\n")
+        };
+        let mut measured = Measured::default();
+        measured.add_wake(&(line(9) + &line(4))).expect("lines");
+        let costs = ["wake-p50", "wake-p99", "wake-max"].map(|row| measured.cost(row));
+        assert_eq!(costs, [Some(2), Some(3), Some(4)]);
+    }
+
+    #[test]
+    fn missed_deadline_is_an_error() {
+        let text = "wake: late min=1 p50=2 p99=3 max=4 ns, missed 1, 500 sleeps\n";
+        assert!(Measured::default().add_wake(text).is_err());
     }
 
     #[test]
