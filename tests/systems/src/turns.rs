@@ -101,7 +101,7 @@ fn busy_guests_get_their_budgets(bench: &Bench<'_>, board: &str) -> anyhow::Resu
         );
     let mut session = counted(bench, &system)?;
     for (name, budget) in [("more", 6_000_000), ("less", 3_000_000)] {
-        session.wait_for(name, "^busy: counted .*$", bench.left())?;
+        session.wait_for(name, r"^busy: counted .* late=\d", bench.left())?;
         gets(&session, name, budget)?;
         counters_agree(&session, name)?;
         let reported = partition(&mut session, name, bench)?;
