@@ -1,10 +1,13 @@
 //! DMA at run time: devices of a partition reach its memory while its image is in place, and what they try beyond it is named, counted
 //! and answered as the partition's configuration says.
 //!
-//! What a storm of faults costs is bounded: a device is heard [`MOST_HEARD`] times at each start of its partition, a stream of nobody
-//! once, and then muted at the IOMMU. It stays as confined as before.
+//! What a storm of faults costs is bounded: a device is heard as often as its [`Attention`] lasts, a stream of nobody once, and then muted
+//! at the IOMMU. It stays as confined as before. So a partition that starts again and again to make faults is heard [`MOST_HEARD`] times
+//! in a row, then [`PER_SECOND`] times a second, and once more for each start.
 
-use core::sync::atomic::{AtomicU32, Ordering};
+mod attention;
+
+pub use attention::{Attention, MOST_HEARD, PER_SECOND};
 
 use model::iommu::{Iommu as Config, OwnedStreams, Streams};
 use model::partition::FaultPolicy;
@@ -12,14 +15,12 @@ use model::{IntId, PartitionId};
 use smmu::{Domain, Failure, Fault, Iommu, IommuError, Source};
 
 use crate::event::Event;
-use crate::machine::Machine;
+use crate::machine::{Cpu, Machine};
 use crate::partition::{Partition, request};
 use crate::power::Then;
 use crate::sync::{Rank, TicketLock};
 use crate::vcpu::Hypervisor;
 
-/// Faults of one device that are told at each start of its partition.
-pub const MOST_HEARD: u32 = 16;
 /// Faults that one interrupt serves; what is more is forgotten.
 const MOST_AT_ONCE: usize = 128;
 /// Failures that one interrupt serves: as many as there are kinds of them.
@@ -64,17 +65,25 @@ pub enum DmaEvent {
 pub struct Unit<D> {
     config: &'static Config,
     driver: TicketLock<D>,
-    /// Faults heard of each of the owned streams since its partition started.
-    heard: &'static [AtomicU32],
+    /// How often each of the owned streams is heard.
+    attention: &'static [Attention],
+    /// Ticks of the system counter in a second.
+    frequency: u64,
 }
 
 impl<D: Iommu> Unit<D> {
-    /// The IOMMU with its driver, and a counter for each of [`Config::owned`].
-    pub const fn new(config: &'static Config, driver: D, heard: &'static [AtomicU32]) -> Self {
+    /// The IOMMU with its driver, the attention for each of [`Config::owned`], and the frequency of the system counter in Hz.
+    pub const fn new(
+        config: &'static Config,
+        driver: D,
+        attention: &'static [Attention],
+        frequency: u64,
+    ) -> Self {
         Self {
             config,
             driver: TicketLock::new(Rank::Iommu, driver),
-            heard,
+            attention,
+            frequency,
         }
     }
 
@@ -105,8 +114,8 @@ impl<D: Iommu> Unit<D> {
             ipa_bits: hypervisor.system.ipa_bits,
         };
         for (index, owned) in self.owned_by(partition.id) {
-            if let Some(heard) = self.heard.get(index) {
-                heard.store(0, Ordering::Relaxed);
+            if let Some(attention) = self.attention.get(index) {
+                attention.renew(M::Cpu::now(), self.frequency);
             }
             let done = self.driver.lock().attach(owned.streams, &domain);
             self.check(hypervisor, done);
@@ -172,14 +181,11 @@ impl<D: Iommu> Unit<D> {
                 .get(usize::from(owned.partition.get()))
         });
         let device = owner.map_or(self.config.path, |(_, owned)| self.named(fault, owned));
-        let heard = owner
-            .and_then(|(index, _)| self.heard.get(index))
-            .map_or(MOST_HEARD, |heard| {
-                heard.fetch_add(1, Ordering::Relaxed) + 1
-            });
+        let attention = owner.and_then(|(index, _)| self.attention.get(index));
+        let left = attention.map_or(Some(0), Attention::take);
         let count = partition.map_or(1, Partition::count_fault);
         // What came before the device was muted is counted, but no flood of text may push out what others have to tell.
-        if heard <= MOST_HEARD {
+        if left.is_some() {
             hypervisor.machine.record(Event::Dma(DmaEvent::Fault {
                 partition: partition.map(|partition| partition.id),
                 device,
@@ -187,7 +193,7 @@ impl<D: Iommu> Unit<D> {
                 count,
             }));
         }
-        if heard == MOST_HEARD {
+        if left == Some(0) {
             match (fault.source, owner) {
                 (Source::Stream(stream), None) => self.mute(hypervisor, Streams::one(stream)),
                 (Source::Stream(_), Some((_, owned))) => self.mute(hypervisor, owned.streams),

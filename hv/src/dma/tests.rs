@@ -100,10 +100,14 @@ const CONFIG: Config = Config {
     owned: OWNED,
 };
 
+/// Of the system counter.
+const FREQUENCY: u64 = 1_000_000_000;
+
 fn unit() -> (Unit<Shared>, Shared) {
     let driver = Shared::default();
-    let heard = Vec::leak(OWNED.iter().map(|_| AtomicU32::new(0)).collect());
-    (Unit::new(&CONFIG, driver.clone(), heard), driver)
+    let attention = Vec::leak(OWNED.iter().map(|_| Attention::new()).collect());
+    let unit = Unit::new(&CONFIG, driver.clone(), attention, FREQUENCY);
+    (unit, driver)
 }
 
 fn fault(stream: u32) -> Fault {
@@ -240,14 +244,20 @@ fn fault_of_nobody_knows_which_stream_is_told_once_and_mutes_nothing() {
 fn device_is_muted_once_after_so_many_faults_and_heard_again_after_a_start() {
     let world = World::new();
     let (unit, driver) = unit();
-    for _ in 0..2 {
+    let mut heard = Vec::new();
+    // At first, after a start a second later, and after one at once.
+    for ticks in [FREQUENCY, 0, 0] {
+        let before = told().len();
         let many = (0..MOST_HEARD + 4).map(|_| fault(10));
         driver.0.borrow_mut().faults.extend(many);
         unit.serve(world.hypervisor);
         assert_eq!(driver.take_asked(), [Asked::Mute(8, 4)]);
+        heard.push(told().len() - before);
+        fake::advance(ticks);
         unit.admit(world.hypervisor, &world.hypervisor.partitions[LINUX]);
         driver.take_asked();
     }
+    assert_eq!(heard, [MOST_HEARD as usize, MOST_HEARD as usize, 1]);
 }
 
 #[test]

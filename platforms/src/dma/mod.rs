@@ -3,13 +3,14 @@
 #[cfg(feature = "ipmmu")]
 pub mod tables;
 
-use core::sync::atomic::{AtomicU32, AtomicU64};
+use core::sync::atomic::AtomicU64;
 
 use fdt::Fdt;
 use gic::InterruptController;
 use hv::arch::aarch64::boot::physical;
 use hv::arch::aarch64::cache;
-use hv::dma::Unit;
+use hv::arch::aarch64::el2::El2;
+use hv::dma::{Attention, Unit};
 use hv::machine::Dma;
 use hv::partition::Partition;
 use hv::sync::BootCell;
@@ -37,8 +38,8 @@ pub const MOST_FRAMES: usize = SIZES.2;
 const SIZES: (usize, usize, usize) = sizes();
 /// What IOMMUs read and write by themselves.
 static MEMORY: Memory = Memory([const { AtomicU64::new(0) }; SIZES.0 * PAGE_WORDS]);
-/// Faults heard of each device.
-static HEARD: [AtomicU32; SIZES.1] = [const { AtomicU32::new(0) }; SIZES.1];
+/// How often each device is heard.
+static ATTENTION: [Attention; SIZES.1] = [const { Attention::new() }; SIZES.1];
 /// IOMMUs behind which somebody owns a stream. The others stay as they are after boot: off, denying everything.
 static UNITS: BootCell<Units> = BootCell::new();
 
@@ -105,17 +106,17 @@ pub fn bring_up(load: u64) {
     let mut memory = SharedMemory::new(&MEMORY.0, base);
     memory.clear();
     clean(&MEMORY);
-    let mut heard: &'static [AtomicU32] = &HEARD;
+    let mut attention: &'static [Attention] = &ATTENTION;
     let mut units = Units::new();
     for iommu in SYSTEM.iommus {
-        let (own, rest) = heard
+        let (own, rest) = attention
             .split_at_checked(iommu.owned.len())
             .unwrap_or_default();
-        heard = rest;
+        attention = rest;
         match start(iommu, &mut memory) {
             Ok(None) => line(format_args!("{}: nobody's, denies everything", iommu.path)),
             // There is room for all of them.
-            Ok(Some(driver)) => drop(units.push(Unit::new(iommu, driver, own))),
+            Ok(Some(driver)) => drop(units.push(Unit::new(iommu, driver, own, El2::frequency()))),
             Err(error) => stop(format_args!(
                 "the IOMMU {} cannot be used: {error}",
                 iommu.path

@@ -18,6 +18,7 @@ mod command_line;
 mod cpu_models;
 mod demo;
 mod dma;
+mod dma_storm;
 mod functions;
 mod guests;
 mod hostile_gic;

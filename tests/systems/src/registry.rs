@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::bench::Bench;
 use crate::{
-    boards, channels, command_line, costs, cpu_models, demo, dma, functions, guests, hostile_gic,
-    legacy, linux, messages, partitions, stress, timeline, turns, wrong_board, zynqmp,
+    boards, channels, command_line, costs, cpu_models, demo, dma, dma_storm, functions, guests,
+    hostile_gic, legacy, linux, messages, partitions, stress, timeline, turns, wrong_board, zynqmp,
 };
 
 /// Something that must be there before a test can say anything about Bulkhead.
@@ -87,6 +87,7 @@ pub fn all() -> Vec<Test> {
     tests.extend(hostile_gic::tests());
     tests.extend(channels::tests());
     tests.extend(dma::tests());
+    tests.extend(dma_storm::tests());
     tests.extend(functions::tests());
     tests.extend(turns::tests());
     tests.extend(timeline::tests());
