@@ -47,7 +47,7 @@ macro_rules! each {
 pub const fn pages(kind: IommuKind, owned: &[OwnedStreams]) -> usize {
     match kind {
         #[cfg(feature = "smmuv3")]
-        IommuKind::SmmuV3 => v3::pages(owned),
+        IommuKind::SmmuV3 | IommuKind::SmmuV3OnePage => v3::pages(owned),
         // The empty table of what is denied.
         #[cfg(feature = "ipmmu")]
         IommuKind::Ipmmu(_) => 1,
@@ -76,9 +76,14 @@ impl<R: RegisterFrame> Driver<R> {
         let mut registers = frame(config.registers);
         match config.kind {
             #[cfg(feature = "smmuv3")]
-            IommuKind::SmmuV3 if config.owned.is_empty() => {
+            IommuKind::SmmuV3 | IommuKind::SmmuV3OnePage if config.owned.is_empty() => {
                 v3::deny_all(&mut registers)?;
                 Ok(None)
+            }
+            #[cfg(feature = "smmuv3")]
+            IommuKind::SmmuV3OnePage => {
+                let found = SmmuV3::with_page_1(registers, config.owned, memory, 0);
+                found.map(|one| Some(Self::SmmuV3(one)))
             }
             #[cfg(feature = "smmuv3")]
             IommuKind::SmmuV3 => {

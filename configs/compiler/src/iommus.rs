@@ -54,13 +54,14 @@ pub(crate) fn drivable(tree: &Tree, iommu: &Iommu) -> Option<(Driver, AddressRan
     let registers = iommu.registers.first().filter(|_| iommu.enabled)?;
     match iommu.kind {
         IommuKind::SmmuV3 => {
-            let fits =
-                registers.size >= SMMUV3_REGISTERS && registers.base.is_multiple_of(0x1_0000);
-            let used = AddressRange {
-                base: registers.base,
-                size: SMMUV3_REGISTERS,
+            // arm,smmu-v3.yaml.
+            let (kind, size) = match tree.has(iommu.node, "cavium,cn9900-broken-page1-regspace") {
+                true => (Driver::SmmuV3OnePage, SMMUV3_REGISTERS / 2),
+                false => (Driver::SmmuV3, SMMUV3_REGISTERS),
             };
-            fits.then_some((Driver::SmmuV3, used))
+            let fits = registers.size >= size && registers.base.is_multiple_of(0x1_0000);
+            let base = registers.base;
+            fits.then_some((kind, AddressRange { base, size }))
         }
         IommuKind::SmmuV2 => {
             let is_one = |kind: &Driver| tree.is_compatible(iommu.node, kind.compatible());

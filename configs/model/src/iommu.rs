@@ -28,6 +28,8 @@ pub struct Iommu {
 pub enum IommuKind {
     /// Arm SMMUv3 (Arm IHI 0070).
     SmmuV3,
+    /// ThunderX2's SMMUv3, whose register page 1 does not answer: its registers are in page 0 (Cavium erratum 74).
+    SmmuV3OnePage,
     /// Arm SMMUv2 (Arm IHI 0062).
     SmmuV2,
     /// Arm CoreLink MMU-500, an SMMUv2 with properties of its own (Arm DDI 0517).
@@ -41,7 +43,7 @@ impl IommuKind {
     /// `compatible` of such IOMMUs in device trees; one of them is there.
     pub const fn compatible(self) -> &'static [&'static str] {
         match self {
-            Self::SmmuV3 => &["arm,smmu-v3"],
+            Self::SmmuV3 | Self::SmmuV3OnePage => &["arm,smmu-v3"],
             Self::SmmuV2 => &["arm,smmu-v2", "cavium,smmu-v2"],
             Self::Mmu500 => &["arm,mmu-500"],
             #[cfg(feature = "ipmmu")]
@@ -53,7 +55,7 @@ impl IommuKind {
     pub const fn trigger(self) -> Trigger {
         match self {
             // Pulses (IHI 0070, 3.18): a level that is gone before it is acknowledged would be lost.
-            Self::SmmuV3 => Trigger::Edge,
+            Self::SmmuV3 | Self::SmmuV3OnePage => Trigger::Edge,
             // High for as long as a fault is recorded (IHI 0062, 3.7).
             Self::SmmuV2 | Self::Mmu500 => Trigger::Level,
             // High for as long as a context has a status (the trees of all chips have it so).
@@ -119,7 +121,7 @@ impl Streams {
 impl Iommu {
     /// True when it reads translation tables through the CPUs' caches. An SMMUv3 that cannot is refused, whatever its node says.
     pub const fn reads_caches(&self) -> bool {
-        self.coherent || matches!(self.kind, IommuKind::SmmuV3)
+        self.coherent || matches!(self.kind, IommuKind::SmmuV3 | IommuKind::SmmuV3OnePage)
     }
 
     /// The owned streams among which `stream` is, with their place in the list.

@@ -36,15 +36,29 @@ pub struct SmmuV3<'a, R> {
 }
 
 impl<'a, R: RegisterFrame> SmmuV3<'a, R> {
+    /// A usual SMMUv3: see [`SmmuV3::with_page_1`].
+    ///
+    /// # Errors
+    /// Its own.
+    pub fn new(
+        registers: R,
+        owned: &[OwnedStreams],
+        memory: &mut SharedMemory<'a>,
+    ) -> Result<Self, IommuError> {
+        Self::with_page_1(registers, owned, memory, PAGE_1)
+    }
+
     /// Denies everything, whatever firmware left; then turns translation on for the streams of `owned`, all of them still denied. Its
-    /// tables and queues take [`pages`] pages from the front of `memory`.
+    /// tables and queues take [`pages`] pages from the front of `memory`. The registers of page 1 are at offset `page_1`: 0 on a
+    /// ThunderX2, whose page 1 does not answer (Cavium erratum 74).
     ///
     /// # Errors
     /// [`IommuError`]: the SMMU denies everything then, unless the error says that one of its first registers does not answer.
-    pub fn new(
+    pub fn with_page_1(
         mut registers: R,
         owned: &[OwnedStreams],
         memory: &mut SharedMemory<'a>,
+        page_1: usize,
     ) -> Result<Self, IommuError> {
         deny_all(&mut registers)?;
         let features = Features::read(&mut registers)?;
@@ -59,7 +73,7 @@ impl<'a, R: RegisterFrame> SmmuV3<'a, R> {
         }
         let mut page = || memory.take(1, 1).ok_or(IommuError::Memory);
         let commands = CommandQueue::new(page()?, features.command_bits);
-        let events = EventQueue::new(page()?, features.event_bits);
+        let events = EventQueue::new(page()?, features.event_bits, page_1);
         let mut smmu = Self {
             registers,
             features,
@@ -90,8 +104,7 @@ impl<'a, R: RegisterFrame> SmmuV3<'a, R> {
         registers.write(CMDQ_CONS, 0);
         registers.write(CMDQ_PROD, 0);
         registers.write_double(EVENTQ_BASE, queue(self.events.base(), self.events.bits()));
-        registers.write(EVENTQ_PROD, 0);
-        registers.write(EVENTQ_CONS, 0);
+        self.events.begin(registers);
         // Errors of whoever used it before are not ours.
         let errors = registers.read(GERROR);
         registers.write(GERRORN, errors);

@@ -14,17 +14,20 @@ const PAGE_BITS: u8 = 7;
 pub struct EventQueue<'a> {
     page: SharedMemory<'a>,
     bits: u8,
+    /// Offset of the page with its indices.
+    registers: usize,
     /// EVENTQ_CONS: index of the next record, its turn, and the overflow that was acknowledged.
     taken: u32,
 }
 
 impl<'a> EventQueue<'a> {
-    /// An empty queue, on an SMMU that fills up to 2^`most_bits` records.
-    pub fn new(page: SharedMemory<'a>, most_bits: u8) -> Self {
+    /// An empty queue, on an SMMU that fills up to 2^`most_bits` records and has the queue's indices in the page at offset `registers`.
+    pub fn new(page: SharedMemory<'a>, most_bits: u8, registers: usize) -> Self {
         page.clear();
         Self {
             page,
             bits: most_bits.min(PAGE_BITS),
+            registers,
             taken: 0,
         }
     }
@@ -39,6 +42,12 @@ impl<'a> EventQueue<'a> {
         self.bits
     }
 
+    /// Has the SMMU begin with the first record.
+    pub fn begin(&self, registers: &mut impl RegisterFrame) {
+        registers.write(self.registers + EVENTQ_PROD, 0);
+        registers.write(self.registers + EVENTQ_CONS, 0);
+    }
+
     /// Bits of an index with its turn.
     fn turn(&self) -> u32 {
         (2 << self.bits) - 1
@@ -46,7 +55,7 @@ impl<'a> EventQueue<'a> {
 
     /// Takes the oldest record.
     pub fn take(&mut self, registers: &mut impl RegisterFrame) -> Option<Fault> {
-        let written = registers.read(EVENTQ_PROD);
+        let written = registers.read(self.registers + EVENTQ_PROD);
         if (written ^ self.taken) & self.turn() == 0 {
             return None;
         }
@@ -59,17 +68,17 @@ impl<'a> EventQueue<'a> {
 
     /// True when records were lost since this was asked last.
     pub fn has_overflowed(&mut self, registers: &mut impl RegisterFrame) -> bool {
-        let overflow = (registers.read(EVENTQ_PROD) ^ self.taken) & OVERFLOW;
+        let overflow = (registers.read(self.registers + EVENTQ_PROD) ^ self.taken) & OVERFLOW;
         if overflow != 0 {
             self.taken ^= overflow;
-            registers.write(EVENTQ_CONS, self.taken);
+            registers.write(self.registers + EVENTQ_CONS, self.taken);
         }
         overflow != 0
     }
 
     /// Forgets all records. False when there were none.
     pub fn discard(&mut self, registers: &mut impl RegisterFrame) -> bool {
-        let written = registers.read(EVENTQ_PROD);
+        let written = registers.read(self.registers + EVENTQ_PROD);
         if (written ^ self.taken) & self.turn() == 0 {
             return false;
         }
@@ -82,6 +91,6 @@ impl<'a> EventQueue<'a> {
         // What was read is read before the SMMU may write there again.
         publish();
         self.taken = self.taken & OVERFLOW | index & self.turn();
-        registers.write(EVENTQ_CONS, self.taken);
+        registers.write(self.registers + EVENTQ_CONS, self.taken);
     }
 }

@@ -1,4 +1,4 @@
-//! Registers of an SMMUv3 and their fields (Arm IHI 0070, chapter 6.3). Page 1 begins at 0x10000.
+//! Registers of an SMMUv3 and their fields (Arm IHI 0070, chapter 6.3).
 
 pub const IDR0: usize = 0x0;
 pub const IDR1: usize = 0x4;
@@ -20,8 +20,12 @@ pub const CMDQ_PROD: usize = 0x98;
 pub const CMDQ_CONS: usize = 0x9c;
 pub const EVENTQ_BASE: usize = 0xa0;
 pub const EVENTQ_IRQ_CFG0: usize = 0xb0;
-pub const EVENTQ_PROD: usize = 0x100a8;
-pub const EVENTQ_CONS: usize = 0x100ac;
+/// Where page 1 is.
+pub const PAGE_1: usize = 0x1_0000;
+/// Of page 1.
+pub const EVENTQ_PROD: usize = 0xa8;
+/// Of page 1.
+pub const EVENTQ_CONS: usize = 0xac;
 
 /// CR0: translation.
 pub const SMMUEN: u32 = 1 << 0;

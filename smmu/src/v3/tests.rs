@@ -561,3 +561,22 @@ fn pages_grow_with_devices_and_not_with_their_streams() {
     // A PCI host bridge: 3 tables at most.
     assert_eq!(pages(&[owned(0, 0x1_0000)]), 9);
 }
+
+#[test]
+fn smmu_without_page_1_tells_its_faults_by_page_0() {
+    // A ThunderX2.
+    let behaviour = Behaviour {
+        one_page: true,
+        ..Behaviour::USUAL
+    };
+    let machine = Machine::new(behaviour, FEW);
+    let mut memory = SharedMemory::new(&machine.words[..machine.own * PAGE_WORDS], Pa::new(MEMORY));
+    let hardware = machine.hardware.clone();
+    let mut driver = SmmuV3::with_page_1(hardware, FEW, &mut memory, 0).unwrap();
+    driver.attach(streams(8, 4), &machine.domain(0)).unwrap();
+    assert_eq!(machine.write(8, SEEN), Outcome::Reached(HELD[0]));
+    assert_eq!(machine.write(8, 0), Outcome::Aborted);
+    let source = driver.next_fault().map(|fault| fault.source);
+    assert_eq!(source, Some(Source::Stream(StreamId::new(8))));
+    assert_eq!(driver.next_fault(), None);
+}

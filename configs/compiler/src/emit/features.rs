@@ -33,7 +33,10 @@ pub(crate) fn features(plan: &Plan) -> Vec<&'static str> {
         (legacy, "legacy"),
         (shares(PoolPolicy::Rtds), "rtds"),
         (shares(PoolPolicy::Cyclic), "cyclic"),
-        (drives(&[IommuKind::SmmuV3]), "smmuv3"),
+        (
+            drives(&[IommuKind::SmmuV3, IommuKind::SmmuV3OnePage]),
+            "smmuv3",
+        ),
         (drives(&[IommuKind::SmmuV2, IommuKind::Mmu500]), "smmuv2"),
         (plan.iommus.iter().any(ipmmu), "ipmmu"),
         (!plan.bridges.is_empty(), "pci"),

@@ -81,3 +81,66 @@ fn iommu_that_the_image_cannot_drive_stops_the_build_of_who_is_behind_it() {
         assert!(findings.to_string().contains(says), "{findings}");
     }
 }
+
+#[test]
+fn smmuv3_of_a_thunderx2_is_driven_without_its_page_1() {
+    let (mut tree, smmu) = with_smmu();
+    tree.set_cells(smmu, "reg", &[0, 0x905_0000, 0, 0x1_0000]);
+    tree.set(smmu, "cavium,cn9900-broken-page1-regspace", []);
+    let compiled = compile(&tree, ["\"/dma@9200000\"", ""]).unwrap();
+    let kind = "kind: model::iommu::IommuKind::SmmuV3OnePage,";
+    assert!(compiled.table.contains(kind), "{}", compiled.table);
+    assert_eq!(compiled.image_features, ["v3", "smmuv3", "pl011"]);
+}
+
+/// `virt` with an MMU-500 that compares masks, and devices whose streams have these masks.
+fn with_mmu_500(masks: [u32; 2]) -> Tree {
+    let (mut tree, smmu) = with_smmu();
+    tree.set_string(smmu, "compatible", "arm,mmu-500");
+    // Its registers lie in one block of 2 MiB.
+    tree.set_cells(smmu, "reg", &[0, 0x90c_0000, 0, 0x2_0000]);
+    tree.set_cells(smmu, "#iommu-cells", &[2]);
+    tree.set_cells(smmu, "#global-interrupts", &[1]);
+    for ((path, stream), mask) in [("/dma@9200000", 0x870), ("/dma@9210000", 0x877)]
+        .into_iter()
+        .zip(masks)
+    {
+        let device = tree.find(path).unwrap();
+        tree.set_cells(device, "iommus", &[0x9100, stream, mask]);
+    }
+    tree
+}
+
+#[test]
+fn image_of_a_board_with_an_mmu_500_has_its_driver_and_the_masks_of_its_streams() {
+    let tree = with_mmu_500([0x7000, 0]);
+    let compiled = compile(&tree, ["\"/dma@9200000\"", "\"/dma@9210000\""]).unwrap();
+    assert_eq!(compiled.image_features, ["v3", "smmuv2", "pl011"]);
+    for line in [
+        "kind: model::iommu::IommuKind::Mmu500,",
+        "coherent: false,",
+        "first: model::StreamId::new(0x870), count: 0x1, ignored: 0x7000 }",
+        "first: model::StreamId::new(0x877), count: 0x1, ignored: 0x0 }",
+    ] {
+        assert!(compiled.table.contains(line), "{line}: {}", compiled.table);
+    }
+}
+
+#[test]
+fn stream_that_a_mask_of_the_same_partition_covers_is_listed_once() {
+    let tree = with_mmu_500([0x7007, 0]);
+    let both = "\"/dma@9200000\", \"/dma@9210000\"";
+    let compiled = compile(&tree, [both, ""]).unwrap();
+    assert_eq!(compiled.table.matches("OwnedStreams {").count(), 1);
+}
+
+#[test]
+fn streams_of_which_none_covers_the_other_stop_the_build() {
+    // 0x870 to 0x873; 0x872, 0x873, 0x876 and 0x877.
+    let (apart, entangled) = (with_mmu_500([0x3, 0x0]), with_mmu_500([0x3, 0x5]));
+    let both = "\"/dma@9200000\", \"/dma@9210000\"";
+    assert!(compile(&apart, [both, ""]).is_ok());
+    let findings = compile(&entangled, [both, ""]).unwrap_err();
+    let says = "tell the streams of /dma@9200000 from those of /dma@9210000";
+    assert!(findings.to_string().contains(says), "{findings}");
+}

@@ -36,6 +36,8 @@ pub struct Behaviour {
     pub refused: Option<u8>,
     /// It takes no commands at all.
     pub deaf: bool,
+    /// Page 1 does not answer: its registers are in page 0.
+    pub one_page: bool,
     /// Events cannot be written.
     pub events_abort: bool,
     /// A device goes on with an access that faults, whenever EVENTQ_CONS is written.
@@ -51,6 +53,7 @@ impl Behaviour {
         delay: 2,
         refused: None,
         deaf: false,
+        one_page: false,
         events_abort: false,
         storm: None,
     };
@@ -163,7 +166,17 @@ impl Model {
         }
     }
 
+    /// The manual's offset of the register that answers at this one.
+    fn answering(&self, offset: usize) -> usize {
+        match (self.behaviour.one_page, offset) {
+            (true, 0xa8 | 0xac) => offset + 0x1_0000,
+            (true, 0x1_0000..) => panic!("there is nothing at {offset:#x}"),
+            _ => offset,
+        }
+    }
+
     fn read(&mut self, offset: usize) -> u32 {
+        let offset = self.answering(offset);
         self.step();
         if offset == 0x9c {
             self.take_command();
@@ -172,6 +185,7 @@ impl Model {
     }
 
     fn write(&mut self, offset: usize, value: u32) {
+        let offset = self.answering(offset);
         let delay = self.behaviour.delay + 1;
         let on = self.register(CR0) | self.register(CR0ACK);
         match offset {
