@@ -145,6 +145,7 @@ fn fault(stream: u32, cause: Cause, address: u64, access: Access, class: Option<
 }
 
 mod attaching;
+mod costs;
 mod faults;
 mod limits;
 mod start;

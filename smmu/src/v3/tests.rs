@@ -580,3 +580,32 @@ fn smmu_without_page_1_tells_its_faults_by_page_0() {
     assert_eq!(source, Some(Source::Stream(StreamId::new(8))));
     assert_eq!(driver.next_fault(), None);
 }
+
+/// The figures of docs/costs.md. Each is an access to Device memory, by far the largest part of what an operation costs on a chip.
+#[test]
+fn operations_take_as_many_register_accesses_as_the_documentation_says() {
+    let behaviour = Behaviour {
+        delay: 0,
+        ..Behaviour::USUAL
+    };
+    let machine = Machine::new(behaviour, FEW);
+    let mut driver = machine.driver(FEW).unwrap();
+    let mut count = |operation: &mut dyn FnMut(&mut SmmuV3<'_, Handle>)| {
+        let before = machine.hardware.0.borrow().accesses;
+        operation(&mut driver);
+        machine.hardware.0.borrow().accesses - before
+    };
+    let (domain, device) = (machine.domain(0), streams(8, 4));
+    let found = [
+        count(&mut |driver| driver.attach(device, &domain).unwrap()),
+        count(&mut |driver| driver.invalidate(domain.vmid).unwrap()),
+        count(&mut |driver| {
+            machine.write(8, 0);
+            assert!(driver.next_fault().is_some());
+        }),
+        count(&mut |driver| assert_eq!(driver.next_fault(), None)),
+        count(&mut |driver| driver.mute(device).unwrap()),
+        count(&mut |driver| driver.detach(device).unwrap()),
+    ];
+    assert_eq!(found, [7, 5, 2, 1, 5, 7]);
+}

@@ -75,6 +75,8 @@ pub struct Model {
     pub interrupts: usize,
     /// Some access passed untranslated.
     pub bypassed: bool,
+    /// Reads and writes of registers.
+    pub accesses: usize,
 }
 
 #[derive(Clone, Copy)]
@@ -111,6 +113,7 @@ impl Model {
             commands: Vec::new(),
             interrupts: 0,
             bypassed: false,
+            accesses: 0,
         })))
     }
 
@@ -177,6 +180,7 @@ impl Model {
 
     fn read(&mut self, offset: usize) -> u32 {
         let offset = self.answering(offset);
+        self.accesses += 1;
         self.step();
         if offset == 0x9c {
             self.take_command();
@@ -186,6 +190,7 @@ impl Model {
 
     fn write(&mut self, offset: usize, value: u32) {
         let offset = self.answering(offset);
+        self.accesses += 1;
         let delay = self.behaviour.delay + 1;
         let on = self.register(CR0) | self.register(CR0ACK);
         match offset {
