@@ -138,3 +138,6 @@ impl<R: RegisterFrame> Iommu for Driver<R> {
         each!(self, one => one.next_failure())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,7 +22,7 @@ pub mod features;
 pub mod mapping;
 mod register_map;
 #[cfg(test)]
-mod register_model;
+pub(crate) mod register_model;
 #[cfg(test)]
 mod tests;
 

@@ -16,7 +16,7 @@ pub mod event_queue;
 pub mod features;
 mod register_map;
 #[cfg(test)]
-mod register_model;
+pub(crate) mod register_model;
 pub mod stream_table;
 #[cfg(test)]
 mod tests;
