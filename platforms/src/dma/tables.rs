@@ -23,7 +23,9 @@ pub fn give(mut partition: Partition, pool: &mut FramePool) -> Result<Partition,
 fn needs(iommu: &Iommu, partition: PartitionId) -> bool {
     let own = match iommu.kind {
         IommuKind::Ipmmu(ipmmu) => ipmmu.tables == Tables::Stage1,
-        IommuKind::SmmuV3 | IommuKind::SmmuV2 | IommuKind::Mmu500 => false,
+        IommuKind::SmmuV3 | IommuKind::SmmuV3OnePage | IommuKind::SmmuV2 | IommuKind::Mmu500 => {
+            false
+        }
     };
     own && iommu.owned.iter().any(|owned| owned.partition == partition)
 }
