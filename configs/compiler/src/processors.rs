@@ -11,6 +11,8 @@ use crate::raw::{PoolPolicy, RawSystem, RawVcpu};
 pub(crate) struct Pool {
     pub name: String,
     pub policy: PoolPolicy,
+    /// Its virtual CPUs move between its CPUs.
+    pub global: bool,
     /// Board indices of the CPUs that run a virtual CPU.
     pub cpus: Vec<usize>,
     /// Nanoseconds after which the windows of a cyclic pool come again.
@@ -24,7 +26,7 @@ pub(crate) struct Pool {
 pub(crate) struct Vcpu {
     /// Its pool's place among the system's pools.
     pub pool: usize,
-    /// Board indices of the CPUs that it runs on: the one that admission gave it.
+    /// Board indices of the CPUs that it runs on: the one that admission gave it, or in a global pool all, its home first.
     pub cpus: Vec<usize>,
     pub time: TimeShare,
 }
@@ -74,7 +76,7 @@ impl Display for TimeShare {
     }
 }
 
-/// The pools that are used, and for each partition its virtual CPUs, each on the CPU that admission gave it. `None` when something is
+/// The pools that are used, and for each partition its virtual CPUs, each on the CPUs that admission gave it. `None` when something is
 /// missing after all, which is then reported already.
 pub(crate) fn assign(raw: &RawSystem) -> Option<(Vec<Pool>, Vec<Vec<Vcpu>>)> {
     let (admission, _) = admit(raw);
@@ -84,6 +86,7 @@ pub(crate) fn assign(raw: &RawSystem) -> Option<(Vec<Pool>, Vec<Vec<Vcpu>>)> {
         pools.push(Pool {
             name: pool.name.get_ref().clone(),
             policy: *pool.policy.as_ref()?.get_ref(),
+            global: pool.is_global(),
             cpus: decided.cpus.clone(),
             major_frame: pool.major_frame.as_ref().map(|frame| *frame.get_ref()),
             admission: decided.argument.clone(),
@@ -101,7 +104,7 @@ pub(crate) fn assign(raw: &RawSystem) -> Option<(Vec<Pool>, Vec<Vec<Vcpu>>)> {
             };
             vcpus.push(Vcpu {
                 pool,
-                cpus: vec![admission.home(id)?],
+                cpus: admission.homes(id)?.to_vec(),
                 time: time_share(raw, pools.get(pool)?.policy)?,
             });
         }

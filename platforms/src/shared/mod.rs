@@ -11,6 +11,8 @@ use model::system::Policy;
 use model::time::TimeShare;
 use static_cell::{ConstStaticCell, StaticCell};
 
+#[cfg_attr(not(feature = "global"), path = "global_absent.rs")]
+mod global;
 #[cfg(feature = "cyclic")]
 mod windows;
 
@@ -18,11 +20,11 @@ use crate::SYSTEM;
 use crate::machine::Board;
 use crate::storage::{PCPUS, VCPUS};
 
-/// The most virtual CPUs that share one pCPU.
+/// The most virtual CPUs that share one pCPU; at least one, although a system with global pools alone has none that stay.
 const MOST: usize = most();
 
 const fn most() -> usize {
-    let mut most = 0;
+    let mut most = 1;
     let mut pcpu = 0;
     while pcpu < PCPUS {
         let here = members(pcpu);
@@ -34,7 +36,7 @@ const fn most() -> usize {
     most
 }
 
-/// How many virtual CPUs share a pCPU; 0 when it is dedicated.
+/// How many virtual CPUs share a pCPU and stay there; 0 when it is dedicated or in a global pool.
 #[allow(clippy::indexing_slicing, reason = "evaluated when compiled, too")]
 const fn members(pcpu: usize) -> usize {
     let mut count = 0;
@@ -43,7 +45,10 @@ const fn members(pcpu: usize) -> usize {
         let vcpus = SYSTEM.partitions[partition].vcpus;
         let mut index = 0;
         while index < vcpus.len() {
-            let shares = !matches!(vcpus[index].time, TimeShare::Always);
+            let shares = matches!(
+                vcpus[index].time,
+                TimeShare::Budget(_) | TimeShare::Windows(_)
+            );
             if shares && vcpus[index].pcpu.get() as usize == pcpu {
                 count += 1;
             }
@@ -56,6 +61,8 @@ const fn members(pcpu: usize) -> usize {
 
 impl SharedMachine for Board {
     type Policy = Choice<MOST>;
+    #[cfg(feature = "global")]
+    type GlobalPolicy = global::Policy;
 }
 
 /// The schedulers.
@@ -77,6 +84,7 @@ pub fn prepare(
     let schedulers = SCHEDULERS.init(heapless::Vec::new());
     let mut places: &'static mut [_] = MEMBERS.take();
     let mut of_pcpu = [None; PCPUS];
+    let mut pools = global::pools(hypervisor)?;
     for (pcpu, index) in of_pcpu.iter_mut().enumerate() {
         let count = members(pcpu);
         if count > 0 {
@@ -94,9 +102,16 @@ pub fn prepare(
             .config
             .vcpus
             .get(usize::from(vcpu.id.get()))?;
-        if matches!(config.time, TimeShare::Always) {
-            dedicated(vcpu)?;
-            continue;
+        match config.time {
+            TimeShare::Always => {
+                dedicated(vcpu)?;
+                continue;
+            }
+            TimeShare::Global { .. } => {
+                pools.add(vcpu)?;
+                continue;
+            }
+            TimeShare::Budget(_) | TimeShare::Windows(_) => {}
         }
         let index = (*of_pcpu.get(usize::from(config.pcpu.get()))?)?;
         schedulers.get_mut(index)?.add(vcpu).then_some(())?;
@@ -104,6 +119,7 @@ pub fn prepare(
     for scheduler in schedulers.iter_mut() {
         scheduler.begin().then_some(())?;
     }
+    pools.open()?;
     for (assigned, index) in ASSIGNED.iter().zip(of_pcpu) {
         if let Some(scheduler) = index.and_then(|index| schedulers.get_mut(index)) {
             assigned.store(scheduler, Ordering::Release);
@@ -128,6 +144,9 @@ fn policy(pcpu: usize) -> Option<Choice<MOST>> {
 
 /// Gives the first turn on the calling pCPU. `None` when it is not shared.
 pub fn first_turn(pcpu: usize) -> Option<&'static mut Vcpu<Board>> {
+    if let Some(vcpu) = global::first_turn(pcpu) {
+        return Some(vcpu);
+    }
     let scheduler = ASSIGNED.get(pcpu)?.load(Ordering::Acquire);
     // SAFETY: the boot CPU stored a pointer to a scheduler that lives for ever and belongs to this pCPU alone, or left it null.
     let scheduler = unsafe { scheduler.as_mut() }?;

@@ -2,6 +2,7 @@
 
 mod cyclic;
 mod dedicated;
+mod global;
 mod rtds;
 mod share;
 
@@ -24,8 +25,8 @@ pub(crate) struct Admission {
 /// What admission decided for one pool.
 #[derive(Debug)]
 pub(crate) struct PoolAdmission {
-    /// The physical CPU of each of its virtual CPUs.
-    pub homes: Vec<(VcpuId, usize)>,
+    /// The physical CPUs on which each of its virtual CPUs runs, its home first. Only in global pools they are several.
+    pub homes: Vec<(VcpuId, Vec<usize>)>,
     /// Why all get what they are promised, one statement a line.
     pub argument: Vec<String>,
     /// Board indices of the CPUs on which something runs, in the pool's order.
@@ -40,13 +41,13 @@ pub(crate) struct VcpuId {
 }
 
 impl Admission {
-    /// The physical CPU of a virtual one.
-    pub fn home(&self, id: VcpuId) -> Option<usize> {
+    /// The physical CPUs on which a virtual one runs, its home first.
+    pub fn homes(&self, id: VcpuId) -> Option<&[usize]> {
         let homes = self.pools.iter().flatten().flat_map(|pool| &pool.homes);
         homes
             .into_iter()
             .find(|(one, _)| *one == id)
-            .map(|(_, home)| *home)
+            .map(|(_, homes)| homes.as_slice())
     }
 }
 
@@ -74,6 +75,7 @@ pub(crate) fn admit(system: &RawSystem) -> (Admission, Vec<Refusal>) {
         let (cpus, members) = members(system, pool)?;
         let decided = match pool.policy.as_ref()?.get_ref() {
             PoolPolicy::Dedicated => dedicated::admit(pool, &cpus, &members)?,
+            PoolPolicy::Rtds if pool.is_global() => global::admit(pool, &cpus, &members)?,
             PoolPolicy::Rtds => rtds::admit(pool, &cpus, &members)?,
             PoolPolicy::Cyclic => cyclic::admit(pool, &cpus, &members)?,
         };
@@ -174,7 +176,7 @@ fn decided(
 ) -> PoolAdmission {
     let ids = members.iter().map(|member| member.id);
     let mut admission = PoolAdmission {
-        homes: ids.zip(homes.iter().copied()).collect(),
+        homes: ids.zip(homes.iter().map(|home| vec![*home])).collect(),
         argument: Vec::new(),
         cpus: Vec::new(),
     };

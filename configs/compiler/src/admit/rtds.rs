@@ -16,7 +16,7 @@ const LEVELS: u8 = 8;
 
 /// What a physical CPU loses around each budget, in nanoseconds, where the pool does not say it: twice the 2,400 instructions that QEMU
 /// executes from an interrupt until the next virtual CPU runs, taken as nanoseconds.
-const SWITCH_COST: u64 = 5_000;
+pub(super) const SWITCH_COST: u64 = 5_000;
 
 /// `None` when a rule about budgets is broken.
 pub(super) fn admit(
@@ -44,7 +44,7 @@ pub(super) fn admit(
     })
 }
 
-fn server(raw: &RawVcpu, cost: Duration) -> Option<Server> {
+pub(super) fn server(raw: &RawVcpu, cost: Duration) -> Option<Server> {
     let period = Duration::from_ticks(*raw.period.as_ref()?.get_ref());
     let budget = Duration::from_ticks(*raw.budget.as_ref()?.get_ref());
     let priority = raw
@@ -182,33 +182,13 @@ impl Set<'_> {
 
     /// The largest budget, in whole microseconds, with which one fits beside those that are placed.
     fn budget_that_fits(&self, stuck: usize, packing: &Packing<'_>) -> Option<u64> {
-        const MICROSECOND: u64 = 1_000;
-        /// The schema allows no less.
-        const LEAST: u64 = 10;
         let raw = self.members.get(stuck)?.raw;
-        let period = Duration::from_ticks(*raw.period.as_ref()?.get_ref());
-        let priority = raw.priority.as_ref().map_or(0, |one| *one.get_ref());
-        let priority = u8::try_from(priority).ok()?;
         let cpus: Vec<usize> = (0..self.cpus.len())
             .filter(|cpu| self.may_run(stuck, *cpu))
             .collect();
-        let fits = |budget: u64| {
-            let budget = Duration::from_ticks(budget * MICROSECOND);
-            let server = Server::new(period, budget, priority);
-            let server = server.map(|server| server.with_switch_cost(self.cost));
-            server.is_ok_and(|server| cpus.iter().any(|cpu| packing.holds(&server, *cpu)))
-        };
-        // A smaller budget takes less from everyone, so the budgets that fit are all below one that does not.
-        let (mut good, mut bad) = (0, *raw.budget.as_ref()?.get_ref() / MICROSECOND + 1);
-        while bad - good > 1 {
-            let middle = good + (bad - good) / 2;
-            if fits(middle) {
-                good = middle;
-            } else {
-                bad = middle;
-            }
-        }
-        (good >= LEAST).then_some(good * MICROSECOND)
+        budget_of(raw, self.cost, |server| {
+            cpus.iter().any(|cpu| packing.holds(&server, *cpu))
+        })
     }
 
     /// Priorities by period with which all fit, if there are any and they are others than the file's.
@@ -233,6 +213,36 @@ impl Set<'_> {
         set.place().ok()?;
         Some(names.join(", "))
     }
+}
+
+/// The largest budget, in whole microseconds of nanoseconds, with which a virtual CPU fits.
+pub(super) fn budget_of(
+    raw: &RawVcpu,
+    cost: Duration,
+    fits: impl Fn(Server) -> bool,
+) -> Option<u64> {
+    const MICROSECOND: u64 = 1_000;
+    /// The schema allows no less.
+    const LEAST: u64 = 10;
+    let period = Duration::from_ticks(*raw.period.as_ref()?.get_ref());
+    let priority = raw.priority.as_ref().map_or(0, |one| *one.get_ref());
+    let priority = u8::try_from(priority).ok()?;
+    let fits = |budget: u64| {
+        let budget = Duration::from_ticks(budget * MICROSECOND);
+        let server = Server::new(period, budget, priority);
+        server.is_ok_and(|server| fits(server.with_switch_cost(cost)))
+    };
+    // A smaller budget takes less from everyone, so the budgets that fit are all below one that does not.
+    let (mut good, mut bad) = (0, *raw.budget.as_ref()?.get_ref() / MICROSECOND + 1);
+    while bad - good > 1 {
+        let middle = good + (bad - good) / 2;
+        if fits(middle) {
+            good = middle;
+        } else {
+            bad = middle;
+        }
+    }
+    (good >= LEAST).then_some(good * MICROSECOND)
 }
 
 /// Who is on each CPU, and what the others there take from each, so that one more is looked at in one pass.
@@ -320,7 +330,7 @@ impl Placing for Packing<'_> {
 }
 
 /// The two sides of the test.
-fn sum(need: &Need) -> String {
+pub(super) fn sum(need: &Need) -> String {
     let [own, switching, others, period] = [need.own, need.switching, need.others, need.period]
         .map(|time| human_time(time.as_ticks()));
     match need.switching.as_ticks() {

@@ -67,7 +67,7 @@ fn strange(context: &Context<'_>, partition: &RawPartition) -> Vec<Strange> {
     strange.into_values().collect()
 }
 
-/// `major_frame` is there in cyclic pools and nowhere else, `switch_cost` in rtds pools at most.
+/// `major_frame` is there in cyclic pools and nowhere else, `switch_cost` and `placement` in rtds pools at most.
 fn frames(context: &Context<'_>, findings: &mut Diagnostics) {
     for pool in &context.system.pools {
         let Some(policy) = &pool.policy else { continue };
@@ -94,18 +94,23 @@ fn frames(context: &Context<'_>, findings: &mut Diagnostics) {
             ),
             _ => {}
         }
-        if let Some(cost) = &pool.switch_cost
-            && *policy.get_ref() != PoolPolicy::Rtds
-        {
+        let of_rtds = [
+            ("switch_cost", pool.switch_cost.as_ref().map(Spanned::span)),
+            ("placement", pool.placement.as_ref().map(Spanned::span)),
+        ];
+        let given = of_rtds
+            .into_iter()
+            .filter(|_| *policy.get_ref() != PoolPolicy::Rtds);
+        for (field, span) in given.filter_map(|(field, span)| Some((field, span?))) {
             findings.push(
                 Diagnostic::error(
                     codes::FIELD_OF_OTHER_POLICY,
                     format!(
-                        "`switch_cost` means nothing in a pool with the policy \"{}\"",
+                        "`{field}` means nothing in a pool with the policy \"{}\"",
                         policy.get_ref().word()
                     ),
                 )
-                .at(context.source, cost.span())
+                .at(context.source, span)
                 .help("remove it, or give the pool `policy = \"rtds\"`"),
             );
         }

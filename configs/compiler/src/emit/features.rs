@@ -32,6 +32,7 @@ pub(crate) fn features(plan: &Plan) -> Vec<&'static str> {
         (its, "its"),
         (legacy, "legacy"),
         (shares(PoolPolicy::Rtds), "rtds"),
+        (pools.iter().any(|pool| pool.global), "global"),
         (shares(PoolPolicy::Cyclic), "cyclic"),
         (
             drives(&[IommuKind::SmmuV3, IommuKind::SmmuV3OnePage]),
@@ -87,13 +88,29 @@ mod tests {
     }
 
     #[test]
+    fn image_moves_virtual_cpus_where_a_pool_is_global() {
+        let text = include_str!("../tests/golden/demo.toml").replace("BOARD", "qemu-virt-gicv3");
+        let shared = text
+            .replace(
+                "policy = \"dedicated\"",
+                "policy = \"rtds\"\nplacement = \"global\"",
+            )
+            .replace(
+                "[[partition]]",
+                "[[partition]]\nperiod = \"10ms\"\nbudget = \"1ms\"",
+            );
+        let features = compile_text(&shared).unwrap().image_features;
+        assert_eq!(features, ["v3", "rtds", "global", "pl011"]);
+    }
+
+    #[test]
     fn every_feature_that_a_system_may_need_is_one_of_the_image() {
         let manifest: toml::Table =
             toml::from_str(include_str!("../../../../platforms/Cargo.toml")).unwrap();
         let chosen = [features("qemu-virt-gicv2"), features("qemu-virt-gicv3")].concat();
         for feature in chosen
             .into_iter()
-            .chain(["smmuv3", "smmuv2", "ipmmu", "pci"])
+            .chain(["smmuv3", "smmuv2", "ipmmu", "pci", "global"])
         {
             assert!(manifest["features"].get(feature).is_some(), "{feature}");
         }

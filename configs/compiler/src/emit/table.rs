@@ -23,7 +23,7 @@ pub(crate) fn table(plan: &Plan) -> String {
     let system = &plan.system;
     let cpus = system.cpus();
     // Every CPU that is used is in the list; its place there is its `PcpuId`.
-    let pcpu = |cpu: &usize| {
+    let pcpu_of = |cpu: &usize| {
         format!(
             "model::PcpuId::new({})",
             cpus.iter().position(|one| one == cpu).unwrap_or(0)
@@ -49,7 +49,7 @@ pub(crate) fn table(plan: &Plan) -> String {
     });
     out.list("pcpus", mpidrs);
     let pools = system.pools.iter().map(|pool| {
-        let members: Vec<String> = pool.cpus.iter().map(pcpu).collect();
+        let members: Vec<String> = pool.cpus.iter().map(pcpu_of).collect();
         format!(
             "model::system::Pool {{ name: {:?}, policy: {}, pcpus: &[{}] }}",
             pool.name,
@@ -67,8 +67,14 @@ pub(crate) fn table(plan: &Plan) -> String {
         let vcpus = partition.vcpus.iter().enumerate().map(|(number, vcpu)| {
             // One each: admission gives every virtual CPU a home.
             let own = vcpu.cpus.first().unwrap_or(&0);
-            let (pcpu, mpidr) = (pcpu(own), mpidr(&system.board, number));
-            let time = time_share(&vcpu.time);
+            let (pcpu, mpidr) = (pcpu_of(own), mpidr(&system.board, number));
+            let time = match system.pools.get(vcpu.pool) {
+                Some(pool) if pool.global => {
+                    let pcpus: Vec<String> = vcpu.cpus.iter().map(pcpu_of).collect();
+                    global_share(&vcpu.time, &pcpus.join(", "))
+                }
+                _ => time_share(&vcpu.time),
+            };
             format!("model::partition::Vcpu {{ pcpu: {pcpu}, mpidr: {mpidr}, time: {time} }}")
         });
         out.list("vcpus", vcpus);
@@ -323,6 +329,7 @@ fn fields(out: &mut Source, board: &Board, partition: &Partition, planned: &Plan
 fn policy(pool: &Pool) -> String {
     let policy = match pool.policy {
         PoolPolicy::Dedicated => "Dedicated".to_owned(),
+        PoolPolicy::Rtds if pool.global => "GlobalRtds".to_owned(),
         PoolPolicy::Rtds => "Rtds".to_owned(),
         PoolPolicy::Cyclic => format!(
             "Cyclic {{ major_frame: {} }}",
@@ -341,9 +348,8 @@ fn time_share(time: &TimeShare) -> String {
             extra_time,
             priority,
         } => format!(
-            "Budget(model::time::Budget {{ period: {}, budget: {}, priority: {priority}, extra_time: {extra_time} }})",
-            duration(*period),
-            duration(*budget)
+            "Budget({})",
+            self::budget(*period, *budget, *priority, *extra_time)
         ),
         TimeShare::Windows(windows) => {
             let mut windows = windows.clone();
@@ -360,6 +366,30 @@ fn time_share(time: &TimeShare) -> String {
         }
     };
     format!("model::time::TimeShare::{share}")
+}
+
+/// The share of one that moves between these CPUs.
+fn global_share(time: &TimeShare, pcpus: &str) -> String {
+    match time {
+        TimeShare::Budget {
+            period,
+            budget,
+            extra_time,
+            priority,
+        } => format!(
+            "model::time::TimeShare::Global {{ budget: {}, pcpus: &[{pcpus}] }}",
+            self::budget(*period, *budget, *priority, *extra_time)
+        ),
+        TimeShare::Always | TimeShare::Windows(_) => time_share(time),
+    }
+}
+
+fn budget(period: u64, budget: u64, priority: u8, extra_time: bool) -> String {
+    format!(
+        "model::time::Budget {{ period: {}, budget: {}, priority: {priority}, extra_time: {extra_time} }}",
+        duration(period),
+        duration(budget)
+    )
 }
 
 /// `nanoseconds` as the image counts time.

@@ -5,7 +5,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::reader::{Slot, TableReader, Value, wrong_type};
 use super::schema::POOL;
-use super::values::{duration, numbers};
+use super::values::{duration, numbers, one_of};
 use crate::codes;
 use crate::diagnostics::{Diagnostic, Diagnostics, SourceText};
 use crate::nearest::nearest;
@@ -20,6 +20,25 @@ pub(crate) struct RawPool {
     pub major_frame: Option<Spanned<u64>>,
     /// Nanoseconds that a physical CPU of an rtds pool loses around each budget.
     pub switch_cost: Option<Spanned<u64>>,
+    /// Whether the virtual CPUs of an rtds pool move between its CPUs.
+    pub placement: Option<Spanned<Placement>>,
+}
+
+impl RawPool {
+    /// True when its virtual CPUs move between its CPUs.
+    pub fn is_global(&self) -> bool {
+        let placement = self.placement.as_ref().map(Spanned::get_ref);
+        placement == Some(&Placement::Global)
+    }
+}
+
+/// On how many CPUs a virtual CPU of an rtds pool runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Placement {
+    /// On one, which admission chooses.
+    Partitioned,
+    /// On any of its affinity.
+    Global,
 }
 
 /// How the CPUs of a pool are shared.
@@ -67,11 +86,24 @@ pub(super) fn read_pools(
             policy: reader.required("policy", policy, findings),
             major_frame: reader.optional("major_frame", duration, findings),
             switch_cost: reader.optional("switch_cost", duration, findings),
+            placement: reader.optional("placement", placement, findings),
         });
         reader.finish(findings);
     }
     pools.sort_by_key(|pool| pool.name.span().start);
     pools
+}
+
+fn placement(
+    source: &SourceText,
+    slot: Slot,
+    value: &Value<'_>,
+) -> Result<Placement, Box<Diagnostic>> {
+    let words = [
+        ("partitioned", Placement::Partitioned),
+        ("global", Placement::Global),
+    ];
+    one_of(source, slot, value, &words)
 }
 
 fn policy(

@@ -162,3 +162,26 @@ fn description_is_in_the_report() {
     let report = prove_text(&text).unwrap().report;
     assert_eq!(report.description.as_deref(), Some("Two words"));
 }
+
+#[test]
+fn virtual_cpus_of_a_global_pool_run_on_all_cpus_of_their_affinity_and_their_homes_go_round() {
+    let fields = "pool = \"p\"\nperiod = \"10ms\"\nbudget = \"3ms\"";
+    let bound = format!("{fields}\naffinity = [5]");
+    let text = system(
+        "[pools.p]\ncpus = [4, 5]\npolicy = \"rtds\"\nplacement = \"global\"",
+        &[("a", fields), ("b", fields), ("c", &bound)],
+    );
+    let proof = prove_text(&text).unwrap_or_else(|findings| panic!("{findings}"));
+    let vcpus = proof.report.partitions.iter().flat_map(|one| &one.vcpus);
+    let cpus: Vec<&[usize]> = vcpus.map(|vcpu| vcpu.cpus.as_slice()).collect();
+    assert_eq!(cpus, [&[4, 5][..], &[5, 4], &[5]]);
+    assert_eq!(
+        proof.report.pools[0].admission,
+        [
+            "90.0 % of one CPU's time is promised on the CPUs 4, 5 together",
+            "a/0 on CPUs 4, 5: its 3ms, 10us for switching and at most 3010us of the others in each 10ms, of each of them",
+            "b/0 on CPUs 4, 5: its 3ms, 10us for switching and at most 3010us of the others in each 10ms, of each of them",
+            "c/0 on CPU 5: its 3ms, 10us for switching and at most 6020us of the others in each 10ms, of each of them",
+        ]
+    );
+}

@@ -43,7 +43,7 @@ mod atomic {
     pub use core::sync::atomic::{AtomicU64, Ordering, fence};
 }
 
-pub use policy::GlobalPolicy;
+pub use policy::{GlobalPolicy, START};
 pub use pool::{Member, Pool};
 pub use post::Post;
 pub use turns::{bring_up, schedule};

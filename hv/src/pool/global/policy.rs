@@ -6,6 +6,9 @@ use rtds::{
     Actions, Counters, Event, Parameters, PcpuIndex, PcpuSet, Reservation, Rtds, VcpuIndex,
 };
 
+/// All periods count from the start of the system counter.
+pub const START: Instant = Instant::MIN;
+
 /// A policy for several physical CPUs. Virtual CPUs are numbered in the order in which they come.
 pub trait GlobalPolicy: Send + Sized {
     /// A virtual CPU comes to it with the time that it is promised and the CPUs on which it may run; it sleeps. False when there is no

@@ -8,6 +8,7 @@ use model::{Mpidr, PcpuId, VcpuId};
 use proptest::prelude::*;
 use rtds::{PcpuIndex, Rtds, VcpuIndex};
 
+use super::policy::START;
 use super::pool::{Member, Pool};
 use super::post::Post;
 use super::turns::{Turn, begin, take_turns};
@@ -70,7 +71,7 @@ impl Machine {
             rt.gic = linux.gic;
         });
         let members: Vec<Option<Member<FakeMachine>>> = (0..4).map(|_| None).collect();
-        let policy = Rtds::new(rtds_start());
+        let policy = Rtds::new(START);
         let pool = leak(Pool::new(
             world.hypervisor,
             &PCPUS,
@@ -237,10 +238,6 @@ impl Machine {
             assert_eq!(vcpu.shared.pcpu(), vcpu_pcpu(pcpu));
         }
     }
-}
-
-fn rtds_start() -> embassy_time::Instant {
-    embassy_time::Instant::MIN
 }
 
 fn vcpu_pcpu(pcpu: usize) -> Mpidr {

@@ -18,7 +18,7 @@ const PERIODS: u64 = 50;
 const GAP_NS: u64 = 400;
 
 /// Counters of the hypervisor, in the order of their numbers (docs/guest-abi.md).
-const COUNTERS: [&str; 12] = [
+const COUNTERS: [&str; 13] = [
     "entries",
     "periods",
     "supply",
@@ -31,6 +31,7 @@ const COUNTERS: [&str; 12] = [
     "windows",
     "missed",
     "lateness",
+    "migrations",
 ];
 
 board::entry!(main);

@@ -137,6 +137,17 @@ pub(crate) const HYPERVISOR: Table = Table {
     ],
 };
 
+const PLACEMENTS: [Word; 2] = [
+    word(
+        "partitioned",
+        "each virtual CPU runs on one CPU, which is chosen when the system is built",
+    ),
+    word(
+        "global",
+        "each virtual CPU runs on any CPU of its `affinity`, or of the pool",
+    ),
+];
+
 const POLICIES: [Word; 3] = [
     word(
         "dedicated",
@@ -190,10 +201,17 @@ pub(crate) const POOL: Table = Table {
                 least: 100,
                 most: 10_000_000,
             },
-            "5us; not allowed outside rtds pools",
+            "5us, 10us with `placement = \"global\"`; not allowed outside rtds pools",
             "\"5us\"",
             "What a physical CPU loses in each period beyond a budget: from the instant at which a timer should fire until the next virtual \
              CPU runs. Measure it on the board. Admission adds it to each budget on a CPU with several virtual CPUs.",
+        ),
+        maybe(
+            "placement",
+            Kind::Word(&PLACEMENTS),
+            "\"partitioned\"; not allowed outside rtds pools",
+            "\"global\"",
+            "Whether virtual CPUs move between the CPUs of the pool.",
         ),
     ],
 };
