@@ -20,6 +20,7 @@ mod demo;
 mod dma;
 mod dma_storm;
 mod functions;
+mod global;
 mod guests;
 mod hostile_gic;
 mod legacy;

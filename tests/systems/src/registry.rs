@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use crate::bench::Bench;
 use crate::{
-    boards, channels, command_line, costs, cpu_models, demo, dma, dma_storm, functions, guests,
-    hostile_gic, legacy, linux, messages, partitions, stress, timeline, turns, wrong_board, zynqmp,
+    boards, channels, command_line, costs, cpu_models, demo, dma, dma_storm, functions, global,
+    guests, hostile_gic, legacy, linux, messages, partitions, stress, timeline, turns, wrong_board,
+    zynqmp,
 };
 
 /// Something that must be there before a test can say anything about Bulkhead.
@@ -90,6 +91,7 @@ pub fn all() -> Vec<Test> {
     tests.extend(dma_storm::tests());
     tests.extend(functions::tests());
     tests.extend(turns::tests());
+    tests.extend(global::tests());
     tests.extend(timeline::tests());
     tests.extend(wrong_board::tests());
     tests.extend(partitions::tests());

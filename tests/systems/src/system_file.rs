@@ -172,12 +172,19 @@ impl SystemFile {
         self
     }
 
-    /// Adds a Linux partition with one virtual CPU in a pool. `more` as for [`guest_in`](Self::guest_in).
-    pub fn linux_in(mut self, pool: &str, name: &str, kernel: &str, more: &str) -> Self {
+    /// Adds a Linux partition in a pool. `more` as for [`guest_in`](Self::guest_in).
+    pub fn linux_in(
+        mut self,
+        pool: &str,
+        name: &str,
+        kernel: &str,
+        vcpus: u32,
+        more: &str,
+    ) -> Self {
         // Writing to a String cannot fail.
         let _ = write!(
             self.partitions,
-            "\n[[partition]]\nname = \"{name}\"\npool = \"{pool}\"\nvcpus = 1\nmemory = \"256MiB\"\nimage = {{ kernel = \"debian:{kernel}\", initrd = \"busybox\", cmdline = \"console=ttyAMA0\" }}\nconsole = \"virtual\"\n{more}",
+            "\n[[partition]]\nname = \"{name}\"\npool = \"{pool}\"\nvcpus = {vcpus}\nmemory = \"256MiB\"\nimage = {{ kernel = \"debian:{kernel}\", initrd = \"busybox\", cmdline = \"console=ttyAMA0\" }}\nconsole = \"virtual\"\n{more}",
         );
         self
     }

@@ -49,12 +49,12 @@ pub fn tests() -> Vec<Test> {
     tests
 }
 
-fn counted(bench: &Bench<'_>, system: &SystemFile) -> anyhow::Result<Session> {
+pub fn counted(bench: &Bench<'_>, system: &SystemFile) -> anyhow::Result<Session> {
     bench.start_with(system, |options| options.icount = true)
 }
 
 /// The number behind `field=` in the last line of a guest that has it.
-fn figure(session: &Session, partition: &str, field: &str) -> anyhow::Result<u64> {
+pub fn figure(session: &Session, partition: &str, field: &str) -> anyhow::Result<u64> {
     let pattern = Regex::new(&format!(r"(?m) {field}=(\d+)"))?;
     let text = session.text(partition);
     let last = pattern.captures_iter(&text).last();
@@ -294,6 +294,7 @@ fn sleeper_wakes_in_time_beside_linux(bench: &Bench<'_>, gic: &str) -> anyhow::R
             "shared",
             "linux",
             CLOUD,
+            1,
             "period = \"10ms\"\nbudget = \"5ms\"\nextra_time = true\npriority = 1\n",
         )
         .guest_in("shared", "wake", "wake", 1, URGENT);

@@ -98,7 +98,11 @@ impl<M: Machine> Post<M> {
         self.arm(plan.alarm);
         match plan.run {
             Some(given) => Ok(self.take_up(given)),
-            None => Err(self),
+            None => {
+                // Nobody is there whom a maintenance interrupt could be about.
+                self.pool.hypervisor.machine.gic().reset_virtual_interface();
+                Err(self)
+            }
         }
     }
 
