@@ -93,6 +93,7 @@ impl<M: Machine> Vcpu<M> {
     }
 
     /// Its turn begins: commands that were left when the last one ended, and whose reminder another virtual CPU got, go on.
+    #[cfg(feature = "shared")]
     #[inline]
     pub(crate) fn remind_of_commands(&self) {
         if self.partition.config.its.is_some() && self.partition.devices.lock().gic.has_commands() {
