@@ -19,7 +19,7 @@ static FUNCTIONS: BootCell<Functions> = BootCell::new();
 
 const fn functions_owned() -> usize {
     let (mut i, mut sum) = (0, 0);
-    while i < BRIDGES {
+    while i != BRIDGES {
         #[allow(clippy::indexing_slicing, reason = "evaluated when compiled")]
         let bridge = &SYSTEM.bridges[i];
         sum += bridge.functions.len();
@@ -31,7 +31,7 @@ const fn functions_owned() -> usize {
 const fn spaces() -> [Ecam; BRIDGES] {
     let mut spaces = [const { Ecam(0) }; BRIDGES];
     let mut i = 0;
-    while i < BRIDGES {
+    while i != BRIDGES {
         #[allow(clippy::indexing_slicing, reason = "evaluated when compiled")]
         let (space, bridge) = (&mut spaces[i], &SYSTEM.bridges[i]);
         *space = Ecam(bridge.configuration.base.get());
