@@ -73,7 +73,7 @@ pub struct Unit<D> {
 
 impl<D: Iommu> Unit<D> {
     /// The IOMMU with its driver, the attention for each of [`Config::owned`], and the frequency of the system counter in Hz.
-    pub const fn new(
+    pub fn new(
         config: &'static Config,
         driver: D,
         attention: &'static [Attention],

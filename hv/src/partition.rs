@@ -71,7 +71,7 @@ pub struct VcpuShared {
 
 impl VcpuShared {
     /// A virtual CPU on the pCPU with this affinity, which is shared or not.
-    pub const fn new(pcpu: Mpidr, shared: bool) -> Self {
+    pub fn new(pcpu: Mpidr, shared: bool) -> Self {
         Self {
             home: pcpu,
             #[cfg(feature = "global")]

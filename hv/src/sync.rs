@@ -22,7 +22,16 @@ use core::cell::UnsafeCell;
 use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 use core::ops::{Deref, DerefMut};
-use core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU8, Ordering};
+
+mod tickets;
+
+use tickets::Tickets;
+
+/// Atomics that a model checker replaces: see `tests/loom`.
+mod atomic {
+    pub use core::sync::atomic::{AtomicU32, Ordering};
+}
 
 /// Place of a lock in the order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,10 +63,7 @@ pub enum Rank {
 /// A fair lock: CPUs get it in the order in which they asked.
 pub struct TicketLock<T> {
     rank: Rank,
-    /// Ticket that the next CPU draws.
-    next: AtomicU32,
-    /// Ticket that holds the lock, or is about to be drawn when the lock is free.
-    serving: AtomicU32,
+    tickets: Tickets,
     data: UnsafeCell<T>,
 }
 
@@ -80,11 +86,10 @@ fn relax() {
 
 impl<T> TicketLock<T> {
     /// A free lock around `data`.
-    pub const fn new(rank: Rank, data: T) -> Self {
+    pub fn new(rank: Rank, data: T) -> Self {
         Self {
             rank,
-            next: AtomicU32::new(0),
-            serving: AtomicU32::new(0),
+            tickets: Tickets::new(0),
             data: UnsafeCell::new(data),
         }
     }
@@ -92,24 +97,13 @@ impl<T> TicketLock<T> {
     /// Waits for the lock and takes it. The wait is bounded by the time that the CPUs before this one hold it.
     pub fn lock(&self) -> Guard<'_, T> {
         order::enter(self.rank);
-        let ticket = self.next.fetch_add(1, Ordering::Relaxed);
-        while self.serving.load(Ordering::Acquire) != ticket {
-            relax();
-        }
+        self.tickets.wait(relax);
         Guard::of(self)
     }
 
     /// Takes the lock if it is free; never waits.
     pub fn try_lock(&self) -> Option<Guard<'_, T>> {
-        let serving = self.serving.load(Ordering::Acquire);
-        // The lock is free exactly when the ticket being served is not drawn yet. Acquire on success pairs with the last release.
-        let drawn = self.next.compare_exchange(
-            serving,
-            serving.wrapping_add(1),
-            Ordering::Acquire,
-            Ordering::Relaxed,
-        );
-        drawn.ok().map(|_| {
+        self.tickets.try_take().then(|| {
             order::enter(self.rank);
             Guard::of(self)
         })
@@ -158,11 +152,7 @@ impl<T> DerefMut for Guard<'_, T> {
 impl<T> Drop for Guard<'_, T> {
     fn drop(&mut self) {
         order::leave(self.lock.rank);
-        // Only the holder writes `serving`, so a load and a store do.
-        let ticket = self.lock.serving.load(Ordering::Relaxed);
-        self.lock
-            .serving
-            .store(ticket.wrapping_add(1), Ordering::Release);
+        self.lock.tickets.end();
     }
 }
 
@@ -377,8 +367,7 @@ mod tests {
     fn tickets_that_wrap_around_still_lock() {
         let lock = TicketLock {
             rank: Rank::Log,
-            next: AtomicU32::new(u32::MAX),
-            serving: AtomicU32::new(u32::MAX),
+            tickets: Tickets::new(u32::MAX),
             data: UnsafeCell::new(7),
         };
 

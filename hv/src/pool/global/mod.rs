@@ -38,7 +38,7 @@ mod whereabouts;
 #[cfg(test)]
 mod tests;
 
-/// Atomics that a model checker may replace: see `tests/loom`.
+/// Atomics that a model checker replaces: see `tests/loom`.
 mod atomic {
     pub use core::sync::atomic::{AtomicU64, Ordering, fence};
 }

@@ -78,7 +78,7 @@ pub(super) struct Left<M: Machine> {
 
 impl<M: Machine> Pool<M> {
     /// A pool of these pCPUs, whose system counter runs at `frequency` Hz, with room for as many virtual CPUs as `members` has places.
-    pub const fn new(
+    pub fn new(
         hypervisor: &'static Hypervisor<M>,
         pcpus: &'static [PcpuId],
         policy: M::GlobalPolicy,

@@ -21,7 +21,7 @@ pub struct Whereabouts {
 
 impl Whereabouts {
     /// At first it is looked for on `pcpu`.
-    pub const fn new(pcpu: u64) -> Self {
+    pub fn new(pcpu: u64) -> Self {
         Self {
             pcpu: AtomicU64::new(pcpu),
         }
