@@ -206,7 +206,7 @@ fn busy_guests_get_their_windows(bench: &Bench<'_>, board: &str) -> anyhow::Resu
         );
     let mut session = counted(bench, &system)?;
     for (name, share, windows) in [("first", 4_000_000, 2), ("second", 3_000_000, 1)] {
-        session.wait_for(name, "^busy: counted .*$", bench.left())?;
+        session.wait_for(name, r"^busy: counted .* lateness=\d", bench.left())?;
         gets(&session, name, share)?;
         let begun = figure(&session, name, "windows")?;
         let missed = figure(&session, name, "missed")?;
