@@ -18,7 +18,7 @@ const ENFORCEMENT: u64 = 10_000;
 
 const RTDS: &str = "\"rtds\"";
 /// A millisecond's fifth, before all others.
-const URGENT: &str = "period = \"1ms\"\nbudget = \"200us\"\npriority = 0\n";
+pub(crate) const URGENT: &str = "period = \"1ms\"\nbudget = \"200us\"\npriority = 0\n";
 
 pub fn tests() -> Vec<Test> {
     let mut tests = Vec::new();
