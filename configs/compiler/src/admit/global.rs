@@ -116,12 +116,16 @@ impl Set<'_> {
             "pool `{}` has too little time for {name} if all may move",
             self.pool.name.get_ref()
         );
-        let excess = need.excess().map_or(0, |excess| excess.as_ticks());
+        // How long the others last was not counted further than to what is too long.
+        let own = need.own + need.switching;
+        let left = need.period.checked_sub(own).unwrap_or(Duration::MIN);
         let note = format!(
-            "{name} on {}: {}, of each of them: {} too much",
+            "{name} may run on {}. Its budget of {} and {} for switching leave {} of each {}, and the others can keep all these CPUs busy at once for longer",
             numbers(self.allowed(victim)),
-            sum(need),
-            human_time(excess)
+            human_time(need.own.as_ticks()),
+            human_time(need.switching.as_ticks()),
+            human_time(left.as_ticks()),
+            human_time(need.period.as_ticks()),
         );
         let partitioned = rtds::admit(self.pool, cpus, self.members);
         let help = if matches!(partitioned, Some(Ok(_))) {
