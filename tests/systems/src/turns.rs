@@ -364,8 +364,9 @@ fn partition_restarts_beside_one_that_does_not(
     let mut session = counted(bench, &system)?;
     session.wait_for("wake", "^wake: late .* missed 0, .* sleeps$", bench.left())?;
     let vandal = partition(&mut session, "vandal", bench)?;
+    // The report may find it between its end and its next start.
     ensure!(
-        vandal.restarts > 0 && vandal.state == "running",
+        vandal.restarts > 0 && vandal.state != "stopped",
         "vandal is {} after {} restarts",
         vandal.state,
         vandal.restarts
