@@ -3,21 +3,17 @@
 use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicBool, Ordering};
 
+use crate::machine::reach;
 use crate::{SYSTEM, early};
 use hv::arch::aarch64::el2::El2;
 use hv::arch::aarch64::firmware;
-use model::system::EndState;
 
 /// The first CPU that fails tells; the others only stop.
 static TOLD: AtomicBool = AtomicBool::new(false);
 
 fn end() -> ! {
     early::line(format_args!("*** end: {:?}", SYSTEM.end));
-    match SYSTEM.end {
-        EndState::PowerOff => firmware::system_off(),
-        EndState::Reset => firmware::system_reset(),
-        EndState::Halt => firmware::halt(),
-    }
+    reach(SYSTEM.end)
 }
 
 fn begin() {

@@ -77,25 +77,24 @@ impl Machine for Board {
 
     fn end(&self, state: EndState) -> ! {
         drain();
-        let say = |text| {
-            if !console_is_a_partitions() {
-                early::line(format_args!("end of the system: {text}"));
-            }
+        let text = match state {
+            EndState::PowerOff => "power off",
+            EndState::Reset => "reset",
+            EndState::Halt => "halted",
         };
-        match state {
-            EndState::PowerOff => {
-                say("power off");
-                firmware::system_off()
-            }
-            EndState::Reset => {
-                say("reset");
-                firmware::system_reset()
-            }
-            EndState::Halt => {
-                say("halted");
-                firmware::halt()
-            }
+        if !console_is_a_partitions() {
+            early::line(format_args!("end of the system: {text}"));
         }
+        reach(state)
+    }
+}
+
+/// Brings the machine into its end state.
+pub fn reach(state: EndState) -> ! {
+    match state {
+        EndState::PowerOff => firmware::system_off(),
+        EndState::Reset => firmware::system_reset(),
+        EndState::Halt => firmware::halt(),
     }
 }
 

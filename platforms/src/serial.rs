@@ -1,4 +1,4 @@
-//! The board's serial port, by the one driver that the image has.
+//! The board's serial port, by the one driver that the image has: `cargo xtask build SYSTEM.toml` chooses its feature.
 
 use hv::terminal::SerialPort;
 use platforms::console::Uart;

@@ -33,13 +33,10 @@ impl Tickets {
     #[inline]
     pub fn try_take(&self) -> bool {
         let serving = self.serving.load(Ordering::Acquire);
+        let then = serving.wrapping_add(1);
         // It is free exactly when the ticket being served is not drawn yet. Acquire on success pairs with the last release.
-        let drawn = self.next.compare_exchange(
-            serving,
-            serving.wrapping_add(1),
-            Ordering::Acquire,
-            Ordering::Relaxed,
-        );
+        let drawn =
+            (self.next).compare_exchange(serving, then, Ordering::Acquire, Ordering::Relaxed);
         drawn.is_ok()
     }
 
