@@ -27,7 +27,7 @@ pub fn tests() -> Vec<Test> {
     let mut tests = Vec::new();
     let cells = [
         ("gicv3", 1, Disk::Messages),
-        ("gicv3", 2, Disk::Line),
+        ("gicv3", 1, Disk::Line),
         ("gicv3", 4, Disk::Messages),
         ("gicv3", 8, Disk::Messages),
         ("gicv2", 1, Disk::Line),
