@@ -67,39 +67,41 @@ impl<R: RegisterFrame> Driver<R> {
     /// # Errors
     /// [`IommuError`], also when the image lacks the driver.
     pub fn start(
-        mut frame: impl FnMut(PhysicalRange) -> R,
+        frame: &mut impl FnMut(PhysicalRange) -> R,
         config: &'static Config,
         memory: &mut SharedMemory<'static>,
     ) -> Result<Option<Self>, IommuError> {
-        let _ = &memory;
-        #[allow(unused_mut, reason = "not each kind writes before it takes them")]
-        let mut registers = frame(config.registers);
+        // Not each kind takes all of them.
+        let _ = (&frame, &memory);
         match config.kind {
             #[cfg(feature = "smmuv3")]
             IommuKind::SmmuV3 | IommuKind::SmmuV3OnePage if config.owned.is_empty() => {
-                v3::deny_all(&mut registers)?;
+                v3::deny_all(&mut frame(config.registers))?;
                 Ok(None)
             }
             #[cfg(feature = "smmuv3")]
             IommuKind::SmmuV3OnePage => {
+                let registers = frame(config.registers);
                 let found = SmmuV3::with_page_1(registers, config.owned, memory, 0);
                 found.map(|one| Some(Self::SmmuV3(one)))
             }
             #[cfg(feature = "smmuv3")]
             IommuKind::SmmuV3 => {
-                SmmuV3::new(registers, config.owned, memory).map(|one| Some(Self::SmmuV3(one)))
+                let found = SmmuV3::new(frame(config.registers), config.owned, memory);
+                found.map(|one| Some(Self::SmmuV3(one)))
             }
             #[cfg(feature = "smmuv2")]
             IommuKind::SmmuV2 | IommuKind::Mmu500 if config.owned.is_empty() => {
-                v2::start(&mut registers, config)?;
+                v2::start(&mut frame(config.registers), config)?;
                 Ok(None)
             }
             #[cfg(feature = "smmuv2")]
             IommuKind::SmmuV2 | IommuKind::Mmu500 => {
-                SmmuV2::new(registers, config).map(|one| Some(Self::SmmuV2(one)))
+                SmmuV2::new(frame(config.registers), config).map(|one| Some(Self::SmmuV2(one)))
             }
             #[cfg(feature = "ipmmu")]
             IommuKind::Ipmmu(what) => {
+                let registers = frame(config.registers);
                 let driver = ipmmu::Driver::start(what, registers, frame, config, memory)?;
                 Ok((!config.owned.is_empty()).then_some(Self::Ipmmu(driver)))
             }

@@ -131,11 +131,11 @@ fn start(
     iommu: &'static Config,
     memory: &mut SharedMemory<'static>,
 ) -> Result<Option<One>, IommuError> {
-    let frame = |registers: PhysicalRange| {
+    let mut frame = |registers: PhysicalRange| {
         // SAFETY: the device tree says that an IOMMU is there, `map` maps its registers where they are, for ever, and nobody else drives it.
         unsafe { Mmio::new(registers.base.get() as usize, registers.size as usize) }
     };
-    Driver::start(frame, iommu, memory)
+    Driver::start(&mut frame, iommu, memory)
 }
 
 /// Partitions' tables are written: IOMMUs that read them past the caches see them from here on.

@@ -54,7 +54,7 @@ fn starts_and_serves<R: RegisterFrame + Clone>(
     let kept: &'static [AtomicU64] = Box::leak(Box::new(words.clone()));
     let own = &kept[..pages(config.kind, config.owned) * PAGE_WORDS];
     let mut memory = SharedMemory::new(own, Pa::new(three::MEMORY));
-    let mut driver = Driver::start(|_| registers.clone(), config, &mut memory)
+    let mut driver = Driver::start(&mut |_| registers.clone(), config, &mut memory)
         .unwrap()
         .unwrap();
     let streams = config.owned[0].streams;
@@ -108,14 +108,14 @@ fn iommu_of_each_kind_that_nobody_uses_denies_everything_for_ever() {
     let mut none = SharedMemory::new(&[], Pa::new(0));
     static THREE: Config = config(IommuKind::SmmuV3, &[]);
     let hardware = three::Model::with_memory(three::Behaviour::USUAL, words());
-    let found = Driver::start(|_| hardware.clone(), &THREE, &mut none);
+    let found = Driver::start(&mut |_| hardware.clone(), &THREE, &mut none);
     assert!(matches!(found, Ok(None)));
     let outcome = hardware.0.borrow_mut().access(8, 0, false);
     assert_eq!(outcome, three::Outcome::Aborted);
 
     static TWO: Config = config(IommuKind::Mmu500, &[]);
     let hardware = two::Model::with_memory(two::Behaviour::USUAL, words(), two::Tlb::default());
-    let found = Driver::start(|_| hardware.clone(), &TWO, &mut none);
+    let found = Driver::start(&mut |_| hardware.clone(), &TWO, &mut none);
     assert!(matches!(found, Ok(None)));
     let outcome = hardware.0.borrow_mut().access(8, 0, false);
     assert_eq!(outcome, two::Outcome::Aborted);

@@ -92,7 +92,7 @@ fn start(config: &'static Config, product: u32, pages: usize) -> Started {
     let at = |page: usize| page * PAGE_WORDS;
     words[at(2) + 2].store(0x8000_0000 | 0x7fd, std::sync::atomic::Ordering::SeqCst);
     let (main, caches) = handles(&hardware);
-    let frame = |registers: PhysicalRange| match registers {
+    let mut frame = |registers: PhysicalRange| match registers {
         MAIN => Frame::Instance(main.clone()),
         PRODUCT => Frame::Product(product),
         other => {
@@ -102,7 +102,7 @@ fn start(config: &'static Config, product: u32, pages: usize) -> Started {
     };
     let own = (0..pages * PAGE_WORDS).map(|_| AtomicU64::new(0)).collect();
     let mut memory = SharedMemory::new(Vec::leak(own), Pa::new(MEMORY));
-    let driver = Driver::start(frame, config, &mut memory);
+    let driver = Driver::start(&mut frame, config, &mut memory);
     Started { hardware, driver }
 }
 
