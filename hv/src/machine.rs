@@ -116,6 +116,9 @@ pub trait Machine: Dma + SharedMachine + Sync + 'static {
     /// Takes down what happened.
     fn record(&self, event: Event);
 
-    /// Nothing is left to run.
+    /// Another CPU has called this one by an SGI. Does not return when it was to say that the machine has ended.
+    fn was_called(&self, _sgi: IntId) {}
+
+    /// Nothing is left to run, or shall.
     fn end(&self, state: EndState) -> !;
 }

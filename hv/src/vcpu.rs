@@ -251,6 +251,7 @@ impl<M: Machine> Vcpu<M> {
         }
         if intid.is_sgi() {
             // What it is about stands in the requests.
+            self.machine().was_called(intid);
             self.was_called();
         } else if intid == board.maintenance {
             self.maintain_interrupts();

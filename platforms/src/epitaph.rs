@@ -1,15 +1,16 @@
 //! The hypervisor's own end: a defect is told in a fixed form, and then nothing more is done on this CPU.
 
 use core::panic::PanicInfo;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use crate::machine::reach;
 use crate::{SYSTEM, early};
 use hv::arch::aarch64::el2::El2;
 use hv::arch::aarch64::firmware;
 
-/// The first CPU that fails tells; the others only stop.
-static TOLD: AtomicBool = AtomicBool::new(false);
+/// Affinity of the first CPU that failed: it tells, the others only stop.
+static TELLS: AtomicU64 = AtomicU64::new(NOBODY);
+const NOBODY: u64 = u64::MAX;
 
 fn end() -> ! {
     early::line(format_args!("*** end: {:?}", SYSTEM.end));
@@ -17,8 +18,12 @@ fn end() -> ! {
 }
 
 fn begin() {
-    if TOLD.swap(true, Ordering::AcqRel) {
-        firmware::halt();
+    let own = El2::affinity().get();
+    match TELLS.compare_exchange(NOBODY, own, Ordering::AcqRel, Ordering::Acquire) {
+        Ok(_) => {}
+        // It failed again while it told.
+        Err(teller) if teller == own => reach(SYSTEM.end),
+        Err(_) => firmware::halt(),
     }
     early::line(format_args!(""));
     early::line(format_args!("*** Bulkhead has failed; this is a defect"));

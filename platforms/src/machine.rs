@@ -2,16 +2,20 @@
 
 use core::fmt::Write;
 
+use gic::InterruptController;
 use hv::arch::aarch64::{cache, copy, el2::El2, firmware};
 use hv::event::Event;
 use hv::machine::{Cpu, Machine};
 use hv::terminal::Console;
-use model::Pa;
 use model::system::EndState;
+use model::{IntId, Pa};
 
 use crate::interrupts::Gic;
 use crate::serial::console_is_a_partitions;
-use crate::{early, log, map, storage};
+use crate::{SYSTEM, early, log, map, storage};
+
+/// The SGI that tells a CPU that the machine has ended.
+const END: IntId = IntId::new(15);
 
 /// The board that the image runs on.
 pub struct Board {
@@ -75,6 +79,12 @@ impl Machine for Board {
         log::event(event);
     }
 
+    fn was_called(&self, sgi: IntId) {
+        if sgi == END {
+            firmware::halt();
+        }
+    }
+
     fn end(&self, state: EndState) -> ! {
         drain();
         let text = match state {
@@ -91,6 +101,13 @@ impl Machine for Board {
 
 /// Brings the machine into its end state.
 pub fn reach(state: EndState) -> ! {
+    // Before the controller is set up, no other CPU is on.
+    if storage::HYPERVISOR.get().is_some() {
+        let others = SYSTEM.pcpus.iter().map(|pcpu| pcpu.mpidr);
+        others
+            .filter(|&pcpu| pcpu != El2::affinity())
+            .for_each(|pcpu| Gic.kick(pcpu, END));
+    }
     match state {
         EndState::PowerOff => firmware::system_off(),
         EndState::Reset => firmware::system_reset(),

@@ -138,8 +138,8 @@ struct Shop<'a> {
 }
 
 impl Workshop for Shop<'_> {
-    fn build(&self, system: &Path) -> anyhow::Result<Bootable> {
-        self.builder.build(system)?.bootable()
+    fn build(&self, system: &Path, features: &[&'static str]) -> anyhow::Result<Bootable> {
+        self.builder.build_with(system, features)?.bootable()
     }
 
     fn command_line(&self) -> Command {

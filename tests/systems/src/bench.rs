@@ -16,11 +16,11 @@ use crate::system_file::SystemFile;
 
 /// What the command line lends to the tests.
 pub trait Workshop: Sync {
-    /// Builds a system.
+    /// Builds a system, with further features of its image.
     ///
     /// # Errors
     /// The system's diagnostics, or whatever kept the build from working.
-    fn build(&self, system: &Path) -> anyhow::Result<Bootable>;
+    fn build(&self, system: &Path, features: &[&'static str]) -> anyhow::Result<Bootable>;
 
     /// The command line itself, to be run as a user runs it.
     fn command_line(&self) -> Command;
@@ -44,9 +44,9 @@ pub trait Workshop: Sync {
     fn provide(&self, need: &Need) -> anyhow::Result<()>;
 }
 
-/// Systems that have been built in this run, by their TOML text: several tests boot the same one.
+/// Systems that have been built in this run, by their TOML text and further features: several tests boot the same one.
 #[derive(Default)]
-pub struct Built(Mutex<HashMap<String, Bootable>>);
+pub struct Built(Mutex<HashMap<(String, Vec<&'static str>), Bootable>>);
 
 /// What one test works with.
 pub struct Bench<'a> {
@@ -130,14 +130,14 @@ impl<'a> Bench<'a> {
     /// # Errors
     /// It does not build.
     pub fn build(&self, system: &SystemFile) -> anyhow::Result<Bootable> {
-        let text = system.text();
+        let key = (system.text(), system.features().to_vec());
         let mut built = self.built.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(bootable) = built.get(&text) {
+        if let Some(bootable) = built.get(&key) {
             return Ok(bootable.clone());
         }
-        let path = self.file(&format!("{}.toml", system.name()), &text)?;
-        let bootable = self.workshop.build(&path)?;
-        built.insert(text, bootable.clone());
+        let path = self.file(&format!("{}.toml", system.name()), &key.0)?;
+        let bootable = self.workshop.build(&path, system.features())?;
+        built.insert(key, bootable.clone());
         Ok(bootable)
     }
 

@@ -168,7 +168,7 @@ mod tests {
     }
 
     impl Workshop for Fake {
-        fn build(&self, system: &Path) -> anyhow::Result<Bootable> {
+        fn build(&self, system: &Path, _: &[&'static str]) -> anyhow::Result<Bootable> {
             bail!("{} is not built here", system.display())
         }
         fn command_line(&self) -> Command {

@@ -16,6 +16,7 @@ mod boards;
 mod channels;
 mod command_line;
 mod cpu_models;
+mod defects;
 mod demo;
 mod dma;
 mod dma_storm;

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use crate::bench::Bench;
 use crate::{
-    boards, channels, command_line, costs, cpu_models, demo, dma, dma_storm, functions, global,
-    guests, hostile_gic, legacy, linux, messages, partitions, stress, timeline, turns, wrong_board,
-    zynqmp,
+    boards, channels, command_line, costs, cpu_models, defects, demo, dma, dma_storm, functions,
+    global, guests, hostile_gic, legacy, linux, messages, partitions, stress, timeline, turns,
+    wrong_board, zynqmp,
 };
 
 /// Something that must be there before a test can say anything about Bulkhead.
@@ -83,6 +83,7 @@ pub fn all() -> Vec<Test> {
     tests.extend(command_line::tests());
     tests.extend(boards::tests());
     tests.extend(guests::tests());
+    tests.extend(defects::tests());
     tests.extend(costs::tests());
     tests.extend(messages::tests());
     tests.extend(hostile_gic::tests());

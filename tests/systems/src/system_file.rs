@@ -11,6 +11,7 @@ pub struct SystemFile {
     partitions: String,
     channels: String,
     next_cpu: u32,
+    features: Vec<&'static str>,
     /// Where guests see their memory, when the board's own place does not suit them.
     ram: Option<String>,
 }
@@ -25,6 +26,7 @@ impl SystemFile {
             partitions: String::new(),
             channels: String::new(),
             next_cpu: 0,
+            features: Vec::new(),
             ram: None,
         }
     }
@@ -33,6 +35,17 @@ impl SystemFile {
     pub fn ram_at(mut self, address: &str) -> Self {
         self.ram = Some(address.to_owned());
         self
+    }
+
+    /// Has the image built with a feature that no system file asks for.
+    pub fn feature(mut self, feature: &'static str) -> Self {
+        self.features.push(feature);
+        self
+    }
+
+    /// Those features.
+    pub fn features(&self) -> &[&'static str] {
+        &self.features
     }
 
     /// Memory of a partition, as a TOML value.

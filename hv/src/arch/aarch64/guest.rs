@@ -196,6 +196,8 @@ fn call<M: Machine>(vcpu: &mut Vcpu<M>, immediate: u16, forward: bool) {
             .map_or(status::INVALID_PARAMETERS, |affinity| affinity as i64),
         #[cfg(feature = "shared")]
         Call::Unknown if super::vendor::call(vcpu) => return,
+        #[cfg(feature = "defect")]
+        Call::Unknown if super::defect::is_asked_for(x0, x1) => status::SUCCESS,
         Call::Unknown => {
             if forward && !psci::is_power(x0) {
                 M::Cpu::firmware_call(&mut vcpu.context.x);

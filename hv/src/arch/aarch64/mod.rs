@@ -3,6 +3,8 @@
 
 pub mod context;
 pub mod decode;
+#[cfg(feature = "defect")]
+mod defect;
 mod frames;
 pub mod guest;
 pub mod inject;

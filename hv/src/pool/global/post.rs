@@ -151,6 +151,7 @@ impl<M: Machine> Post<M> {
         }
         if intid.is_sgi() {
             // What it is about stands in the requests, and with the policy.
+            hypervisor.machine.was_called(intid);
             self.was_called();
         } else if intid == board.console.intid {
             hypervisor.serve_console();
