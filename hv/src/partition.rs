@@ -3,14 +3,17 @@
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use gic::virt::{Grants, Shown, VcpuSet, Vgic};
-use model::memory::{Mapping, MemoryKind};
+#[cfg(any(feature = "its", feature = "iommu"))]
+use model::Pa;
+use model::memory::MemoryKind;
 use model::partition::Partition as Config;
-use model::{IntId, Ipa, Mpidr, Pa, PartitionId, VcpuId};
+use model::{IntId, Ipa, Mpidr, PartitionId, VcpuId};
 
 use crate::exit::{Cost, CostSummary, ExitKind};
 use crate::machine::{Cpu, Machine};
 #[cfg(feature = "iommu")]
 use crate::memory::ADDRESS;
+use crate::memory::place::{each_piece, place};
 use crate::pool::{Call, Published};
 use crate::power::{Power, Start};
 use crate::sync::{Rank, TicketLock};
@@ -364,13 +367,15 @@ impl Partition {
         let copied = config.size.saturating_sub(done).min(most);
         let zeroed = if copied > 0 {
             let offset = config.offset + done;
-            self.each_piece(from, copied, |done, pa, size| {
+            each_piece(self.config.memory, from, copied, |done, pa, size| {
                 machine.load(offset + done, pa, size);
             });
             0
         } else {
             let zeroed = whole.saturating_sub(done).min(most);
-            self.each_piece(from, zeroed, |_, pa, size| machine.zero(pa, size));
+            each_piece(self.config.memory, from, zeroed, |_, pa, size| {
+                machine.zero(pa, size)
+            });
             zeroed
         };
         let done = done + copied + zeroed;
@@ -392,35 +397,6 @@ impl Partition {
             context: self.config.device_tree.get(),
         }
     }
-
-    /// Cuts `[ipa, ipa + size)` at the edges of the partition's RAM mappings. The compiler guarantees that all of it is RAM; what is
-    /// not is left out.
-    fn each_piece(&self, ipa: Ipa, size: u64, mut f: impl FnMut(u64, Pa, u64)) {
-        let mut done = 0;
-        for mapping in self.config.memory {
-            if mapping.kind != MemoryKind::Ram || done == size {
-                continue;
-            }
-            let Some(at) = ipa.checked_add(done) else {
-                return;
-            };
-            let Some((pa, left)) = place(mapping, at) else {
-                continue;
-            };
-            let piece = left.min(size - done);
-            f(done, pa, piece);
-            done += piece;
-        }
-    }
-}
-
-/// Where `ipa` lies in the mapping, and how many bytes of it follow.
-fn place(mapping: &Mapping, ipa: Ipa) -> Option<(Pa, u64)> {
-    let offset = ipa.offset_from(mapping.ipa)?;
-    if offset >= mapping.size {
-        return None;
-    }
-    Some((mapping.pa.checked_add(offset)?, mapping.size - offset))
 }
 
 #[cfg(test)]

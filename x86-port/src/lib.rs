@@ -1,12 +1,14 @@
-//! The core of Bulkhead on x86: the parts that can be built and tested on any host.
+//! The core of Bulkhead on x86: what decides, built and tested on any host. The image around it is `main.rs`, built for the target alone.
 //!
 //! # What is here
 //! - [`vendor`]: which hardware virtualization a CPU has, from its CPUID leaves and model-specific registers given as data;
-//! - [`npt`]: AMD's nested page tables as a format of the core's table builder, [`hv::memory`].
+//! - [`npt`] and [`host`]: nested and own page tables as formats of the core's table builder, [`hv::memory`];
+//! - [`pvh`]: what the boot loader says of the machine;
+//! - [`svm`]: the control block of a virtual CPU, and what an exit means;
+//! - [`policy`]: what a partition sees of its CPU.
 //!
 //! # Limits
-//! There is no binary: nothing boots on x86 yet. What that takes (PVH and multiboot2 boot, the world switch by VMRUN, the local APIC,
-//! ACPI tables for guests, VT-d) is the subject of the x86 port's own issue.
+//! AMD SVM alone. Each partition has one virtual CPU, with a physical CPU of its own. docs/x86.md has the list.
 #![cfg_attr(not(test), no_std)]
 #![cfg_attr(
     not(test),
@@ -18,5 +20,9 @@
     )
 )]
 
+pub mod host;
 pub mod npt;
+pub mod policy;
+pub mod pvh;
+pub mod svm;
 pub mod vendor;

@@ -22,5 +22,7 @@ pub mod partition;
 pub mod pci;
 pub mod system;
 pub mod time;
+#[cfg(feature = "x86")]
+pub mod x86;
 
 pub use ids::{IntId, Ipa, Mpidr, Pa, PartitionId, PcpuId, StreamId, Va, VcpuId, Vmid};

@@ -18,6 +18,7 @@ pub mod format;
 pub mod frames;
 #[cfg(feature = "ipmmu")]
 pub mod long_descriptor;
+pub mod place;
 pub mod ranges;
 pub mod stage1;
 pub mod stage2;

@@ -1,5 +1,7 @@
 //! What a partition answers without a virtual CPU.
 
+use model::memory::Mapping;
+
 use super::*;
 use crate::fake::{Done, ENTRY, LINUX, OWNED_SPI, RAM, RT, World, take_done};
 

@@ -1,0 +1,16 @@
+//! Tells the linker how the image is laid out, and cargo which system it is built for.
+fn main() {
+    println!("cargo::rerun-if-env-changed=BULKHEAD_SYSTEM");
+    println!("cargo::rerun-if-changed=image.ld");
+    let folder = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_default();
+    if let Ok(table) = std::env::var("BULKHEAD_SYSTEM") {
+        println!("cargo::rerun-if-changed={table}");
+    }
+    if std::env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("none") {
+        println!("cargo::rustc-link-arg-bins=-T{folder}/image.ld");
+        // The image is loaded where it is linked, so nothing is left to relocate.
+        println!("cargo::rustc-link-arg-bins=--no-pie");
+        println!("cargo::rustc-link-arg-bins=--no-dynamic-linker");
+        println!("cargo::rustc-link-arg-bins=-zmax-page-size=4096");
+    }
+}

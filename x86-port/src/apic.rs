@@ -1,0 +1,100 @@
+//! The local APIC by its x2APIC registers (Intel SDM volume 3, 11.12). After boot it is its partition's: only a start of the partition
+//! touches it.
+
+use x86_64::instructions::interrupts;
+use x86_64::registers::model_specific::Msr;
+
+const BASE: u32 = 0x1b;
+const ID: u32 = 0x802;
+const TASK_PRIORITY: u32 = 0x808;
+const END_OF_INTERRUPT: u32 = 0x80b;
+const SPURIOUS: u32 = 0x80f;
+const IN_SERVICE: u32 = 0x810;
+const COMMAND: u32 = 0x830;
+const TIMER: u32 = 0x832;
+const LINT0: u32 = 0x835;
+const LINT1: u32 = 0x836;
+const INITIAL_COUNT: u32 = 0x838;
+const CURRENT_COUNT: u32 = 0x839;
+const DIVIDE: u32 = 0x83e;
+
+/// Masked, vector 255.
+const MASKED: u64 = 1 << 16 | 0xff;
+/// Switched on, spurious vector 255.
+const ON: u64 = 1 << 8 | 0xff;
+
+fn read(register: u32) -> u64 {
+    // SAFETY: `enable` ran on this CPU, so the register exists; reading has no effect.
+    unsafe { Msr::new(register).read() }
+}
+
+fn write(register: u32, value: u64) {
+    // SAFETY: `enable` ran on this CPU; interrupts are masked in the hypervisor, and none of these registers concerns its memory.
+    unsafe { Msr::new(register).write(value) }
+}
+
+/// Switches this CPU's APIC to x2APIC mode, everything masked. Returns its identifier.
+pub fn enable() -> u32 {
+    const ENABLED: u64 = 1 << 11;
+    const X2APIC: u64 = 1 << 10;
+    // SAFETY: the caller has seen x2APIC in CPUID. The mode is reached through xAPIC mode, as the state diagram wants (11.12.5).
+    unsafe {
+        let mut base = Msr::new(BASE);
+        let value = base.read();
+        base.write(value | ENABLED);
+        base.write(value | ENABLED | X2APIC);
+    }
+    write(SPURIOUS, ON);
+    for entry in [TIMER, LINT0, LINT1] {
+        write(entry, MASKED);
+    }
+    read(ID) as u32
+}
+
+/// Puts the APIC into the state that a partition begins with. What was pending for the one before it is taken and dropped.
+pub fn reset() {
+    write(INITIAL_COUNT, 0);
+    write(TIMER, MASKED);
+    write(TASK_PRIORITY, 0);
+    for register in IN_SERVICE..IN_SERVICE + 8 {
+        for _ in 0..read(register).count_ones() {
+            write(END_OF_INTERRUPT, 0);
+        }
+    }
+    write(SPURIOUS, ON);
+    // Every vector of the hypervisor's own table ends the interrupt and does nothing else.
+    interrupts::enable();
+    x86_64::instructions::nop();
+    interrupts::disable();
+    // Switched off by software, as after reset.
+    write(SPURIOUS, 0xff);
+    write(DIVIDE, 0);
+}
+
+/// Sends an interrupt command: a value of the command register that the caller has checked.
+pub fn send(command: u64) {
+    write(COMMAND, command);
+}
+
+/// INIT to the CPU with this identifier.
+pub fn send_init(apic: u32) {
+    send(u64::from(apic) << 32 | 0x4500);
+}
+
+/// SIPI: the CPU starts at `page`, a multiple of 4 KiB below 1 MiB, in real mode.
+pub fn send_startup(apic: u32, page: u64) {
+    send(u64::from(apic) << 32 | 0x4600 | page >> 12 & 0xff);
+}
+
+/// Lets the timer count down from its largest value, undivided.
+pub fn start_measuring() {
+    write(DIVIDE, 0b1011);
+    write(INITIAL_COUNT, u64::from(u32::MAX));
+}
+
+/// How far the timer has come; it stops.
+pub fn measured() -> u32 {
+    let left = read(CURRENT_COUNT) as u32;
+    write(INITIAL_COUNT, 0);
+    u32::MAX - left
+}

@@ -1,0 +1,91 @@
+//! The machine's 16550 (PC16550D datasheet), by I/O ports and without interrupts: those are the partitions' own. Text moves when a pCPU is in the
+//! hypervisor.
+
+use hv::terminal::SerialPort;
+use x86_64::instructions::port::Port as IoPort;
+
+use crate::SYSTEM;
+
+/// Line status: a byte was received.
+const RECEIVED: u8 = 1 << 0;
+/// Line status: the transmit FIFO is empty.
+const ROOM: u8 = 1 << 5;
+/// Bytes that an empty transmit FIFO takes.
+const FIFO: u8 = 16;
+/// How often the line status is read before the port is given up: some 100 ms on a machine, where a read takes a microsecond.
+const PATIENCE: u32 = 100_000;
+
+/// The serial port.
+pub struct Port {
+    base: u16,
+    /// Bytes that the FIFO takes before its status is to be read again.
+    room: u8,
+}
+
+impl Port {
+    /// The system's console.
+    pub const fn of_system() -> Self {
+        Self {
+            base: SYSTEM.board.console,
+            room: 0,
+        }
+    }
+
+    /// 115,200 baud, 8 bits, no parity, FIFOs on and empty, interrupts off.
+    pub fn init(&mut self) {
+        const SETTINGS: [(u16, u8); 7] = [
+            (1, 0),
+            (3, 0x80),
+            (0, 1),
+            (1, 0),
+            (3, 0x03),
+            (2, 0x07),
+            (4, 0x03),
+        ];
+        for (register, value) in SETTINGS {
+            self.write(register, value);
+        }
+    }
+
+    /// Writes a byte as soon as there is room, or drops it when there is none for long.
+    pub fn write_polled(&mut self, byte: u8) {
+        for _ in 0..PATIENCE {
+            if self.try_write(byte) {
+                return;
+            }
+            core::hint::spin_loop();
+        }
+    }
+
+    fn read(&self, register: u16) -> u8 {
+        // SAFETY: the board says that a 16550 has its ports here; reading its registers concerns no memory.
+        unsafe { IoPort::new(self.base + register).read() }
+    }
+
+    fn write(&mut self, register: u16, value: u8) {
+        // SAFETY: as in `read`.
+        unsafe { IoPort::new(self.base + register).write(value) }
+    }
+}
+
+impl SerialPort for Port {
+    fn try_write(&mut self, byte: u8) -> bool {
+        if self.room == 0 {
+            if self.read(5) & ROOM == 0 {
+                return false;
+            }
+            self.room = FIFO;
+        }
+        self.room -= 1;
+        self.write(0, byte);
+        true
+    }
+
+    fn try_read(&mut self) -> Option<u8> {
+        (self.read(5) & RECEIVED != 0).then(|| self.read(0))
+    }
+
+    fn interrupt_on_room(&mut self, _on: bool) {}
+
+    fn acknowledge(&mut self) {}
+}

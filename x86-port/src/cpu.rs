@@ -1,0 +1,101 @@
+//! The CPU that runs this code: identification, time, and the end of it.
+
+use core::arch::x86_64::{__cpuid_count, _rdtsc};
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use x86_64::instructions::port::Port;
+use x86_64::instructions::{hlt, interrupts};
+use x86_64::registers::model_specific::Msr;
+use x86_port::vendor::{Cpu, Leaf};
+
+use crate::apic;
+
+/// The instructions behind [`vendor::detect`](x86_port::vendor::detect).
+pub struct This;
+
+impl Cpu for This {
+    fn cpuid(&self, leaf: u32) -> Leaf {
+        cpuid(leaf, 0)
+    }
+
+    fn msr(&self, index: u32) -> u64 {
+        // SAFETY: the caller reads registers that CPUID has shown to exist; none of them has an effect when it is read.
+        unsafe { Msr::new(index).read() }
+    }
+}
+
+/// CPUID.
+pub fn cpuid(leaf: u32, subleaf: u32) -> Leaf {
+    let answer = __cpuid_count(leaf, subleaf);
+    Leaf {
+        eax: answer.eax,
+        ebx: answer.ebx,
+        ecx: answer.ecx,
+        edx: answer.edx,
+    }
+}
+
+/// The time stamp counter.
+pub fn now() -> u64 {
+    // SAFETY: every CPU that has long mode has the instruction.
+    unsafe { _rdtsc() }
+}
+
+static TSC_KHZ: AtomicU32 = AtomicU32::new(0);
+static APIC_KHZ: AtomicU32 = AtomicU32::new(0);
+
+/// Frequency of the time stamp counter in kHz.
+pub fn tsc_khz() -> u32 {
+    TSC_KHZ.load(Ordering::Relaxed)
+}
+
+/// Frequency of the local APIC's timer in kHz, before it is divided.
+pub fn apic_khz() -> u32 {
+    APIC_KHZ.load(Ordering::Relaxed)
+}
+
+/// Measures both frequencies against channel 2 of the interval timer (8254), for 10 ms. False when that does not count.
+pub fn calibrate() -> bool {
+    /// 10 ms of its 1,193,182 Hz.
+    const COUNT: u16 = 11_932;
+    const OUTPUT: u8 = 1 << 5;
+    let mut gate = Port::<u8>::new(0x61);
+    let mut command = Port::<u8>::new(0x43);
+    let mut data = Port::<u8>::new(0x42);
+    // SAFETY: the interval timer and its gate are at these ports in every PC, and nobody else drives them.
+    unsafe {
+        let kept = gate.read() & 0xfc;
+        gate.write(kept | 1);
+        // Channel 2, both bytes, interrupt on terminal count.
+        command.write(0xb0);
+        data.write(COUNT as u8);
+        data.write((COUNT >> 8) as u8);
+        apic::start_measuring();
+        let start = now();
+        // Reads of the gate take about a microsecond each; far more of them than 10 ms take means that the timer stands.
+        let counted = (0..10_000_000).any(|_| gate.read() & OUTPUT != 0);
+        let ticks = now() - start;
+        let apic = apic::measured();
+        gate.write(kept);
+        TSC_KHZ.store((ticks / 10) as u32, Ordering::Relaxed);
+        APIC_KHZ.store(apic / 10, Ordering::Relaxed);
+        counted && ticks >= 10
+    }
+}
+
+/// Waits, by the time stamp counter.
+pub fn wait_microseconds(time: u64) {
+    let start = now();
+    let ticks = time * u64::from(tsc_khz()) / 1000;
+    while now().wrapping_sub(start) < ticks {
+        core::hint::spin_loop();
+    }
+}
+
+/// Waits for ever.
+pub fn halt() -> ! {
+    loop {
+        interrupts::disable();
+        hlt();
+    }
+}

@@ -1,0 +1,37 @@
+//! The image for PCs: the core, what decides on x86, and one [`SYSTEM`], put together and brought up.
+//!
+//! Boot goes from the PVH entry ([`boot`]) through [`start`] to one endless series of exits on each pCPU ([`run`]): the boot CPU compares
+//! the machine with what the image was built for, builds the hypervisor's map and every partition's translation, starts the other CPUs,
+//! and then does what each of them does: runs its virtual CPU.
+#![no_std]
+#![no_main]
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod apic;
+mod boot;
+mod console;
+mod cpu;
+mod early;
+mod epitaph;
+mod exceptions;
+mod log;
+mod machine;
+mod map;
+mod partition;
+mod processors;
+mod run;
+mod start;
+mod storage;
+mod world;
+
+/// The system that this image is linked with, as the configuration compiler wrote it.
+mod table {
+    include!(env!("BULKHEAD_SYSTEM"));
+}
+
+pub(crate) use table::SYSTEM;

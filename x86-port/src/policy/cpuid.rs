@@ -1,0 +1,237 @@
+//! CPUID: what of the physical CPU a guest sees. A leaf that is not named here reads as zero.
+
+use crate::vendor::Leaf;
+
+/// What a virtual CPU adds to the physical one's answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Virtual {
+    /// Its x2APIC identifier, which is the physical CPU's.
+    pub apic: u32,
+    /// Frequency of the time stamp counter in kHz.
+    pub tsc_khz: u32,
+    /// Frequency of the local APIC's timer in kHz, before it is divided.
+    pub apic_khz: u32,
+    /// CR4.OSXSAVE of the guest.
+    pub os_xsave: bool,
+}
+
+/// Highest basic leaf.
+const LAST: u32 = 0xd;
+/// First and highest leaf of the hypervisor.
+const HYPERVISOR: u32 = 0x4000_0000;
+const LAST_HYPERVISOR: u32 = 0x4000_0010;
+/// First and highest extended leaf.
+const EXTENDED: u32 = 0x8000_0000;
+const LAST_EXTENDED: u32 = 0x8000_0008;
+
+/// What the hypervisor calls itself: twelve bytes in EBX, ECX, EDX.
+pub const SIGNATURE: &[u8; 12] = b"BulkheadHype";
+
+/// Bits by their positions.
+const fn bits<const N: usize>(positions: [u32; N]) -> u32 {
+    let mut all = 0;
+    let mut i = 0;
+    while i < N {
+        #[allow(clippy::indexing_slicing, reason = "bounded by the loop")]
+        let position = positions[i];
+        all |= 1 << position;
+        i += 1;
+    }
+    all
+}
+
+/// Leaf 1, ECX: 64-bit debug store, MONITOR, VMX, SMX, SpeedStep, TM2, perfmon, DCA, TSC deadline, OSXSAVE.
+const HIDDEN_1_ECX: u32 = bits([2, 3, 5, 6, 7, 8, 15, 18, 24, 27]);
+/// Leaf 1, EDX: machine check (exception and architecture), MTRR, PSN, debug store, thermal, hyper-threading, thermal monitor, PBE.
+const HIDDEN_1_EDX: u32 = bits([7, 12, 14, 18, 21, 22, 28, 29, 31]);
+/// Leaf 7, EBX: SGX, cache monitoring, MPX, cache allocation, processor trace.
+const HIDDEN_7_EBX: u32 = bits([2, 12, 14, 15, 25]);
+/// Leaf 7, ECX: WAITPKG, shadow stacks, total memory encryption, 57-bit addresses, key locker, bus lock detection, ENQCMD, SGX, supervisor
+/// protection keys.
+const HIDDEN_7_ECX: u32 = bits([5, 7, 13, 16, 23, 24, 29, 30, 31]);
+/// Leaf 7, EDX: fast short REP MOV is all that is shown: the others come with MSRs that the policy denies.
+const SHOWN_7_EDX: u32 = bits([4]);
+/// Extended leaf 1, ECX: SVM, extended APIC space, instruction sampling, OS workarounds, SKINIT, watchdog, light-weight profiling,
+/// topology, performance counters, MWAITX.
+const HIDDEN_EXTENDED_ECX: u32 = bits([2, 3, 10, 9, 12, 13, 15, 22, 23, 24, 26, 27, 28, 29]);
+/// Extended leaf 1, EDX: the same as leaf 1 has, where AMD repeats it.
+const HIDDEN_EXTENDED_EDX: u32 = bits([7, 12, 14]);
+
+/// Leaf `leaf`, subleaf `subleaf`, as the guest sees it; `host` is what the physical CPU answers.
+pub fn guest(leaf: u32, subleaf: u32, host: Leaf, own: &Virtual) -> Leaf {
+    const NONE: Leaf = Leaf {
+        eax: 0,
+        ebx: 0,
+        ecx: 0,
+        edx: 0,
+    };
+    match leaf {
+        0 => Leaf {
+            eax: host.eax.min(LAST),
+            ..host
+        },
+        1 => Leaf {
+            eax: host.eax,
+            // One logical CPU; the line that CLFLUSH flushes is the physical CPU's.
+            ebx: host.ebx & 0xff00 | 1 << 16 | own.apic << 24,
+            // A hypervisor is present, and so is the x2APIC.
+            ecx: host.ecx & !HIDDEN_1_ECX | bits([21, 31]) | (own.os_xsave as u32) << 27,
+            edx: host.edx & !HIDDEN_1_EDX,
+        },
+        // Caches and their sharing: one CPU.
+        4 => Leaf {
+            eax: host.eax & 0x3ff,
+            ..host
+        },
+        // The APIC timer runs in every idle state.
+        6 => Leaf {
+            eax: bits([2]),
+            ..NONE
+        },
+        7 if subleaf == 0 => Leaf {
+            eax: 0,
+            ebx: host.ebx & !HIDDEN_7_EBX,
+            ecx: host.ecx & !HIDDEN_7_ECX,
+            edx: host.edx & SHOWN_7_EDX,
+        },
+        // Topology: a thread level and a core level with one CPU in each.
+        0xb => Leaf {
+            eax: 0,
+            ebx: (subleaf < 2) as u32,
+            ecx: subleaf & 0xff
+                | match subleaf {
+                    0 => 1 << 8,
+                    1 => 2 << 8,
+                    _ => 0,
+                },
+            edx: own.apic,
+        },
+        // Sizes of the extended state. Supervisor states (XSAVES, bit 3) come with an MSR that the policy denies.
+        0xd if subleaf == 1 => Leaf {
+            eax: host.eax & 0b0111,
+            ebx: host.ebx,
+            ..NONE
+        },
+        0xd => host,
+        HYPERVISOR => {
+            let [a, b, c, d, e, f, g, h, i, j, k, l] = *SIGNATURE;
+            Leaf {
+                eax: LAST_HYPERVISOR,
+                ebx: u32::from_le_bytes([a, b, c, d]),
+                ecx: u32::from_le_bytes([e, f, g, h]),
+                edx: u32::from_le_bytes([i, j, k, l]),
+            }
+        }
+        // The frequencies, in the leaf that hypervisors agree on.
+        LAST_HYPERVISOR => Leaf {
+            eax: own.tsc_khz,
+            ebx: own.apic_khz,
+            ..NONE
+        },
+        EXTENDED => Leaf {
+            eax: host.eax.min(LAST_EXTENDED),
+            ..host
+        },
+        0x8000_0001 => Leaf {
+            eax: host.eax,
+            ebx: 0,
+            ecx: host.ecx & !HIDDEN_EXTENDED_ECX,
+            edx: host.edx & !HIDDEN_EXTENDED_EDX,
+        },
+        // The name of the CPU, and its caches.
+        0x8000_0002..=0x8000_0006 => host,
+        // The time stamp counter never changes its rate.
+        0x8000_0007 => Leaf {
+            edx: bits([8]),
+            ..NONE
+        },
+        // Widths of addresses.
+        LAST_EXTENDED => Leaf {
+            eax: host.eax & 0xffff,
+            ..NONE
+        },
+        _ => NONE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OWN: Virtual = Virtual {
+        apic: 3,
+        tsc_khz: 1_000_000,
+        apic_khz: 1_000_000,
+        os_xsave: false,
+    };
+    const ALL: Leaf = Leaf {
+        eax: u32::MAX,
+        ebx: u32::MAX,
+        ecx: u32::MAX,
+        edx: u32::MAX,
+    };
+
+    fn seen(leaf: u32, subleaf: u32) -> Leaf {
+        guest(leaf, subleaf, ALL, &OWN)
+    }
+
+    #[test]
+    fn virtualization_of_either_vendor_is_hidden() {
+        assert_eq!(seen(1, 0).ecx & 1 << 5, 0);
+        assert_eq!(seen(0x8000_0001, 0).ecx & 1 << 2, 0);
+        assert_eq!(seen(0x8000_000a, 0), Leaf::default());
+    }
+
+    #[test]
+    fn machine_check_and_mtrr_are_hidden_apic_and_hypervisor_are_shown() {
+        let leaf = seen(1, 0);
+        assert_eq!(leaf.edx & bits([7, 12, 14]), 0);
+        assert_eq!(leaf.edx & bits([9]), bits([9]));
+        assert_eq!(leaf.ecx & bits([21, 31]), bits([21, 31]));
+        assert_eq!(leaf.ebx >> 24, 3);
+    }
+
+    #[test]
+    fn os_xsave_follows_the_guests_register() {
+        let on = Virtual {
+            os_xsave: true,
+            ..OWN
+        };
+        assert_eq!(seen(1, 0).ecx & 1 << 27, 0);
+        assert_ne!(guest(1, 0, ALL, &on).ecx & 1 << 27, 0);
+    }
+
+    #[test]
+    fn every_virtual_cpu_is_alone_in_its_topology() {
+        let [thread, core, end] = [0, 1, 2].map(|subleaf| seen(0xb, subleaf));
+        assert_eq!((thread.ebx, thread.ecx, thread.edx), (1, 0x100, 3));
+        assert_eq!((core.ebx, core.ecx), (1, 0x201));
+        assert_eq!((end.ebx, end.ecx), (0, 2));
+        assert_eq!(seen(4, 0).eax >> 14, 0);
+    }
+
+    #[test]
+    fn hypervisor_leaves_have_signature_and_frequencies() {
+        let leaf = seen(0x4000_0000, 0);
+        let mut name = leaf.ebx.to_le_bytes().to_vec();
+        name.extend(leaf.ecx.to_le_bytes());
+        name.extend(leaf.edx.to_le_bytes());
+        assert_eq!(name, SIGNATURE);
+        assert_eq!(leaf.eax, 0x4000_0010);
+        let leaf = seen(0x4000_0010, 0);
+        assert_eq!((leaf.eax, leaf.ebx), (1_000_000, 1_000_000));
+    }
+
+    #[test]
+    fn leaves_that_are_not_named_are_zero() {
+        for leaf in [2, 3, 5, 0xa, 0xe, 0x14, 0x4000_0001, 0x8000_0009, u32::MAX] {
+            assert_eq!(seen(leaf, 0), Leaf::default(), "{leaf:#x}");
+        }
+    }
+
+    #[test]
+    fn counters_of_leaves_are_cut_to_what_is_named() {
+        assert_eq!(seen(0, 0).eax, 0xd);
+        assert_eq!(seen(0x8000_0000, 0).eax, 0x8000_0008);
+    }
+}

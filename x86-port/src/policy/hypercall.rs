@@ -1,0 +1,51 @@
+//! Hypercalls: VMMCALL with a function identifier in EAX, the answer in RAX.
+//!
+//! The identifiers are those of Arm (PSCI, DEN 0022; SMC Calling Convention, DEN 0028), so that one page documents both architectures.
+
+/// What a guest asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// PSCI SYSTEM_OFF: the partition stops.
+    PowerOff,
+    /// PSCI SYSTEM_RESET: the partition starts again from its image.
+    Reset,
+    /// The UID of Bulkhead's service: four words in EAX, EBX, ECX, EDX.
+    Uid,
+    /// Nothing that is defined: the answer is [`NOT_SUPPORTED`].
+    Unknown,
+}
+
+/// e12f6e33-3524-4176-9bd7-536f8fdc58cd, as on Arm.
+pub const UID: [u32; 4] = [0x336e_2fe1, 0x7641_2435, 0x6f53_d79b, 0xcd58_dc8f];
+
+/// PSCI's NOT_SUPPORTED.
+pub const NOT_SUPPORTED: u64 = -1i64 as u64;
+
+/// The call with identifier `function`. `user`: from a program rather than the kernel, which may ask for nothing.
+pub const fn call(function: u32, user: bool) -> Call {
+    match function {
+        _ if user => Call::Unknown,
+        0x8400_0008 => Call::PowerOff,
+        0x8400_0009 => Call::Reset,
+        0x8600_ff01 => Call::Uid,
+        _ => Call::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_have_the_numbers_of_psci() {
+        assert_eq!(call(0x8400_0008, false), Call::PowerOff);
+        assert_eq!(call(0x8400_0009, false), Call::Reset);
+        assert_eq!(call(0x8600_ff01, false), Call::Uid);
+    }
+
+    #[test]
+    fn programs_and_other_numbers_get_nothing() {
+        assert_eq!(call(0x8400_0008, true), Call::Unknown);
+        assert_eq!(call(0, false), Call::Unknown);
+    }
+}

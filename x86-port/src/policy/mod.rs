@@ -1,0 +1,7 @@
+//! What a partition sees of its CPU: which CPUID leaves, which model-specific registers, which I/O ports. One policy, named here line by line, for
+//! every partition.
+
+pub mod cpuid;
+pub mod hypercall;
+pub mod msr;
+pub mod serial;

@@ -1,0 +1,185 @@
+//! Model-specific registers. What is not in the table is a general-protection fault.
+
+/// What happens when a guest reads or writes an MSR.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// The guest reaches the register itself.
+    Own,
+    /// The hypervisor answers for it.
+    Emulated,
+    /// Reads as zero; a write is dropped.
+    Nothing,
+    /// A general-protection fault.
+    Fault,
+}
+
+/// A run of MSRs that are treated alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// The first one.
+    pub first: u32,
+    /// The last one.
+    pub last: u32,
+    /// What a read does.
+    pub read: Access,
+    /// What a write does.
+    pub write: Access,
+    /// What they are.
+    pub name: &'static str,
+}
+
+/// IA32_APIC_BASE.
+pub const APIC_BASE: u32 = 0x1b;
+/// The interrupt command register of the x2APIC.
+pub const ICR: u32 = 0x830;
+/// The extended feature enable register.
+pub const EFER: u32 = 0xc000_0080;
+
+const fn rule(first: u32, last: u32, read: Access, write: Access, name: &'static str) -> Rule {
+    Rule {
+        first,
+        last,
+        read,
+        write,
+        name,
+    }
+}
+
+/// The table, ascending.
+///
+/// The local APIC is the partition's own, by its x2APIC registers, so that its timer needs no exit. Three things of it could reach further:
+/// the interrupt command register (it names other CPUs), and the local vector table entries other than the timer's, whose delivery modes
+/// include SMI and INIT.
+pub const RULES: &[Rule] = {
+    use Access::{Emulated, Fault, Nothing, Own};
+    &[
+        rule(0x10, 0x10, Own, Fault, "time stamp counter"),
+        rule(APIC_BASE, APIC_BASE, Emulated, Emulated, "APIC base"),
+        rule(0x8b, 0x8b, Nothing, Nothing, "microcode revision"),
+        rule(0x174, 0x176, Own, Own, "SYSENTER"),
+        rule(0x277, 0x277, Own, Own, "PAT"),
+        rule(0x802, 0x803, Own, Fault, "APIC identifier, version"),
+        rule(0x808, 0x808, Own, Own, "APIC task priority"),
+        rule(0x80a, 0x80a, Own, Fault, "APIC processor priority"),
+        rule(0x80b, 0x80b, Fault, Own, "APIC end of interrupt"),
+        rule(0x80d, 0x80d, Own, Fault, "APIC logical destination"),
+        rule(0x80f, 0x80f, Own, Own, "APIC spurious interrupt vector"),
+        rule(
+            0x810,
+            0x827,
+            Own,
+            Fault,
+            "APIC in-service, trigger mode, request",
+        ),
+        rule(0x828, 0x828, Own, Own, "APIC error status"),
+        rule(0x82f, 0x82f, Own, Nothing, "APIC LVT: machine check"),
+        rule(ICR, ICR, Nothing, Emulated, "APIC interrupt command"),
+        rule(0x832, 0x832, Own, Own, "APIC LVT: timer"),
+        rule(
+            0x833,
+            0x837,
+            Own,
+            Nothing,
+            "APIC LVT: thermal, counters, LINT0, LINT1, error",
+        ),
+        rule(0x838, 0x838, Own, Own, "APIC timer initial count"),
+        rule(0x839, 0x839, Own, Fault, "APIC timer current count"),
+        rule(0x83e, 0x83e, Own, Own, "APIC timer divide"),
+        rule(0x83f, 0x83f, Fault, Own, "APIC self-IPI"),
+        rule(EFER, EFER, Emulated, Emulated, "EFER"),
+        rule(0xc000_0081, 0xc000_0084, Own, Own, "SYSCALL"),
+        rule(0xc000_0100, 0xc000_0102, Own, Own, "FS, GS, kernel GS base"),
+        rule(0xc000_0103, 0xc000_0103, Own, Own, "TSC_AUX"),
+        rule(0xc001_0015, 0xc001_0015, Nothing, Nothing, "HWCR"),
+        rule(0xc001_001f, 0xc001_001f, Nothing, Nothing, "NB_CFG"),
+        rule(0xc001_1029, 0xc001_1029, Nothing, Nothing, "DE_CFG"),
+    ]
+};
+
+/// What the table says of an access.
+pub fn access(index: u32, write: bool) -> Access {
+    let rule = RULES
+        .iter()
+        .find(|rule| rule.first <= index && index <= rule.last);
+    rule.map_or(Access::Fault, |rule| match write {
+        true => rule.write,
+        false => rule.read,
+    })
+}
+
+/// APIC base register of a guest: the default base, x2APIC enabled, this CPU boots.
+pub const GUEST_APIC_BASE: u64 = 0xfee0_0d00;
+
+/// The interrupt command that a write to the ICR may become. `None`: nothing that the policy allows.
+///
+/// A virtual CPU may interrupt itself with a fixed vector. Everything else names other CPUs, or is no interrupt.
+pub const fn own_interrupt(command: u64, apic: u32) -> Option<u64> {
+    const VECTOR: u64 = 0xff;
+    const DELIVERY_MODE: u64 = 7 << 8;
+    const LOGICAL: u64 = 1 << 11;
+    const SELF: u64 = 1 << 18;
+    let to_self = match command >> 18 & 3 {
+        0 => command & LOGICAL == 0 && (command >> 32) as u32 == apic,
+        1 => true,
+        _ => false,
+    };
+    // Vectors below 16 are no interrupts: the APIC would only note an error (Intel SDM volume 3, 11.5.3).
+    if !to_self || command & DELIVERY_MODE != 0 || command & VECTOR < 16 {
+        return None;
+    }
+    Some(SELF | command & VECTOR)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn table_is_ascending_and_names_everything() {
+        for pair in RULES.windows(2) {
+            assert!(pair[0].last < pair[1].first, "{}", pair[1].name);
+        }
+        assert!(
+            RULES
+                .iter()
+                .all(|rule| rule.first <= rule.last && !rule.name.is_empty())
+        );
+    }
+
+    #[test]
+    fn timer_is_the_guests_own_and_the_command_register_is_not() {
+        assert_eq!(access(0x838, true), Access::Own);
+        assert_eq!(access(0x80b, true), Access::Own);
+        assert_eq!(access(ICR, true), Access::Emulated);
+        assert_eq!(access(0x837, true), Access::Nothing);
+    }
+
+    #[test]
+    fn registers_of_svm_and_unknown_ones_are_faults() {
+        for index in [0xc001_0114, 0xc001_0117, 0x3a, 0xfe, 0xffff_ffff] {
+            assert_eq!(access(index, false), Access::Fault, "{index:#x}");
+            assert_eq!(access(index, true), Access::Fault, "{index:#x}");
+        }
+    }
+
+    #[test]
+    fn fixed_interrupt_to_itself_is_allowed_in_both_ways_of_naming_it() {
+        assert_eq!(own_interrupt(1 << 18 | 0x40, 3), Some(1 << 18 | 0x40));
+        assert_eq!(own_interrupt(3 << 32 | 0x40, 3), Some(1 << 18 | 0x40));
+    }
+
+    #[test]
+    fn commands_that_reach_others_or_are_no_interrupts_are_refused() {
+        let all = 2 << 18 | 0x40;
+        let all_but_self = 3 << 18 | 0x40;
+        let other = 2 << 32 | 0x40;
+        let logical = 3 << 32 | 1 << 11 | 0x40;
+        let nmi = 1 << 18 | 4 << 8;
+        let init = 3 << 32 | 5 << 8;
+        let startup = 3 << 32 | 6 << 8 | 0x40;
+        let low = 1 << 18 | 0xf;
+        for command in [all, all_but_self, other, logical, nmi, init, startup, low] {
+            assert_eq!(own_interrupt(command, 3), None, "{command:#x}");
+        }
+    }
+}

@@ -1,0 +1,442 @@
+//! A pCPU and the virtual CPU that owns it: what happens between an exit and the return to the guest.
+
+use core::sync::atomic::Ordering;
+
+use hv::console::Ring;
+use hv::event::Event;
+use hv::memory::place::each_piece;
+use hv::terminal::Console;
+use model::partition::FaultPolicy;
+use model::x86::Partition as Config;
+use model::{PartitionId, VcpuId};
+use x86_port::policy::cpuid::{self, Virtual};
+use x86_port::policy::hypercall::{self, Call};
+use x86_port::policy::msr::{self, Access};
+use x86_port::policy::serial::{COM1, PORTS, Serial};
+use x86_port::svm::control::{self, Exit, Fault, Io, event};
+
+use crate::partition::{ExitKind, Partition};
+use crate::world::{Blocks, Registers};
+use crate::{SYSTEM, apic, boot, cpu, early, log, machine, processors, start, storage, world};
+
+/// Lengths of the instructions that exit. QEMU does not say where the next one begins, and no prefix makes these longer in practice; a guest
+/// that adds one resumes within its own instruction.
+mod length {
+    pub const CPUID: u64 = 2;
+    pub const MSR: u64 = 2;
+    pub const HYPERCALL: u64 = 3;
+    pub const INVALIDATE: u64 = 2;
+}
+
+/// CR4.OSXSAVE and CR0.PG.
+const OS_XSAVE: u64 = 1 << 18;
+const PAGING: u64 = 1 << 31;
+/// RFLAGS.TF.
+const TRAP: u64 = 1 << 8;
+
+/// What comes after an exit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    GoOn,
+    Restart,
+    Stop,
+    StopSystem,
+}
+
+/// What every pCPU does for ever.
+pub fn run(index: usize) -> ! {
+    start::enter_own_map();
+    let (Some(tables), Some(blocks)) = (storage::TABLES.get(index), storage::BLOCKS.get(index))
+    else {
+        early::stop(format_args!("pCPU {index} is not the system's"));
+    };
+    tables.take().load();
+    // SAFETY: the boot CPU has seen that CPUs have SVM, and the tables are those of the line above.
+    let blocks = unsafe { blocks.take().enable() };
+    processors::arrive();
+    let owner = SYSTEM
+        .partitions
+        .iter()
+        .position(|config| usize::from(config.pcpu.get()) == index);
+    let Some(mut vcpu) = owner.and_then(|owner| Vcpu::new(owner, index, blocks)) else {
+        cpu::halt();
+    };
+    vcpu.start();
+    loop {
+        vcpu.blocks.enter();
+        let entered = cpu::now();
+        let (kind, next) = vcpu.handle(control::exit(&vcpu.blocks.guest));
+        match next {
+            Next::GoOn => {}
+            Next::Restart => vcpu.start(),
+            Next::Stop => vcpu.stop(),
+            Next::StopSystem => end(),
+        }
+        vcpu.state.count(kind, cpu::now().wrapping_sub(entered));
+        pump();
+    }
+}
+
+/// The virtual CPU of a partition.
+struct Vcpu {
+    config: &'static Config,
+    id: PartitionId,
+    state: &'static Partition,
+    blocks: &'static mut Blocks,
+    serial: Serial,
+    apic: u32,
+    nested_root: u64,
+}
+
+impl Vcpu {
+    fn new(partition: usize, pcpu: usize, blocks: &'static mut Blocks) -> Option<Self> {
+        Some(Self {
+            config: SYSTEM.partitions.get(partition)?,
+            id: PartitionId::new(partition as u8),
+            state: storage::PARTITION_STATE.get(partition)?,
+            blocks,
+            serial: Serial::NEW,
+            apic: SYSTEM.pcpus.get(pcpu)?.apic,
+            nested_root: start::NESTED_ROOTS.get(partition)?.load(Ordering::Acquire),
+        })
+    }
+
+    /// Puts the image into place, as it was built, and the CPU into its first state.
+    fn start(&mut self) {
+        self.load();
+        self.serial = Serial::NEW;
+        apic::reset();
+        world::reset_extended_state();
+        self.blocks.registers = Registers::at_entry(self.config.start_info.get());
+        let guest = &mut self.blocks.guest;
+        guest.control = x86_port::svm::vmcb::Vmcb::ZERO.control;
+        guest.control.intercept_first = control::first::ALL;
+        guest.control.intercept_second = control::second::ALL;
+        guest.control.io_permissions = (&raw const storage::IO_PERMISSIONS) as u64;
+        guest.control.msr_permissions = start::MSR_PERMISSIONS.load(Ordering::Acquire);
+        guest.control.asid = u32::from(self.config.asid.get());
+        // The only flush that every CPU has; what another partition's run left under this identifier goes.
+        guest.control.tlb_control = 1;
+        guest.control.nested_paging = 1;
+        guest.control.nested_cr3 = self.nested_root;
+        control::reset(&mut guest.state, self.config.entry.get());
+        let restarts = self.state.start();
+        log::event(Event::Started {
+            partition: self.id,
+            restarts,
+        });
+        pump();
+    }
+
+    fn load(&self) {
+        let payload = boot::edges().payload;
+        for segment in self.config.segments {
+            let whole = segment.size.saturating_add(segment.zeros);
+            each_piece(self.config.memory, segment.ipa, whole, |done, pa, size| {
+                let to = pa.get() as *mut u8;
+                let copied = segment.size.saturating_sub(done).min(size) as usize;
+                let from = (payload + segment.offset + done) as *const u8;
+                // SAFETY: the compiler laid the segment within the payload and within the partition's RAM, which is mapped where it is and
+                // belongs to this pCPU's partition, which does not run.
+                unsafe {
+                    core::ptr::copy_nonoverlapping(from, to, copied);
+                    core::ptr::write_bytes(to.add(copied), 0, size as usize - copied);
+                }
+            });
+        }
+    }
+
+    /// The partition's life ends here, and the system with its last partition.
+    fn stop(&mut self) -> ! {
+        apic::reset();
+        self.state.stop();
+        log::event(Event::Stopped { partition: self.id });
+        pump();
+        let is_stopped = |one: &Partition| one.lifecycle() == hv::power::Lifecycle::Stopped;
+        if storage::PARTITION_STATE.iter().all(is_stopped) {
+            end();
+        }
+        cpu::halt();
+    }
+
+    fn handle(&mut self, exit: Exit) -> (ExitKind, Next) {
+        let guest = &mut self.blocks.guest;
+        guest.control.tlb_control = 0;
+        guest.control.event_injection = event::again(guest.control.exit_interrupt_info);
+        match exit {
+            Exit::NonMaskable => (ExitKind::Interrupt, Next::GoOn),
+            Exit::Cpuid => (ExitKind::Cpuid, self.cpuid()),
+            Exit::ReadMsr => (ExitKind::Msr, self.read_msr()),
+            Exit::WriteMsr => (ExitKind::Msr, self.write_msr()),
+            Exit::Io(io) => (ExitKind::Io, self.io(io)),
+            Exit::Hypercall => (ExitKind::Hypercall, self.hypercall()),
+            // INVD drops what is in the caches; writing it back keeps what it promises to the guest, and harms nobody else.
+            Exit::InvalidateCaches => {
+                self.advance(length::INVALIDATE);
+                (ExitKind::Undefined, Next::GoOn)
+            }
+            Exit::Privileged => (ExitKind::Undefined, self.inject(event::UNDEFINED)),
+            Exit::Fault(fault) => (ExitKind::Fault, self.fault(fault)),
+            Exit::Shutdown => {
+                let pc = self.blocks.guest.state.rip;
+                log::line(format_args!(
+                    "{}: triple fault, pc {pc:#x}",
+                    self.config.name
+                ));
+                self.state.count_fault();
+                (ExitKind::Fault, self.after_fault(Next::Stop))
+            }
+            Exit::Refused | Exit::Unexpected(_) => {
+                let pc = self.blocks.guest.state.rip;
+                log::line(format_args!(
+                    "{}: {exit:?}, pc {pc:#x}: its state is none that a CPU can have",
+                    self.config.name
+                ));
+                self.state.count_fault();
+                (ExitKind::Fault, self.after_fault(Next::Stop))
+            }
+        }
+    }
+
+    /// Goes on behind the instruction that exited.
+    fn advance(&mut self, length: u64) {
+        self.advance_to(self.blocks.guest.state.rip.wrapping_add(length));
+    }
+
+    fn advance_to(&mut self, next: u64) {
+        let guest = &mut self.blocks.guest;
+        guest.state.rip = next;
+        // The instruction is done: what STI or a load of SS held back for it is held back no more.
+        guest.control.interrupt_shadow = 0;
+        // Single-stepping sees each instruction (#DB, a trap).
+        if guest.state.rflags & TRAP != 0 {
+            guest.state.dr6 |= 1 << 14;
+            guest.control.event_injection = event::DEBUG;
+        }
+    }
+
+    fn inject(&mut self, what: u64) -> Next {
+        self.blocks.guest.control.event_injection = what;
+        Next::GoOn
+    }
+
+    fn cpuid(&mut self) -> Next {
+        let leaf = self.blocks.guest.state.rax as u32;
+        let subleaf = self.blocks.registers.rcx as u32;
+        let own = Virtual {
+            apic: self.apic,
+            tsc_khz: cpu::tsc_khz(),
+            apic_khz: cpu::apic_khz(),
+            os_xsave: self.blocks.guest.state.cr4 & OS_XSAVE != 0,
+        };
+        let answer = cpuid::guest(leaf, subleaf, cpu::cpuid(leaf, subleaf), &own);
+        self.blocks.guest.state.rax = answer.eax.into();
+        self.blocks.registers.rbx = answer.ebx.into();
+        self.blocks.registers.rcx = answer.ecx.into();
+        self.blocks.registers.rdx = answer.edx.into();
+        self.advance(length::CPUID);
+        Next::GoOn
+    }
+
+    fn read_msr(&mut self) -> Next {
+        let index = self.blocks.registers.rcx as u32;
+        let value = match (msr::access(index, false), index) {
+            (Access::Emulated, msr::APIC_BASE) => msr::GUEST_APIC_BASE,
+            (Access::Emulated, msr::EFER) => self.blocks.guest.state.efer & !control::efer::SVME,
+            (Access::Nothing, _) => 0,
+            _ => return self.inject(event::PROTECTION),
+        };
+        self.blocks.guest.state.rax = value & 0xffff_ffff;
+        self.blocks.registers.rdx = value >> 32;
+        self.advance(length::MSR);
+        Next::GoOn
+    }
+
+    fn write_msr(&mut self) -> Next {
+        let index = self.blocks.registers.rcx as u32;
+        let low = self.blocks.guest.state.rax & 0xffff_ffff;
+        let value = self.blocks.registers.rdx << 32 | low;
+        match (msr::access(index, true), index) {
+            (Access::Emulated, msr::APIC_BASE) if value == msr::GUEST_APIC_BASE => {}
+            (Access::Emulated, msr::EFER) => {
+                let state = &mut self.blocks.guest.state;
+                let paging = state.cr0 & PAGING != 0;
+                match control::write_efer(state.efer, value, paging) {
+                    Some(efer) => state.efer = efer,
+                    None => return self.inject(event::PROTECTION),
+                }
+            }
+            (Access::Emulated, msr::ICR) => {
+                // What reaches others is dropped: there are no others in the partition.
+                if let Some(command) = msr::own_interrupt(value, self.apic) {
+                    apic::send(command);
+                }
+            }
+            (Access::Nothing, _) => {}
+            _ => return self.inject(event::PROTECTION),
+        }
+        self.advance(length::MSR);
+        Next::GoOn
+    }
+
+    fn io(&mut self, io: Io) -> Next {
+        // A string of accesses would be the emulation of guest memory; no driver of these ports has one.
+        if io.string {
+            return self.inject(event::PROTECTION);
+        }
+        let register = io.port.wrapping_sub(COM1);
+        let is_serial = self.config.console && register < PORTS && io.bytes == 1;
+        if io.input {
+            let value = match is_serial {
+                true => u64::from(self.read_serial(register)),
+                // Nothing is there: the bus reads as ones.
+                false => u64::MAX,
+            };
+            let mask = match io.bytes {
+                1 => 0xff,
+                2 => 0xffff,
+                _ => 0xffff_ffff,
+            };
+            let rax = &mut self.blocks.guest.state.rax;
+            // A 32-bit result clears the upper half, a narrower one keeps what is above it.
+            let kept = if io.bytes == 4 { 0 } else { *rax & !mask };
+            *rax = kept | value & mask;
+        } else if is_serial {
+            let byte = self.blocks.guest.state.rax as u8;
+            if let Some(byte) = self.serial.write(register, byte) {
+                self.print(byte);
+            }
+        }
+        self.advance_to(io.next);
+        Next::GoOn
+    }
+
+    fn read_serial(&mut self, register: u16) -> u8 {
+        let Some(console) = storage::TERMINAL.get() else {
+            return 0;
+        };
+        console.serve(cpu::now());
+        let room = console.output(self.id).is_some_and(|ring| ring.free() > 0);
+        let mut answer = None;
+        // The oldest byte is offered; it is taken when the receiver was read.
+        console.offer_input(self.id, &mut |byte| {
+            if answer.is_some() {
+                return false;
+            }
+            let mut received = Some(byte);
+            answer = Some(self.serial.read(register, &mut received, room));
+            received.is_none()
+        });
+        answer.unwrap_or_else(|| self.serial.read(register, &mut None, room))
+    }
+
+    /// A byte of the partition's text. What does not fit into its ring is lost: a driver that asks for room loses nothing.
+    fn print(&self, byte: u8) {
+        let Some(ring) = storage::TERMINAL
+            .get()
+            .and_then(|console| console.output(self.id))
+        else {
+            return;
+        };
+        ring.push(byte);
+    }
+
+    fn hypercall(&mut self) -> Next {
+        let user = self.blocks.guest.state.cpl != 0;
+        let function = self.blocks.guest.state.rax as u32;
+        self.advance(length::HYPERCALL);
+        match hypercall::call(function, user) {
+            Call::PowerOff => return Next::Stop,
+            Call::Reset => return Next::Restart,
+            Call::Uid => {
+                let [a, b, c, d] = hypercall::UID.map(u64::from);
+                self.blocks.guest.state.rax = a;
+                self.blocks.registers.rbx = b;
+                self.blocks.registers.rcx = c;
+                self.blocks.registers.rdx = d;
+            }
+            Call::Unknown => self.blocks.guest.state.rax = hypercall::NOT_SUPPORTED,
+        }
+        Next::GoOn
+    }
+
+    fn fault(&mut self, fault: Fault) -> Next {
+        let count = self.state.count_fault();
+        log::event(Event::Fault {
+            partition: self.id,
+            vcpu: VcpuId::new(0),
+            kind: fault.kind,
+            address: fault.address,
+            pc: self.blocks.guest.state.rip,
+            count,
+        });
+        // A PC has no bus error; the general-protection fault is what points at the instruction.
+        self.blocks.guest.control.event_injection = event::PROTECTION;
+        self.after_fault(Next::GoOn)
+    }
+
+    /// What the partition's policy says; `otherwise` where the guest is to get an error of its own.
+    const fn after_fault(&self, otherwise: Next) -> Next {
+        match self.config.on_fault {
+            FaultPolicy::Inject => otherwise,
+            FaultPolicy::Stop => Next::Stop,
+            FaultPolicy::Restart => Next::Restart,
+            FaultPolicy::StopSystem => Next::StopSystem,
+        }
+    }
+}
+
+/// Moves waiting text to the serial port, as far as it takes it. What stays behind goes at the next exit of any pCPU.
+fn pump() {
+    /// As many pieces as the rings hold, several times over.
+    const PIECES: usize = 64;
+    let Some(console) = storage::TERMINAL.get() else {
+        return;
+    };
+    for _ in 0..PIECES {
+        if storage::RINGS.iter().all(Ring::is_empty) || console.pump(cpu::now()).is_some() {
+            return;
+        }
+    }
+}
+
+/// Nothing is left to run: the report, and the end state.
+fn end() -> ! {
+    if let Some(console) = storage::TERMINAL.get() {
+        // All that waits goes out: whole lines first, then the rest as its patience passes.
+        let deadline = cpu::now() + u64::from(cpu::tsc_khz()) * 500;
+        while storage::RINGS.iter().any(|ring| !ring.is_empty()) && cpu::now() < deadline {
+            console.pump(cpu::now());
+        }
+    }
+    report();
+    machine::reach(SYSTEM.end)
+}
+
+/// Who has done what, in the lines that every architecture prints.
+fn report() {
+    for (config, state) in SYSTEM.partitions.iter().zip(&storage::PARTITION_STATE) {
+        let name = config.name;
+        early::line(format_args!(
+            "report partition name={name} state={} restarts={} faults={}",
+            state.lifecycle().name(),
+            state.restarts(),
+            state.faults()
+        ));
+        for (kind, word) in ExitKind::ALL {
+            let cost = state.cost(kind);
+            if cost.count() > 0 {
+                early::line(format_args!(
+                    "report exits partition={name} kind={word} count={} short={} total={} p50={} p999={} max={}",
+                    cost.count(),
+                    cost.short,
+                    cost.total,
+                    cost.p50,
+                    cost.p999,
+                    cost.max
+                ));
+            }
+        }
+    }
+    early::line(format_args!("report end"));
+}

@@ -1,0 +1,224 @@
+//! The world switch: VMRUN with all registers of both sides (AMD APM volume 2, 15.5).
+
+use core::arch::{asm, global_asm};
+
+use x86_64::registers::control::{Cr4, Cr4Flags, Efer, EferFlags};
+use x86_64::registers::model_specific::Msr;
+use x86_port::svm::vmcb::Vmcb;
+
+global_asm!(
+    r#"
+    .pushsection .text.world, "ax"
+    /* extern "C" fn(guest block: rdi, guest registers: rsi, host block: rdx), all by address. The global interrupt flag is clear from
+       before the guest's state is loaded until the host's is back: no NMI finds a mixture. */
+    .global bulkhead_enter
+bulkhead_enter:
+    pushq %rbx
+    pushq %rbp
+    pushq %r12
+    pushq %r13
+    pushq %r14
+    pushq %r15
+    pushq %rdx
+    pushq %rsi
+    movq %rdi, %rax
+    clgi
+    movq (%rsi), %rbx
+    movq 8(%rsi), %rcx
+    movq 16(%rsi), %rdx
+    movq 32(%rsi), %rdi
+    movq 40(%rsi), %rbp
+    movq 48(%rsi), %r8
+    movq 56(%rsi), %r9
+    movq 64(%rsi), %r10
+    movq 72(%rsi), %r11
+    movq 80(%rsi), %r12
+    movq 88(%rsi), %r13
+    movq 96(%rsi), %r14
+    movq 104(%rsi), %r15
+    movq 24(%rsi), %rsi
+    vmload %rax
+    vmrun %rax
+    vmsave %rax
+    popq %rax
+    movq %rbx, (%rax)
+    movq %rcx, 8(%rax)
+    movq %rdx, 16(%rax)
+    movq %rsi, 24(%rax)
+    movq %rdi, 32(%rax)
+    movq %rbp, 40(%rax)
+    movq %r8, 48(%rax)
+    movq %r9, 56(%rax)
+    movq %r10, 64(%rax)
+    movq %r11, 72(%rax)
+    movq %r12, 80(%rax)
+    movq %r13, 88(%rax)
+    movq %r14, 96(%rax)
+    movq %r15, 104(%rax)
+    popq %rax
+    vmload %rax
+    stgi
+    popq %r15
+    popq %r14
+    popq %r13
+    popq %r12
+    popq %rbp
+    popq %rbx
+    ret
+    .popsection
+    "#,
+    options(att_syntax)
+);
+
+unsafe extern "C" {
+    fn bulkhead_enter(guest: *mut Vmcb, registers: *mut Registers, host: *const Vmcb);
+}
+
+/// General registers of a guest that the control block does not have: all but RAX and RSP. The assembly knows their order.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Registers {
+    /// RBX.
+    pub rbx: u64,
+    /// RCX.
+    pub rcx: u64,
+    /// RDX.
+    pub rdx: u64,
+    /// RSI, RDI, RBP, R8 to R15.
+    others: [u64; 11],
+}
+
+impl Registers {
+    /// All zero.
+    pub const ZERO: Self = Self::at_entry(0);
+
+    /// All zero but RBX, where the boot protocol has its start information.
+    pub const fn at_entry(start_info: u64) -> Self {
+        Self {
+            rbx: start_info,
+            rcx: 0,
+            rdx: 0,
+            others: [0; 11],
+        }
+    }
+}
+
+/// A page for the CPU's own use.
+#[repr(C, align(4096))]
+struct Page([u8; 4096]);
+
+/// What a pCPU's world switch works on.
+pub struct Blocks {
+    /// The guest's control block.
+    pub guest: Vmcb,
+    /// The guest's other registers.
+    pub registers: Registers,
+    /// FS, GS, TR, LDTR and the system call registers of the hypervisor.
+    host: Vmcb,
+    /// Where VMRUN saves the rest of the hypervisor's state (15.30.4).
+    saved: Page,
+}
+
+impl Blocks {
+    /// Empty ones.
+    pub const NEW: Self = Self {
+        guest: Vmcb::ZERO,
+        registers: Registers::ZERO,
+        host: Vmcb::ZERO,
+        saved: Page([0; 4096]),
+    };
+
+    /// Enables SVM on this CPU, for these blocks.
+    ///
+    /// # Safety
+    /// The CPU has SVM, and its descriptor tables are loaded.
+    pub unsafe fn enable(&'static mut self) -> &'static mut Self {
+        /// VM_HSAVE_PA.
+        const HOST_SAVE: u32 = 0xc001_0117;
+        // SAFETY: the caller says that the CPU has SVM; the pages are mapped where they are, and nobody else uses them.
+        unsafe {
+            Efer::update(|efer| efer.insert(EferFlags::SECURE_VIRTUAL_MACHINE_ENABLE));
+            Msr::new(HOST_SAVE).write((&raw const self.saved) as u64);
+            asm!("vmsave rax", in("rax") &raw mut self.host, options(nostack));
+        }
+        self
+    }
+
+    /// Runs the guest until it exits.
+    pub fn enter(&mut self) {
+        let (guest, registers, host) = (
+            &raw mut self.guest,
+            &raw mut self.registers,
+            &raw const self.host,
+        );
+        // SAFETY: the blocks are mapped where they are, are this CPU's own, and the permission maps and nested tables that the guest's
+        // names are those that `run` built. Interrupts are masked in the hypervisor.
+        unsafe { bulkhead_enter(guest, registers, host) }
+    }
+}
+
+/// Floating-point and vector registers, and the debug registers that no control block has, as after reset. A guest finds nothing there of the one
+/// before it.
+pub fn reset_extended_state() {
+    /// An FXSAVE area: control word and MXCSR as after INIT, all registers zero.
+    #[repr(C, align(16))]
+    struct Area([u32; 128]);
+    static FRESH: Area = {
+        let mut area = [0; 128];
+        area[0] = 0x037f;
+        area[6] = 0x1f80;
+        Area(area)
+    };
+    // SAFETY: the hypervisor uses none of these registers. FXRSTOR loads the vector registers only with CR4.OSFXSR; XSETBV needs OSXSAVE, and
+    // 1 is a value that every CPU with XSAVE takes.
+    unsafe {
+        let kept = Cr4::read();
+        let has_xsave = crate::cpu::cpuid(1, 0).ecx >> 26 & 1 != 0;
+        Cr4::write(kept | Cr4Flags::OSFXSR);
+        asm!("fxrstor [{}]", in(reg) &raw const FRESH, options(nostack, readonly));
+        if has_xsave {
+            reset_by_xrstor();
+        }
+        Cr4::write(kept);
+        for_debug_registers();
+    }
+}
+
+/// The upper halves of the vector registers and everything else that XSAVE knows, then XCR0.
+///
+/// # Safety
+/// The CPU has XSAVE.
+unsafe fn reset_by_xrstor() {
+    /// An XSAVE area in which no component is present: XRSTOR puts each that it is asked for into its initial state.
+    #[repr(C, align(64))]
+    struct Empty([u8; 576]);
+    static EMPTY: Empty = Empty([0; 576]);
+    // SAFETY: the caller says that the CPU has XSAVE; XCR0 names what it supports, so all of it is restored. The area's header is zero.
+    unsafe {
+        Cr4::update(|cr4| cr4.insert(Cr4Flags::OSXSAVE));
+        asm!(
+            "xrstor [{area}]",
+            area = in(reg) &raw const EMPTY,
+            in("eax") u32::MAX,
+            in("edx") u32::MAX,
+            options(nostack, readonly)
+        );
+        asm!("xsetbv", in("ecx") 0, in("eax") 1, in("edx") 0, options(nostack, nomem));
+    }
+}
+
+/// # Safety
+/// DR7 is 0 in the hypervisor: no breakpoint is armed.
+unsafe fn for_debug_registers() {
+    // SAFETY: without an armed breakpoint these registers have no effect.
+    unsafe {
+        asm!(
+            "mov dr0, {zero}",
+            "mov dr1, {zero}",
+            "mov dr2, {zero}",
+            "mov dr3, {zero}",
+            zero = in(reg) 0u64,
+            options(nostack, nomem)
+        );
+    }
+}
