@@ -178,8 +178,10 @@ impl Account {
         self.counters.depletions += u64::from(self.left > 0);
         if self.parameters.extra_time {
             let budget = self.parameters.reservation.budget;
-            self.level = self.level.up(1 + beyond / budget);
-            self.left = budget - beyond % budget;
+            // A budget is never 0: without the checks the image would have a panic for it.
+            let more = beyond.checked_div(budget).unwrap_or(0);
+            self.level = self.level.up(1 + more);
+            self.left = budget - (beyond - more * budget);
         } else {
             self.left = 0;
             self.overrun += beyond;
@@ -194,7 +196,11 @@ impl Account {
         let Reservation { period, budget } = self.parameters.reservation;
         let late = now - self.deadline;
         // A division costs as much as all the rest, and next to never there is something to divide.
-        let missed = if late < period { 0 } else { late / period };
+        let missed = if late < period {
+            0
+        } else {
+            late.checked_div(period).unwrap_or(0)
+        };
         let begin = self.deadline + missed * period;
         if self.awake {
             self.counters.ended_period(self.supply, self.whole);

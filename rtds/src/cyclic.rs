@@ -85,7 +85,7 @@ impl<'a> Frame<'a> {
         let Some(passed) = now.checked_sub(start) else {
             return turn(None, now, start);
         };
-        let into = passed % self.length;
+        let into = passed.checked_rem(self.length).unwrap_or(0);
         let frame = now - into;
         let next = self.windows.partition_point(|window| window.end() <= into);
         let previous = next

@@ -12,6 +12,7 @@ mod dependencies;
 mod device_tree;
 mod image;
 mod import;
+mod panics;
 mod picture;
 mod resources;
 mod run;

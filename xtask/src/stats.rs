@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::build::Builder;
 use crate::image;
+use crate::panics::{self, Allowed};
 use crate::source_lines::{self, Count};
 
 /// Crates that are linked into an arm64 image, with their folders.
@@ -39,6 +40,8 @@ struct Figures {
     lines: usize,
     unsafe_blocks: usize,
     crates: Vec<CrateFigures>,
+    /// Functions that can panic.
+    panics: panics::Findings,
 }
 
 #[derive(Serialize)]
@@ -63,6 +66,10 @@ pub fn run(builder: &Builder, system: &Path, json: bool) -> anyhow::Result<u8> {
     let elf = built.folder.join("bulkhead.elf");
     let elf = std::fs::read(&elf).with_context(|| format!("cannot read {}", elf.display()))?;
     let sizes = image::sizes(&elf)?;
+    let list = builder.workspace().root().join(panics::LIST);
+    let list = std::fs::read_to_string(&list)
+        .with_context(|| format!("cannot read {}", list.display()))?;
+    let panics = Allowed::parse(&list)?.judge(&panics::find(&elf)?);
     let mut crates = Vec::new();
     let mut total = Count::default();
     for (name, folder) in IMAGE_CRATES {
@@ -95,13 +102,15 @@ pub fn run(builder: &Builder, system: &Path, json: bool) -> anyhow::Result<u8> {
         lines: total.lines,
         unsafe_blocks: total.unsafe_blocks,
         crates,
+        panics,
     };
+    let sound = figures.panics.problems.is_empty();
     if json {
         println!("{}", serde_json::to_string_pretty(&figures)?);
     } else {
         print(&figures);
     }
-    Ok(0)
+    Ok(u8::from(!sound))
 }
 
 fn print(figures: &Figures) {
@@ -127,4 +136,14 @@ fn print(figures: &Figures) {
         "  {:<18} {:>7}  {:>13}   (ceiling {MOST_LINES} lines)",
         "all", figures.lines, figures.unsafe_blocks
     );
+    println!();
+    println!(
+        "functions that can panic: {} justified in {}, {} not",
+        figures.panics.justified,
+        panics::LIST,
+        figures.panics.problems.len()
+    );
+    for problem in &figures.panics.problems {
+        println!("  {problem}");
+    }
 }

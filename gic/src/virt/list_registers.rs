@@ -487,11 +487,9 @@ impl Ranking {
             return;
         }
         self.len = (self.len + 1).min(self.room);
-        if let Some(tail) = self.best.get_mut(at..self.len) {
-            tail.rotate_right(1);
-            if let Some(first) = tail.first_mut() {
-                *first = entry;
-            }
+        let mut carried = entry;
+        for place in self.best.iter_mut().take(self.len).skip(at) {
+            carried = core::mem::replace(place, carried);
         }
     }
 

@@ -27,6 +27,7 @@ mod hostile_gic;
 mod legacy;
 mod linux;
 mod messages;
+mod panics;
 mod partitions;
 mod stress;
 mod timeline;

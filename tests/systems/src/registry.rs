@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::bench::Bench;
 use crate::{
     boards, channels, command_line, costs, cpu_models, defects, demo, dma, dma_storm, functions,
-    global, guests, hostile_gic, legacy, linux, messages, partitions, stress, timeline, turns,
-    wrong_board, zynqmp,
+    global, guests, hostile_gic, legacy, linux, messages, panics, partitions, stress, timeline,
+    turns, wrong_board, zynqmp,
 };
 
 /// Something that must be there before a test can say anything about Bulkhead.
@@ -84,6 +84,7 @@ pub fn all() -> Vec<Test> {
     tests.extend(boards::tests());
     tests.extend(guests::tests());
     tests.extend(defects::tests());
+    tests.extend(panics::tests());
     tests.extend(costs::tests());
     tests.extend(messages::tests());
     tests.extend(hostile_gic::tests());

@@ -1,0 +1,111 @@
+//! No path from a guest to a panic: `cargo xtask stats` holds the panics that are left in linked images to a list.
+
+use anyhow::{Context, ensure};
+
+use crate::bench::Bench;
+use crate::registry::{Need, Test};
+use crate::system_file::SystemFile;
+
+/// A board that QEMU does not have: its image has the driver of an IOMMU that no machine of QEMU's has. No system has SMMUv2 yet.
+const IPMMU_BOARD: &str = "rcar-h3";
+/// What its system runs.
+const KERNEL: &str = "linux-image-arm64";
+
+pub fn tests() -> Vec<Test> {
+    let mut tests = vec![
+        Test::new("panics/gicv2", &["panic", "cli"], |bench| {
+            is_justified(bench, &shared("qemu-virt-gicv2"), &["v2", "rtds", "cyclic"])
+        }),
+        Test::new("panics/gicv3", &["panic", "cli"], |bench| {
+            let system = shared("qemu-virt-gicv3").partition(
+                "old",
+                1,
+                "16MiB",
+                "\"guest:hello\"",
+                "gic = \"v2\"\n",
+            );
+            is_justified(bench, &system, &["v3", "rtds", "cyclic", "legacy"])
+        }),
+        Test::new("panics/global-its", &["panic", "cli"], |bench| {
+            let time = "period = \"10ms\"\nbudget = \"4ms\"\n";
+            let system = SystemFile::new("panics", "qemu-virt-gicv3")
+                .partition_with_bridge("msi", 1, "16MiB", Some("0x50000000"), "\"guest:msi\"")
+                .pool("pool", &[1, 2], "\"rtds\"\nplacement = \"global\"")
+                .guest_in("pool", "one", "hello", 1, time);
+            is_justified(bench, &system, &["v3", "its", "global"])
+        }),
+        Test::new("panics/smmuv3-pci", &["panic", "cli"], |bench| {
+            let system = SystemFile::new("panics", "qemu-virt-gicv3-smmu").partition(
+                "dma",
+                1,
+                "16MiB",
+                "\"guest:dma\"",
+                "devices = [\"/pcie@10000000/00:03.0\"]\n",
+            );
+            is_justified(bench, &system, &["v3", "smmuv3", "pci"])
+        }),
+    ];
+    let body = |bench: &Bench<'_>| {
+        let file = format!("configs/{IPMMU_BOARD}/linux-rt.toml");
+        let file = bench.root().join(file);
+        stats(bench, &file.to_string_lossy(), &["ipmmu"])
+    };
+    tests.push(
+        Test::new("panics/ipmmu", &["panic", "cli"], body)
+            .needs(Need::Board(IPMMU_BOARD))
+            .needs(Need::Kernel(KERNEL)),
+    );
+    tests
+}
+
+/// A pool of each policy that shares CPUs.
+fn shared(board: &str) -> SystemFile {
+    SystemFile::new("panics", board)
+        .pool("turns", &[0], "\"rtds\"")
+        .pool("frame", &[1], "\"cyclic\"\nmajor_frame = \"10ms\"")
+        .guest_in(
+            "turns",
+            "one",
+            "hello",
+            1,
+            "period = \"10ms\"\nbudget = \"4ms\"\n",
+        )
+        .guest_in(
+            "frame",
+            "two",
+            "hello",
+            1,
+            "windows = [{ start = \"0ms\", length = \"2ms\" }]\n",
+        )
+}
+
+fn is_justified(bench: &Bench<'_>, system: &SystemFile, features: &[&str]) -> anyhow::Result<()> {
+    let file = bench.file("panics.toml", &system.text())?;
+    stats(bench, &file.to_string_lossy(), features)
+}
+
+/// The image has these parts, and every panic that is left in it is in the list.
+fn stats(bench: &Bench<'_>, file: &str, features: &[&str]) -> anyhow::Result<()> {
+    let output = bench.xtask(&["stats", "--json", file])?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let figures: serde_json::Value = serde_json::from_str(&text).with_context(|| {
+        let errors = String::from_utf8_lossy(&output.stderr);
+        format!("`stats --json` prints no JSON: {errors}")
+    })?;
+    for feature in features {
+        let parts = figures["features"].as_array();
+        let has = parts.is_some_and(|parts| parts.iter().any(|part| part == feature));
+        ensure!(has, "the image has no {feature}: {}", figures["features"]);
+    }
+    let panics = &figures["panics"];
+    ensure!(
+        panics["justified"].as_u64().is_some_and(|count| count > 0),
+        "no panic was found at all: the boot has some"
+    );
+    ensure!(
+        panics["problems"].as_array().is_some_and(Vec::is_empty) && output.status.success(),
+        "{}",
+        panics["problems"]
+    );
+    Ok(())
+}
