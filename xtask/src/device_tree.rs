@@ -43,6 +43,24 @@ pub fn compile(source: &Path, includes: &[&Path]) -> anyhow::Result<Vec<u8>> {
     text.with_context(|| format!("{} cannot be compiled", source.display()))
 }
 
+/// A device tree with nodes added: `source` is what comes behind the tree in its source.
+///
+/// # Errors
+/// `dtc` is missing or complains.
+pub fn add(tree: &[u8], source: &str) -> anyhow::Result<Vec<u8>> {
+    let dtc = |from: &str, to: &str, input: &[u8]| {
+        let mut command = Command::new("dtc");
+        filter(
+            "dtc",
+            command.args(["-q", "-I", from, "-O", to, "-"]),
+            input,
+        )
+    };
+    let mut text = dtc("dtb", "dts", tree)?;
+    text.extend_from_slice(source.as_bytes());
+    dtc("dts", "dtb", &text)
+}
+
 /// What a program makes of its input.
 fn filter(name: &str, command: &mut Command, input: &[u8]) -> anyhow::Result<Vec<u8>> {
     let mut child = command

@@ -16,7 +16,9 @@ const LARGEST: u64 = 64 * 1024 * 1024;
 const PAYLOAD_ALIGNMENT: u64 = 4096;
 
 /// The arm64 Image header (Linux `Documentation/arch/arm64/booting.rst`, section 4).
-mod header {
+pub mod header {
+    /// Offset of `text_offset`, a little-endian u64.
+    pub const TEXT_OFFSET: usize = 8;
     /// Offset of `image_size`, a little-endian u64.
     pub const SIZE: usize = 16;
     /// Offset of the magic number.
@@ -38,11 +40,25 @@ pub fn pack(elf: &[u8], payload: &[u8]) -> anyhow::Result<Vec<u8>> {
     Ok(image)
 }
 
-/// The bytes between the two symbols; .bss is zeros.
+/// The bytes of the hypervisor's image without its payload.
 ///
 /// # Errors
 /// See [`pack`].
 pub fn flatten(elf: &[u8]) -> anyhow::Result<Vec<u8>> {
+    let image = between(elf, START, PAYLOAD)?;
+    ensure!(
+        (image.len() as u64).is_multiple_of(PAYLOAD_ALIGNMENT),
+        "{PAYLOAD} is not page-aligned: the image has {:#x} bytes",
+        image.len()
+    );
+    Ok(image)
+}
+
+/// The bytes from one symbol to another; .bss is zeros.
+///
+/// # Errors
+/// The ELF file lacks a symbol, or its parts lie outside.
+pub fn between(elf: &[u8], first: &str, last: &str) -> anyhow::Result<Vec<u8>> {
     let file = object::File::parse(elf).context("the linked image is no ELF file")?;
     let address = |name: &str| {
         let symbol = file.symbols().find(|symbol| symbol.name() == Ok(name));
@@ -50,14 +66,10 @@ pub fn flatten(elf: &[u8]) -> anyhow::Result<Vec<u8>> {
             .map(|symbol| symbol.address())
             .with_context(|| format!("the linked image has no symbol {name}"))
     };
-    let (start, end) = (address(START)?, address(PAYLOAD)?);
+    let (start, end) = (address(first)?, address(last)?);
     ensure!(
         start < end && end - start <= LARGEST,
         "the linked image spans {start:#x} to {end:#x}"
-    );
-    ensure!(
-        (end - start).is_multiple_of(PAYLOAD_ALIGNMENT),
-        "{PAYLOAD} is not page-aligned: {end:#x}"
     );
     let mut image = vec![0; (end - start) as usize];
     for segment in file.segments() {

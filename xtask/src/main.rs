@@ -90,9 +90,8 @@ enum Verb {
         /// Without it: what exits, boot and image cost, beside what is asked for and what other hypervisors take.
         #[command(subcommand)]
         subject: Option<bench::Subject>,
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        costs: bench::CostArguments,
     },
     /// Explain a diagnostic code (BH0104) or a field of the system file (budget); without either, list all codes.
     Explain {
@@ -213,7 +212,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<u8> {
         } => demo::run(&builder, &board, Duration::from_secs(timeout), logs),
         Verb::Test { list: true, filter } => test::list(filter.as_deref()),
         Verb::Test { filter, .. } => test::run(&builder, filter.as_deref()),
-        Verb::Bench { subject, json } => bench::run(&builder, subject, json),
+        Verb::Bench { subject, costs } => bench::run(&builder, subject, &costs),
         Verb::Explain { code } => check::explain(code.as_deref()),
         Verb::Import {
             xen,

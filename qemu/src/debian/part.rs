@@ -20,6 +20,8 @@ pub enum Part {
     NetworkModules,
     /// The compiled device trees of a kernel package: a folder with one folder a vendor.
     DeviceTrees,
+    /// The hypervisor of a Xen package: a file.
+    Xen,
     /// The sources of arm64 device trees in a kernel source package: a folder with [`DEVICE_TREES`] and [`BINDINGS`].
     DeviceTreeSources,
 }
@@ -46,6 +48,7 @@ impl Part {
         match self {
             Self::Kernel => "Image",
             Self::BusyBox => "busybox",
+            Self::Xen => "xen",
             Self::NetworkModules => "network-modules",
             Self::DeviceTrees => "device-trees",
             Self::DeviceTreeSources => "device-tree-sources",
@@ -57,6 +60,7 @@ impl Part {
         match self {
             Self::Kernel => "boot/vmlinuz-…",
             Self::BusyBox => "bin/busybox",
+            Self::Xen => "boot/xen-…",
             Self::NetworkModules => "lib/modules/…/virtio_net.ko, failover.ko and net_failover.ko",
             Self::DeviceTrees => "usr/lib/linux-image-…",
             Self::DeviceTreeSources => {
@@ -76,6 +80,7 @@ impl Part {
                 .and_then(|()| first(&root, &["boot", "usr/boot"], "vmlinuz-")),
             Self::BusyBox => unpack_all(archive, &root)
                 .and_then(|()| first(&root, &["bin", "usr/bin"], "busybox")),
+            Self::Xen => unpack_all(archive, &root).and_then(|()| first(&root, &["boot"], "xen-")),
             Self::NetworkModules => {
                 let mut tar = extract(&root);
                 tar.args(NETWORK_MODULES.map(|name| format!("*/kernel/*/{name}*")));

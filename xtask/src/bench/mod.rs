@@ -5,9 +5,25 @@ mod costs;
 mod decisions;
 mod rtds;
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 
 use crate::build::Builder;
+
+/// How exits, boot and image are measured.
+#[derive(Args)]
+pub struct CostArguments {
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Name the rows that cost more or less than in an earlier run; the exit status is 1 when one costs more.
+    #[arg(long, value_name = "OLD.json")]
+    pub compare: Option<PathBuf>,
+    /// Write docs/performance.md from this run.
+    #[arg(long)]
+    pub docs: bool,
+}
 
 /// What is measured.
 #[derive(Subcommand)]
@@ -33,9 +49,13 @@ pub struct RtdsArguments {
 ///
 /// # Errors
 /// No experiment has such a name, a system does not run, or a file cannot be written.
-pub fn run(builder: &Builder, subject: Option<Subject>, json: bool) -> anyhow::Result<u8> {
+pub fn run(
+    builder: &Builder,
+    subject: Option<Subject>,
+    costs: &CostArguments,
+) -> anyhow::Result<u8> {
     match subject {
-        None => costs::run(builder, json),
+        None => costs::run(builder, costs),
         Some(Subject::Rtds(arguments)) => rtds::run(builder, &arguments),
     }
 }

@@ -70,6 +70,7 @@ fn describe(package: &str, part: Part) -> String {
         Part::Kernel => format!("guest kernel {package}"),
         Part::BusyBox => "BusyBox for the guests' root file system".to_owned(),
         Part::NetworkModules => format!("network modules of the guest kernel {package}"),
+        Part::Xen => format!("{package}, to compare with"),
         Part::DeviceTrees => format!("device trees of boards in {package} (about 90 MB)"),
         Part::DeviceTreeSources => {
             format!("sources of device trees of boards in {package} (about 150 MB)")

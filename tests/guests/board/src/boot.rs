@@ -61,7 +61,7 @@ extern "C" fn first_cpu_main(x0: u64, started_at: u64) -> ! {
         unsafe { mmu::map_ram(region.base, region.size) };
     }
     // SAFETY: the tree says that this is a PL011, and everything outside RAM is mapped as Device.
-    unsafe { uart::init(board.uart.base) };
+    unsafe { uart::init(board.uart.base, board.uart_is_generic) };
     // SAFETY: this is the only CPU yet, and it passes here once.
     unsafe { BOARD.set(board) };
     let board = BOARD.get().unwrap_or_else(|| cpu::park());

@@ -64,8 +64,10 @@ impl Node<'_> {
 pub struct Board {
     /// RAM, in the order of the tree; at most four regions are kept.
     pub ram: Vec<Region, 4>,
-    /// The PL011 that serves as console.
+    /// The PL011 that serves as console, or a generic UART, which has a PL011's data and flags.
     pub uart: Region,
+    /// Whether it is a generic UART (Arm SBSA, appendix B): enabled from the start, without registers for line and control.
+    pub uart_is_generic: bool,
     /// The interrupt controller.
     pub gic: Gic,
     /// INTID of the EL1 virtual timer.
@@ -85,12 +87,13 @@ impl Board {
     /// Reads the tree, or names what is missing in it.
     pub(crate) fn from_tree(tree: Fdt<'static>) -> Result<Self, &'static str> {
         let (virtual_timer, physical_timer) = timers(&tree)?;
-        let uart = tree
-            .find_compatible(&["arm,pl011"])
-            .and_then(|node| regions(node).next());
+        let uart = |compatible| regions(tree.find_compatible(&[compatible])?).next();
+        let generic = uart("arm,sbsa-uart");
+        let pl011 = uart("arm,pl011");
         Ok(Self {
             ram: of_type(&tree, "memory").flat_map(regions).take(4).collect(),
-            uart: uart.ok_or("no arm,pl011 with a reg")?,
+            uart: pl011.or(generic).ok_or("no arm,pl011 with a reg")?,
+            uart_is_generic: pl011.is_none(),
             gic: gic(&tree)?,
             virtual_timer,
             physical_timer,

@@ -20,15 +20,17 @@ const CR_UARTEN_TXE_RXE: u32 = 1 | 1 << 8 | 1 << 9;
 static BASE: AtomicU64 = AtomicU64::new(0);
 static LINE: SpinLock<()> = SpinLock::new(());
 
-/// Takes the PL011 at `base` as the console.
+/// Takes the PL011 at `base` as the console, or a `generic` UART, which is enabled already.
 ///
 /// # Safety
-/// A PL011 is mapped there as Device memory.
-pub unsafe fn init(base: u64) {
-    // SAFETY: the caller vouches for the device; these are its line and enable registers.
-    unsafe {
-        mmio::write32(base + LCR_H, LCR_H_8_BITS_FIFO);
-        mmio::write32(base + CR, CR_UARTEN_TXE_RXE);
+/// Such a device is mapped there as Device memory.
+pub unsafe fn init(base: u64, generic: bool) {
+    if !generic {
+        // SAFETY: the caller vouches for the device; these are its line and enable registers.
+        unsafe {
+            mmio::write32(base + LCR_H, LCR_H_8_BITS_FIFO);
+            mmio::write32(base + CR, CR_UARTEN_TXE_RXE);
+        }
     }
     BASE.store(base, Ordering::Release);
 }

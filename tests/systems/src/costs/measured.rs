@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use anyhow::Context;
 use regex::Regex;
+use serde::{Deserialize, Serialize};
 
 use super::BOOT;
 
 /// A row as it was measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 pub struct Sample {
     /// Least.
     pub least: u64,
@@ -89,7 +90,12 @@ impl Measured {
 
     /// What a row costs: its median. `None` when it was not measured.
     pub fn cost(&self, name: &str) -> Option<u64> {
-        self.0.get(name).map(|sample| sample.median)
+        self.sample(name).map(|sample| sample.median)
+    }
+
+    /// A row. `None` when it was not measured.
+    pub fn sample(&self, name: &str) -> Option<Sample> {
+        self.0.get(name).copied()
     }
 }
 

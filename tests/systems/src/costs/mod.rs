@@ -49,8 +49,6 @@ pub struct Row {
     gicv3: Option<u64>,
     #[serde(skip_serializing)]
     gicv2: Option<u64>,
-    /// Without a hypervisor.
-    pub bare: Option<u64>,
     /// Under Bao.
     pub bao: Option<u64>,
     /// Under hvisor.
