@@ -6,10 +6,10 @@ use std::process::Command;
 /// The emulator that every Arm system runs in.
 pub const PROGRAM: &str = "qemu-system-aarch64";
 
-/// The oldest QEMU whose machines carry what the tests need (SMMUv3 with stage 2, PL011 and GIC fixes).
+/// The oldest QEMU whose machines carry what the tests need (SMMUv3 with stage 2, PL011 and GIC fixes, NVMe with `dbcs`).
 pub const OLDEST: Version = Version {
-    major: 9,
-    minor: 2,
+    major: 10,
+    minor: 0,
     patch: 0,
 };
 
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn debian_12_own_qemu_is_too_old_and_9_2_suffices() {
+    fn debian_12_own_qemu_is_too_old_and_10_0_suffices() {
         assert!(
             !Version {
                 major: 7,
@@ -129,8 +129,8 @@ mod tests {
         assert!(
             !Version {
                 major: 9,
-                minor: 1,
-                patch: 3
+                minor: 2,
+                patch: 4
             }
             .suffices()
         );

@@ -2,6 +2,9 @@
 
 use std::fmt::Write;
 
+/// The lines of a partition that owns QEMU's PCI host bridge.
+const BRIDGE: &str = "dma = \"trusted\"\ndevices = [\"/pcie@10000000\"]\n";
+
 /// A system in the making. Partitions get CPUs from 0 upwards, each its own pool.
 #[derive(Clone, Debug)]
 pub struct SystemFile {
@@ -112,8 +115,7 @@ impl SystemFile {
         place: Option<&str>,
         image: &str,
     ) -> Self {
-        let more = "dma = \"trusted\"\ndevices = [\"/pcie@10000000\"]\n";
-        self.placed(name, vcpus, size, place, image, more)
+        self.placed(name, vcpus, size, place, image, BRIDGE)
     }
 
     /// Adds a partition with one virtual CPU that sees its memory where it lies.
@@ -198,6 +200,24 @@ impl SystemFile {
         let _ = write!(
             self.partitions,
             "\n[[partition]]\nname = \"{name}\"\npool = \"{pool}\"\nvcpus = {vcpus}\nmemory = \"256MiB\"\nimage = {{ kernel = \"debian:{kernel}\", initrd = \"busybox\", cmdline = \"console=ttyAMA0\" }}\nconsole = \"virtual\"\n{more}",
+        );
+        self
+    }
+
+    /// [`partition_with_bridge`](Self::partition_with_bridge) in a pool. `more` as for [`guest_in`](Self::guest_in).
+    pub fn partition_with_bridge_in(
+        mut self,
+        pool: &str,
+        name: &str,
+        vcpus: u32,
+        size: &str,
+        image: &str,
+        more: &str,
+    ) -> Self {
+        // Writing to a String cannot fail.
+        let _ = write!(
+            self.partitions,
+            "\n[[partition]]\nname = \"{name}\"\npool = \"{pool}\"\nvcpus = {vcpus}\nmemory = {{ size = \"{size}\", identity = true }}\nimage = {image}\nconsole = \"virtual\"\n{BRIDGE}{more}",
         );
         self
     }

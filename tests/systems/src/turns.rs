@@ -16,9 +16,12 @@ use crate::system_file::SystemFile;
 /// What the enforcement of a budget may cost whoever comes next: the alarm's exit and the switch, in nanoseconds.
 const ENFORCEMENT: u64 = 10_000;
 
-const RTDS: &str = "\"rtds\"";
+pub(crate) const RTDS: &str = "\"rtds\"";
 /// A millisecond's fifth, before all others.
 pub(crate) const URGENT: &str = "period = \"1ms\"\nbudget = \"200us\"\npriority = 0\n";
+/// Half of the time, behind all others, and all that is left over.
+pub(crate) const REST: &str =
+    "period = \"10ms\"\nbudget = \"5ms\"\nextra_time = true\npriority = 1\n";
 
 pub fn tests() -> Vec<Test> {
     let mut tests = Vec::new();
@@ -295,13 +298,7 @@ fn is_woken_within_bounds(session: &Session, spare: u64) -> anyhow::Result<()> {
 fn sleeper_wakes_in_time_beside_linux(bench: &Bench<'_>, gic: &str) -> anyhow::Result<()> {
     let system = SystemFile::new("turns-linux", &format!("qemu-virt-{gic}"))
         .pool("shared", &[0], RTDS)
-        .linux_in(
-            "shared",
-            "linux",
-            CLOUD,
-            1,
-            "period = \"10ms\"\nbudget = \"5ms\"\nextra_time = true\npriority = 1\n",
-        )
+        .linux_in("shared", "linux", CLOUD, 1, REST)
         .guest_in("shared", "wake", "wake", 1, URGENT);
     let mut session = counted(bench, &system)?;
     session.wait_for("wake", "^wake: late .* missed 0, .* sleeps$", bench.left())?;
