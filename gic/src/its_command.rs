@@ -93,6 +93,15 @@ pub enum Command {
     },
 }
 
+/// Names of the [kinds](Command::kind) of commands.
+pub const KINDS: [&str; 12] = [
+    "movi", "int", "clear", "sync", "mapd", "mapc", "mapti", "inv", "invall", "movall", "discard",
+    "unknown",
+];
+
+/// The kind of what is no command.
+pub const UNKNOWN: usize = KINDS.len() - 1;
+
 /// Numbers of the commands (5.3.1, table 5-6).
 mod number {
     pub(super) const MOVI: u64 = 0x01;
@@ -117,6 +126,23 @@ const TARGET: u64 = 0x7_ffff_ffff_0000;
 const TABLE: u64 = 0xf_ffff_ffff_ff00;
 
 impl Command {
+    /// Its place in [`KINDS`].
+    pub const fn kind(&self) -> usize {
+        match self {
+            Self::Movi { .. } => 0,
+            Self::Int { .. } => 1,
+            Self::Clear { .. } => 2,
+            Self::Sync { .. } => 3,
+            Self::Mapd { .. } => 4,
+            Self::Mapc { .. } => 5,
+            Self::Mapti { .. } => 6,
+            Self::Inv { .. } => 7,
+            Self::Invall { .. } => 8,
+            Self::Movall { .. } => 9,
+            Self::Discard { .. } => 10,
+        }
+    }
+
     /// What four doublewords mean; `None` when there is no such command. Whether its numbers exist is for the reader to check.
     pub const fn decode(words: [u64; 4]) -> Option<Self> {
         let [first, second, third, fourth] = words;

@@ -219,6 +219,7 @@ pub struct Partition {
     /// What `UARTFR` says of its UART but for the room in the console's ring, as [`uart::flags`] wants it.
     uart_status: AtomicU32,
     faults: AtomicU64,
+    unknown_registers: AtomicU64,
     loads: AtomicU64,
     counter_offset: AtomicU64,
 }
@@ -254,6 +255,7 @@ impl Partition {
             dma_root: Pa::new(translation & ADDRESS),
             waits_for_room: AtomicBool::new(false),
             faults: AtomicU64::new(0),
+            unknown_registers: AtomicU64::new(0),
             loads: AtomicU64::new(0),
             counter_offset: AtomicU64::new(0),
         }
@@ -313,6 +315,16 @@ impl Partition {
     /// Faults so far.
     pub fn faults(&self) -> u64 {
         self.faults.load(Ordering::Relaxed)
+    }
+
+    /// Counts an access to a register that its interrupt controller does not have.
+    pub fn count_unknown_register(&self) {
+        self.unknown_registers.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Such accesses so far.
+    pub fn unknown_registers(&self) -> u64 {
+        self.unknown_registers.load(Ordering::Relaxed)
     }
 
     /// Counts and costs of one kind of exit, over all virtual CPUs.

@@ -87,6 +87,7 @@ impl Cursor {
                 partition: self.partition + 1,
                 line: 0,
             };
+            refused(partition, &mut line);
             return (line, Some(next));
         };
         let cost = partition.cost(*kind);
@@ -104,6 +105,35 @@ impl Cursor {
         }
         (line, Some(below))
     }
+}
+
+/// What it asked of its interrupt controller that is not there or not its own, if it did.
+fn refused(partition: &Partition, line: &mut Line) {
+    let name = partition.config.name;
+    let registers = partition.unknown_registers();
+    if registers > 0 {
+        line.put(format_args!(
+            "report refused partition={name} registers={registers}\n"
+        ));
+    }
+    #[cfg(feature = "its")]
+    refused_commands(partition, line);
+}
+
+#[cfg(feature = "its")]
+fn refused_commands(partition: &Partition, line: &mut Line) {
+    let commands = partition.devices.lock().gic.refused_commands();
+    if commands.iter().all(|count| *count == 0) {
+        return;
+    }
+    line.put(format_args!(
+        "report refused partition={}",
+        partition.config.name
+    ));
+    for (kind, count) in gic::its_command::KINDS.iter().zip(commands) {
+        line.put(format_args!(" {kind}={count}"));
+    }
+    line.put(format_args!("\n"));
 }
 
 #[cfg(test)]

@@ -20,6 +20,8 @@ pub struct PartitionStatistics {
     pub restarts: u64,
     /// How often it did what it may not.
     pub faults: u64,
+    /// What it asked of its interrupt controller that is not there or not its own: accesses to `registers`, and commands to its ITS by kind.
+    pub refused: BTreeMap<String, u64>,
     /// Exits by kind; kinds that never happened are left out.
     pub exits: Vec<ExitStatistics>,
     /// The turns of its virtual CPUs, in their order; empty when the image has no scheduler.
@@ -83,6 +85,7 @@ impl Statistics {
                     state: fields.text("state")?.to_owned(),
                     restarts: fields.number("restarts")?,
                     faults: fields.number("faults")?,
+                    refused: BTreeMap::new(),
                     exits: Vec::new(),
                     turns: Vec::new(),
                 });
@@ -94,6 +97,10 @@ impl Statistics {
                     counters: fields.numbers(),
                     events: Vec::new(),
                 });
+            } else if let Some(fields) = line.strip_prefix("report refused ") {
+                let fields = Fields(fields);
+                let partition = statistics.of(fields.text("partition")?)?;
+                partition.refused.extend(fields.numbers());
             } else if let Some(fields) = line.strip_prefix("report events ") {
                 let fields = Fields(fields);
                 let vcpu = usize::try_from(fields.number("vcpu")?).ok()?;
@@ -225,6 +232,19 @@ mod tests {
         assert_eq!(rt.counter(0, "periods"), Some(3));
         assert_eq!(rt.counter(0, "windows"), None);
         assert_eq!(rt.counter(1, "entries"), None);
+    }
+
+    #[test]
+    fn refusals_are_read_from_both_of_their_lines() {
+        let refused = "report refused partition=rt registers=3\nreport refused partition=rt int=0 mapd=2\nreport end";
+        let statistics = Statistics::parse(&REPORT.replace("report end", refused));
+        let rt = statistics.as_ref().and_then(|all| all.partition("rt"));
+        let rt = rt.expect("a complete report with this partition");
+        let of = |kind: &str| rt.refused.get(kind).copied();
+        assert_eq!(
+            (of("registers"), of("int"), of("mapd")),
+            (Some(3), Some(0), Some(2))
+        );
     }
 
     #[test]

@@ -249,6 +249,7 @@ fn harm(statistics: &Statistics, vandal: &str) -> Vec<String> {
 mod tests {
     use super::*;
     use qemu::statistics::ExitStatistics;
+    use std::collections::BTreeMap;
 
     fn statistics() -> Statistics {
         let exit = |kind: &str, count, p999, max| ExitStatistics {
@@ -264,6 +265,7 @@ mod tests {
             state: "running".into(),
             restarts: 0,
             faults: 0,
+            refused: BTreeMap::new(),
             exits,
             turns: Vec::new(),
         };

@@ -96,11 +96,16 @@ pub fn access<M: Machine>(vcpu: &mut Vcpu<M>, access: MmioAccess) -> Result<bool
                 gic.deactivate(beyond, caller) | gic.flush(caller)
             });
             vcpu.kick_others(kicks.without(vcpu.id));
+        } else if stored == Access::Unknown {
+            vcpu.partition.count_unknown_register();
         }
     } else {
         let loaded = match interface.load(offset as u32, access.width) {
             Access::Done(value) => value.into(),
-            Access::Unknown => 0,
+            Access::Unknown => {
+                vcpu.partition.count_unknown_register();
+                0
+            }
         };
         vcpu.context
             .set_register(access.register, access.loaded(loaded));

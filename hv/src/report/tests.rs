@@ -4,6 +4,7 @@ use super::*;
 use crate::console::Ring;
 use crate::fake::{Done, FakeCpu, LINUX, RT, World, set_room, take_done, take_wire, type_in};
 use crate::machine::{Cpu, Machine};
+use model::device::Width;
 
 /// All lines, joined.
 fn report(world: World) -> String {
@@ -47,6 +48,18 @@ fn kinds_that_occurred_have_a_line_behind_their_partition() {
          report turns partition=rt vcpu=0 pcpu=2 entries=0\n\
          report end\n"
     );
+}
+
+#[test]
+fn access_to_a_register_that_is_not_there_is_counted_and_reported() {
+    let world = World::new();
+    let mut guest = world.guest(LINUX, 0);
+    guest.bring_up();
+    // A byte of `GICD_CTLR`, and an offset without a register.
+    guest.store(0x0800_0000, Width::Byte, 1);
+    guest.load(0x0800_0000 + 0xf000, Width::Word);
+    assert!(report(world).contains("\nreport refused partition=linux registers=2\n"));
+    assert_eq!(world.partition(LINUX).faults(), 0);
 }
 
 #[test]

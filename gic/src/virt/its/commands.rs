@@ -2,7 +2,7 @@
 
 use super::{COLLECTIONS, Change, Device, EVENT_BITS, Memory, STEPS, Translation};
 use crate::ListRegisters;
-use crate::its_command::Command;
+use crate::its_command::{Command, KINDS, UNKNOWN};
 use crate::virt::interrupt::{Flags, NOBODY};
 use crate::virt::lpi::lpi_number;
 use crate::virt::{Caller, Hardware, VcpuSet, Vgic};
@@ -29,8 +29,8 @@ impl Vgic {
         self.its.has_commands()
     }
 
-    /// Commands that were refused since the partition was made.
-    pub fn refused_commands(&self) -> u32 {
+    /// Commands of each kind that were refused since the partition was made.
+    pub fn refused_commands(&self) -> [u32; KINDS.len()] {
         self.its.refused
     }
 
@@ -71,7 +71,10 @@ impl Vgic {
                     self.its.advance();
                 }
                 Outcome::Refused => {
-                    self.its.refused = self.its.refused.saturating_add(1);
+                    let kind = command.map_or(UNKNOWN, |command| command.kind());
+                    if let Some(count) = self.its.refused.get_mut(kind) {
+                        *count = count.saturating_add(1);
+                    }
                     self.its.advance();
                 }
             }

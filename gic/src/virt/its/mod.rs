@@ -16,7 +16,7 @@ pub use frame::FRAME_BYTES;
 pub(super) use frame::Part;
 
 use super::interrupt::NOBODY;
-use crate::its_command::Command;
+use crate::its_command::{Command, KINDS};
 use model::device::VirtualIts;
 use model::partition::MOST_VCPUS;
 use model::{IntId, VcpuId};
@@ -182,8 +182,8 @@ pub struct Its {
     begun: Option<Command>,
     /// How far it has come.
     progress: usize,
-    /// Commands that were refused.
-    refused: u32,
+    /// Commands that were refused, by kind.
+    refused: [u32; KINDS.len()],
 }
 
 impl Its {
@@ -227,7 +227,7 @@ impl Its {
             stalled: false,
             begun: None,
             progress: 0,
-            refused: 0,
+            refused: [0; KINDS.len()],
         }
     }
 

@@ -352,12 +352,12 @@ fn gic_access<M: Machine>(vcpu: &mut Vcpu<M>, access: MmioAccess, frame: Frame, 
         let (loaded, mut kicks) = if access.write {
             match gic.write(frame, offset, access.width, stored, caller) {
                 Access::Done(kicks) => (None, kicks),
-                Access::Unknown => (None, VcpuSet::EMPTY),
+                Access::Unknown => (None, unknown_register(vcpu)),
             }
         } else {
             match gic.read(frame, offset, access.width, caller) {
                 Access::Done(read) => (Some(read.value), read.kicks),
-                Access::Unknown => (Some(0), VcpuSet::EMPTY),
+                Access::Unknown => (Some(0), unknown_register(vcpu)),
             }
         };
         kicks |= sent | gic.flush(caller);
@@ -368,6 +368,12 @@ fn gic_access<M: Machine>(vcpu: &mut Vcpu<M>, access: MmioAccess, frame: Frame, 
             .set_register(access.register, access.loaded(value));
     }
     vcpu.kick_others(kicks.without(vcpu.id));
+}
+
+/// A register that is not there reads as zero and ignores writes. Nobody is to be kicked.
+fn unknown_register<M: Machine>(vcpu: &Vcpu<M>) -> VcpuSet {
+    vcpu.partition.count_unknown_register();
+    VcpuSet::EMPTY
 }
 
 /// SGIs that were sent to the virtual CPU whose private interrupts the frame has, and that it has not taken: they arrive before the access.

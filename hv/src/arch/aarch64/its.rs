@@ -39,13 +39,15 @@ pub(super) fn access<M: Machine>(vcpu: &mut Vcpu<M>, access: MmioAccess) -> Resu
     let offset = offset as u32;
     if access.write {
         let value = vcpu.context.register(access.register);
-        // An unknown register ignores writes.
-        let _ = vcpu
+        let written = vcpu
             .partition
             .devices
             .lock()
             .gic
             .write_its(offset, access.width, value);
+        if written == Access::Unknown {
+            vcpu.partition.count_unknown_register();
+        }
     }
     // Whoever polls for the end of commands helps to reach it.
     run_commands(vcpu);
@@ -58,7 +60,10 @@ pub(super) fn access<M: Machine>(vcpu: &mut Vcpu<M>, access: MmioAccess) -> Resu
             .read_its(offset, access.width);
         let value = match read {
             Access::Done(value) => value,
-            Access::Unknown => 0,
+            Access::Unknown => {
+                vcpu.partition.count_unknown_register();
+                0
+            }
         };
         vcpu.context
             .set_register(access.register, access.loaded(value));

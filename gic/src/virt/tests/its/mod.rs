@@ -202,7 +202,7 @@ impl Bench {
     }
 
     fn refused(&self) -> u32 {
-        self.machine.vgic.refused_commands()
+        self.machine.vgic.refused_commands().iter().sum()
     }
 
     /// What a virtual CPU's list registers hold.

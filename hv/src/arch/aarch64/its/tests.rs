@@ -9,6 +9,7 @@ use crate::fake::{
     Done, Guest, LINUX, Outcome, PCPUS, RAM, REDISTRIBUTORS, RT, World, list_registers, put,
     take_done,
 };
+use crate::report::Cursor;
 
 const ITS: u64 = 0x0808_0000;
 /// The queue, a page of the partition's second piece of memory, and where that lies.
@@ -187,6 +188,35 @@ fn commands_whose_reminder_another_virtual_cpu_got_go_on_when_the_turn_of_theirs
     assert!(
         !take_done().contains(&Done::Kick(PCPUS[0])),
         "none are left"
+    );
+}
+
+#[test]
+fn refused_commands_are_reported_by_kind_and_unknown_registers_beside_them() {
+    let world = world();
+    let mut guest = world.guest(LINUX, 0);
+    guest.bring_up();
+    ready(&mut guest);
+    let discard = Command::Discard {
+        device: DEVICE,
+        event: 5,
+    };
+    let foreign = Command::Int {
+        device: DEVICE + 1,
+        event: 0,
+    };
+    commands(&mut guest, &[discard, foreign, discard]);
+    guest.store(ITS + 0x40, Width::Byte, 1);
+    let mut cursor = Some(Cursor::START);
+    let mut text = String::new();
+    while let Some(here) = cursor {
+        let (line, next) = here.line(world.hypervisor.partitions);
+        text += core::str::from_utf8(line.bytes()).expect("ASCII");
+        cursor = next;
+    }
+    assert!(
+        text.contains("report refused partition=linux registers=1\nreport refused partition=linux movi=0 int=1 clear=0 sync=0 mapd=0 mapc=0 mapti=0 inv=0 invall=0 movall=0 discard=2 unknown=0\n"),
+        "{text}"
     );
 }
 
