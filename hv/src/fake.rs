@@ -901,7 +901,14 @@ impl World {
         };
         let rings = leak([const { Ring::new() }; 3]);
         let readers = [PartitionId::new(0), PartitionId::new(1)].into_iter();
-        let terminal = Terminal::new(FakePort, ["linux", "rt", "hv"], rings, readers, PATIENCE);
+        let terminal = Terminal::new(
+            FakePort,
+            ["linux", "rt", "hv"],
+            rings,
+            readers,
+            PATIENCE,
+            || false,
+        );
         let hypervisor = leak(Hypervisor {
             system: leak(system),
             partitions: Vec::leak(partitions.collect()),

@@ -33,6 +33,10 @@ struct State<U, const SOURCES: usize> {
     mux: Mux<'static, SOURCES>,
     focus: Focus,
     port: U,
+    /// Others wait for the pCPU: text waits instead.
+    is_wanted: fn() -> bool,
+    /// For so long, in ticks.
+    pause: u64,
     /// What was typed for each partition.
     typed: [heapless::Deque<u8, TYPED>; SOURCES],
     command: Option<Command>,
@@ -60,13 +64,15 @@ pub struct Terminal<U, const SOURCES: usize> {
 
 impl<U: SerialPort, const SOURCES: usize> Terminal<U, SOURCES> {
     /// A console on `port`. `names` are those of the partitions with `"hv"` at the end; `readers` are the partitions with a virtual
-    /// console; `patience` is the time in ticks for which unfinished lines wait (see [`mux`](crate::console::mux)).
+    /// console; `patience` is the time in ticks for which unfinished lines wait (see [`mux`](crate::console::mux)). While `is_wanted` text
+    /// waits for a thousandth of that.
     pub fn new(
         port: U,
         names: [&'static str; SOURCES],
         rings: &'static [Ring; SOURCES],
         readers: impl Iterator<Item = PartitionId>,
         patience: u64,
+        is_wanted: fn() -> bool,
     ) -> Self {
         let mut names = names.into_iter();
         // As many names as rings: the default is never used.
@@ -77,6 +83,8 @@ impl<U: SerialPort, const SOURCES: usize> Terminal<U, SOURCES> {
             mux: Mux::new(sources, patience),
             focus: Focus::new(readers),
             port,
+            is_wanted,
+            pause: patience / 1024,
             typed: [const { heapless::Deque::new() }; SOURCES],
             command: None,
         };
@@ -129,11 +137,18 @@ impl<U: SerialPort, const SOURCES: usize> Terminal<U, SOURCES> {
 impl<U: SerialPort, const SOURCES: usize> State<U, SOURCES> {
     /// Moves text to the UART. Returns when to do so again at the latest, if text waits for time to pass.
     fn move_text(&mut self, now: u64) -> Option<u64> {
-        let port = &mut self.port;
-        let moved = self.mux.fill(now, CHUNK, &mut |byte| port.try_write(byte));
-        self.port.interrupt_on_room(moved.rest == Rest::Blocked);
+        let (port, is_wanted) = (&mut self.port, self.is_wanted);
+        let chunk = if is_wanted() { 0 } else { CHUNK };
+        let moved = self
+            .mux
+            .fill(now, chunk, &mut |byte| !is_wanted() && port.try_write(byte));
+        let waits_for_others = moved.rest == Rest::Blocked && is_wanted();
+        let waits_for_room = moved.rest == Rest::Blocked && !waits_for_others;
+        self.port.interrupt_on_room(waits_for_room);
         match moved.rest {
             Rest::Patient { until } => Some(until),
+            // Not the UART's interrupt, which would come before the others.
+            Rest::Blocked if waits_for_others => Some(now.saturating_add(self.pause)),
             Rest::Nothing | Rest::Blocked => None,
         }
     }

@@ -77,6 +77,7 @@ pub struct Physical<'a, G> {
     gic: G,
     vcpus: &'a [VcpuShared],
     caller: Option<VcpuId>,
+    is_wanted: fn() -> bool,
 }
 
 impl<G: InterruptController> Physical<'_, G> {
@@ -124,6 +125,10 @@ impl<G: InterruptController> Hardware for Physical<'_, G> {
         if self.reaches(intid, cpu) {
             self.gic.deactivate_physical(intid);
         }
+    }
+
+    fn is_wanted(&self) -> bool {
+        (self.is_wanted)()
     }
 
     #[cfg(feature = "its")]
@@ -200,6 +205,11 @@ impl<M: Machine> Vcpu<M> {
             gic: self.machine().gic(),
             vcpus: self.partition.vcpus,
             caller: Some(self.id),
+            is_wanted: if self.takes_turns() {
+                crate::pool::wanted::<M::Cpu>()
+            } else {
+                || false
+            },
         }
     }
 

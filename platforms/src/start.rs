@@ -288,6 +288,7 @@ fn terminal(system: &'static model::system::System) -> Terminal<Serial, { storag
         &storage::RINGS,
         readers,
         patience,
+        hv::pool::wanted::<El2>(),
     )
 }
 

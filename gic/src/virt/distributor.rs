@@ -6,6 +6,7 @@ use super::its;
 use super::registers::{Map, Register, find, identification};
 use super::{Access, Caller, Frame, Geometry, Hardware, ReadValue, VcpuSet, Version, Vgic, Width};
 use crate::ListRegisters;
+use core::ops::Range;
 use model::device::Trigger;
 use model::{IntId, Mpidr, VcpuId};
 
@@ -51,7 +52,7 @@ pub(super) struct Target {
 
 impl Target {
     /// The first interrupt in the accessed bits, and how many there are, in an array with `bits` bits an interrupt.
-    pub const fn interrupts(&self, bits: u32) -> core::ops::Range<u32> {
+    pub const fn interrupts(&self, bits: u32) -> Range<u32> {
         let first = self.at * 8 / bits;
         first..first + self.width.bytes() * 8 / bits
     }
@@ -178,7 +179,8 @@ impl Vgic {
         })
     }
 
-    /// A guest's write. Returns the virtual CPUs to kick; [`flush`](Self::flush) before entering the guest.
+    /// A guest's write. Returns the virtual CPUs to kick; [`flush`](Self::flush) before entering the guest. Where the CPU is
+    /// [wanted](Hardware::is_wanted) it may be [unfinished](Self::is_unfinished): then the same call goes on with it.
     pub fn write<L: ListRegisters, H: Hardware>(
         &mut self,
         frame: Frame,
@@ -192,49 +194,51 @@ impl Vgic {
         };
         let word = value as u32;
         let kicks = match target.register {
-            Register::Control => self.write_control(word),
-            Register::Group => self.scatter(target, 1, word, |vgic, intid, cpu, bit| {
+            Register::Control => self.write_control(word, caller),
+            Register::Group => self.all(target, 1, word, caller, |vgic, intid, cpu, bit| {
                 vgic.set_group(intid, cpu, bit != 0)
             }),
-            Register::SetEnable => self.each(target, word, |vgic, intid, cpu| {
+            Register::SetEnable => self.each(target, word, caller, |vgic, intid, cpu| {
                 vgic.enable(intid, cpu, caller)
             }),
-            Register::ClearEnable => self.each(target, word, |vgic, intid, cpu| {
+            Register::ClearEnable => self.each(target, word, caller, |vgic, intid, cpu| {
                 vgic.disable(intid, cpu, caller)
             }),
-            Register::SetPending => self.each(target, word, |vgic, intid, cpu| {
+            Register::SetPending => self.each(target, word, caller, |vgic, intid, cpu| {
                 vgic.set_pending(intid, cpu)
             }),
-            Register::ClearPending => self.each(target, word, |vgic, intid, cpu| {
+            Register::ClearPending => self.each(target, word, caller, |vgic, intid, cpu| {
                 vgic.clear_pending(intid, cpu, caller)
             }),
-            Register::SetActive => self.each(target, word, |vgic, intid, cpu| {
+            Register::SetActive => self.each(target, word, caller, |vgic, intid, cpu| {
                 vgic.set_active(intid, cpu, caller)
             }),
-            Register::ClearActive => self.each(target, word, |vgic, intid, cpu| {
+            Register::ClearActive => self.each(target, word, caller, |vgic, intid, cpu| {
                 vgic.clear_active(intid, cpu, caller)
             }),
-            Register::Priority => self.scatter(target, 8, word, |vgic, intid, cpu, byte| {
+            Register::Priority => self.all(target, 8, word, caller, |vgic, intid, cpu, byte| {
                 vgic.set_priority(intid, cpu, byte as u8)
             }),
             #[cfg(any(feature = "v2", feature = "legacy"))]
-            Register::Target => self.scatter(target, 8, word, |vgic, intid, _, mask| {
+            Register::Target => self.all(target, 8, word, caller, |vgic, intid, _, mask| {
                 vgic.set_targets(intid, mask, caller.hardware)
             }),
-            Register::Configuration => self.scatter(target, 2, word, |vgic, intid, cpu, field| {
-                vgic.configure(intid, cpu, field & 2 != 0, caller)
-            }),
+            Register::Configuration => {
+                self.all(target, 2, word, caller, |vgic, intid, cpu, field| {
+                    vgic.configure(intid, cpu, field & 2 != 0, caller)
+                })
+            }
             #[cfg(any(feature = "v2", feature = "legacy"))]
             Register::Sgi => self.write_sgir(caller.cpu, word),
             #[cfg(any(feature = "v2", feature = "legacy"))]
             Register::SetSgiPending => {
-                self.scatter(target, 8, word, |vgic, intid, cpu, sources| {
+                self.all(target, 8, word, caller, |vgic, intid, cpu, sources| {
                     vgic.add_sources(intid, cpu, sources as u8)
                 })
             }
             #[cfg(any(feature = "v2", feature = "legacy"))]
             Register::ClearSgiPending => {
-                self.scatter(target, 8, word, |vgic, intid, cpu, sources| {
+                self.all(target, 8, word, caller, |vgic, intid, cpu, sources| {
                     vgic.clear_sources(intid, cpu, sources as u8, caller)
                 })
             }
@@ -264,23 +268,28 @@ impl Vgic {
         Access::Done(kicks)
     }
 
-    fn write_control(&mut self, value: u32) -> VcpuSet {
-        if core::mem::replace(&mut self.groups, value & 3) == self.groups {
+    fn write_control<L, H: Hardware>(&mut self, value: u32, caller: Caller<'_, L, H>) -> VcpuSet {
+        let done = self.resume(caller.cpu);
+        if core::mem::replace(&mut self.groups, value & 3) == self.groups && done == 0 {
             return VcpuSet::EMPTY;
         }
         // What is pending in list registers may have to come back, and what was held back may go.
         let mut kicks = VcpuSet::EMPTY;
-        for index in 0..self.vcpus.len() {
-            let cpu = VcpuId::new(index as u8);
-            if self.vcpus.get(index).is_some_and(|state| state.used != 0) {
+        let private = self.vcpus.len() as u32 * IntId::FIRST_SPI;
+        for index in done..private + self.spis.len() as u32 {
+            let (number, cpu) = match index.checked_sub(private) {
+                None => (index % IntId::FIRST_SPI, index / IntId::FIRST_SPI),
+                Some(spi) => (IntId::FIRST_SPI + spi, 0),
+            };
+            let cpu = VcpuId::new(cpu as u8);
+            let state = self.vcpus.get(usize::from(cpu.get()));
+            if number == 0 && state.is_some_and(|state| state.used != 0) {
                 kicks |= self.recall_all(cpu);
             }
-            for private in 0..IntId::FIRST_SPI {
-                kicks |= self.update(IntId::new(private), cpu);
+            kicks |= self.update(IntId::new(number), cpu);
+            if self.breaks_off(index + 1, caller) {
+                break;
             }
-        }
-        for spi in 0..self.spis.len() {
-            kicks |= self.update(IntId::new(IntId::FIRST_SPI + spi as u32), VcpuId::new(0));
         }
         kicks
     }
@@ -292,65 +301,115 @@ impl Vgic {
         bits: u32,
         field: impl Fn(&Interrupt) -> u32,
     ) -> u32 {
-        let mut value = 0;
-        for (index, number) in target.interrupts(bits).enumerate() {
-            if let Some(interrupt) = self
-                .accessed(number, target)
-                .and_then(|(intid, cpu)| self.interrupt(intid, cpu))
-            {
-                value |= field(interrupt) << (index as u32 * bits);
-            }
-        }
-        value
+        let all = self.all_accessed(target, bits).iter().enumerate();
+        all.fold(0, |value, (index, interrupt)| {
+            value | field(interrupt) << (index as u32 * bits)
+        })
     }
 
     /// The accessed interrupts that wait in the physical controller, one bit each.
     fn physically_pending<L, H: Hardware>(&self, target: Target, caller: Caller<'_, L, H>) -> u32 {
+        let first = target.interrupts(1).start;
         let mut value = 0;
-        for (index, number) in target.interrupts(1).enumerate() {
-            let waits = self.accessed(number, target).is_some_and(|(intid, cpu)| {
-                let owned = self.interrupt(intid, cpu);
-                (intid.is_spi() || cpu == caller.cpu)
-                    && owned.is_some_and(|interrupt| interrupt.is(Flags::OWNED))
-                    && caller.hardware.is_pending(intid, cpu)
-            });
+        for (index, interrupt) in (0..).zip(self.all_accessed(target, 1)) {
+            let waits = interrupt.is(Flags::OWNED)
+                && self
+                    .accessed(first + index, target)
+                    .is_some_and(|(intid, cpu)| {
+                        (intid.is_spi() || cpu == caller.cpu)
+                            && caller.hardware.is_pending(intid, cpu)
+                    });
             value |= u32::from(waits) << index;
         }
         value
     }
 
-    /// Hands each accessed interrupt its field of `bits` bits of `value`.
-    fn scatter(
+    /// Hands each accessed interrupt in `touched`, one bit each, its field of `bits` bits of `value`.
+    fn scatter<L, H: Hardware>(
         &mut self,
         target: Target,
         bits: u32,
         value: u32,
+        touched: u32,
+        caller: Caller<'_, L, H>,
         mut set: impl FnMut(&mut Self, IntId, VcpuId, u32) -> VcpuSet,
     ) -> VcpuSet {
+        let numbers = target.interrupts(bits);
+        let mut rest = touched & u32::MAX << self.resume(caller.cpu);
+        rest &= u32::MAX >> (32 - numbers.len());
         let mut kicks = VcpuSet::EMPTY;
-        for (index, number) in target.interrupts(bits).enumerate() {
-            if let Some((intid, cpu)) = self.accessed(number, target) {
-                let field = value >> (index as u32 * bits) & ((1 << bits) - 1);
+        while rest != 0 {
+            let index = rest.trailing_zeros();
+            rest &= rest - 1;
+            if let Some((intid, cpu)) = self.accessed(numbers.start + index, target) {
+                let field = value >> (index * bits) & ((1 << bits) - 1);
                 kicks |= set(self, intid, cpu, field);
+            }
+            if rest != 0 && self.breaks_off(index + 1, caller) {
+                break;
             }
         }
         kicks
     }
 
+    /// Hands each accessed interrupt its field of `bits` bits of `value`.
+    fn all<L, H: Hardware>(
+        &mut self,
+        target: Target,
+        bits: u32,
+        value: u32,
+        caller: Caller<'_, L, H>,
+        set: impl FnMut(&mut Self, IntId, VcpuId, u32) -> VcpuSet,
+    ) -> VcpuSet {
+        self.scatter(target, bits, value, u32::MAX, caller, set)
+    }
+
     /// Does something to each accessed interrupt whose bit in `value` is set.
-    fn each(
+    fn each<L, H: Hardware>(
         &mut self,
         target: Target,
         value: u32,
+        caller: Caller<'_, L, H>,
         mut act: impl FnMut(&mut Self, IntId, VcpuId) -> VcpuSet,
     ) -> VcpuSet {
-        self.scatter(target, 1, value, |vgic, intid, cpu, bit| {
-            if bit != 0 {
-                act(vgic, intid, cpu)
-            } else {
-                VcpuSet::EMPTY
-            }
+        self.scatter(target, 1, value, value, caller, |vgic, intid, cpu, _| {
+            act(vgic, intid, cpu)
         })
+    }
+
+    /// True when a write of this virtual CPU was broken off: it goes on with the same call of [`write`](Self::write), before anything else that the guest
+    /// does.
+    pub fn is_unfinished(&self, cpu: VcpuId) -> bool {
+        let state = self.vcpus.get(usize::from(cpu.get()));
+        state.is_some_and(|state| state.done != 0)
+    }
+
+    /// How many interrupts of a write are done, if it was broken off.
+    fn resume(&mut self, cpu: VcpuId) -> u32 {
+        let state = self.vcpus.get_mut(usize::from(cpu.get()));
+        state.map_or(0, |state| core::mem::take(&mut state.done))
+    }
+
+    /// Notes that `done` interrupts of a write are, if the rest must wait.
+    fn breaks_off<L, H: Hardware>(&mut self, done: u32, caller: Caller<'_, L, H>) -> bool {
+        let state = self.vcpus.get_mut(usize::from(caller.cpu.get()));
+        let state = state.filter(|_| caller.hardware.is_wanted());
+        state.map(|state| state.done = done).is_some()
+    }
+
+    /// All interrupts that are accessed, and exist.
+    fn all_accessed(&self, target: Target, bits: u32) -> &[Interrupt] {
+        let Range { start, end } = target.interrupts(bits);
+        let owner = target
+            .owner
+            .map_or(usize::MAX, |cpu| usize::from(cpu.get()));
+        let (all, first) = match self.vcpus.get(owner) {
+            _ if start >= IntId::FIRST_SPI => (&*self.spis, IntId::FIRST_SPI),
+            Some(state) => (&state.interrupts[..], 0),
+            None => return &[],
+        };
+        let end = all.len().min((end - first) as usize);
+        all.get((start - first) as usize..end).unwrap_or_default()
     }
 
     /// An interrupt that exists in the accessed frame, and the virtual CPU that it is private to, or any.
@@ -370,13 +429,11 @@ impl Vgic {
         target: Target,
         caller: Caller<'_, L, H>,
     ) -> VcpuSet {
-        let mut kicks = VcpuSet::EMPTY;
-        for number in target.interrupts(1) {
-            if let Some((intid, cpu)) = self.accessed(number, target) {
-                kicks |= self.claim(intid, cpu, caller);
-            }
-        }
-        kicks
+        let all = self.all_accessed(target, 1).iter();
+        let keepers = all.fold(VcpuSet::EMPTY, |keepers, interrupt| {
+            keepers | interrupt.keeper(caller.cpu)
+        });
+        self.claim_from(keepers, caller)
     }
 
     /// Gets hold of an interrupt's state: reads the caller's list registers back if they hold it, and has another holder do so.
@@ -386,17 +443,26 @@ impl Vgic {
         cpu: VcpuId,
         caller: Caller<'_, L, H>,
     ) -> VcpuSet {
-        match self.interrupt(intid, cpu) {
-            // If it is in none of them, its end may have been counted and not yet announced.
-            Some(interrupt)
-                if interrupt.holder == caller.cpu.get()
-                    && interrupt.flags.intersects(Flags::HELD | Flags::ACTIVE) =>
-            {
-                self.sync(caller)
-            }
-            Some(interrupt) if interrupt.is(Flags::HELD) => self.recall(intid, cpu),
-            _ => VcpuSet::EMPTY,
+        let keeper = self
+            .interrupt(intid, cpu)
+            .map_or(VcpuSet::EMPTY, |interrupt| interrupt.keeper(caller.cpu));
+        self.claim_from(keeper, caller)
+    }
+
+    /// The same for all interrupts that these virtual CPUs hold.
+    fn claim_from<L: ListRegisters, H: Hardware>(
+        &mut self,
+        keepers: VcpuSet,
+        caller: Caller<'_, L, H>,
+    ) -> VcpuSet {
+        let mut kicks = VcpuSet::EMPTY;
+        for keeper in keepers.without(caller.cpu).iter() {
+            kicks |= self.recall_all(keeper);
         }
+        if keepers.contains(caller.cpu) {
+            kicks |= self.sync(caller);
+        }
+        kicks
     }
 
     /// Ends an access that changed an interrupt: its physical side, then its place.

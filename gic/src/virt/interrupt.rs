@@ -3,9 +3,10 @@
 //! While an interrupt is *held* by a list register, that register knows its state and this structure only what was true when it was
 //! last written or read. What arrives meanwhile is noted beside it and joined when the register is read back.
 
+use super::VcpuSet;
 use crate::{ListRegister, LrState};
 use bitflags::bitflags;
-use model::IntId;
+use model::{IntId, VcpuId};
 
 /// "No virtual CPU" in the fields that name one.
 pub(super) const NOBODY: u8 = u8::MAX;
@@ -118,6 +119,17 @@ impl Interrupt {
 
     pub(super) const fn is(&self, flags: Flags) -> bool {
         self.flags.contains(flags)
+    }
+
+    /// Whose list registers must be read before the state is known. If an active one is in none of the caller's, its end may have been counted and not
+    /// yet announced.
+    pub(super) fn keeper(&self, caller: VcpuId) -> VcpuSet {
+        let ended = self.is(Flags::ACTIVE) && self.holder == caller.get();
+        if self.is(Flags::HELD) || ended {
+            VcpuSet::only(VcpuId::new(self.holder))
+        } else {
+            VcpuSet::EMPTY
+        }
     }
 
     pub(super) fn put(&mut self, flags: Flags, on: bool) {

@@ -102,6 +102,10 @@ pub trait Hardware {
     fn clear_pending(&self, intid: IntId, cpu: VcpuId);
     /// Ends the active state that the hypervisor's acknowledgement left.
     fn deactivate(&self, intid: IntId, cpu: VcpuId);
+    /// True when a write that changes many interrupts had better be broken off, since someone else waits for the physical CPU.
+    fn is_wanted(&self) -> bool {
+        false
+    }
     /// Changes what the physical ITS does with messages of the partition's devices. False when it cannot.
     #[cfg(feature = "its")]
     fn translate(&self, _change: its::Change) -> bool {
@@ -176,6 +180,8 @@ pub struct VcpuState {
     timers_changed: bool,
     /// `GICR_WAKER.ProcessorSleep`.
     asleep: bool,
+    /// How many interrupts its write that was broken off has done; zero: none was.
+    done: u32,
 }
 
 impl VcpuState {
@@ -197,6 +203,7 @@ impl VcpuState {
         announced: Announce::NOTHING,
         timers_changed: false,
         asleep: true,
+        done: 0,
     };
 }
 

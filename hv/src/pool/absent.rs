@@ -4,6 +4,7 @@ use core::marker::PhantomData;
 
 use gic::Acknowledged;
 
+use crate::exit::MmioAccess;
 use crate::machine::Machine;
 use crate::partition::{Loading, Partition};
 use crate::report::Line;
@@ -97,6 +98,12 @@ impl Call {
     }
 }
 
+/// Nobody else waits for a pCPU.
+#[inline(always)]
+pub const fn wanted<C>() -> fn() -> bool {
+    || false
+}
+
 impl<M: Machine> Hypervisor<M> {
     /// Nobody has any.
     pub const fn call_for_counters(&self) {}
@@ -112,6 +119,10 @@ impl<M: Machine> Vcpu<M> {
     /// Never called: an image is loaded at once.
     #[inline(always)]
     pub const fn load_in_turns(&mut self, _from: Loading) {}
+
+    /// Never called: an access is finished at once.
+    #[inline(always)]
+    pub const fn finish_in_turns(&mut self, _access: MmioAccess) {}
 
     /// Never called: no WFI is the scheduler's.
     #[inline(always)]

@@ -8,7 +8,8 @@
 //!   question: they stay until another one needs the place, so that a virtual CPU that waits alone is woken at no cost.
 //! - A virtual CPU that is not loaded has all of its state in memory, list registers included, and its timers are off. What comes for it is
 //!   noted in the virtual interrupt controller, and the policy is told that it has something to do.
-//! - The image of a partition that starts again is put into place by one of its own virtual CPUs, in its turns and at its expense.
+//! - The image of a partition that starts again is put into place by one of its own virtual CPUs, in its turns and at its expense. An
+//!   access to the virtual interrupt controller that takes long is broken off for others in the same way.
 //! - Time in the hypervisor is charged to the virtual CPU that runs. Others can call it only once for each thing that they ask,
 //!   until the virtual CPU has had its turn.
 //! - `dedicated` pCPUs have no scheduler, and a system without shared ones is built without this module.
@@ -22,12 +23,12 @@ pub mod budget;
 pub mod choice;
 pub mod clock;
 pub mod counters;
+mod errand;
 #[cfg(test)]
 mod fixture;
 #[cfg_attr(not(feature = "global"), path = "global/absent.rs")]
 pub mod global;
 mod hardware;
-mod loading;
 pub mod policy;
 mod scheduler;
 mod switch;
@@ -45,10 +46,12 @@ use gic::{InterfaceState, PrivateState};
 use model::IntId;
 
 use crate::arch::aarch64::world::World;
+use crate::exit::MmioAccess;
 use crate::machine::{Cpu, Machine};
 use crate::partition::Loading;
 use crate::vcpu::KICK;
 pub use counters::{Published, SUMMARY, report};
+pub use errand::wanted;
 pub use hardware::{SharedCpu, SharedGic, SharedMachine};
 pub use scheduler::{Member, Scheduler, bring_up, schedule};
 
@@ -66,6 +69,8 @@ pub struct Turn<M: Machine> {
     waits: bool,
     /// It puts its partition's image into place, so far.
     loading: Option<Loading>,
+    /// Its guest's access that was broken off.
+    access: Option<MmioAccess>,
     /// The guest's registers, while they are not loaded.
     world: World,
     interface: InterfaceState,
@@ -82,6 +87,7 @@ impl<M: Machine> Turn<M> {
             post: None,
             waits: false,
             loading: None,
+            access: None,
             world: World::new(),
             interface: InterfaceState::default(),
             timers: PrivateState::default(),

@@ -194,8 +194,8 @@ enum Next {
     Again,
     /// The guest goes on.
     Enter,
-    /// The one that is loaded goes on with its partition's image.
-    Load,
+    /// The one that is loaded has something to do before its guest goes on.
+    Errand,
     /// Nobody has anything to do.
     Idle,
     /// Another one has its turn.
@@ -224,7 +224,7 @@ fn take_turns<M: Machine>(mut vcpu: &'static mut Vcpu<M>) -> &'static mut Vcpu<M
         match vcpu.next(left.take()) {
             Next::Again => {}
             Next::Enter => return vcpu,
-            Next::Load => vcpu.go_on_loading(),
+            Next::Errand => vcpu.go_on(),
             Next::Idle => {
                 let gic = vcpu.machine().gic();
                 gic.look_again();
@@ -307,7 +307,7 @@ impl<M: Machine> Vcpu<M> {
     /// What to do, when its guest was left at `left`, in ticks, and did not run since.
     fn next(&mut self, left: Option<u64>) -> Next {
         self.settle_power();
-        let has_work = self.turn.loading.is_some()
+        let has_work = self.has_errand()
             || self.is_on()
                 && (!self.turn.waits || self.shared.has_requests() || self.has_interrupt());
         if has_work {
@@ -328,7 +328,7 @@ impl<M: Machine> Vcpu<M> {
         }
         match run {
             _ if scheduler.look => Next::Again,
-            Some(_) if self.turn.loading.is_some() => Next::Load,
+            Some(_) if self.has_errand() => Next::Errand,
             Some(_) => Next::Enter,
             None => Next::Idle,
         }
@@ -337,7 +337,7 @@ impl<M: Machine> Vcpu<M> {
     /// True when nothing has come up since its turn began.
     fn may_enter(&self) -> bool {
         let look = self.turn.scheduler.as_ref().is_some_and(|own| own.look);
-        self.is_on() && !look && !self.shared.has_requests()
+        self.is_on() && !look && !self.shared.has_requests() && !self.has_errand()
     }
 
     /// Answers the interrupts that wait for the pCPU, without the way through the guest.

@@ -136,7 +136,14 @@ fn unfinished_line_that_is_silent_sets_the_alarm_for_another_one() {
 fn terminal() -> Terminal<Wire, 2> {
     let rings = Box::leak(Box::new([const { Ring::new() }; 2]));
     let readers = [PartitionId::new(0)].into_iter();
-    Terminal::new(Wire::default(), ["linux", "hv"], rings, readers, PATIENCE)
+    Terminal::new(
+        Wire::default(),
+        ["linux", "hv"],
+        rings,
+        readers,
+        PATIENCE,
+        || false,
+    )
 }
 
 /// A UART that several threads share.

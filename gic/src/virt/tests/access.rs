@@ -397,3 +397,30 @@ fn pending_state_survives_a_change_of_trigger() {
         assert_eq!(machine.get(0, 0x208), 0xffff_ffff);
     }
 }
+
+#[test]
+fn write_to_many_interrupts_on_a_cpu_that_is_wanted_is_broken_off_and_does_all_in_the_end() {
+    for (version, register, goes_on) in [
+        (Version::V2, 0x104, 15),
+        (Version::V3, 0x104, 15),
+        (Version::V3, 0x420, 1),
+    ] {
+        let mut machine = Machine::new(version, 2);
+
+        let again = machine.write(0, D, register, Word, ALL);
+
+        assert_eq!(again, goes_on, "{version:?} {register:#x}");
+        let expected = if register == 0x104 { ALL } else { 0xf8f8_f8f8 };
+        let read = machine.read(0, D, register, Word);
+        assert_eq!(read, Some(expected & 0xffff_ffff));
+    }
+}
+
+#[test]
+fn write_to_one_interrupt_is_never_broken_off() {
+    for bit in 0..32 {
+        let mut machine = Machine::new(Version::V3, 2);
+        machine.physical.is_wanted();
+        assert_eq!(machine.write(0, D, 0x104, Word, 1 << bit), 0);
+    }
+}

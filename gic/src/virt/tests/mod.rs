@@ -231,6 +231,8 @@ pub struct PhysicalInterrupts {
     pub deactivations: Cell<u32>,
     /// The virtual CPU on whose behalf the controller is being called.
     acting: Cell<u8>,
+    /// Somebody else waits for the physical CPU: at every other look, so that all tests have writes that are broken off.
+    wanted: Cell<bool>,
     /// What the physical ITS was told.
     #[cfg(feature = "its")]
     messages: its::physical::PhysicalIts,
@@ -299,6 +301,9 @@ impl Hardware for PhysicalInterrupts {
     fn deactivate(&self, intid: IntId, cpu: VcpuId) {
         self.change(intid, cpu, |physical| physical.active = false);
         self.deactivations.set(self.deactivations.get() + 1);
+    }
+    fn is_wanted(&self) -> bool {
+        self.wanted.replace(!self.wanted.get())
     }
     #[cfg(feature = "its")]
     fn translate(&self, change: super::its::Change) -> bool {
@@ -477,14 +482,20 @@ impl Machine {
         self.kick(VcpuSet::only(VcpuId::new(cpu)));
     }
 
-    /// A guest's write, and the flushes that follow.
-    pub fn write(&mut self, cpu: u8, frame: Frame, offset: u32, width: Width, value: u64) {
-        match self.act(cpu, |vgic, caller| {
-            vgic.write(frame, offset, width, value, caller)
-        }) {
-            Access::Done(kicks) => self.kick(kicks | VcpuSet::only(VcpuId::new(cpu))),
-            Access::Unknown => {}
+    /// A guest's write until it is finished, and the flushes that follow. Returns how often it had to go on.
+    pub fn write(&mut self, cpu: u8, frame: Frame, offset: u32, width: Width, value: u64) -> u32 {
+        for again in 0.. {
+            match self.act(cpu, |vgic, caller| {
+                vgic.write(frame, offset, width, value, caller)
+            }) {
+                Access::Done(kicks) => self.kick(kicks | VcpuSet::only(VcpuId::new(cpu))),
+                Access::Unknown => {}
+            }
+            if !self.vgic.is_unfinished(VcpuId::new(cpu)) {
+                return again;
+            }
         }
+        unreachable!("a write is finished before the numbers are")
     }
 
     /// A guest's word write to the distributor.

@@ -36,7 +36,7 @@ fn route(machine: &mut Machine, intid: IntId, cpu: u64) {
             Width::Double,
             ((cpu / 4) << 8) | (cpu % 4),
         ),
-    }
+    };
 }
 
 #[test]

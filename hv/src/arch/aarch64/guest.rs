@@ -343,10 +343,18 @@ fn deactivate<M: Machine>(vcpu: &Vcpu<M>, register: u8) {
     vcpu.kick_others(kicks.without(vcpu.id));
 }
 
+/// An access to the virtual interrupt controller that was broken off goes on.
+#[cfg(feature = "shared")]
+pub(crate) fn gic_access_again<M: Machine>(vcpu: &mut Vcpu<M>, access: MmioAccess) {
+    if let Some((frame, offset)) = gic_frame(vcpu, access.ipa) {
+        gic_access(vcpu, access, frame, offset as u32);
+    }
+}
+
 /// An access to the virtual interrupt controller.
 fn gic_access<M: Machine>(vcpu: &mut Vcpu<M>, access: MmioAccess, frame: Frame, offset: u32) {
     let stored = vcpu.context.register(access.register);
-    let (loaded, kicks) = vcpu.with_caller(|caller| {
+    let (loaded, kicks, unfinished) = vcpu.with_caller(|caller| {
         let gic = &mut vcpu.partition.devices.lock().gic;
         let sent = sgis_under_way(vcpu, frame, gic);
         let (loaded, mut kicks) = if access.write {
@@ -361,13 +369,16 @@ fn gic_access<M: Machine>(vcpu: &mut Vcpu<M>, access: MmioAccess, frame: Frame, 
             }
         };
         kicks |= sent | gic.flush(caller);
-        (loaded, kicks)
+        (loaded, kicks, gic.is_unfinished(vcpu.id))
     });
     if let Some(value) = loaded {
         vcpu.context
             .set_register(access.register, access.loaded(value));
     }
     vcpu.kick_others(kicks.without(vcpu.id));
+    if unfinished {
+        vcpu.finish_in_turns(access);
+    }
 }
 
 /// A register that is not there reads as zero and ignores writes. Nobody is to be kicked.

@@ -83,10 +83,10 @@ pub(super) fn take_turns<M: Machine>(mut vcpu: &'static mut Vcpu<M>) -> Turn<M> 
     let mut left = Some(vcpu.context.entered);
     loop {
         if vcpu.keeps_its_pcpu(left.take()) {
-            if vcpu.turn.loading.is_none() {
+            if !vcpu.has_errand() {
                 return Turn::Enter(vcpu);
             }
-            vcpu.go_on_loading();
+            vcpu.go_on();
             continue;
         }
         vcpu = match leave(vcpu) {
@@ -123,7 +123,7 @@ impl<M: Machine> Vcpu<M> {
     /// True when the policy lets it go on where it is. Its guest was left at `left`, in ticks, and did not run since.
     fn keeps_its_pcpu(&mut self, left: Option<u64>) -> bool {
         self.settle_power();
-        let has_work = self.turn.loading.is_some()
+        let has_work = self.has_errand()
             || self.is_on()
                 && (!self.turn.waits || self.shared.has_requests() || self.has_interrupt());
         if has_work {
@@ -140,7 +140,7 @@ impl<M: Machine> Vcpu<M> {
 
     /// True when it can go on as it was, now that it has been taken up.
     fn may_enter_at_once(&self) -> bool {
-        self.is_on() && !self.shared.has_requests()
+        self.is_on() && !self.shared.has_requests() && !self.has_errand()
     }
 
     /// Another virtual CPU of the pool may own an interrupt that this one does not: then it is noted for that one. False when nobody does.

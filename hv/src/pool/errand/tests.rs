@@ -1,8 +1,10 @@
-//! A restart on a shared pCPU.
+//! A restart and a long access on a shared pCPU.
 
 use crate::event::Event;
+use gic::virt::Width;
+
 use crate::fake::{
-    Done, FakeMachine, HYPERVISOR_TIMER, LINUX, SYSTEM_RESET, pend, run_on, take_done,
+    DISTRIBUTOR, Done, FakeMachine, HYPERVISOR_TIMER, LINUX, SYSTEM_RESET, pend, run_on, take_done,
 };
 use crate::pool::fixture::first_turn;
 use crate::pool::schedule;
@@ -55,4 +57,33 @@ fn interrupt_that_comes_meanwhile_is_answered_after_one_piece() {
     let answered = answered.expect("the interrupt was answered");
     assert_eq!(sizes(&done[..answered]).len(), 1);
     assert_eq!(sizes(&done).iter().sum::<u64>(), 0x3800);
+}
+
+/// `GICD_ISENABLER1`.
+const SET_ENABLE: u64 = DISTRIBUTOR + 0x104;
+
+#[test]
+fn access_to_many_interrupts_is_broken_off_for_an_interrupt_and_done_before_the_guest_goes_on() {
+    let (_, mut guest) = first_turn();
+    pend(0, HYPERVISOR_TIMER);
+    guest.store(SET_ENABLE, Width::Word, u64::MAX);
+    assert!(guest.vcpu.has_errand(), "the access was not broken off");
+    take_done();
+    let vcpu: *mut _ = guest.vcpu;
+    // SAFETY: `guest` lends the only reference to it for as long as this one lives.
+    let vcpu = unsafe { &mut *vcpu };
+    run_on(0, || {
+        let vcpu = schedule::<FakeMachine>(vcpu);
+        assert!(!vcpu.has_errand());
+    });
+    assert!(take_done().contains(&Done::Deactivate(HYPERVISOR_TIMER)));
+    assert_eq!(guest.load(SET_ENABLE, Width::Word), 0xffff_ffff);
+}
+
+#[test]
+fn access_is_not_broken_off_when_no_interrupt_waits() {
+    let (_, mut guest) = first_turn();
+    guest.store(SET_ENABLE, Width::Word, u64::MAX);
+    assert!(!guest.vcpu.has_errand());
+    assert_eq!(guest.load(SET_ENABLE, Width::Word), 0xffff_ffff);
 }
