@@ -195,53 +195,8 @@ impl Vgic {
         let word = value as u32;
         let kicks = match target.register {
             Register::Control => self.write_control(word, caller),
-            Register::Group => self.all(target, 1, word, caller, |vgic, intid, cpu, bit| {
-                vgic.set_group(intid, cpu, bit != 0)
-            }),
-            Register::SetEnable => self.each(target, word, caller, |vgic, intid, cpu| {
-                vgic.enable(intid, cpu, caller)
-            }),
-            Register::ClearEnable => self.each(target, word, caller, |vgic, intid, cpu| {
-                vgic.disable(intid, cpu, caller)
-            }),
-            Register::SetPending => self.each(target, word, caller, |vgic, intid, cpu| {
-                vgic.set_pending(intid, cpu)
-            }),
-            Register::ClearPending => self.each(target, word, caller, |vgic, intid, cpu| {
-                vgic.clear_pending(intid, cpu, caller)
-            }),
-            Register::SetActive => self.each(target, word, caller, |vgic, intid, cpu| {
-                vgic.set_active(intid, cpu, caller)
-            }),
-            Register::ClearActive => self.each(target, word, caller, |vgic, intid, cpu| {
-                vgic.clear_active(intid, cpu, caller)
-            }),
-            Register::Priority => self.all(target, 8, word, caller, |vgic, intid, cpu, byte| {
-                vgic.set_priority(intid, cpu, byte as u8)
-            }),
-            #[cfg(any(feature = "v2", feature = "legacy"))]
-            Register::Target => self.all(target, 8, word, caller, |vgic, intid, _, mask| {
-                vgic.set_targets(intid, mask, caller.hardware)
-            }),
-            Register::Configuration => {
-                self.all(target, 2, word, caller, |vgic, intid, cpu, field| {
-                    vgic.configure(intid, cpu, field & 2 != 0, caller)
-                })
-            }
             #[cfg(any(feature = "v2", feature = "legacy"))]
             Register::Sgi => self.write_sgir(caller.cpu, word),
-            #[cfg(any(feature = "v2", feature = "legacy"))]
-            Register::SetSgiPending => {
-                self.all(target, 8, word, caller, |vgic, intid, cpu, sources| {
-                    vgic.add_sources(intid, cpu, sources as u8)
-                })
-            }
-            #[cfg(any(feature = "v2", feature = "legacy"))]
-            Register::ClearSgiPending => {
-                self.all(target, 8, word, caller, |vgic, intid, cpu, sources| {
-                    vgic.clear_sources(intid, cpu, sources as u8, caller)
-                })
-            }
             Register::Route => self.write_route(target, value, caller.hardware),
             Register::Waker => {
                 if let Some(cpu) = target.owner {
@@ -257,15 +212,50 @@ impl Vgic {
                 self.write_lpi_tables(target.owner, target.at, part, value);
                 VcpuSet::EMPTY
             }
-            #[cfg(not(feature = "its"))]
-            Register::RedistributorControl | Register::LpiTables => VcpuSet::EMPTY,
-            Register::Type
-            | Register::Implementer
-            | Register::RedistributorType
-            | Register::Identification
-            | Register::Zero => VcpuSet::EMPTY,
+            Register::Group => self.write_each(target, 1, word, u32::MAX, caller),
+            Register::Configuration => self.write_each(target, 2, word, u32::MAX, caller),
+            Register::SetEnable
+            | Register::ClearEnable
+            | Register::SetPending
+            | Register::ClearPending
+            | Register::SetActive
+            | Register::ClearActive => self.write_each(target, 1, word, word, caller),
+            Register::Priority => self.write_each(target, 8, word, u32::MAX, caller),
+            #[cfg(any(feature = "v2", feature = "legacy"))]
+            Register::Target | Register::SetSgiPending | Register::ClearSgiPending => {
+                self.write_each(target, 8, word, u32::MAX, caller)
+            }
+            _ => VcpuSet::EMPTY,
         };
         Access::Done(kicks)
+    }
+
+    /// Does to an interrupt what a register says whose part for it was written with `field`.
+    fn write_one<L: ListRegisters, H: Hardware>(
+        &mut self,
+        register: Register,
+        (intid, cpu): (IntId, VcpuId),
+        field: u32,
+        caller: Caller<'_, L, H>,
+    ) -> VcpuSet {
+        match register {
+            Register::Group => self.set_group(intid, cpu, field != 0),
+            Register::SetEnable => self.enable(intid, cpu, caller),
+            Register::ClearEnable => self.disable(intid, cpu, caller),
+            Register::SetPending => self.set_pending(intid, cpu),
+            Register::ClearPending => self.clear_pending(intid, cpu, caller),
+            Register::SetActive => self.set_active(intid, cpu, caller),
+            Register::ClearActive => self.clear_active(intid, cpu, caller),
+            Register::Priority => self.set_priority(intid, cpu, field as u8),
+            #[cfg(any(feature = "v2", feature = "legacy"))]
+            Register::Target => self.set_targets(intid, field, caller.hardware),
+            Register::Configuration => self.configure(intid, cpu, field & 2 != 0, caller),
+            #[cfg(any(feature = "v2", feature = "legacy"))]
+            Register::SetSgiPending => self.add_sources(intid, cpu, field as u8),
+            #[cfg(any(feature = "v2", feature = "legacy"))]
+            Register::ClearSgiPending => self.clear_sources(intid, cpu, field as u8, caller),
+            _ => VcpuSet::EMPTY,
+        }
     }
 
     fn write_control<L, H: Hardware>(&mut self, value: u32, caller: Caller<'_, L, H>) -> VcpuSet {
@@ -325,14 +315,13 @@ impl Vgic {
     }
 
     /// Hands each accessed interrupt in `touched`, one bit each, its field of `bits` bits of `value`.
-    fn scatter<L, H: Hardware>(
+    fn write_each<L: ListRegisters, H: Hardware>(
         &mut self,
         target: Target,
         bits: u32,
         value: u32,
         touched: u32,
         caller: Caller<'_, L, H>,
-        mut set: impl FnMut(&mut Self, IntId, VcpuId, u32) -> VcpuSet,
     ) -> VcpuSet {
         let numbers = target.interrupts(bits);
         let mut rest = touched & u32::MAX << self.resume(caller.cpu);
@@ -341,40 +330,15 @@ impl Vgic {
         while rest != 0 {
             let index = rest.trailing_zeros();
             rest &= rest - 1;
-            if let Some((intid, cpu)) = self.accessed(numbers.start + index, target) {
+            if let Some(accessed) = self.accessed(numbers.start + index, target) {
                 let field = value >> (index * bits) & ((1 << bits) - 1);
-                kicks |= set(self, intid, cpu, field);
+                kicks |= self.write_one(target.register, accessed, field, caller);
             }
             if rest != 0 && self.breaks_off(index + 1, caller) {
                 break;
             }
         }
         kicks
-    }
-
-    /// Hands each accessed interrupt its field of `bits` bits of `value`.
-    fn all<L, H: Hardware>(
-        &mut self,
-        target: Target,
-        bits: u32,
-        value: u32,
-        caller: Caller<'_, L, H>,
-        set: impl FnMut(&mut Self, IntId, VcpuId, u32) -> VcpuSet,
-    ) -> VcpuSet {
-        self.scatter(target, bits, value, u32::MAX, caller, set)
-    }
-
-    /// Does something to each accessed interrupt whose bit in `value` is set.
-    fn each<L, H: Hardware>(
-        &mut self,
-        target: Target,
-        value: u32,
-        caller: Caller<'_, L, H>,
-        mut act: impl FnMut(&mut Self, IntId, VcpuId) -> VcpuSet,
-    ) -> VcpuSet {
-        self.scatter(target, 1, value, value, caller, |vgic, intid, cpu, _| {
-            act(vgic, intid, cpu)
-        })
     }
 
     /// True when a write of this virtual CPU was broken off: it goes on with the same call of [`write`](Self::write), before anything else that the guest
