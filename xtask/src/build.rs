@@ -24,11 +24,11 @@ use crate::toolchain::HYPERVISOR_TARGET;
 use crate::workspace::Workspace;
 
 /// Package with the hypervisor's binary, and the binary's name.
-const PACKAGE: &str = "platforms";
+pub const PACKAGE: &str = "platforms";
 const BINARY: &str = "bulkhead";
 
 /// Feature of the package that asks for the binary: without it, only what can be tested on the host is built.
-const BINARY_FEATURE: &str = "image";
+pub const BINARY_FEATURE: &str = "image";
 
 /// Cargo profile of the image.
 const PROFILE: &str = "image";

@@ -12,7 +12,8 @@ mod dependencies;
 mod device_tree;
 mod image;
 mod import;
-mod panics;
+mod linked;
+mod packages;
 mod picture;
 mod resources;
 mod run;
@@ -132,7 +133,7 @@ enum Verb {
         #[arg(long, default_value_t = 5)]
         seconds: u64,
     },
-    /// Print the image's size, its lines of code and its unsafe blocks.
+    /// Print the image's size, its lines of code and its unsafe blocks, what can panic, how deep the stack gets, and the packages of others in it. The status is 1 when a function panics that is not listed, or the stack may be too small.
     Stats {
         /// The system whose image is measured.
         #[arg(default_value = "configs/qemu-virt-gicv3/demo.toml")]

@@ -7,7 +7,10 @@ use serde::Serialize;
 
 use crate::build::Builder;
 use crate::image;
-use crate::panics::{self, Allowed};
+use crate::linked::graph::Graph;
+use crate::linked::panics::{self, Allowed};
+use crate::linked::stack::{self, Stacks};
+use crate::packages::{self, Package};
 use crate::source_lines::{self, Count};
 
 /// Crates that are linked into an arm64 image, with their folders.
@@ -42,6 +45,10 @@ struct Figures {
     crates: Vec<CrateFigures>,
     /// Functions that can panic.
     panics: panics::Findings,
+    /// How deep the stack gets.
+    stacks: Stacks,
+    /// What is linked into the image and is not ours.
+    packages: Vec<Package>,
 }
 
 #[derive(Serialize)]
@@ -69,7 +76,10 @@ pub fn run(builder: &Builder, system: &Path, json: bool) -> anyhow::Result<u8> {
     let list = builder.workspace().root().join(panics::LIST);
     let list = std::fs::read_to_string(&list)
         .with_context(|| format!("cannot read {}", list.display()))?;
-    let panics = Allowed::parse(&list)?.judge(&panics::find(&elf)?);
+    let graph = Graph::read(&elf)?;
+    let panics = Allowed::parse(&list)?.judge(&panics::find(&graph)?);
+    let stacks = stack::measure(&graph, stack::size(&elf, built.compiled.pcpus.len())?);
+    let packages = packages::linked(builder, &built.compiled.image_features)?;
     let mut crates = Vec::new();
     let mut total = Count::default();
     for (name, folder) in IMAGE_CRATES {
@@ -103,8 +113,10 @@ pub fn run(builder: &Builder, system: &Path, json: bool) -> anyhow::Result<u8> {
         unsafe_blocks: total.unsafe_blocks,
         crates,
         panics,
+        stacks,
+        packages,
     };
-    let sound = figures.panics.problems.is_empty();
+    let sound = figures.panics.problems.is_empty() && figures.stacks.problems.is_empty();
     if json {
         println!("{}", serde_json::to_string_pretty(&figures)?);
     } else {
@@ -145,5 +157,24 @@ fn print(figures: &Figures) {
     );
     for problem in &figures.panics.problems {
         println!("  {problem}");
+    }
+    println!();
+    println!(
+        "stack below each entry   bytes of {}, at most",
+        figures.stacks.size
+    );
+    for entry in &figures.stacks.entries {
+        println!("  {:<48} {:>6}", entry.function, entry.bytes);
+    }
+    for problem in &figures.stacks.problems {
+        println!("  {problem}");
+    }
+    println!();
+    println!("packages of others in the image");
+    for package in &figures.packages {
+        println!(
+            "  {:<22} {:<10} {}",
+            package.name, package.version, package.licence
+        );
     }
 }

@@ -1,15 +1,15 @@
 //! Which functions of a linked image can panic: each must be justified in a list.
 //!
 //! A panic is a call. In the linked image, `core`'s functions that do nothing but panic are those that lead to the panic handler and never
-//! return; who branches to one of them can panic. Branches are told from the instructions themselves: all of AArch64's direct ones have fixed
-//! forms (Arm ARM C4.1.65, C6.2). A panic function's address is never taken: `core` calls them directly, and a pointer to one would make its
+//! return; who branches to one of them can panic. A panic function's address is never taken: `core` calls them directly, and a pointer to one would make its
 //! holder show up here as a function without callers that panics.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use anyhow::{Context, ensure};
-use object::{Object, ObjectSection, ObjectSymbol, SectionFlags, SectionKind, SymbolKind};
 use serde::{Deserialize, Serialize};
+
+use super::graph::Graph;
 
 /// The list, in the checkout.
 pub const LIST: &str = "tests/systems/panics.toml";
@@ -127,9 +127,8 @@ impl Allowed {
 /// The functions of a linked image that can panic, sorted by name.
 ///
 /// # Errors
-/// It is no ELF file for AArch64 with symbols.
-pub fn find(elf: &[u8]) -> anyhow::Result<Vec<Panics>> {
-    let graph = Graph::read(elf)?;
+/// It has no panic handler.
+pub fn find(graph: &Graph) -> anyhow::Result<Vec<Panics>> {
     ensure!(
         graph.names.values().any(|name| name.contains(HANDLER)),
         "the image has no panic handler: its symbols are not those of Rust"
@@ -137,91 +136,7 @@ pub fn find(elf: &[u8]) -> anyhow::Result<Vec<Panics>> {
     Ok(graph.panics())
 }
 
-/// Functions, by address, and which branches to which.
-#[derive(Debug, Default)]
-struct Graph {
-    names: BTreeMap<u64, String>,
-    calls: BTreeMap<u64, BTreeSet<u64>>,
-    callers: BTreeMap<u64, BTreeSet<u64>>,
-    returns: BTreeSet<u64>,
-    /// Functions whose address stands in a constant or a variable.
-    pointed_at: BTreeSet<u64>,
-}
-
 impl Graph {
-    fn read(elf: &[u8]) -> anyhow::Result<Self> {
-        let file = object::File::parse(elf).context("the linked image is no ELF file")?;
-        ensure!(
-            file.architecture() == object::Architecture::Aarch64,
-            "the linked image is not for AArch64"
-        );
-        let mut graph = Self::default();
-        for symbol in file.symbols() {
-            // Assembly has labels of no type; `$x` marks code.
-            let code = matches!(
-                symbol.kind(),
-                SymbolKind::Text | SymbolKind::Label | SymbolKind::Unknown
-            );
-            let name = symbol.name().unwrap_or_default();
-            if code && symbol.is_definition() && !name.is_empty() && !name.starts_with('$') {
-                graph.names.insert(symbol.address(), demangled(name));
-            }
-        }
-        for section in file.sections() {
-            let data = section.data().unwrap_or_default();
-            if section.kind() == SectionKind::Text {
-                graph.read_code(section.address(), data);
-            } else if is_loaded(&section) {
-                graph.read_pointers(data);
-            }
-        }
-        ensure!(!graph.calls.is_empty(), "the linked image has no code");
-        Ok(graph)
-    }
-
-    /// The function in which an address lies.
-    fn function(&self, address: u64) -> Option<u64> {
-        self.names
-            .range(..=address)
-            .next_back()
-            .map(|(start, _)| *start)
-    }
-
-    fn read_code(&mut self, base: u64, code: &[u8]) {
-        for (address, word) in (base..).step_by(4).zip(code.chunks_exact(4)) {
-            let word = u32::from_le_bytes([word[0], word[1], word[2], word[3]]);
-            let Some(from) = self.function(address) else {
-                continue;
-            };
-            if is_return(word) {
-                self.returns.insert(from);
-            }
-            let to = branch_offset(word).map(|offset| address.wrapping_add_signed(offset));
-            if let Some(to) = to.and_then(|to| self.function(to))
-                && to != from
-            {
-                self.calls.entry(from).or_default().insert(to);
-                self.callers.entry(to).or_default().insert(from);
-            }
-        }
-    }
-
-    fn read_pointers(&mut self, data: &[u8]) {
-        let (words, _) = data.as_chunks::<8>();
-        let pointers = words.iter().map(|word| u64::from_le_bytes(*word));
-        let known = pointers.filter(|pointer| self.names.contains_key(pointer));
-        let known: Vec<u64> = known.collect();
-        self.pointed_at.extend(known);
-    }
-
-    fn name(&self, function: u64) -> &str {
-        self.names.get(&function).map_or("?", String::as_str)
-    }
-
-    fn callers(&self, function: u64) -> impl Iterator<Item = u64> {
-        self.callers.get(&function).into_iter().flatten().copied()
-    }
-
     /// The handler, and what leads to it without ever returning, in the core library.
     fn that_only_panic(&self) -> BTreeSet<u64> {
         let handlers = self.names.iter().filter(|(_, name)| name.contains(HANDLER));
@@ -281,82 +196,17 @@ impl Graph {
     }
 }
 
-/// Where a direct branch leads, relative to itself: B and BL, B.cond, CBZ and CBNZ, TBZ and TBNZ. `None`: it is none.
-fn branch_offset(word: u32) -> Option<i64> {
-    /// An immediate of so many bits from bit `low` on, times four.
-    fn immediate(word: u32, low: u32, bits: u32) -> i64 {
-        let above = 32 - bits - low;
-        i64::from(((word << above) as i32) >> (32 - bits)) * 4
-    }
-    if word & 0x7c00_0000 == 0x1400_0000 {
-        Some(immediate(word, 0, 26))
-    } else if word & 0xff00_0000 == 0x5400_0000 || word & 0x7e00_0000 == 0x3400_0000 {
-        Some(immediate(word, 5, 19))
-    } else if word & 0x7e00_0000 == 0x3600_0000 {
-        Some(immediate(word, 5, 14))
-    } else {
-        None
-    }
-}
-
-/// What the section holds is in memory when the image runs.
-fn is_loaded<'data>(section: &impl ObjectSection<'data>) -> bool {
-    /// Section flag of the ELF format.
-    const ALLOC: u64 = 2;
-    matches!(section.flags(), SectionFlags::Elf { sh_flags } if sh_flags & ALLOC != 0)
-}
-
-/// RET, and ERET, by which the vectors return.
-fn is_return(word: u32) -> bool {
-    word & 0xffff_fc1f == 0xd65f_0000 || word == 0xd69f_03e0
-}
-
-/// A path as people write it, without the hash at its end.
-fn demangled(symbol: &str) -> String {
-    format!("{:#}", rustc_demangle::demangle(symbol))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use object::write::{Object as Writer, StandardSection, Symbol, SymbolSection};
-    use object::{Architecture, BinaryFormat, Endianness, SymbolFlags, SymbolScope};
-
-    const RET: u32 = 0xd65f_03c0;
-    const NOP: u32 = 0xd503_201f;
-
-    /// An image whose functions have two instructions each: `(name, first, second)`.
-    fn image(functions: &[(&str, u32, u32)], pointers: &[u64]) -> Vec<u8> {
-        let mut writer = Writer::new(BinaryFormat::Elf, Architecture::Aarch64, Endianness::Little);
-        let text = writer.section_id(StandardSection::Text);
-        for &(name, first, second) in functions {
-            let code = [first.to_le_bytes(), second.to_le_bytes()].concat();
-            let value = writer.append_section_data(text, &code, 4);
-            writer.add_symbol(Symbol {
-                name: name.as_bytes().to_vec(),
-                value,
-                size: 8,
-                kind: SymbolKind::Text,
-                scope: SymbolScope::Linkage,
-                weak: false,
-                section: SymbolSection::Section(text),
-                flags: SymbolFlags::None,
-            });
-        }
-        let data = writer.section_id(StandardSection::Data);
-        for pointer in pointers {
-            writer.append_section_data(data, &pointer.to_le_bytes(), 8);
-        }
-        writer.write().expect("ELF")
-    }
-
-    /// BL over so many instructions.
-    const fn call(instructions: i32) -> u32 {
-        0x9400_0000 | (instructions as u32 & 0x03ff_ffff)
-    }
+    use crate::linked::testing::{NOP, RET, call, image};
 
     const HANDLER_CODE: (&str, u32, u32) = ("__rustc::rust_begin_unwind", NOP, 0x1400_0000);
     const PANIC_CODE: (&str, u32, u32) = ("core::panicking::panic", call(-2), NOP);
+
+    fn found(elf: &[u8]) -> Vec<Panics> {
+        find(&Graph::read(elf).expect("functions")).expect("a handler")
+    }
 
     #[test]
     fn function_that_calls_a_panic_of_core_is_found_with_its_caller() {
@@ -369,7 +219,7 @@ mod tests {
             ],
             &[],
         );
-        let found = find(&elf).expect("functions");
+        let found = found(&elf);
         assert_eq!(found.len(), 1, "{found:?}");
         assert_eq!(found[0].function, "hv::fault");
         assert_eq!(found[0].by, ["core::panicking::panic"]);
@@ -387,31 +237,13 @@ mod tests {
             ],
             &[],
         );
-        let found = find(&elf).expect("functions");
+        let found = found(&elf);
         assert_eq!(found.len(), 1, "{found:?}");
         assert_eq!(found[0].function, "core::slice::copy");
     }
 
-    #[test]
-    fn every_direct_branch_is_told_forwards_and_backwards() {
-        for (word, offset) in [
-            (0x1400_0002, 8),
-            (0x97ff_ffff, -4),
-            (0x54ff_ffe0, -4),
-            (0x5400_0041, 8),
-            (0xb400_0040, 8),
-            (0x35ff_ffe0, -4),
-            (0x3600_0040, 8),
-            (0xb707_ffe0, -4),
-        ] {
-            assert_eq!(branch_offset(word), Some(offset), "{word:#x}");
-        }
-        assert_eq!(branch_offset(NOP), None);
-        assert_eq!(branch_offset(RET), None);
-    }
-
     fn judged(list: &str, functions: &[(&str, u32, u32)], pointers: &[u64]) -> Vec<String> {
-        let found = find(&image(functions, pointers)).expect("functions");
+        let found = found(&image(functions, pointers));
         Allowed::parse(list).expect("list").judge(&found).problems
     }
 
@@ -446,7 +278,11 @@ mod tests {
     #[test]
     fn entry_without_a_reason_and_file_without_a_handler_are_refused() {
         assert!(Allowed::parse("[[allowed]]\nfunction = \"a\"\nwhy = \" \"\n").is_err());
-        assert!(find(&image(&[("hv::exit", NOP, RET)], &[])).is_err());
-        assert!(find(b"no ELF").is_err());
+        let none = Graph::read(&image(
+            &[("hv::exit", call(2), RET), ("hv::other", NOP, RET)],
+            &[],
+        ));
+        assert!(find(&none.expect("functions")).is_err());
+        assert!(Graph::read(b"no ELF").is_err());
     }
 }

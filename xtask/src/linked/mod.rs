@@ -1,0 +1,8 @@
+//! What the instructions of a linked image tell: who calls whom, who can panic, how deep the stack gets.
+
+pub mod graph;
+mod instruction;
+pub mod panics;
+pub mod stack;
+#[cfg(test)]
+mod testing;
