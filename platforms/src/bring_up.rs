@@ -1,13 +1,12 @@
 //! Is this the board that the image was built for? The device tree that firmware handed over is compared with what was known at build
 //! time; a difference stops the boot with one line.
 
-use fdt::Fdt;
-use fdt::node::FdtNode;
 use model::board::PhysicalGic;
 use model::memory::{MemoryKind, PhysicalRange};
 
 use crate::SYSTEM;
 use crate::early::stop;
+use platforms::device_tree::{DeviceTree, Node, big_endian};
 
 /// Longest device tree (Linux Documentation/arch/arm64/booting.rst).
 const LONGEST: u32 = 2 << 20;
@@ -34,7 +33,7 @@ pub unsafe fn compare(va: u64, image: PhysicalRange) {
 
 /// # Safety
 /// As for [`compare`].
-unsafe fn read(va: u64) -> Fdt<'static> {
+unsafe fn read(va: u64) -> DeviceTree<'static> {
     const MAGIC: u32 = 0xd00d_feed;
     let header = va as *const [u8; 4];
     // SAFETY: the caller's guarantee; a byte array needs no alignment.
@@ -56,9 +55,9 @@ unsafe fn read(va: u64) -> Fdt<'static> {
     }
     // SAFETY: the whole claimed size is mapped, by the caller's guarantee.
     let bytes = unsafe { core::slice::from_raw_parts(va as *const u8, size as usize) };
-    match Fdt::new(bytes) {
-        Ok(tree) => tree,
-        Err(_) => stop(format_args!("the device tree is damaged")),
+    match DeviceTree::new(bytes) {
+        Some(tree) => tree,
+        None => stop(format_args!("the device tree is damaged")),
     }
 }
 
@@ -88,8 +87,7 @@ const CONTROLLERS: [&[&str]; 2] = [
 const MEMORY_REGIONS: usize = 64;
 
 impl<'a> Found<'a> {
-    /// The crate's look-ups by path stop at the NOP words that firmware leaves where it has deleted something; a walk over all nodes does not.
-    fn in_tree(tree: &Fdt<'a>) -> Self {
+    fn in_tree(tree: &DeviceTree<'a>) -> Self {
         let mut found = Self {
             board: None,
             controllers: [None; 2],
@@ -99,13 +97,14 @@ impl<'a> Found<'a> {
             present: [false; SYSTEM.pcpus.len()],
             memory: heapless::Vec::new(),
         };
-        for (index, node) in tree.all_nodes().enumerate() {
+        let mut nodes = tree.nodes();
+        for (index, node) in nodes.by_ref().enumerate() {
             let (mut kind, mut compatible, mut reg): (&[u8], &[u8], &[u8]) = (&[], &[], &[]);
-            for property in node.properties() {
-                match property.name {
-                    "device_type" => kind = property.value,
-                    "compatible" => compatible = property.value,
-                    "reg" => reg = property.value,
+            for (name, value) in node.properties() {
+                match name {
+                    b"device_type" => kind = value,
+                    b"compatible" => compatible = value,
+                    b"reg" => reg = value,
                     _ => {}
                 }
             }
@@ -124,6 +123,9 @@ impl<'a> Found<'a> {
                 }
             }
         }
+        if !nodes.is_whole() {
+            stop(format_args!("the device tree is damaged"));
+        }
         found
     }
 
@@ -134,11 +136,11 @@ impl<'a> Found<'a> {
         }
     }
 
-    fn add_memory(&mut self, node: &FdtNode<'_, 'a>) {
-        for region in node.reg().into_iter().flatten() {
+    fn add_memory(&mut self, node: &Node<'_>) {
+        for (base, size) in node.reg() {
             let region = PhysicalRange {
-                base: model::Pa::new(region.starting_address as u64),
-                size: region.size.unwrap_or(0) as u64,
+                base: model::Pa::new(base),
+                size,
             };
             if self.memory.push(region).is_err() {
                 stop(format_args!(
@@ -150,7 +152,7 @@ impl<'a> Found<'a> {
 
     fn add_controller<'n>(
         &mut self,
-        node: &FdtNode<'_, 'a>,
+        node: &Node<'_>,
         names: impl Iterator<Item = &'n [u8]> + Clone,
     ) {
         for (known, base) in CONTROLLERS.iter().zip(&mut self.controllers) {
@@ -159,8 +161,7 @@ impl<'a> Found<'a> {
                     .clone()
                     .any(|name| known.iter().any(|known| known.as_bytes() == name))
             {
-                let first = node.reg().and_then(|mut regions| regions.next());
-                *base = Some(first.map_or(0, |region| region.starting_address as u64));
+                *base = Some(node.reg().next().map_or(0, |(base, _)| base));
             }
         }
     }
@@ -183,8 +184,8 @@ fn compatible(found: &Found<'_>) {
 fn interrupt_controller(found: &Found<'_>) {
     let [v2, v3] = found.controllers;
     let (wanted, version, own, other) = match SYSTEM.board.gic {
-        PhysicalGic::V2 { distributor, .. } => (distributor.get(), 2, v2, v3),
-        PhysicalGic::V3 { distributor, .. } => (distributor.get(), 3, v3, v2),
+        PhysicalGic::V2 { .. } => (SYSTEM.board.gic_reg, 2, v2, v3),
+        PhysicalGic::V3 { .. } => (SYSTEM.board.gic_reg, 3, v3, v2),
     };
     match (own, other) {
         (Some(base), _) if base == wanted => {}
@@ -214,10 +215,6 @@ fn cpus(found: &Found<'_>) {
             found.cpus
         ));
     }
-}
-
-fn big_endian(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0, |n, byte| n << 8 | u64::from(*byte))
 }
 
 fn memory(found: &Found<'_>, image: PhysicalRange) {

@@ -11,3 +11,4 @@
 )]
 
 pub mod console;
+pub mod device_tree;

@@ -38,6 +38,8 @@ mod shared;
 #[cfg(not(feature = "shared"))]
 #[path = "shared/absent.rs"]
 mod shared;
+#[cfg(feature = "spin")]
+mod spin;
 mod start;
 mod storage;
 

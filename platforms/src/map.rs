@@ -110,6 +110,10 @@ pub fn build(load: u64, tree: u64) -> Result<Pa, MapError> {
     for bridge in SYSTEM.bridges {
         device(bridge.configuration.base, bridge.configuration.size)?;
     }
+    #[cfg(feature = "spin")]
+    for page in crate::spin::pages() {
+        map(page, page, PAGE, OwnMemory::Data)?;
+    }
     // Channels are cleared once, before anything runs.
     for channel in SYSTEM.channels {
         let base = channel.memory.base.get();

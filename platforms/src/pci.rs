@@ -1,10 +1,10 @@
 //! The board's PCI host bridges of which partitions own functions one by one: found, closed, and handed to the core.
 
-use fdt::Fdt;
 use hv::arch::aarch64::el2::El2;
 use hv::pci::{ConfigurationSpace, Function, turn_off_others};
 use hv::sync::BootCell;
 use model::pci::Bridge;
+use platforms::device_tree::DeviceTree;
 
 use crate::SYSTEM;
 use crate::early::{line, stop};
@@ -64,17 +64,11 @@ impl ConfigurationSpace for Ecam {
 }
 
 /// Stops the boot when a bridge is not where the system expects it.
-pub fn compare(tree: &Fdt<'_>) {
+pub fn compare(tree: &DeviceTree<'_>) {
     const WANTED: &str = "pci-host-ecam-generic";
     for bridge in SYSTEM.bridges {
         let base = bridge.configuration.base.get();
-        let found = tree.all_nodes().any(|node| {
-            let is_one = node
-                .compatible()
-                .is_some_and(|list| list.all().any(|name| name == WANTED));
-            let first = node.reg().and_then(|mut regions| regions.next());
-            is_one && first.map(|region| region.starting_address as u64) == Some(base)
-        });
+        let found = tree.has(&[WANTED], base);
         if !found {
             stop(format_args!(
                 "this image expects the PCI host bridge {} ({WANTED}) at {base:#x}, and the device tree has none there",

@@ -4,7 +4,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use gic::InterruptController;
 use gic::virt::{Geometry, Version, Vgic};
-use hv::arch::aarch64::boot::{enter_real_map, physical, secondary_entry};
+use hv::arch::aarch64::boot::{enter_real_map, physical};
 use hv::arch::aarch64::el2::El2;
 use hv::arch::aarch64::{cache, firmware, guest};
 use hv::machine::Cpu;
@@ -81,9 +81,7 @@ extern "C" fn bulkhead_boot(tree: u64, load: u64) -> ! {
     for (index, pcpu) in SYSTEM.pcpus.iter().enumerate() {
         if pcpu.mpidr == own {
             own_index = Some(index);
-        } else if let Err(status) =
-            firmware::cpu_on(pcpu.mpidr, secondary_entry(load), index as u64)
-        {
+        } else if let Err(status) = firmware::cpu_on(pcpu, load, index as u64) {
             stop(format_args!(
                 "firmware does not start the CPU with affinity {:#x}: PSCI CPU_ON returns {status}",
                 pcpu.mpidr.get()

@@ -10,10 +10,12 @@ pub struct Machine {
     pub machine: String,
     /// `-cpu`, for example `cortex-a57`.
     pub cpu: String,
-    /// `-smp`.
-    pub cpus: u32,
+    /// `-smp`; `None`: what the machine has by itself.
+    pub cpus: Option<u32>,
     /// `-m`, in the unit suffixes of QEMU, for example `2G`.
     pub memory: String,
+    /// Which serial port is the board's console, from 0: as many others come before it.
+    pub serial: u32,
     /// `-dtb`: the device tree of a machine that generates none.
     pub tree: Option<PathBuf>,
 }
@@ -22,6 +24,9 @@ impl Machine {
     /// Arguments that start `image` on this machine, its one serial port on standard input and output.
     pub fn run_arguments(&self, image: &Path, icount: bool, extra: &[String]) -> Vec<OsString> {
         let mut arguments = self.hardware(icount);
+        for _ in 0..self.serial {
+            arguments.extend(["-serial".into(), "null".into()]);
+        }
         // `signal=off`: the byte of Ctrl-C belongs to the guest.
         for argument in [
             "-chardev",
@@ -43,25 +48,28 @@ impl Machine {
         arguments
     }
 
-    /// Arguments that make QEMU write the machine's device tree to `file` and end.
-    pub fn dump_arguments(&self, file: &Path) -> Vec<OsString> {
+    /// Arguments that make QEMU write the machine's device tree to `file` and end. Some machines complete it only for a `kernel`, which is
+    /// read and not run.
+    pub fn dump_arguments(&self, file: &Path, kernel: &Path) -> Vec<OsString> {
         let mut arguments = self.hardware(false);
         let mut machine = OsString::from(&self.machine);
         machine.push(",dumpdtb=");
         // QEMU's option parser reads a doubled comma as a comma of the value.
         machine.push(file.to_string_lossy().replace(',', ",,"));
         arguments[1] = machine;
+        arguments.extend(["-kernel".into(), kernel.into()]);
         arguments
     }
 
     fn hardware(&self, icount: bool) -> Vec<OsString> {
-        [
-            "-M",
-            &self.machine,
-            "-cpu",
-            &cpu_option(&self.cpu, icount),
-            "-smp",
-            &self.cpus.to_string(),
+        let mut arguments: Vec<OsString> =
+            ["-M", &self.machine, "-cpu", &cpu_option(&self.cpu, icount)]
+                .map(OsString::from)
+                .to_vec();
+        if let Some(cpus) = self.cpus {
+            arguments.extend(["-smp".into(), cpus.to_string().into()]);
+        }
+        let rest = [
             "-m",
             &self.memory,
             "-nodefaults",
@@ -72,9 +80,9 @@ impl Machine {
             "none",
             "-monitor",
             "none",
-        ]
-        .map(OsString::from)
-        .to_vec()
+        ];
+        arguments.extend(rest.map(OsString::from));
+        arguments
     }
 }
 
@@ -104,8 +112,9 @@ mod tests {
         Machine {
             machine: "virt,gic-version=3".into(),
             cpu: cpu.into(),
-            cpus: 4,
+            cpus: Some(4),
             memory: "2G".into(),
+            serial: 0,
             tree: None,
         }
     }
@@ -118,6 +127,18 @@ mod tests {
         };
         let line = text(board.run_arguments(Path::new("b.img"), false, &[]));
         assert!(line.ends_with("-kernel b.img -dtb board.dtb"), "{line}");
+    }
+
+    #[test]
+    fn ports_before_the_console_lead_nowhere() {
+        let board = Machine {
+            serial: 1,
+            cpus: None,
+            ..machine("cortex-a53")
+        };
+        let line = text(board.run_arguments(Path::new("b.img"), false, &[]));
+        let ports = "-serial null -chardev stdio,id=console,signal=off -serial chardev:console";
+        assert!(line.contains(ports) && !line.contains("-smp"), "{line}");
     }
 
     fn text(arguments: Vec<OsString>) -> String {
@@ -163,7 +184,7 @@ mod tests {
 
     #[test]
     fn tree_is_dumped_from_the_same_hardware_and_commas_in_the_path_are_doubled() {
-        let line = text(machine("cortex-a53").dump_arguments(Path::new("a,b.dtb")));
+        let line = text(machine("cortex-a53").dump_arguments(Path::new("a,b.dtb"), Path::new("k")));
         assert!(
             line.starts_with(
                 "-M virt,gic-version=3,dumpdtb=a,,b.dtb -cpu cortex-a53 -smp 4 -m 2G "

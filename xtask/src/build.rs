@@ -300,13 +300,12 @@ impl Built {
                 self.compiled.proof.board_name
             )
         })?;
-        // CPUs above the highest used one would only wait, and each costs the emulator a thread.
-        let cpus = self
-            .compiled
-            .pcpus
-            .iter()
-            .max()
-            .map_or(1, |&highest| highest as u32 + 1);
+        // CPUs above the highest used one would only wait, and each costs the emulator a thread. Machines that are real boards have theirs.
+        let highest = self.compiled.pcpus.iter().max();
+        let cpus = match machine.machine.split(',').next() {
+            Some("virt") => Some(highest.map_or(1, |&highest| highest as u32 + 1)),
+            _ => machine.cpus,
+        };
         Ok(Bootable {
             image: self.folder.join("bulkhead.img"),
             elf: Some(self.folder.join("bulkhead.elf")),

@@ -13,6 +13,7 @@ mod device_tree;
 mod image;
 mod import;
 mod linked;
+mod new_board;
 mod packages;
 mod picture;
 mod resources;
@@ -114,6 +115,8 @@ enum Verb {
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
     },
+    /// Draft a board and its first systems from a device tree, and list what no tree says.
+    NewBoard(new_board::Request),
     /// Write a system's report and its guests' device trees, and say where they are. No image is built.
     Report {
         /// The system file.
@@ -226,6 +229,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<u8> {
             modules,
             output,
         }),
+        Verb::NewBoard(request) => new_board::run(&builder, &request),
         Verb::Report { system, json } => check::report(&builder, &system, json),
         Verb::Timeline {
             system,

@@ -27,9 +27,13 @@ pub fn command_line(machine: &QemuMachine) -> Machine {
         cpus: machine.cpus,
         // QEMU's own suffix; the boards' sizes are whole MiB.
         memory: format!("{}M", machine.memory_bytes >> 20),
+        serial: machine.serial,
         tree: None,
     }
 }
+
+/// What a machine takes for a kernel when its device tree is all that is wanted of it.
+pub const NO_KERNEL: [u8; 4096] = [0; 4096];
 
 /// The real world, as the compiler sees it. What is missing is set up when it is first asked for.
 pub struct Host<'a> {
@@ -138,7 +142,10 @@ impl Host<'_> {
 
     /// A device tree or overlay in a file of the user's, compiled where it is source. Source may include the kernel's bindings, when
     /// a board's device tree has brought them into the cache.
-    fn tree_file(&self, path: &Path) -> anyhow::Result<Vec<u8>> {
+    ///
+    /// # Errors
+    /// It cannot be read, or not be compiled.
+    pub fn tree_file(&self, path: &Path) -> anyhow::Result<Vec<u8>> {
         if device_tree::is_source(path) {
             setup::device_trees(self.steps, self.offline)?;
             let (package, sources) = (setup::BOARD_SOURCES, Part::DeviceTreeSources);
@@ -187,9 +194,8 @@ impl Host<'_> {
         setup::qemu(self.steps, self.offline)?;
         let version = Version::installed().with_context(|| format!("{PROGRAM} does not run"))?;
         let mut hasher = DefaultHasher::new();
-        machine
-            .run_arguments(Path::new(""), false, &[])
-            .hash(&mut hasher);
+        let nothing = Path::new("");
+        machine.dump_arguments(nothing, nothing).hash(&mut hasher);
         let folder = self.workspace.output().join("boards");
         let kept = folder.join(format!("{version}-{:016x}.dtb", hasher.finish()));
         if let Ok(tree) = std::fs::read(&kept) {
@@ -198,11 +204,15 @@ impl Host<'_> {
         std::fs::create_dir_all(&folder)
             .with_context(|| format!("cannot create {}", folder.display()))?;
         let dumped = folder.join(format!("dumping-{}.dtb", std::process::id()));
+        let kernel = dumped.with_extension("kernel");
+        std::fs::write(&kernel, NO_KERNEL)
+            .with_context(|| format!("cannot write {}", kernel.display()))?;
         let output = Command::new(PROGRAM)
-            .args(machine.dump_arguments(&dumped))
+            .args(machine.dump_arguments(&dumped, &kernel))
             .stdin(Stdio::null())
             .output()
             .with_context(|| format!("cannot start {PROGRAM}"))?;
+        let _ = std::fs::remove_file(&kernel);
         ensure!(
             output.status.success() && dumped.is_file(),
             "{PROGRAM} cannot dump the device tree of {}: {}",

@@ -48,6 +48,11 @@ impl Workspace {
         self.root.join("platforms/boards").join(name)
     }
 
+    /// The folder of a board's systems.
+    pub fn systems(&self, board: &str) -> PathBuf {
+        self.root.join("configs").join(board)
+    }
+
     /// The workspace of the Rust guests.
     pub fn guests(&self) -> PathBuf {
         self.root.join("tests/guests")

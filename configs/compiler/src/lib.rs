@@ -32,6 +32,7 @@ mod layout;
 mod limits;
 mod memory;
 mod nearest;
+mod new_board;
 mod ownership;
 mod payload;
 mod plan;
@@ -49,13 +50,18 @@ mod system;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod toml_text;
 
 use std::path::Path;
 
 pub use audit::audit;
-pub use board::{BoardToml, QemuMachine, TreeSource, read_board_toml};
+pub use board::{BoardToml, MemoryBank, QemuMachine, TreeSource, read_board_toml};
 pub use codes::{Code, codes, explain};
 pub use diagnostics::{Diagnostic, Diagnostics, Location, Severity, SourceText};
+pub use new_board::{
+    Emulator, NewBoard, Request as NewBoardRequest, TREE_FILE, kept_tree, new_board, parse_load,
+    parse_memory,
+};
 pub use raw::schema::{explain_field, json_schema, reference};
 pub use report::{
     ChannelEndEntry, ChannelEntry, CpuEntry, DeviceEntry, ImageEntry, InterruptEntry, MapEntry,

@@ -19,6 +19,9 @@ pub struct Board {
     pub console: Console,
     /// The physical interrupt controller.
     pub gic: PhysicalGic,
+    /// First address in the `reg` of the interrupt controller's node, as the device tree writes it: where buses above the node translate
+    /// addresses it is not the distributor's.
+    pub gic_reg: u64,
     /// Its interrupt translation service, if partitions use it: base of the two frames of 64 KiB (Arm IHI 0069H 12.19).
     pub its: Option<Pa>,
     /// PPI of the virtual interface's maintenance interrupt.

@@ -2,7 +2,7 @@
 
 use crate::board::Board;
 use crate::channel::Channel;
-use crate::ids::{Mpidr, PcpuId};
+use crate::ids::{Mpidr, Pa, PcpuId};
 use crate::iommu::Iommu;
 use crate::partition::Partition;
 use crate::pci::Bridge;
@@ -42,6 +42,17 @@ pub struct System {
 pub struct Pcpu {
     /// Its affinity, the `reg` of its node in the device tree.
     pub mpidr: Mpidr,
+    /// How it is started.
+    pub start: CpuStart,
+}
+
+/// How firmware lets a CPU be started (Devicetree Specification 0.4, section 3.8.1, `enable-method`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CpuStart {
+    /// By PSCI's CPU_ON.
+    Psci,
+    /// It waits until the address of its first instruction stands in this place, 64 bits in memory.
+    SpinTable(Pa),
 }
 
 /// A set of physical CPUs under one scheduling policy.

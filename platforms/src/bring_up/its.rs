@@ -1,6 +1,6 @@
 //! Where the board's Interrupt Translation Service is.
 
-use fdt::node::FdtNode;
+use platforms::device_tree::Node;
 
 use super::{Found, stop};
 use crate::SYSTEM;
@@ -9,14 +9,16 @@ impl<'a> Found<'a> {
     /// Looks whether a node is the ITS that the system uses: a board may have several.
     pub(super) fn add_its<'n>(
         &mut self,
-        node: &FdtNode<'_, 'a>,
+        node: &Node<'_>,
         mut names: impl Iterator<Item = &'n [u8]>,
     ) {
         if let Some(wanted) = SYSTEM.board.its
             && names.any(|name| name == b"arm,gic-v3-its")
         {
-            let first = node.reg().and_then(|mut regions| regions.next());
-            self.its |= first.is_some_and(|region| region.starting_address as u64 == wanted.get());
+            self.its |= node
+                .reg()
+                .next()
+                .is_some_and(|(base, _)| base == wanted.get());
         }
     }
 }

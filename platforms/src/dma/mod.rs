@@ -5,7 +5,6 @@ pub mod tables;
 
 use core::sync::atomic::AtomicU64;
 
-use fdt::Fdt;
 use gic::InterruptController;
 use hv::arch::aarch64::boot::physical;
 use hv::arch::aarch64::cache;
@@ -20,6 +19,7 @@ use model::iommu::Iommu as Config;
 use model::iommu::IommuKind;
 use model::memory::PhysicalRange;
 use model::{IntId, Pa};
+use platforms::device_tree::DeviceTree;
 use smmu::driver::{self, Driver};
 use smmu::memory::PAGE_WORDS;
 use smmu::{IommuError, Mmio, SharedMemory};
@@ -76,18 +76,12 @@ pub fn frames() -> impl Iterator<Item = PhysicalRange> {
 }
 
 /// Stops the boot when an IOMMU is not where the system expects it.
-pub fn compare(tree: &Fdt<'_>) {
+pub fn compare(tree: &DeviceTree<'_>) {
     for iommu in SYSTEM.iommus {
         let wanted = iommu.kind.compatible();
         for registers in [&iommu.registers].into_iter().chain(iommu.instances) {
             let expected = registers.base.get();
-            let found = tree.all_nodes().any(|node| {
-                let is_one = node
-                    .compatible()
-                    .is_some_and(|list| list.all().any(|name| wanted.contains(&name)));
-                let first = node.reg().and_then(|mut regions| regions.next());
-                is_one && first.map(|region| region.starting_address as u64) == Some(expected)
-            });
+            let found = tree.has(wanted, expected);
             if !found {
                 stop(format_args!(
                     "this image expects the IOMMU {} ({}) at {expected:#x}, and the device tree has none there",

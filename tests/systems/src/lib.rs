@@ -26,6 +26,7 @@ mod guests;
 mod hostile_gic;
 mod legacy;
 mod linux;
+mod machines;
 mod messages;
 mod panics;
 mod partitions;

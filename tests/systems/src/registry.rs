@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::bench::Bench;
 use crate::{
     boards, channels, command_line, costs, cpu_models, defects, demo, dma, dma_storm, functions,
-    global, guests, hostile_gic, legacy, linux, messages, panics, partitions, stress, timeline,
-    turns, wrong_board, zynqmp,
+    global, guests, hostile_gic, legacy, linux, machines, messages, panics, partitions, stress,
+    timeline, turns, wrong_board, zynqmp,
 };
 
 /// Something that must be there before a test can say anything about Bulkhead.
@@ -102,6 +102,7 @@ pub fn all() -> Vec<Test> {
     tests.extend(linux::tests());
     tests.extend(cpu_models::tests());
     tests.extend(zynqmp::tests());
+    tests.extend(machines::tests());
     tests.extend(demo::tests());
     tests
 }

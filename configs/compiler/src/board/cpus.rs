@@ -13,6 +13,8 @@ pub(crate) struct Cpu {
     pub mpidr: Mpidr,
     /// Width of its physical addresses in bits; `None` for a type that Bulkhead does not know.
     pub pa_bits: Option<u8>,
+    /// Where it waits for the address of its first instruction, when a spin table starts it and not PSCI.
+    pub release: Option<u64>,
 }
 
 /// CPU indices must fit `PcpuId`.
@@ -76,23 +78,44 @@ pub(super) fn read(tree: &Tree) -> Result<Vec<Cpu>, BoardError> {
                 .error(node, "reg", "is that of another CPU, too")
                 .into());
         }
-        if let Some(method) = tree
-            .string(node, "enable-method")
-            .filter(|method| *method != "psci")
-        {
-            let what = format!("is \"{method}\": only CPUs that PSCI starts can be used");
-            return Err(tree.error(node, "enable-method", what).into());
-        }
+        let release = match tree.string(node, "enable-method") {
+            None | Some("psci") => None,
+            Some("spin-table") => Some(release(tree, node)?),
+            Some(method) => {
+                let what = format!(
+                    "is \"{method}\": only CPUs that PSCI or a spin table starts can be used"
+                );
+                return Err(tree.error(node, "enable-method", what).into());
+            }
+        };
         cpus.push(Cpu {
             node,
             mpidr,
             pa_bits: pa_bits(tree, node),
+            release,
         });
     }
     if cpus.is_empty() {
         return Err(BoardError::Lacks("enabled CPU"));
     }
     Ok(cpus)
+}
+
+/// `cpu-release-addr`, 64 bits even where addresses have fewer (Devicetree Specification 0.4, section 3.8.1).
+fn release(tree: &Tree, node: NodeId) -> Result<u64, BoardError> {
+    const NAME: &str = "cpu-release-addr";
+    let cells = tree.cells(node, NAME)?;
+    let address = match cells.as_deref() {
+        Some(&[high, low]) => u64::from(high) << 32 | u64::from(low),
+        Some(&[low]) => u64::from(low),
+        _ => return Err(tree.error(node, NAME, "is no address").into()),
+    };
+    if !address.is_multiple_of(8) || address >> 48 != 0 {
+        return Err(tree
+            .error(node, NAME, "is no multiple of 8 below 48 bits")
+            .into());
+    }
+    Ok(address)
 }
 
 /// Checks that every CPU can address all memory.
@@ -114,16 +137,24 @@ pub(super) fn check_reach(
     Ok(())
 }
 
-/// The PSCI node. Only the SMC conduit leaves EL2.
-pub(super) fn psci(tree: &Tree) -> Result<NodeId, BoardError> {
+/// The PSCI node; none where all CPUs wait at a spin table. Only the SMC conduit leaves EL2.
+pub(super) fn psci(tree: &Tree, cpus: &[Cpu]) -> Result<Option<NodeId>, BoardError> {
     // PSCI 0.1 ("arm,psci" alone) has no version call and numbers its calls as it likes.
     const VERSIONS: [&str; 2] = ["arm,psci-1.0", "arm,psci-0.2"];
+    if let Some(spinning) = cpus.iter().find(|cpu| cpu.release.is_some()) {
+        if cpus.iter().all(|cpu| cpu.release.is_some()) {
+            return Ok(None);
+        }
+        let what =
+            "is \"spin-table\" here and \"psci\" elsewhere: all CPUs must be started in one way";
+        return Err(tree.error(spinning.node, "enable-method", what).into());
+    }
     let node = tree
         .nodes()
         .find(|node| tree.is_compatible(*node, &VERSIONS) && tree.is_enabled(*node));
     let node = node.ok_or(BoardError::Lacks("node of PSCI 0.2 or later"))?;
     match tree.string(node, "method") {
-        Some("smc") => Ok(node),
+        Some("smc") => Ok(Some(node)),
         _ => Err(BoardError::Lacks(
             "PSCI with method \"smc\": the firmware below EL2 is called by SMC",
         )),
@@ -175,12 +206,53 @@ mod tests {
     fn cpu_that_psci_does_not_start_is_an_error() {
         let mut tree = virt(Gic::V3);
         let cpu = tree.find("/cpus/cpu@1").unwrap();
-        tree.set_string(cpu, "enable-method", "spin-table");
+        tree.set_string(cpu, "enable-method", "brcm,bcm2836-smp");
         let error = read(&tree).unwrap_err().to_string();
         assert!(
-            error.contains("/cpus/cpu@1: `enable-method` is \"spin-table\""),
+            error.contains("/cpus/cpu@1: `enable-method` is \"brcm,bcm2836-smp\""),
             "{error}"
         );
+    }
+
+    /// A board without PSCI, whose CPUs wait at these addresses.
+    fn spinning(at: &[u32]) -> Tree {
+        let mut tree = virt(Gic::V3);
+        for number in 0..8 {
+            let cpu = tree.find(&format!("/cpus/cpu@{number}")).unwrap();
+            tree.set_string(cpu, "enable-method", "spin-table");
+            tree.set_cells(cpu, "cpu-release-addr", at);
+        }
+        let psci = tree.find("/psci").unwrap();
+        tree.set_string(psci, "status", "disabled");
+        tree
+    }
+
+    #[test]
+    fn cpus_at_a_spin_table_need_no_psci() {
+        let board = board(spinning(&[1, 0xd8]));
+        assert_eq!(board.cpus[3].release, Some(0x1_0000_00d8));
+        assert_eq!(board.psci, None);
+    }
+
+    #[test]
+    fn cpus_that_are_started_in_two_ways_are_refused() {
+        let mut tree = spinning(&[0, 0xd8]);
+        let cpu = tree.find("/cpus/cpu@1").unwrap();
+        tree.set_string(cpu, "enable-method", "psci");
+        let cpus = read(&tree).unwrap();
+        let error = psci(&tree, &cpus).unwrap_err().to_string();
+        assert!(error.contains("in one way"), "{error}");
+    }
+
+    #[test]
+    fn release_address_that_no_cpu_can_wait_at_is_refused() {
+        for at in [&[][..], &[0, 0xd9], &[0x1_0000, 0], &[0, 0, 0]] {
+            let error = read(&spinning(at)).unwrap_err().to_string();
+            assert!(
+                error.contains("`cpu-release-addr` is no"),
+                "{at:?}: {error}"
+            );
+        }
     }
 
     #[test]
@@ -207,6 +279,7 @@ mod tests {
         let mut tree = virt(Gic::V3);
         let node = tree.find("/psci").unwrap();
         tree.set_string(node, "compatible", "arm,psci");
-        assert!(psci(&tree).unwrap_err().to_string().contains("0.2"));
+        let cpus = read(&tree).unwrap();
+        assert!(psci(&tree, &cpus).unwrap_err().to_string().contains("0.2"));
     }
 }

@@ -21,10 +21,12 @@ pub struct QemuMachine {
     pub machine: String,
     /// Value of `-cpu`.
     pub cpu: String,
-    /// Number of CPUs, at least 1.
-    pub cpus: u32,
+    /// Number of CPUs, at least 1; `None`: as many as the machine has by itself.
+    pub cpus: Option<u32>,
     /// RAM in bytes.
     pub memory_bytes: u64,
+    /// Which of its serial ports is the console, from 0.
+    pub serial: u32,
 }
 
 /// Where a board's device tree comes from.
@@ -226,14 +228,16 @@ fn is_inside(path: &Path) -> bool {
 fn read_qemu(mut reader: TableReader<'_>, findings: &mut Diagnostics) -> Option<QemuMachine> {
     let machine = reader.required("machine", string, findings);
     let cpu = reader.required("cpu", string, findings);
-    let cpus = reader.required("cpus", number, findings);
+    let cpus = reader.optional("cpus", number, findings);
     let memory = reader.required("memory", size, findings);
+    let serial = reader.optional("serial", number, findings);
     reader.finish(findings);
     Some(QemuMachine {
         machine: machine?.into_inner(),
         cpu: cpu?.into_inner(),
-        cpus: cpus?.into_inner(),
+        cpus: cpus.map(Spanned::into_inner),
         memory_bytes: memory?.into_inner(),
+        serial: serial.map_or(0, Spanned::into_inner),
     })
 }
 
@@ -252,8 +256,17 @@ mod tests {
             board
                 .qemu
                 .map(|machine| (machine.cpus, machine.memory_bytes)),
-            Some((4, 2 << 30))
+            Some((Some(4), 2 << 30))
         );
+    }
+
+    #[test]
+    fn machine_of_a_real_board_has_its_own_cpus_and_may_have_its_console_elsewhere() {
+        let text = GOOD.replace("cpus = 4", "serial = 1");
+        let machine = read_board_toml(&text, Path::new("board.toml"))
+            .unwrap()
+            .qemu;
+        assert_eq!(machine.map(|one| (one.cpus, one.serial)), Some((None, 1)));
     }
 
     #[test]

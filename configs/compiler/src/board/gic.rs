@@ -5,7 +5,8 @@ use model::memory::PAGE;
 
 use super::BoardError;
 use super::given::V2mFrame;
-use crate::devicetree::{NodeId, Tree, addresses::registers, interrupts::interrupts};
+use crate::devicetree::addresses::{entries, registers};
+use crate::devicetree::{NodeId, Tree, interrupts::interrupts};
 use crate::guest_gic::REDISTRIBUTOR_STRIDE;
 use crate::range::AddressRange;
 
@@ -21,6 +22,8 @@ pub(crate) struct Gic {
     pub node: NodeId,
     pub kind: GicKind,
     pub maintenance: IntId,
+    /// First address of its `reg`, as the tree writes it.
+    pub reg: u64,
     /// All its registers, its ITSs' included: never given to a partition as they are. Those of a v2m frame go with what signals through it.
     pub registers: Vec<AddressRange>,
     /// Its enabled v2m frames and ITSs.
@@ -129,9 +132,11 @@ pub(super) fn read(tree: &Tree, frames: &[V2mFrame]) -> Result<Gic, BoardError> 
             _ => return Err(BoardError::NoFrame(given.node.clone())),
         }
     }
+    let reg = entries(tree, node)?;
     Ok(Gic {
         node,
         kind,
+        reg: reg.first().map_or(0, |(base, _)| *base),
         maintenance: maintenance
             .ok_or(BoardError::Lacks("maintenance interrupt at its GIC node"))?,
         registers: all,

@@ -18,35 +18,41 @@ pub(crate) struct Memory {
 
 const PAGE: u64 = model::memory::PAGE;
 
-/// Reads the banks, unless `board.toml` gives them, and the reserved regions.
+/// Reads the memory, and checks that the image is loaded into it.
 pub(super) fn read(tree: &Tree, file: &BoardToml) -> Result<Memory, BoardError> {
-    let given = |bank: &MemoryBank| AddressRange::new(bank.base, bank.size);
-    let banks = match file.memory.as_slice() {
-        [] => banks(tree)?,
-        banks => banks.iter().filter_map(given).collect(),
-    };
-    let banks = merge(
-        banks
-            .into_iter()
-            .filter_map(|bank| bank.inward(PAGE))
-            .collect(),
-    );
-    if banks.is_empty() {
-        return Err(BoardError::NoMemory);
-    }
-    if !banks
-        .iter()
-        .any(|bank| (bank.base..bank.end()).contains(&file.load))
-    {
+    let memory = Memory::of(tree, file)?;
+    let holds = |bank: &AddressRange| (bank.base..bank.end()).contains(&file.load);
+    if !memory.banks.iter().any(holds) {
         return Err(BoardError::Load(file.load));
     }
-    let mut memory = Memory {
-        banks,
-        reserved: Vec::new(),
-        ignored: Vec::new(),
-    };
-    reserved(tree, &file.reserved, &mut memory)?;
     Ok(memory)
+}
+
+impl Memory {
+    /// Reads the banks, unless `board.toml` gives them, and the reserved regions.
+    pub fn of(tree: &Tree, file: &BoardToml) -> Result<Self, BoardError> {
+        let given = |bank: &MemoryBank| AddressRange::new(bank.base, bank.size);
+        let banks = match file.memory.as_slice() {
+            [] => banks(tree)?,
+            banks => banks.iter().filter_map(given).collect(),
+        };
+        let banks = merge(
+            banks
+                .into_iter()
+                .filter_map(|bank| bank.inward(PAGE))
+                .collect(),
+        );
+        if banks.is_empty() {
+            return Err(BoardError::NoMemory);
+        }
+        let mut memory = Self {
+            banks,
+            reserved: Vec::new(),
+            ignored: Vec::new(),
+        };
+        reserved(tree, &file.reserved, &mut memory)?;
+        Ok(memory)
+    }
 }
 
 /// What the nodes of type "memory" say. Firmware fills in the size of many boards: 0 means that it has not yet.

@@ -26,6 +26,8 @@ pub(crate) use timer::Timers;
 
 pub(crate) use given::IommuLimits;
 
+pub use given::MemoryBank;
+
 pub use file::{BoardToml, QemuMachine, TreeSource, read_board_toml};
 
 use crate::codes::{self, Code};
@@ -108,7 +110,8 @@ pub(crate) struct Board {
     pub memory: Memory,
     /// Enabled CPUs in the order of their nodes.
     pub cpus: Vec<Cpu>,
-    pub psci: NodeId,
+    /// `None` where all CPUs wait at a spin table.
+    pub psci: Option<NodeId>,
     pub gic: Gic,
     pub timers: Timers,
     pub console: Uart,
@@ -138,7 +141,9 @@ impl Board {
         if let (Some(memory), Some(cpus)) = (&memory, &cpus) {
             cpus::check_reach(&tree, cpus, &memory.banks).unwrap_or_else(&mut note);
         }
-        let psci = cpus::psci(&tree).map_err(&mut note).ok();
+        let psci = cpus::psci(&tree, cpus.as_deref().unwrap_or_default())
+            .map_err(&mut note)
+            .ok();
         let gic = gic::read(&tree, &file.v2m).map_err(&mut note).ok();
         // Without a GIC no interrupt can be read: errors about them would only repeat the first.
         let node = gic.as_ref().map(|gic| gic.node);

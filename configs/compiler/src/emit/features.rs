@@ -41,6 +41,7 @@ pub(crate) fn features(plan: &Plan) -> Vec<&'static str> {
         (drives(&[IommuKind::SmmuV2, IommuKind::Mmu500]), "smmuv2"),
         (plan.iommus.iter().any(ipmmu), "ipmmu"),
         (!plan.bridges.is_empty(), "pci"),
+        (plan.system.board.psci.is_none(), "spin"),
     ];
     let needed = parts.into_iter().filter(|(needed, _)| *needed);
     // A console without a driver is refused before.
@@ -110,7 +111,7 @@ mod tests {
         let chosen = [features("qemu-virt-gicv2"), features("qemu-virt-gicv3")].concat();
         for feature in chosen
             .into_iter()
-            .chain(["smmuv3", "smmuv2", "ipmmu", "pci", "global"])
+            .chain(["smmuv3", "smmuv2", "ipmmu", "pci", "global", "spin"])
         {
             assert!(manifest["features"].get(feature).is_some(), "{feature}");
         }

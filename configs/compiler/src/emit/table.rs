@@ -43,8 +43,9 @@ pub(crate) fn table(plan: &Plan) -> String {
     board(&mut out, &system.board, system.image, uses_its);
     let mpidrs = cpus.iter().map(|cpu| {
         format!(
-            "model::system::Pcpu {{ mpidr: {} }}",
-            mpidr(&system.board, *cpu)
+            "model::system::Pcpu {{ mpidr: {}, start: model::system::CpuStart::{} }}",
+            mpidr(&system.board, *cpu),
+            start(&system.board, *cpu)
         )
     });
     out.list("pcpus", mpidrs);
@@ -161,6 +162,7 @@ fn board(out: &mut Source, board: &Board, image: AddressRange, uses_its: bool) {
         }
     }
     out.close("},");
+    out.field("gic_reg", &format!("{:#x}", board.gic.reg));
     let its = board.gic.its().filter(|_| uses_its);
     let its = its.map_or("None".to_owned(), |its| {
         format!("Some({})", pa(its.registers.base))
@@ -429,6 +431,14 @@ fn range(range: &AddressRange) -> String {
         pa(range.base),
         range.size
     )
+}
+
+/// How a CPU is started.
+fn start(board: &Board, cpu: usize) -> String {
+    match board.cpus.get(cpu).and_then(|cpu| cpu.release) {
+        Some(release) => format!("SpinTable({})", pa(release)),
+        None => "Psci".to_owned(),
+    }
 }
 
 fn mpidr(board: &Board, cpu: usize) -> String {

@@ -1,6 +1,5 @@
 //! Other projects' configurations, turned into system files. What has no counterpart is a note, and a comment where it belongs.
 
-mod text;
 mod xen;
 
 use std::fmt::{self, Display};

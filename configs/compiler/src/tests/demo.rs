@@ -166,7 +166,7 @@ fn runner_learns_cpus_consoles_and_machine() {
             .iter()
             .all(|partition| partition.console)
     );
-    assert_eq!(compiled.qemu.map(|machine| machine.cpus), Some(8));
+    assert_eq!(compiled.qemu.map(|machine| machine.cpus), Some(Some(8)));
 }
 
 #[test]

@@ -190,6 +190,7 @@ bulkhead_switch_map:
     ret     x5
 
 // Where PSCI starts the other CPUs: x0 = index of the pCPU.
+    .global bulkhead_secondary
 bulkhead_secondary:
     msr     daifset, #0xf
     mov     x27, x0

@@ -1,6 +1,8 @@
 //! Calls to the firmware at EL3, by SMC (Arm DEN 0028): turning CPUs and the machine on and off, and what guests may pass on.
 
-use model::Mpidr;
+use model::system::Pcpu;
+
+use super::boot::secondary_entry;
 
 const CPU_OFF: u64 = 0x8400_0002;
 const CPU_ON: u64 = 0xc400_0003;
@@ -28,9 +30,9 @@ fn call(function: u64, x1: u64, x2: u64, x3: u64) -> i64 {
     result as i64
 }
 
-/// Starts a CPU at a physical address with its MMU off and `context` in x0. The error is PSCI's status.
-pub fn cpu_on(cpu: Mpidr, entry: u64, context: u64) -> Result<(), i64> {
-    match call(CPU_ON, cpu.get(), entry, context) {
+/// Starts a CPU of an image that lies at `load`, as pCPU `index`. The error is PSCI's status.
+pub fn cpu_on(cpu: &Pcpu, load: u64, index: u64) -> Result<(), i64> {
+    match call(CPU_ON, cpu.mpidr.get(), secondary_entry(load), index) {
         0 => Ok(()),
         status => Err(status),
     }

@@ -28,7 +28,10 @@ pub mod cache;
 pub mod copy;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
 pub mod el2;
-#[cfg(all(target_os = "none", target_arch = "aarch64"))]
+#[cfg(all(target_os = "none", target_arch = "aarch64", not(feature = "spin")))]
+pub mod firmware;
+#[cfg(all(target_os = "none", target_arch = "aarch64", feature = "spin"))]
+#[path = "spin_table.rs"]
 pub mod firmware;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
 mod registers;

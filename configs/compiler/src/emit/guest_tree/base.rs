@@ -51,7 +51,15 @@ fn cpus(guest: &mut Guest<'_>, partition: &Partition) {
 
 fn psci(guest: &mut Guest<'_>) {
     let board = guest.board;
-    let node = guest.tree.add(Tree::ROOT, board.tree.name(board.psci));
+    let Some(own) = board.psci else {
+        // Without firmware at EL3 an SMC need not reach EL2 (Arm ARM D1.14, HCR_EL2.TSC).
+        let node = guest.tree.add(Tree::ROOT, "psci");
+        let tree = &mut guest.tree;
+        tree.set(node, "compatible", *b"arm,psci-1.0\0arm,psci-0.2\0");
+        tree.set_string(node, "method", "hvc");
+        return;
+    };
+    let node = guest.tree.add(Tree::ROOT, board.tree.name(own));
     let names = [
         "compatible",
         "method",
@@ -60,7 +68,7 @@ fn psci(guest: &mut Guest<'_>) {
         "cpu_on",
         "migrate",
     ];
-    guest.copy(board.psci, node, &names);
+    guest.copy(own, node, &names);
 }
 
 fn interrupt_controller(guest: &mut Guest<'_>, partition: &Partition) -> Result<(), TooNarrow> {

@@ -3,7 +3,7 @@
 use super::domain::Domain;
 use super::{ImportError, Source, owner};
 use crate::devicetree::{NodeId, TreeError};
-use crate::import::text;
+use crate::toml_text as text;
 
 /// Shared memory between domains.
 #[derive(Debug)]

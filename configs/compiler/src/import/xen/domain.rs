@@ -4,7 +4,7 @@ use super::boot_arguments::BootArguments;
 use super::devices::{self, Devices};
 use super::{ImportError, Source};
 use crate::devicetree::{NodeId, TreeError};
-use crate::import::text;
+use crate::toml_text as text;
 
 /// A domain as far as it can be said here.
 #[derive(Debug)]

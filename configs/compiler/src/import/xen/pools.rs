@@ -4,7 +4,7 @@ use super::boot_arguments::BootArguments;
 use super::domain::Domain;
 use super::{ImportError, Source};
 use crate::devicetree::NodeId;
-use crate::import::text;
+use crate::toml_text as text;
 
 /// A pool and the domains that run in it.
 #[derive(Debug)]

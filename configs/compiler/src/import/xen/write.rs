@@ -7,7 +7,7 @@ use super::boot_arguments::BootArguments;
 use super::channels::Channel;
 use super::domain::{Domain, Memory};
 use super::pools::{Pool, Share};
-use crate::import::text::{address, comment, numbers, quoted, size};
+use crate::toml_text::{address, comment, numbers, quoted, size};
 
 /// The alignment that memory has by itself.
 const BLOCK: u64 = 2 << 20;

@@ -235,15 +235,23 @@ pub(crate) const QEMU: Table = Table {
             "\"cortex-a57\"",
             "The CPU model.",
         ),
-        required(
+        maybe(
             "cpus",
             Kind::Number {
                 least: 1,
                 most: 512,
             },
+            "the machine's own number",
             "4",
-            "How many CPUs the tree has. A run starts only as many as the system uses.",
+            "How many CPUs it has. A run of `virt` starts only as many as the system uses.",
         ),
         required("memory", Kind::Size, "\"2GiB\"", "RAM."),
+        optional(
+            "serial",
+            Kind::Number { least: 0, most: 15 },
+            "0",
+            "1",
+            "Which of the machine's serial ports is the board's console: its place among QEMU's `-serial` options.",
+        ),
     ],
 };

@@ -15,6 +15,7 @@ pub const SYSTEM: model::system::System = model::system::System {
             control: model::Pa::new(0x8030000),
             virtual_cpu: model::Pa::new(0x8040000),
         },
+        gic_reg: 0x8000000,
         its: None,
         maintenance: model::IntId::new(25),
         virtual_timer: model::IntId::new(27),
@@ -22,10 +23,10 @@ pub const SYSTEM: model::system::System = model::system::System {
         hypervisor_timer: model::IntId::new(26),
     },
     pcpus: &[
-        model::system::Pcpu { mpidr: model::Mpidr::new(0x0) },
-        model::system::Pcpu { mpidr: model::Mpidr::new(0x1) },
-        model::system::Pcpu { mpidr: model::Mpidr::new(0x2) },
-        model::system::Pcpu { mpidr: model::Mpidr::new(0x3) },
+        model::system::Pcpu { mpidr: model::Mpidr::new(0x0), start: model::system::CpuStart::Psci },
+        model::system::Pcpu { mpidr: model::Mpidr::new(0x1), start: model::system::CpuStart::Psci },
+        model::system::Pcpu { mpidr: model::Mpidr::new(0x2), start: model::system::CpuStart::Psci },
+        model::system::Pcpu { mpidr: model::Mpidr::new(0x3), start: model::system::CpuStart::Psci },
     ],
     pools: &[
         model::system::Pool { name: "linux", policy: model::system::Policy::Dedicated, pcpus: &[model::PcpuId::new(0), model::PcpuId::new(1)] },

@@ -1,12 +1,12 @@
 //! Pieces of TOML text.
 
 /// A string as TOML writes it.
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }
 
 /// A comment line; what would end it is left out.
-pub(super) fn comment(text: &str) -> String {
+pub(crate) fn comment(text: &str) -> String {
     let text: String = text
         .chars()
         .map(|c| if c.is_control() { ' ' } else { c })
@@ -15,7 +15,7 @@ pub(super) fn comment(text: &str) -> String {
 }
 
 /// A size as a system file writes it: with the largest unit that divides it, or in hexadecimal.
-pub(super) fn size(bytes: u64) -> String {
+pub(crate) fn size(bytes: u64) -> String {
     let units = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
     let unit = units
         .iter()
@@ -26,18 +26,18 @@ pub(super) fn size(bytes: u64) -> String {
     }
 }
 
-pub(super) fn address(address: u64) -> String {
+pub(crate) fn address(address: u64) -> String {
     format!("\"{address:#x}\"")
 }
 
 /// Numbers as an array.
-pub(super) fn numbers(numbers: &[usize]) -> String {
+pub(crate) fn numbers(numbers: &[usize]) -> String {
     let numbers: Vec<String> = numbers.iter().map(usize::to_string).collect();
     format!("[{}]", numbers.join(", "))
 }
 
 /// A name as system files want it (1 to 15 of `a-z`, `0-9` and `-`), made from another one and different from those `taken`.
-pub(super) fn name(from: &str, taken: &[String]) -> String {
+pub(crate) fn name(from: &str, taken: &[String]) -> String {
     const LONGEST: usize = 15;
     let plain: String = from
         .chars()

@@ -1,0 +1,185 @@
+use super::*;
+use crate::board::read_board_toml;
+use crate::testing::{Gic, virt};
+
+fn request<'a>(tree: &'a [u8]) -> Request<'a> {
+    Request {
+        tree,
+        origin: Path::new("some.dtb"),
+        source: kept_tree(),
+        name: None,
+        load: None,
+        console: None,
+        memory: &[],
+        machine: None,
+    }
+}
+
+/// `virt` as a board of its own name.
+fn board() -> Tree {
+    let mut tree = virt(Gic::V3);
+    tree.set_string(Tree::ROOT, "compatible", "acme,Rocket_Board");
+    tree.set_string(Tree::ROOT, "model", "Acme \"Rocket\"");
+    tree
+}
+
+fn draft(tree: &Tree) -> NewBoard {
+    new_board(&request(&tree.write())).unwrap()
+}
+
+fn refusal(tree: &Tree) -> String {
+    new_board(&request(&tree.write()))
+        .unwrap_err()
+        .render(false)
+}
+
+/// The drafted board file, read back as `check` reads it.
+fn read_back(drafted: &NewBoard) -> BoardToml {
+    read_board_toml(&drafted.board_toml, Path::new("board.toml")).unwrap()
+}
+
+#[test]
+fn drafted_file_reads_back_as_what_was_found() {
+    let file = read_back(&draft(&board()));
+    assert_eq!(file.name, "rocket-board");
+    assert_eq!(file.description, "Acme \"Rocket\"");
+    assert_eq!(file.load, 0x4020_0000);
+    assert_eq!(file.tree, kept_tree());
+    assert_eq!((file.console, file.qemu), (None, None));
+}
+
+#[test]
+fn image_goes_above_what_is_reserved_at_the_start_of_memory() {
+    let mut tree = board();
+    tree.reservations
+        .push(crate::range::AddressRange::new(0x4000_0000, 0x1234_5000).unwrap());
+    assert_eq!(read_back(&draft(&tree)).load, 0x5240_0000);
+}
+
+#[test]
+fn tree_without_memory_is_refused_with_the_option_that_helps() {
+    let mut tree = board();
+    let memory = tree.find("/memory").unwrap();
+    tree.set_cells(memory, "reg", &[0, 0, 0, 0]);
+    let text = refusal(&tree);
+    assert!(
+        text.contains("BH0304") && text.contains("--memory"),
+        "{text}"
+    );
+    let bytes = tree.write();
+    let given = [parse_memory("0x80000000+1GiB").unwrap()];
+    let drafted = new_board(&Request {
+        memory: &given,
+        ..request(&bytes)
+    });
+    let file = read_back(&drafted.unwrap());
+    assert_eq!((file.load, file.memory), (0x8020_0000, given.to_vec()));
+}
+
+#[test]
+fn everything_that_keeps_the_board_from_running_is_told_at_once() {
+    let mut tree = board();
+    let psci = tree.find("/psci").unwrap();
+    tree.set_string(psci, "method", "hvc");
+    let gic = tree.find("/intc").unwrap();
+    tree.set_string(gic, "compatible", "brcm,bcm2836-l1-intc");
+    let text = refusal(&tree);
+    assert!(
+        text.contains("PSCI") && text.contains("GICv3 or GICv2"),
+        "{text}"
+    );
+}
+
+#[test]
+fn console_without_stdout_path_is_the_first_alias_and_a_guess() {
+    let mut tree = board();
+    let chosen = tree.find("/chosen").unwrap();
+    tree.remove(chosen, "stdout-path");
+    let drafted = draft(&tree);
+    assert_eq!(read_back(&drafted).console.as_deref(), Some("serial0"));
+    assert!(
+        drafted
+            .open
+            .iter()
+            .any(|one| one.starts_with("the console: ")),
+        "{:?}",
+        drafted.open
+    );
+}
+
+#[test]
+fn console_of_an_unknown_kind_gives_way_to_one_that_is_driven_and_says_so() {
+    let mut tree = board();
+    let uart = tree.find("/pl011").unwrap();
+    tree.set_string(uart, "compatible", "qcom,geni-debug-uart");
+    assert!(refusal(&tree).contains("BH0305"));
+    let other = crate::testing::device(&mut tree, "serial@9100000", "arm,pl011", 0x910_0000, 40);
+    let path = tree.path(other);
+    let drafted = draft(&tree);
+    assert_eq!(read_back(&drafted).console, Some(path));
+    assert!(
+        drafted.board_toml.contains("for which there is no driver"),
+        "{}",
+        drafted.board_toml
+    );
+}
+
+#[test]
+fn machine_has_the_cpu_type_of_the_tree_and_the_port_of_the_alias() {
+    let mut tree = board();
+    let aliases = tree.find("/aliases").unwrap();
+    tree.set_string(aliases, "serial0", "/none");
+    tree.set_string(aliases, "serial1", "/pl011");
+    let bytes = tree.write();
+    let drafted = new_board(&Request {
+        machine: Some(Emulator {
+            machine: "rocket,virtualization=on",
+            cpu: None,
+            cpus: Some(8),
+            memory_bytes: 2 << 30,
+        }),
+        source: TreeSource::Qemu,
+        ..request(&bytes)
+    });
+    let machine = read_back(&drafted.unwrap()).qemu.unwrap();
+    assert_eq!((machine.cpu.as_str(), machine.serial), ("cortex-a57", 1));
+    assert_eq!((machine.cpus, machine.memory_bytes), (Some(8), 2 << 30));
+}
+
+#[test]
+fn hostile_model_cannot_leave_its_comment_or_string() {
+    let mut tree = board();
+    tree.set_string(Tree::ROOT, "compatible", "a,\"]\n../../x");
+    tree.set_string(Tree::ROOT, "model", "x\"\n[qemu]\nmachine = \"evil\"");
+    let file = read_back(&draft(&tree));
+    assert_eq!((file.name.as_str(), file.qemu), ("x", None));
+}
+
+#[test]
+fn memory_argument_is_an_address_and_a_size() {
+    let bank = |base, size| Some(MemoryBank { base, size });
+    assert_eq!(parse_memory("0x8000_0000+2GiB"), bank(0x8000_0000, 2 << 30));
+    for text in [
+        "",
+        "+",
+        "0x0",
+        "0x0+",
+        "0x0+0x0",
+        "1+2",
+        "0xffffffffffffffff+1GiB",
+        "0x0+2GB",
+    ] {
+        assert_eq!(parse_memory(text), None, "{text}");
+    }
+}
+
+#[test]
+fn boards_without_a_place_for_the_guests_get_linux_alone() {
+    let mut tree = board();
+    let uart = tree.find("/pl011").unwrap();
+    tree.set_cells(uart, "reg", &[0, 0x4080_0000, 0, 0x1000]);
+    let memory = tree.find("/memory").unwrap();
+    tree.set_cells(memory, "reg", &[0, 0x8000_0000, 0, 0x8000_0000]);
+    let names: Vec<&str> = draft(&tree).systems.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, ["linux.toml"]);
+}
