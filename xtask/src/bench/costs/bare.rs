@@ -28,7 +28,7 @@ pub fn measure(builder: &Builder, board: &str) -> anyhow::Result<Measured> {
             image: guest(builder)?,
             elf: None,
             machine: Machine {
-                cpus,
+                cpus: Some(cpus),
                 ..machine.clone()
             },
             partitions: Vec::new(),

@@ -131,7 +131,7 @@ impl Run<'_> {
             image: self.image.to_owned(),
             elf: None,
             machine: Machine {
-                cpus: self.cpus,
+                cpus: Some(self.cpus),
                 tree: Some(tree),
                 ..machine
             },
