@@ -17,8 +17,28 @@ const TOLERANCE: u64 = 2_000;
 /// Operations before the guest says `done`.
 const OPERATIONS: u64 = 1_000_000;
 
-/// Exits that the guest which attacks its ITS makes at least; others of its half a million operations change memory only.
-const ITS_OPERATIONS: u64 = 500_000;
+/// Operations of the guest that attacks its ITS, too, each an exit at least: some change memory only, others are several accesses.
+const ITS_OPERATIONS: u64 = 1_000_000;
+
+/// How late 99 of 100 wake-ups beside it may be, in nanoseconds. QEMU's turns make up nearly all of it: up to an eighth of the millisecond to the next timer
+/// for each of the other CPUs.
+const LATE_BESIDE_ITS: u64 = 250_000;
+
+/// What the report must say was refused: every kind of command that can be, and registers that are not there. A `SYNC` never is.
+const REFUSED: [&str; 12] = [
+    "registers",
+    "movi",
+    "int",
+    "clear",
+    "mapd",
+    "mapc",
+    "mapti",
+    "inv",
+    "invall",
+    "movall",
+    "discard",
+    "unknown",
+];
 
 /// Instructions that 999 of 1000 of its exits take at most: sixteen steps of ITS commands, each with its answer from the hardware.
 const LONGEST_EXIT: u64 = 100_000;
@@ -38,7 +58,7 @@ pub fn tests() -> Vec<Test> {
         Test::new(
             "guests/its-vandal/gicv3",
             &["guests", "attack", "gic", "its", "msi"],
-            neighbour_of_an_its_vandal_misses_no_period,
+            neighbour_of_an_its_vandal_keeps_its_latency,
         )
         .limit(300),
     );
@@ -62,7 +82,7 @@ fn neighbour_of_a_gic_vandal_keeps_its_latency(bench: &Bench<'_>, gic: &str) -> 
 
 /// Its own device's messages are right after it has reset itself, too; and no exit of its is long, since `rt` would wait for what the exit holds.
 /// A second real-time guest keeps QEMU's turns short: it lets a CPU run to the next timer of any, and looks at the others only then.
-fn neighbour_of_an_its_vandal_misses_no_period(bench: &Bench<'_>) -> anyhow::Result<()> {
+fn neighbour_of_an_its_vandal_keeps_its_latency(bench: &Bench<'_>) -> anyhow::Result<()> {
     let (name, image) = ("its-vandal", "\"guest:its-vandal\"");
     let system = SystemFile::new(name, "qemu-virt-gicv3")
         .partition_with_bridge(name, 1, "16MiB", Some("0x50000000"), image)
@@ -87,7 +107,17 @@ fn neighbour_of_an_its_vandal_misses_no_period(bench: &Bench<'_>) -> anyhow::Res
         dearest.is_some_and(|dearest| dearest <= LONGEST_EXIT),
         "999 of 1000 exits of a kind took up to {dearest:?} instructions, more than {LONGEST_EXIT}"
     );
-    lateness(&mut session, bench).map(drop)
+    let refused = partition(&mut session, name, bench)?.refused;
+    for kind in REFUSED {
+        let count = refused.get(kind).copied().unwrap_or_default();
+        ensure!(count > 0, "no refused {kind} was counted among {refused:?}");
+    }
+    let late = lateness(&mut session, bench)?;
+    ensure!(
+        late <= LATE_BESIDE_ITS,
+        "99 of 100 wake-ups are at most {late} ns late beside the hostile guest"
+    );
+    Ok(())
 }
 
 fn no_later(hostile: u64, quiet: u64) -> anyhow::Result<()> {

@@ -399,6 +399,36 @@ fn ends_of_interrupts_in_no_list_register_end_them_from_the_last_acknowledged() 
 }
 
 #[test]
+fn ends_that_nobody_looks_between_are_each_announced_once() {
+    for version in BOTH {
+        // With four list registers the fifth end and the ninth find none, and after the fifth some still have none.
+        let (mut machine, nested) = nested(version, 12, false);
+        (0..12).for_each(|_| machine.end(0));
+        assert_eq!(active(&mut machine, &nested), []);
+    }
+}
+
+#[test]
+fn registers_hold_what_was_acknowledged_last_whatever_its_priority_has_become() {
+    let (mut machine, nested) = nested(Version::V3, 10, false);
+    for intid in &nested {
+        let reversed = 8 * (intid.get() - 69);
+        machine.write(
+            0,
+            Frame::Distributor,
+            0x400 + intid.get(),
+            Width::Byte,
+            reversed.into(),
+        );
+    }
+    active(&mut machine, &nested);
+    let held = machine.interface(0).held();
+    let mut held: Vec<_> = held.iter().map(|held| held.virtual_id).collect();
+    held.sort();
+    assert_eq!(held, nested[6..], "their ends cost no exit");
+}
+
+#[test]
 fn active_interrupt_whose_priority_was_lowered_still_ends_in_its_turn() {
     let (mut machine, nested) = nested(Version::V3, 6, false);
     // The last one would now come last.

@@ -6,13 +6,11 @@
 #![no_std]
 #![no_main]
 
-mod frames;
-mod system_registers;
-
 use board::fault::catch;
 use board::gic::Gic;
 use board::random::Random;
 use board::{Board, cpu, println};
+use gic_vandal::{frames, system_registers};
 
 /// Operations of a round.
 const OPERATIONS: u64 = 1_000_000;

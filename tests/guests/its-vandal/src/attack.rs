@@ -56,6 +56,8 @@ const FOREIGN: [u64; 6] = [
 
 struct Attack {
     frames: Region,
+    /// Distributor and redistributors.
+    others: [Region; 2],
     redistributor: u64,
     edu: Edu,
     /// Where the next command goes, in bytes from the queue's beginning.
@@ -73,6 +75,7 @@ pub fn run(board: &'static Board, operations: u64) -> Result<u64, &'static str> 
     };
     let mut attack = Attack {
         frames: its.region().ok_or("the ITS has no registers")?,
+        others: gic_vandal::frames::of(board),
         redistributor: gic
             .redistributor(cpu::affinity())
             .ok_or("no redistributor")?,
@@ -91,7 +94,32 @@ pub fn run(board: &'static Board, operations: u64) -> Result<u64, &'static str> 
 
 impl Attack {
     /// One thing. `choice` says which. False when an access faults.
-    fn operate(&mut self, choice: u64, [a, b, c]: [u64; 3]) -> bool {
+    fn operate(&mut self, choice: u64, values: [u64; 3]) -> bool {
+        match choice & 7 {
+            0 => {
+                let register = || {
+                    // SAFETY: interrupts are masked, and nothing of Rust's depends on the CPU interface.
+                    unsafe { gic_vandal::system_registers::operate(choice >> 3, values[0]) }
+                };
+                // SAFETY: one instruction, without effect on memory of Rust's.
+                unsafe { catch(register) }.is_ok()
+            }
+            1..=3 => {
+                let register = || {
+                    // SAFETY: as above, for the distributor and the redistributors.
+                    unsafe {
+                        gic_vandal::frames::operate(&self.others, choice >> 3, values[0]);
+                    }
+                };
+                // SAFETY: as above.
+                unsafe { catch(register) }.is_ok()
+            }
+            _ => self.attack_its(choice >> 3, values),
+        }
+    }
+
+    /// One thing about the ITS, or what redistributors have of it.
+    fn attack_its(&mut self, choice: u64, [a, b, c]: [u64; 3]) -> bool {
         match choice & 15 {
             0..=5 => {
                 let words = likely_command(choice >> 8, a);
@@ -118,7 +146,8 @@ impl Attack {
                 };
                 self.access(self.frames.base + offset, choice >> 8, b)
             }
-            10 => self.point_to(VALID | QUEUE.address() | a & 0xf),
+            // Up to four pages: a place written at random then makes 512 commands at most.
+            10 => self.point_to(VALID | QUEUE.address() | a & 3),
             11 => {
                 let foreign = FOREIGN[(a % FOREIGN.len() as u64) as usize];
                 let told = self.point_to(VALID | foreign | b & 0xff);

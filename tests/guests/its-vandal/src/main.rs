@@ -1,5 +1,6 @@
-//! Does random things to its Interrupt Translation Service, half a million times: commands of all kinds and of no kind, queues that are not its memory, registers
-//! written at odd moments, tables anywhere. Before that, and after a reset, it counts messages of its own device, as the guest `msi` does.
+//! Does random things to its interrupt controller, a million times. Half of them are about the Interrupt Translation Service: commands of all kinds and of no
+//! kind, queues that are not its memory, registers written at odd moments, tables anywhere. The others read and write registers of the distributor, the
+//! redistributor and the CPU interface. Before that, and after a reset, it counts messages of its own device, as the guest `msi` does.
 //!
 //! Run with `-device edu`, behind a generic PCI bridge, on a GICv3 with an ITS. Interrupts are masked meanwhile.
 #![no_std]
@@ -12,7 +13,7 @@ use board::{Board, cpu, println, psci};
 board::entry!(main);
 
 /// Things that are done.
-const OPERATIONS: u64 = 500_000;
+const OPERATIONS: u64 = 1_000_000;
 
 fn main(board: &'static Board) -> ! {
     match msi::run("its-vandal", board) {
