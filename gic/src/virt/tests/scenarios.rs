@@ -79,6 +79,17 @@ fn interrupt_that_comes_again_takes_the_register_it_had() {
 }
 
 #[test]
+fn arrival_takes_no_ended_interrupts_register_while_one_is_nobodys() {
+    let mut machine = Machine::started(Version::V3, 1);
+    machine.pulse(EDGE);
+    assert_eq!(machine.handle_all(0), [EDGE]);
+    put(&mut machine, 0, PEND, IntId::new(70));
+    let before = machine.straight;
+    machine.pulse(EDGE);
+    assert_eq!(machine.straight, before + 1, "it has kept its register");
+}
+
+#[test]
 fn grant_is_gone_after_each_change_that_a_delivery_must_heed() {
     for (what, offset, value) in [
         ("disabled", 0x184, 1 << (EDGE.get() % 32)),
@@ -536,6 +547,18 @@ fn cpu_that_was_off_finds_what_it_had_active_and_its_next_ends_are_for_what_it_a
     assert_eq!(machine.handle_all(1), [IntId::new(0)]);
     let active = machine.read(1, frame, 0x1_0000 + ACTIVATE, Width::Word);
     assert_eq!(active, Some(0x3f << 20));
+}
+
+#[test]
+fn what_a_cpu_had_acknowledged_before_it_was_off_is_ended_by_no_end_after_it() {
+    for version in BOTH {
+        let (mut machine, nested) = nested(version, 10, false);
+        machine.turn_off(0);
+        machine.turn_on(0);
+        put(&mut machine, 0, PEND, IntId::new(60));
+        assert_eq!(machine.handle_all(0), [IntId::new(60)]);
+        assert_eq!(active(&mut machine, &nested), nested);
+    }
 }
 
 #[test]
