@@ -12,6 +12,7 @@ pub mod harness;
 pub mod registry;
 pub mod system_file;
 
+mod attacks;
 mod boards;
 mod channels;
 mod command_line;

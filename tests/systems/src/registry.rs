@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use crate::bench::Bench;
 use crate::{
-    boards, channels, command_line, costs, cpu_models, defects, demo, dma, dma_storm, functions,
-    global, guests, hostile_gic, legacy, linux, machines, messages, panics, partitions, stress,
-    timeline, turns, wrong_board, zynqmp,
+    attacks, boards, channels, command_line, costs, cpu_models, defects, demo, dma, dma_storm,
+    functions, global, guests, hostile_gic, legacy, linux, machines, messages, panics, partitions,
+    stress, timeline, turns, wrong_board, zynqmp,
 };
 
 /// Something that must be there before a test can say anything about Bulkhead.
@@ -88,6 +88,7 @@ pub fn all() -> Vec<Test> {
     tests.extend(costs::tests());
     tests.extend(messages::tests());
     tests.extend(hostile_gic::tests());
+    tests.extend(attacks::tests());
     tests.extend(channels::tests());
     tests.extend(dma::tests());
     tests.extend(dma_storm::tests());

@@ -6,11 +6,9 @@
 #![no_std]
 #![no_main]
 
-use board::fault::catch;
-use board::gic::Gic;
 use board::random::Random;
 use board::{Board, cpu, println};
-use gic_vandal::{frames, system_registers};
+use gic_vandal::operate;
 
 /// Operations of a round.
 const OPERATIONS: u64 = 1_000_000;
@@ -22,8 +20,7 @@ board::entry!(main);
 
 fn main(board: &'static Board) -> ! {
     cpu::mask_interrupts();
-    let frames = frames::of(board);
-    let has_system_registers = matches!(board.gic, Gic::V3(_));
+    let frames = gic_vandal::frames::of(board);
     println!(
         "gic-vandal: GICv{}, {} bytes of registers, {OPERATIONS} operations a round",
         board.gic.version(),
@@ -35,16 +32,7 @@ fn main(board: &'static Board) -> ! {
         for _ in 0..OPERATIONS {
             let choice = random.draw();
             let value = random.draw();
-            // SAFETY: each is one instruction on registers of the interrupt controller, whose interrupts are masked; nothing of Rust's
-            // depends on them.
-            let outcome = unsafe {
-                if has_system_registers && choice & 1 != 0 {
-                    catch(|| system_registers::operate(choice >> 1, value))
-                } else {
-                    catch(|| frames::operate(&frames, choice >> 1, value))
-                }
-            };
-            faults += u64::from(outcome.is_err());
+            faults += u64::from(operate(board, &frames, choice, value).is_err());
         }
         println!("gic-vandal: round {round}: {faults} faults");
         if round == 1 {

@@ -88,7 +88,7 @@ fn psci_call(function: u64, arguments: [u64; 3]) -> i64 {
 }
 
 /// Calls with random function identifiers; half of the arguments point at foreign memory.
-fn random_calls(tally: &mut Tally, name: &str, conduit: Conduit) {
+pub fn random_calls(tally: &mut Tally, name: &str, conduit: Conduit) {
     let mut random = Random::new(CALLS);
     let mut attack = Attack::default();
     let mut calls = 0;

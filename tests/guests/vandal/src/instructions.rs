@@ -20,7 +20,7 @@ pub fn run(board: &Board, tally: &mut Tally) {
 
 /// Cleans and invalidates the caches by set and way, all levels. A hypervisor turns "invalidate" into "clean and invalidate"
 /// (HCR_EL2.SWIO); on the bare board that would be needed too, so plain invalidation is tried on one line only.
-fn set_way(tally: &mut Tally) {
+pub fn set_way(tally: &mut Tally) {
     let mut attack = Attack::default();
     let levels = read_register!("clidr_el1");
     for level in (0..7u64).take_while(|level| levels >> (level * 3) & 7 >= 2) {
@@ -60,7 +60,7 @@ fn effect(outcome: Result<(), board::fault::Fault>) -> Answer {
 }
 
 /// WFI and WFE in quick succession. Interrupts stay masked: a pending one ends WFI without being taken.
-fn waits(tally: &mut Tally) {
+pub fn waits(tally: &mut Tally) {
     const WAITS: u64 = 1_000;
     let mut attack = Attack::default();
     for _ in 0..WAITS {

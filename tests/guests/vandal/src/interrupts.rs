@@ -49,7 +49,7 @@ pub fn run(board: &Board, tally: &mut Tally) {
 }
 
 /// SGIs to this CPU, taken as they come: many may merge into one, but one at least must arrive.
-fn storm_self(board: &Board, tally: &mut Tally) {
+pub fn storm_self(board: &Board, tally: &mut Tally) {
     let mut attack = Attack::default();
     let before = TAKEN.load(Ordering::Relaxed);
     cpu::unmask_interrupts();
@@ -71,7 +71,7 @@ fn storm_self(board: &Board, tally: &mut Tally) {
 }
 
 /// SGIs with random targets, most of which do not exist, in the raw register.
-fn storm_others(board: &Board, tally: &mut Tally) {
+pub fn storm_others(board: &Board, tally: &mut Tally) {
     let mut attack = Attack::default();
     let mut random = Random::new(SGIS);
     for number in 0..SGIS {

@@ -7,17 +7,9 @@
 #![no_std]
 #![no_main]
 
-mod hypercalls;
-mod instructions;
-mod interrupts;
-mod memory;
-mod probe;
-mod registers;
-mod report;
-mod stage1;
-
 use board::{Board, cpu, println};
-use report::Tally;
+use vandal::report::Tally;
+use vandal::{hypercalls, instructions, interrupts, memory, registers, stage1};
 
 board::entry!(main);
 

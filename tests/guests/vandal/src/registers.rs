@@ -69,8 +69,36 @@ pub fn run(tally: &mut Tally) {
     attack.finish(tally, format_args!("exception return to EL2"));
 }
 
+/// Random values into every register of self-hosted debug and of the performance monitors (Arm ARM D2, D13): those of op0 2, and those of op0 3
+/// with CRn 9 and, beside the timers, CRn 14.
+pub fn write_debug_and_counters(tally: &mut Tally) {
+    let mut attack = Attack::default();
+    for op1 in [0, 3] {
+        sweep(&mut attack, Access::Write, 2, op1);
+        sweep_some(&mut attack, Access::Write, 3, op1, |rest| {
+            let (crn, crm) = (rest >> 7, rest >> 3 & 0xf);
+            crn == 9 || (op1 == 3 && crn == 14 && crm >= 8)
+        });
+    }
+    attack.finish(
+        tally,
+        format_args!("write all debug and performance monitor registers"),
+    );
+}
+
 /// Tries all encodings of one op0 and op1. For op1 of 4 and more, which no EL1 may use, a value or an effect is a breach.
 fn sweep(attack: &mut Attack, access: Access, op0: u32, op1: u32) {
+    sweep_some(attack, access, op0, op1, |_| true);
+}
+
+/// Tries those encodings of one op0 and op1 that `picks` picks by CRn, CRm and op2.
+fn sweep_some(
+    attack: &mut Attack,
+    access: Access,
+    op0: u32,
+    op1: u32,
+    picks: impl Fn(usize) -> bool,
+) {
     let code = CODE.0.get();
     for rest in 0..BATCH {
         // SAFETY: one CPU, and none of this code runs now.
@@ -78,7 +106,7 @@ fn sweep(attack: &mut Attack, access: Access, op0: u32, op1: u32) {
     }
     synchronize_code(code as u64, size_of::<Code>() as u64);
     let mut random = Random::new(u64::from(op0 << 4 | op1));
-    for rest in 0..BATCH {
+    for rest in (0..BATCH).filter(|rest| picks(*rest)) {
         let address = code as u64 + rest as u64 * 8;
         let argument = if access == Access::Read {
             0

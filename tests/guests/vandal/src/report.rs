@@ -64,6 +64,13 @@ pub struct Tally {
     breaches: u64,
 }
 
+impl Tally {
+    /// How many attacks reached something foreign.
+    pub fn breaches(&self) -> u64 {
+        self.breaches
+    }
+}
+
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { tried, breaches } = self;
