@@ -796,6 +796,7 @@ fn board() -> Board {
             redistributors: &[],
             stride: None,
         },
+        gic_reg: 0x800_0000,
         its: None,
         maintenance: IntId::new(MAINTENANCE),
         virtual_timer: IntId::new(VIRTUAL_TIMER),
@@ -888,6 +889,7 @@ impl World {
             board: board(),
             pcpus: leak(PCPUS.map(|affinity| Pcpu {
                 mpidr: Mpidr::new(affinity),
+                start: model::system::CpuStart::Psci,
             })),
             pools: &[],
             partitions: configs,
