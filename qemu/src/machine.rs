@@ -3,9 +3,31 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+/// Which emulator a machine needs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Architecture {
+    /// 64-bit Arm.
+    #[default]
+    Arm,
+    /// A PC.
+    Pc,
+}
+
+impl Architecture {
+    /// QEMU's program.
+    pub const fn program(self) -> &'static str {
+        match self {
+            Self::Arm => "qemu-system-aarch64",
+            Self::Pc => "qemu-system-x86_64",
+        }
+    }
+}
+
 /// The machine that a board describes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Machine {
+    /// What it is.
+    pub architecture: Architecture,
     /// `-M`, for example `virt,gic-version=3,virtualization=on`.
     pub machine: String,
     /// `-cpu`, for example `cortex-a57`.
@@ -62,10 +84,13 @@ impl Machine {
     }
 
     fn hardware(&self, icount: bool) -> Vec<OsString> {
-        let mut arguments: Vec<OsString> =
-            ["-M", &self.machine, "-cpu", &cpu_option(&self.cpu, icount)]
-                .map(OsString::from)
-                .to_vec();
+        let cpu = match self.architecture {
+            Architecture::Arm => cpu_option(&self.cpu, icount),
+            Architecture::Pc => self.cpu.clone(),
+        };
+        let mut arguments: Vec<OsString> = ["-M", &self.machine, "-cpu", &cpu]
+            .map(OsString::from)
+            .to_vec();
         if let Some(cpus) = self.cpus {
             arguments.extend(["-smp".into(), cpus.to_string().into()]);
         }
@@ -110,6 +135,7 @@ mod tests {
 
     fn machine(cpu: &str) -> Machine {
         Machine {
+            architecture: Architecture::Arm,
             machine: "virt,gic-version=3".into(),
             cpu: cpu.into(),
             cpus: Some(4),
@@ -147,6 +173,17 @@ mod tests {
             .map(|argument| argument.to_string_lossy())
             .collect::<Vec<_>>()
             .join(" ")
+    }
+
+    #[test]
+    fn pc_keeps_its_cpu_as_it_is_written() {
+        let pc = Machine {
+            architecture: Architecture::Pc,
+            ..machine("max")
+        };
+        let line = text(pc.run_arguments(Path::new("b.img"), true, &[]));
+        assert!(line.contains(" -cpu max -smp 4 "), "{line}");
+        assert!(line.ends_with("-icount shift=0,sleep=off"), "{line}");
     }
 
     #[test]

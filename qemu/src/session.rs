@@ -20,7 +20,6 @@ use crate::machine::Machine;
 use crate::outcome::End;
 use crate::statistics::Statistics;
 use crate::terminal::{ESCAPE, KeyFilter};
-use crate::version::PROGRAM;
 
 /// A built system and the machine that it runs on.
 #[derive(Clone, Debug)]
@@ -137,17 +136,18 @@ impl Session {
         if let Some(cpu) = &options.cpu {
             machine.cpu.clone_from(cpu);
         }
-        let mut child = Command::new(PROGRAM)
+        let program = machine.architecture.program();
+        let mut child = Command::new(program)
             .args(machine.run_arguments(&bootable.image, options.icount, &options.extra))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .with_context(|| format!("cannot start {PROGRAM}; `cargo xtask setup` installs it"))?;
+            .with_context(|| format!("cannot start {program}; `cargo xtask setup` installs it"))?;
         let (Some(input), Some(output), Some(errors)) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take())
         else {
-            bail!("{PROGRAM} was started without pipes");
+            bail!("{program} was started without pipes");
         };
         let shared = Arc::new(Shared {
             state: Mutex::new(State {

@@ -3,8 +3,10 @@
 use std::fmt;
 use std::process::Command;
 
+use crate::machine::Architecture;
+
 /// The emulator that every Arm system runs in.
-pub const PROGRAM: &str = "qemu-system-aarch64";
+pub const PROGRAM: &str = Architecture::Arm.program();
 
 /// The oldest QEMU whose machines carry what the tests need (SMMUv3 with stage 2, PL011 and GIC fixes, NVMe with `dbcs`).
 pub const OLDEST: Version = Version {
@@ -47,9 +49,15 @@ impl Version {
         })
     }
 
-    /// The version of the QEMU on the `PATH`, or `None` when there is none that runs.
+    /// The version of the QEMU for Arm on the `PATH`, or `None` when there is none that runs.
     pub fn installed() -> Option<Self> {
-        let output = Command::new(PROGRAM).arg("--version").output().ok()?;
+        Self::installed_for(Architecture::Arm)
+    }
+
+    /// The same for any architecture.
+    pub fn installed_for(architecture: Architecture) -> Option<Self> {
+        let mut program = Command::new(architecture.program());
+        let output = program.arg("--version").output().ok()?;
         Self::parse(&String::from_utf8_lossy(&output.stdout))
     }
 

@@ -33,10 +33,14 @@ bulkhead_exception:
     call bulkhead_defect
     ud2
 
-    /* An NMI wakes the CPU; what it is about is found elsewhere. */
+    /* An NMI is how pCPUs call one another. The one thing that they call for is the end. */
     .global bulkhead_nmi
 bulkhead_nmi:
+    cmpb $0, bulkhead_ended(%rip)
+    jne 1f
     iretq
+1:  hlt
+    jmp 1b
 
     /* An interrupt: ended, and forgotten. */
     .global bulkhead_interrupt

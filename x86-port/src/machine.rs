@@ -1,12 +1,31 @@
 //! The end states of the machine.
 
+use core::sync::atomic::{AtomicBool, Ordering};
+
 use model::system::EndState;
 use x86_64::instructions::port::Port;
 
-use crate::{SYSTEM, cpu};
+use crate::{SYSTEM, apic, cpu};
+
+/// The system has come to its end: the NMI handler stops the CPU that it runs on.
+#[unsafe(no_mangle)]
+#[allow(non_upper_case_globals, reason = "named for the assembly")]
+static bulkhead_ended: AtomicBool = AtomicBool::new(false);
+
+/// Stops the other CPUs, whatever they do. The first that ends stops the others; one that was stopped does not come here.
+fn stop_others() {
+    bulkhead_ended.store(true, Ordering::Release);
+    let Some(own) = apic::own() else {
+        return;
+    };
+    for pcpu in SYSTEM.pcpus.iter().filter(|pcpu| pcpu.apic != own) {
+        apic::send_nmi(pcpu.apic);
+    }
+}
 
 /// Goes to an end state.
 pub fn reach(state: EndState) -> ! {
+    stop_others();
     match state {
         EndState::PowerOff => {
             if let Some(write) = SYSTEM.board.power_off {

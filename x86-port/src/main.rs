@@ -16,6 +16,8 @@ mod apic;
 mod boot;
 mod console;
 mod cpu;
+#[cfg(feature = "defect")]
+mod defect;
 mod early;
 mod epitaph;
 mod exceptions;

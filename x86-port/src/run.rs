@@ -5,7 +5,8 @@ use core::sync::atomic::Ordering;
 use hv::console::Ring;
 use hv::event::Event;
 use hv::memory::place::each_piece;
-use hv::terminal::Console;
+use hv::report::Line;
+use hv::terminal::{Command, Console};
 use model::partition::FaultPolicy;
 use model::x86::Partition as Config;
 use model::{PartitionId, VcpuId};
@@ -266,6 +267,10 @@ impl Vcpu {
                     None => return self.inject(event::PROTECTION),
                 }
             }
+            (Access::Emulated, msr::TIMER) => match msr::timer_entry(value) {
+                Some(entry) => apic::set_timer(entry),
+                None => return self.inject(event::PROTECTION),
+            },
             (Access::Emulated, msr::ICR) => {
                 // What reaches others is dropped: there are no others in the partition.
                 if let Some(command) = msr::own_interrupt(value, self.apic) {
@@ -316,6 +321,7 @@ impl Vcpu {
             return 0;
         };
         console.serve(cpu::now());
+        answer_command();
         let room = console.output(self.id).is_some_and(|ring| ring.free() > 0);
         let mut answer = None;
         // The oldest byte is offered; it is taken when the receiver was read.
@@ -355,6 +361,8 @@ impl Vcpu {
                 self.blocks.registers.rcx = c;
                 self.blocks.registers.rdx = d;
             }
+            #[cfg(feature = "defect")]
+            Call::Defect => crate::defect::fail(self.blocks.registers.rbx),
             Call::Unknown => self.blocks.guest.state.rax = hypercall::NOT_SUPPORTED,
         }
         Next::GoOn
@@ -400,16 +408,34 @@ fn pump() {
     }
 }
 
+/// Does what a person has asked for at the console.
+fn answer_command() {
+    let command = storage::TERMINAL.get().and_then(Console::take_command);
+    match command {
+        Some(Command::Statistics) => report(),
+        Some(Command::Help) => log::line(format_args!(
+            "Ctrl-] then: n next partition, 1 to 9 that partition, s statistics, ? this"
+        )),
+        Some(Command::Focus(partition)) => {
+            let config = SYSTEM.partitions.get(usize::from(partition.get()));
+            let name = config.map_or("?", |config| config.name);
+            log::line(format_args!("input goes to {name}"));
+        }
+        None => {}
+    }
+}
+
 /// Nothing is left to run: the report, and the end state.
 fn end() -> ! {
+    /// How long what waits may take to go out, in milliseconds. Lines that were not finished go once the others have had patience.
+    const LONGEST: u64 = 500;
+    report();
     if let Some(console) = storage::TERMINAL.get() {
-        // All that waits goes out: whole lines first, then the rest as its patience passes.
-        let deadline = cpu::now() + u64::from(cpu::tsc_khz()) * 500;
+        let deadline = cpu::now() + u64::from(cpu::tsc_khz()) * LONGEST;
         while storage::RINGS.iter().any(|ring| !ring.is_empty()) && cpu::now() < deadline {
             console.pump(cpu::now());
         }
     }
-    report();
     machine::reach(SYSTEM.end)
 }
 
@@ -417,7 +443,7 @@ fn end() -> ! {
 fn report() {
     for (config, state) in SYSTEM.partitions.iter().zip(&storage::PARTITION_STATE) {
         let name = config.name;
-        early::line(format_args!(
+        told(format_args!(
             "report partition name={name} state={} restarts={} faults={}",
             state.lifecycle().name(),
             state.restarts(),
@@ -426,7 +452,7 @@ fn report() {
         for (kind, word) in ExitKind::ALL {
             let cost = state.cost(kind);
             if cost.count() > 0 {
-                early::line(format_args!(
+                told(format_args!(
                     "report exits partition={name} kind={word} count={} short={} total={} p50={} p999={} max={}",
                     cost.count(),
                     cost.short,
@@ -438,5 +464,21 @@ fn report() {
             }
         }
     }
-    early::line(format_args!("report end"));
+    told(format_args!("report end"));
+}
+
+/// A line that is sure to be told: there is room for it, or room is made within bounds.
+fn told(arguments: core::fmt::Arguments<'_>) {
+    /// As often as text is moved for a ring to be empty.
+    const TRIES: usize = 1000;
+    let Some(console) = storage::TERMINAL.get() else {
+        return;
+    };
+    for _ in 0..TRIES {
+        if console.room() >= Line::LONGEST {
+            break;
+        }
+        console.pump(cpu::now());
+    }
+    log::line(arguments);
 }

@@ -44,7 +44,9 @@ extern "C" fn bulkhead_boot(start_info: u64) -> ! {
     check_payload();
     let own = apic::enable();
     if !cpu::calibrate() {
-        stop(format_args!("the interval timer (8254) does not count"));
+        stop(format_args!(
+            "the interval timer (8254) or the APIC's timer does not count"
+        ));
     }
     match map::build() {
         Ok(root) => OWN_ROOT.store(root.get(), Ordering::Release),
@@ -190,7 +192,15 @@ fn build_console() {
         .map(|(index, _)| PartitionId::new(index));
     // A source that says nothing for 50 ms loses its unfinished line to another.
     let patience = u64::from(cpu::tsc_khz()) * 50;
-    let terminal = Terminal::new(Port::of_system(), names, &storage::RINGS, readers, patience);
+    let terminal = Terminal::new(
+        Port::of_system(),
+        names,
+        &storage::RINGS,
+        readers,
+        patience,
+        // No virtual CPU waits for its turn: each has a CPU of its own.
+        || false,
+    );
     if storage::TERMINAL.set(terminal).is_err() {
         stop(format_args!("the console was built twice"));
     }

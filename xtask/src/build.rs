@@ -8,24 +8,52 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use compiler::{BoardToml, Compiled, Proof, Resources, TreeSource};
+use compiler::{BoardToml, Compiled, Proof, Resources, Target, TreeSource};
 use nix::fcntl::{Flock, FlockArg};
 use qemu::debian::cache::Cache;
-use qemu::machine::Machine;
+use qemu::machine::{Architecture, Machine};
 use qemu::session::Bootable;
 
 use crate::command;
 use crate::dependencies;
 use crate::image;
+use crate::pvh;
 use crate::resources::{Host, command_line, write_if_changed};
 use crate::setup;
 use crate::steps::Steps;
-use crate::toolchain::HYPERVISOR_TARGET;
+use crate::toolchain::{HYPERVISOR_TARGET, PC_TARGET};
 use crate::workspace::Workspace;
 
-/// Package with the hypervisor's binary, and the binary's name.
+/// Package with the hypervisor's binary for Arm boards.
 pub const PACKAGE: &str = "platforms";
-const BINARY: &str = "bulkhead";
+
+/// A binary of the hypervisor.
+struct Binary {
+    package: &'static str,
+    name: &'static str,
+    /// What it is built for.
+    target: &'static str,
+    /// What it runs on.
+    architecture: Architecture,
+}
+
+/// The binary that a system is linked with.
+const fn binary(target: Target) -> Binary {
+    match target {
+        Target::Arm64 => Binary {
+            package: PACKAGE,
+            name: "bulkhead",
+            target: HYPERVISOR_TARGET,
+            architecture: Architecture::Arm,
+        },
+        Target::Pc => Binary {
+            package: "x86-port",
+            name: "bulkhead-x86",
+            target: PC_TARGET,
+            architecture: Architecture::Pc,
+        },
+    }
+}
 
 /// Feature of the package that asks for the binary: without it, only what can be tested on the host is built.
 pub const BINARY_FEATURE: &str = "image";
@@ -168,18 +196,19 @@ impl Builder {
 
         let table = staging.join("table.rs");
         write_if_changed(&table, compiled.table.as_bytes())?;
-        let mut build = toolchain.build(HYPERVISOR_TARGET);
+        let binary = binary(compiled.target);
+        let mut build = toolchain.build(binary.target);
         build.args([
             "--quiet",
             "-p",
-            PACKAGE,
+            binary.package,
             "--no-default-features",
             "--features",
             &[&[BINARY_FEATURE], compiled.image_features.as_slice()]
                 .concat()
                 .join(","),
             "--bin",
-            BINARY,
+            binary.name,
             "--profile",
             PROFILE,
             "--target-dir",
@@ -195,15 +224,23 @@ impl Builder {
         let linked = self
             .workspace
             .cargo_target()
-            .join(HYPERVISOR_TARGET)
+            .join(binary.target)
             .join(PROFILE)
-            .join(BINARY);
+            .join(binary.name);
         let elf =
             std::fs::read(&linked).with_context(|| format!("cannot read {}", linked.display()))?;
         let sources = dependencies::read(&linked.with_extension("d"))?;
-        let image = image::pack(&elf, &compiled.payload)?;
         let board = self.board(&compiled)?;
-        let room = room(&board, &compiled);
+        let (image, room) = match &board {
+            Some(board) => (
+                image::pack(&elf, &compiled.payload)?,
+                room(board, &compiled),
+            ),
+            None => (
+                pvh::pack(&elf, &compiled.payload)?,
+                compiled.proof.report.image.size,
+            ),
+        };
         if image.len() as u64 > room {
             bail!(
                 "the image of {} bytes does not fit into the {room} bytes that the board keeps for it",
@@ -215,8 +252,14 @@ impl Builder {
         write_if_changed(&folder.join("bulkhead.elf"), &elf)?;
         write_if_changed(&folder.join("bulkhead.img"), &image)?;
         self.write_proof(&compiled.proof)?;
-        let machine = compiled.qemu.as_ref().map(command_line);
-        let tree = self.machine_tree(&board, &folder)?;
+        let machine = compiled.qemu.as_ref().map(|machine| Machine {
+            architecture: binary.architecture,
+            ..command_line(machine)
+        });
+        let tree = match &board {
+            Some(board) => self.machine_tree(board, &folder)?,
+            None => None,
+        };
         Ok(Built {
             machine: machine.map(|machine| Machine { tree, ..machine }),
             folder,
@@ -252,15 +295,20 @@ impl Builder {
             .collect()
     }
 
-    /// The file of a system's board.
-    fn board(&self, compiled: &Compiled) -> anyhow::Result<BoardToml> {
+    /// The file of a system's board. `None` for a PC, of which the compiler has said all.
+    fn board(&self, compiled: &Compiled) -> anyhow::Result<Option<BoardToml>> {
+        if compiled.target == Target::Pc {
+            return Ok(None);
+        }
         let path = self
             .workspace
             .board(&compiled.proof.board_name)
             .join("board.toml");
         let text = std::fs::read_to_string(&path)
             .with_context(|| format!("cannot read {}", path.display()))?;
-        Ok(compiler::read_board_toml(&text, &path).map_err(Diagnosed)?)
+        Ok(Some(
+            compiler::read_board_toml(&text, &path).map_err(Diagnosed)?,
+        ))
     }
 
     /// Where the device tree is that firmware hands over, for a QEMU machine that generates none.

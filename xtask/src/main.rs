@@ -16,6 +16,7 @@ mod linked;
 mod new_board;
 mod packages;
 mod picture;
+mod pvh;
 mod resources;
 mod run;
 mod setup;

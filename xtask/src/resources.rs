@@ -9,19 +9,20 @@ use compiler::{BoardFiles, QemuMachine, ResourceError, Resources, Source, TreeSo
 use qemu::debian::cache::Cache;
 use qemu::debian::part::{self, BUSYBOX, Part};
 use qemu::initramfs;
-use qemu::machine::Machine;
+use qemu::machine::{Architecture, Machine};
 use qemu::version::{PROGRAM, Version};
 
 use crate::command;
 use crate::device_tree;
 use crate::setup;
 use crate::steps::Steps;
-use crate::toolchain::GUEST_TARGET;
+use crate::toolchain::{GUEST_TARGET, PC_TARGET};
 use crate::workspace::Workspace;
 
-/// A board's machine as QEMU's options.
+/// An Arm board's machine as QEMU's options.
 pub fn command_line(machine: &QemuMachine) -> Machine {
     Machine {
+        architecture: Architecture::Arm,
         machine: machine.machine.clone(),
         cpu: machine.cpu.clone(),
         cpus: machine.cpus,
@@ -50,15 +51,25 @@ pub struct Host<'a> {
 impl Resources for Host<'_> {
     fn board(&self, name: &str) -> Result<BoardFiles, ResourceError> {
         let path = self.workspace.board(name).join("board.toml");
+        let pc = self.workspace.pc(name).join("board.toml");
         let is_name = !name.is_empty()
             && name
                 .chars()
                 .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
             && !name.starts_with('.');
-        let board_toml = is_name
-            .then(|| std::fs::read_to_string(&path))
-            .and_then(Result::ok);
-        let Some(board_toml) = board_toml else {
+        let read = |path: &Path| {
+            let text = is_name.then(|| std::fs::read_to_string(path));
+            text.and_then(Result::ok)
+        };
+        // A PC's file says all that is known of it.
+        if let Some(board_toml) = read(&pc) {
+            return Ok(BoardFiles {
+                board_toml,
+                path: pc,
+                tree: Vec::new(),
+            });
+        }
+        let Some(board_toml) = read(&path) else {
             return Err(ResourceError::NotFound {
                 looked_for: self.workspace.shown(&path).to_string(),
             });
@@ -74,10 +85,11 @@ impl Resources for Host<'_> {
     }
 
     fn boards(&self) -> Vec<String> {
-        let folders = std::fs::read_dir(self.workspace.board(""))
+        let folders = [self.workspace.board(""), self.workspace.pc("")];
+        let folders = folders
             .into_iter()
-            .flatten()
-            .flatten();
+            .filter_map(|one| std::fs::read_dir(one).ok());
+        let folders = folders.flatten().flatten();
         let mut names: Vec<String> = folders
             .filter(|folder| folder.path().join("board.toml").is_file())
             .filter_map(|folder| folder.file_name().into_string().ok())
@@ -256,33 +268,41 @@ impl Host<'_> {
     }
 
     fn guest(&self, name: &str) -> Result<PathBuf, ResourceError> {
-        let folder = self.workspace.guests().join(name);
         let is_name = !name.is_empty()
             && name
                 .chars()
                 .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
-        if !is_name || !folder.join("Cargo.toml").is_file() {
+        // A name is in one of the workspaces only: `pc-` begins those for PCs.
+        let places = [
+            (self.workspace.guests(), GUEST_TARGET),
+            (self.workspace.pc_guests(), PC_TARGET),
+        ];
+        let place = places
+            .into_iter()
+            .find(|(folder, _)| is_name && folder.join(name).join("Cargo.toml").is_file());
+        let Some((folder, target)) = place else {
+            let looked_for = self.workspace.guests().join(name);
             return Err(ResourceError::NotFound {
-                looked_for: self.workspace.shown(&folder).to_string(),
+                looked_for: self.workspace.shown(&looked_for).to_string(),
             });
-        }
-        self.build_guest(name)
+        };
+        self.build_guest(name, &folder, target)
             .map_err(|error| unavailable(&error, None))
     }
 
-    fn build_guest(&self, name: &str) -> anyhow::Result<PathBuf> {
+    fn build_guest(&self, name: &str, folder: &Path, target: &str) -> anyhow::Result<PathBuf> {
         let toolchain = setup::rust(self.steps, self.offline)?;
-        let target = self.workspace.cargo_target().join("guests");
-        let mut build = toolchain.build(GUEST_TARGET);
+        let built = self.workspace.cargo_target().join("guests");
+        let mut build = toolchain.build(target);
         build
             .args(["--quiet", "--release", "-p", name, "--target-dir"])
-            .arg(&target)
-            .current_dir(self.workspace.guests());
+            .arg(&built)
+            .current_dir(folder);
         if self.offline {
             build.arg("--offline");
         }
         command::run(&mut build).with_context(|| format!("the guest {name} does not build"))?;
-        Ok(target.join(GUEST_TARGET).join("release").join(name))
+        Ok(built.join(target).join("release").join(name))
     }
 }
 

@@ -36,8 +36,10 @@ pub struct Request {
 /// The system does not build or QEMU cannot be started.
 pub fn run(builder: &Builder, request: &Request) -> anyhow::Result<u8> {
     let until = request.until.as_deref().map(line_regex).transpose()?;
-    setup::qemu(builder.steps(), builder.offline())?;
     let built = builder.build(&request.system)?;
+    if let Some(machine) = &built.machine {
+        setup::qemu_for(builder.steps(), machine.architecture, builder.offline())?;
+    }
     let interactive = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
     let options = Options {
         icount: request.icount,

@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::Context;
 use compiler::Resources;
+use qemu::machine::Architecture;
 use qemu::session::{Bootable, interrupted};
 use systems::bench::Workshop;
 use systems::harness::{self, Tally};
@@ -163,6 +164,7 @@ impl Workshop for Shop<'_> {
         let (steps, offline) = (self.builder.steps(), self.builder.offline());
         match need {
             Need::Systems => setup::rust(steps, offline).and_then(|_| setup::qemu(steps, offline)),
+            Need::Pc => setup::qemu_for(steps, Architecture::Pc, offline),
             Need::Kernel(package) => setup::guests(steps, self.builder.cache(), &[package]),
             Need::Board(board) => setup::device_trees(steps, offline)
                 .and_then(|()| self.board_tree(board))

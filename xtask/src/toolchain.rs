@@ -16,6 +16,12 @@ pub const HYPERVISOR_TARGET: &str = "aarch64-unknown-none-softfloat";
 /// Target of the Rust guests.
 pub const GUEST_TARGET: &str = "aarch64-unknown-none";
 
+/// Target of the hypervisor for PCs and of the guests there: neither has floating-point registers.
+pub const PC_TARGET: &str = "x86_64-unknown-none";
+
+/// All of them.
+pub const TARGETS: [&str; 3] = [HYPERVISOR_TARGET, GUEST_TARGET, PC_TARGET];
+
 /// Forces one way: `rustup` or `debian`.
 pub const CHOICE_VARIABLE: &str = "BULKHEAD_RUST";
 
@@ -78,12 +84,10 @@ impl Choice {
 }
 
 impl Toolchain {
-    /// True when this way can build for both targets now.
+    /// True when this way can build for all targets now.
     pub fn is_ready(self) -> bool {
         match self {
-            Self::Prebuilt => [HYPERVISOR_TARGET, GUEST_TARGET]
-                .iter()
-                .all(|target| has_prebuilt(target)),
+            Self::Prebuilt => TARGETS.iter().all(|target| has_prebuilt(target)),
             Self::Debian => {
                 let rustc = || Command::new(DEBIAN_RUSTC);
                 let new = command::output(rustc().arg("--version"))
@@ -191,7 +195,7 @@ fn rustc_version(text: &str) -> Option<(u32, u32)> {
 /// # Errors
 /// Always: this is the message.
 pub fn give_up(choice: Choice) -> anyhow::Result<Toolchain> {
-    let by_rustup = format!("rustup target add {HYPERVISOR_TARGET} {GUEST_TARGET}");
+    let by_rustup = format!("rustup target add {}", TARGETS.join(" "));
     let result: anyhow::Result<Toolchain> = Err(anyhow::anyhow!(
         "no Rust for the boards. Either: {by_rustup}\nor install a Rust of at least {}.{} under /usr/bin with its source package (`rust-src`) and lld",
         OLDEST.0,

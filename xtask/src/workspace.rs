@@ -53,6 +53,16 @@ impl Workspace {
         self.root.join("configs").join(board)
     }
 
+    /// The folder of a board that is a PC.
+    pub fn pc(&self, name: &str) -> PathBuf {
+        self.root.join("x86-port/boards").join(name)
+    }
+
+    /// The workspace of the Rust guests for PCs.
+    pub fn pc_guests(&self) -> PathBuf {
+        self.root.join("tests/guests-x86")
+    }
+
     /// The workspace of the Rust guests.
     pub fn guests(&self) -> PathBuf {
         self.root.join("tests/guests")

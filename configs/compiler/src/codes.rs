@@ -257,6 +257,8 @@ codes! {
          with both pages of registers, for stream numbers of up to 20 bits; SMMUv2, MMU-500 among them; and the IPMMUs of R-Car Gen3 and Gen4 as `docs/ipmmu.md` says.";
     LIMIT_CONSOLE = "BH0710", "image cannot drive the console yet",
         "The serial port that `/chosen/stdout-path` or `[hypervisor] console` names is known, but the image of this version has a driver for the PL011 only.";
+    LIMIT_PC = "BH0711", "image for PCs cannot do it yet",
+        "A system for a PC has one virtual CPU in each partition, on a physical CPU of its own, memory, and a virtual console. What else a system file can say is for Arm boards alone in this version.";
     INCONSISTENT = "BH0799", "the compiler contradicts itself",
         "Every rule passed and yet the system cannot be put together. This is a fault of the compiler; please report it with the system file.";
 }

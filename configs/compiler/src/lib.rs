@@ -35,6 +35,7 @@ mod nearest;
 mod new_board;
 mod ownership;
 mod payload;
+mod pc;
 mod plan;
 mod processors;
 mod range;
@@ -52,7 +53,7 @@ mod testing;
 mod tests;
 mod toml_text;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use audit::audit;
 pub use board::{BoardToml, MemoryBank, QemuMachine, TreeSource, read_board_toml};
@@ -62,6 +63,7 @@ pub use new_board::{
     Emulator, NewBoard, Request as NewBoardRequest, TREE_FILE, kept_tree, new_board, parse_load,
     parse_memory,
 };
+pub use pc::{PcBoard, read_pc_board};
 pub use raw::schema::{explain_field, json_schema, reference};
 pub use report::{
     ChannelEndEntry, ChannelEntry, CpuEntry, DeviceEntry, ImageEntry, InterruptEntry, MapEntry,
@@ -100,9 +102,20 @@ impl Proof {
     }
 }
 
+/// Which image a system is linked with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// That of 64-bit Arm boards.
+    Arm64,
+    /// That of PCs.
+    Pc,
+}
+
 /// A compiled system: its proof, and all that the image and the runner need.
 #[derive(Clone, Debug)]
 pub struct Compiled {
+    /// Which image it is linked with.
+    pub target: Target,
     /// What was proved of it.
     pub proof: Proof,
     /// Rust source with `pub const SYSTEM: model::system::System`.
@@ -138,7 +151,11 @@ pub struct PartitionInfo {
 /// # Errors
 /// Everything that is wrong with the system file, its board and its images, all at once. Warnings are among them then.
 pub fn prove(system_file: &Path, resources: &dyn Resources) -> Result<Proof, Diagnostics> {
-    let (plan, raw, warnings) = prepare(system_file, resources, Severity::Warning)?;
+    let read = Read::new(system_file, resources)?;
+    if let Some(board) = &read.pc {
+        return pc::prove(&read.input(resources), board.clone(), read.findings.clone());
+    }
+    let (plan, raw, warnings) = prepare(read, resources, Severity::Warning)?;
     Ok(proof(&plan, &raw, warnings))
 }
 
@@ -147,7 +164,11 @@ pub fn prove(system_file: &Path, resources: &dyn Resources) -> Result<Proof, Dia
 /// # Errors
 /// The same as [`prove`], and everything that the image of this version cannot do.
 pub fn compile(system_file: &Path, resources: &dyn Resources) -> Result<Compiled, Diagnostics> {
-    let (plan, raw, warnings) = prepare(system_file, resources, Severity::Error)?;
+    let read = Read::new(system_file, resources)?;
+    if let Some(board) = &read.pc {
+        return pc::compile(&read.input(resources), board.clone(), read.findings.clone());
+    }
+    let (plan, raw, warnings) = prepare(read, resources, Severity::Error)?;
     let system = &plan.system;
     let info = system.partitions.iter().map(|partition| PartitionInfo {
         name: partition.name.clone(),
@@ -156,6 +177,7 @@ pub fn compile(system_file: &Path, resources: &dyn Resources) -> Result<Compiled
         console: partition.console == Console::Virtual,
     });
     Ok(Compiled {
+        target: Target::Arm64,
         table: emit::table(&plan),
         image_features: emit::features(&plan),
         payload: plan.payload.build(),
@@ -180,27 +202,66 @@ fn proof(plan: &Plan, raw: &RawSystem, warnings: Diagnostics) -> Proof {
     }
 }
 
+/// A system file that was read, and what kind of board it is for: the one place where architectures part.
+struct Read {
+    source: SourceText,
+    folder: PathBuf,
+    raw: RawSystem,
+    /// Its board, if that is a PC.
+    pc: Option<PcBoard>,
+    findings: Diagnostics,
+}
+
+impl Read {
+    fn new(system_file: &Path, resources: &dyn Resources) -> Result<Self, Diagnostics> {
+        let text = std::fs::read_to_string(system_file).map_err(|error| {
+            Diagnostic::error(
+                codes::UNREADABLE,
+                format!("{} cannot be read: {error}", system_file.display()),
+            )
+            .help("give the path of a system file, like `configs/qemu-virt-gicv3/demo.toml`")
+        })?;
+        let source = SourceText::new(system_file, text);
+        let mut findings = Diagnostics::default();
+        let raw = raw::system::read(&source, &mut findings);
+        Ok(Self {
+            pc: pc::board(&raw, resources)?,
+            source,
+            folder: system_file.parent().unwrap_or(Path::new(".")).to_owned(),
+            raw,
+            findings,
+        })
+    }
+
+    fn input<'a>(&'a self, resources: &'a dyn Resources) -> pc::Input<'a> {
+        pc::Input {
+            source: &self.source,
+            raw: &self.raw,
+            resources,
+            folder: &self.folder,
+        }
+    }
+}
+
 /// Everything up to the point where bytes are written. What the image cannot do is as bad as `limits` says. The findings that come
 /// with a plan are warnings.
 fn prepare(
-    system_file: &Path,
+    read: Read,
     resources: &dyn Resources,
     limits: Severity,
 ) -> Result<(Plan, RawSystem, Diagnostics), Diagnostics> {
-    let text = std::fs::read_to_string(system_file).map_err(|error| {
-        Diagnostic::error(
-            codes::UNREADABLE,
-            format!("{} cannot be read: {error}", system_file.display()),
-        )
-        .help("give the path of a system file, like `configs/qemu-virt-gicv3/demo.toml`")
-    })?;
-    let source = SourceText::new(system_file, text);
-    let mut findings = Diagnostics::default();
-    let raw = raw::system::read(&source, &mut findings);
+    let Read {
+        source,
+        folder,
+        raw,
+        mut findings,
+        ..
+    } = read;
     let resolver = Resolver {
         source: &source,
         resources,
-        folder: system_file.parent().unwrap_or(Path::new(".")),
+        folder: &folder,
+        machine: image::Machine::Arm64,
     };
     let board = resolver.board(&raw, &mut findings);
     let resolved = resolver.partitions(&raw, board.as_ref(), &mut findings);

@@ -16,7 +16,7 @@ use toml::Spanned;
 use crate::board::{Board, Device};
 use crate::codes;
 use crate::diagnostics::{Diagnostic, Diagnostics, SourceText};
-use crate::image::{self, Image, ImageFile};
+use crate::image::{self, Image, ImageFile, Machine};
 use crate::raw::{RawImage, RawPartition, RawSystem};
 use crate::resources::{ResourceError, Resources, Source};
 use crate::supply::Supply;
@@ -48,6 +48,8 @@ pub(crate) struct Resolver<'a> {
     pub resources: &'a dyn Resources,
     /// The system file's folder.
     pub folder: &'a Path,
+    /// What images are for.
+    pub machine: Machine,
 }
 
 impl Resolver<'_> {
@@ -109,7 +111,7 @@ impl Resolver<'_> {
                 entry: None,
                 load: None,
                 ..
-            } => image::recognise(&bytes),
+            } => image::recognise(&bytes, self.machine),
             RawImage::File { entry: None, .. } => Err(image::load_without_entry(&bytes)),
             RawImage::File {
                 entry: Some(entry),

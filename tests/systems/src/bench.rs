@@ -149,6 +149,15 @@ impl<'a> Bench<'a> {
         self.start_with(system, |_| ())
     }
 
+    /// Builds a system of the checkout and starts it.
+    ///
+    /// # Errors
+    /// See [`start`](Self::start).
+    pub fn start_file(&self, system: &Path) -> anyhow::Result<Session> {
+        let bootable = self.workshop.build(system, &[])?;
+        Session::start(&bootable, &Options::quiet(&self.logs))
+    }
+
     /// Builds a system and starts it with changed options.
     ///
     /// # Errors

@@ -185,7 +185,7 @@ mod tests {
         }
         fn provide(&self, need: &Need) -> anyhow::Result<()> {
             match need {
-                Need::Systems => Ok(()),
+                Need::Systems | Need::Pc => Ok(()),
                 Need::Kernel(name) | Need::Board(name) => bail!("no {name}"),
             }
         }

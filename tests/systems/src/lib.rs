@@ -35,4 +35,5 @@ mod stress;
 mod timeline;
 mod turns;
 mod wrong_board;
+mod x86;
 mod zynqmp;

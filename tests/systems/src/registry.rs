@@ -6,7 +6,7 @@ use crate::bench::Bench;
 use crate::{
     attacks, boards, channels, command_line, costs, cpu_models, defects, demo, dma, dma_storm,
     functions, global, guests, hostile_gic, legacy, linux, machines, messages, panics, partitions,
-    stress, timeline, turns, wrong_board, zynqmp,
+    stress, timeline, turns, wrong_board, x86, zynqmp,
 };
 
 /// Something that must be there before a test can say anything about Bulkhead.
@@ -14,6 +14,8 @@ use crate::{
 pub enum Need {
     /// QEMU and Rust for the boards: images can be built and started.
     Systems,
+    /// QEMU for PCs.
+    Pc,
     /// A Debian kernel package and BusyBox.
     Kernel(&'static str),
     /// The device tree of a board, and a compiler for device trees.
@@ -85,6 +87,7 @@ pub fn all() -> Vec<Test> {
     tests.extend(guests::tests());
     tests.extend(defects::tests());
     tests.extend(panics::tests());
+    tests.extend(x86::tests());
     tests.extend(costs::tests());
     tests.extend(messages::tests());
     tests.extend(hostile_gic::tests());

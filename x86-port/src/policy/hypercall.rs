@@ -11,6 +11,9 @@ pub enum Call {
     Reset,
     /// The UID of Bulkhead's service: four words in EAX, EBX, ECX, EDX.
     Uid,
+    /// Bulkhead fails as RBX says: only an image that is built for tests of its own end does it.
+    #[cfg(feature = "defect")]
+    Defect,
     /// Nothing that is defined: the answer is [`NOT_SUPPORTED`].
     Unknown,
 }
@@ -28,6 +31,8 @@ pub const fn call(function: u32, user: bool) -> Call {
         0x8400_0008 => Call::PowerOff,
         0x8400_0009 => Call::Reset,
         0x8600_ff01 => Call::Uid,
+        #[cfg(feature = "defect")]
+        0xc600_dead => Call::Defect,
         _ => Call::Unknown,
     }
 }

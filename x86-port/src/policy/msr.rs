@@ -32,6 +32,8 @@ pub struct Rule {
 pub const APIC_BASE: u32 = 0x1b;
 /// The interrupt command register of the x2APIC.
 pub const ICR: u32 = 0x830;
+/// The timer's entry of the x2APIC's local vector table.
+pub const TIMER: u32 = 0x832;
 /// The extended feature enable register.
 pub const EFER: u32 = 0xc000_0080;
 
@@ -47,9 +49,8 @@ const fn rule(first: u32, last: u32, read: Access, write: Access, name: &'static
 
 /// The table, ascending.
 ///
-/// The local APIC is the partition's own, by its x2APIC registers, so that its timer needs no exit. Three things of it could reach further:
-/// the interrupt command register (it names other CPUs), and the local vector table entries other than the timer's, whose delivery modes
-/// include SMI and INIT.
+/// The local APIC is the partition's own, by its x2APIC registers: counting down and ending interrupts need no exit. Two things of it could reach
+/// further: the interrupt command register names other CPUs, and the delivery modes of the local vector table include SMI and INIT.
 pub const RULES: &[Rule] = {
     use Access::{Emulated, Fault, Nothing, Own};
     &[
@@ -74,7 +75,7 @@ pub const RULES: &[Rule] = {
         rule(0x828, 0x828, Own, Own, "APIC error status"),
         rule(0x82f, 0x82f, Own, Nothing, "APIC LVT: machine check"),
         rule(ICR, ICR, Nothing, Emulated, "APIC interrupt command"),
-        rule(0x832, 0x832, Own, Own, "APIC LVT: timer"),
+        rule(TIMER, TIMER, Own, Emulated, "APIC LVT: timer"),
         rule(
             0x833,
             0x837,
@@ -105,6 +106,17 @@ pub fn access(index: u32, write: bool) -> Access {
         true => rule.write,
         false => rule.read,
     })
+}
+
+/// What of a write to the timer's entry takes effect: vector, mask, periodic mode. `None`: it is a general-protection fault, as reserved bits are.
+/// QEMU takes a delivery mode there, which the architecture does not have (Intel SDM volume 3, 11.5.1).
+pub const fn timer_entry(value: u64) -> Option<u64> {
+    const ALLOWED: u64 = 0xff | 1 << 16 | 1 << 17;
+    if value & !ALLOWED == 0 {
+        Some(value)
+    } else {
+        None
+    }
 }
 
 /// APIC base register of a guest: the default base, x2APIC enabled, this CPU boots.
@@ -152,6 +164,15 @@ mod tests {
         assert_eq!(access(0x80b, true), Access::Own);
         assert_eq!(access(ICR, true), Access::Emulated);
         assert_eq!(access(0x837, true), Access::Nothing);
+    }
+
+    #[test]
+    fn timer_entry_takes_a_vector_and_no_delivery_mode() {
+        assert_eq!(timer_entry(0x2_0040), Some(0x2_0040));
+        assert_eq!(timer_entry(0x1_0000), Some(0x1_0000));
+        for value in [0x240, 0x540, 0x4_0040, 1 << 32] {
+            assert_eq!(timer_entry(value), None, "{value:#x}");
+        }
     }
 
     #[test]

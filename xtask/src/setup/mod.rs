@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use ::qemu::debian::cache::Cache;
 use ::qemu::debian::part::{BUSYBOX, Part};
+use ::qemu::machine::Architecture;
 
 use crate::steps::Steps;
 use crate::toolchain::Toolchain;
@@ -35,7 +36,15 @@ pub fn rust(steps: Steps, offline: bool) -> anyhow::Result<Toolchain> {
 /// # Errors
 /// It cannot be installed; the message says what to do by hand.
 pub fn qemu(steps: Steps, offline: bool) -> anyhow::Result<()> {
-    qemu::ensure(steps, offline)
+    qemu_for(steps, Architecture::Arm, offline)
+}
+
+/// The same for any architecture.
+///
+/// # Errors
+/// See [`qemu()`].
+pub fn qemu_for(steps: Steps, architecture: Architecture, offline: bool) -> anyhow::Result<()> {
+    qemu::ensure(steps, architecture, offline)
 }
 
 /// Makes sure that device trees can be compiled.
@@ -98,6 +107,7 @@ pub fn run(steps: Steps, offline: bool) -> anyhow::Result<()> {
     all([
         rust(steps, offline).map(drop),
         qemu(steps, offline),
+        qemu_for(steps, Architecture::Pc, offline),
         guests(steps, &cache, &TEST_KERNELS),
         device_trees(steps, offline),
         part(steps, &cache, BOARD_TREES, Part::DeviceTrees).map(drop),

@@ -1,31 +1,50 @@
 //! QEMU for the host.
 
 use anyhow::{Context, bail};
-use qemu::version::{OLDEST, PROGRAM, Version};
+use qemu::machine::Architecture;
+use qemu::version::{OLDEST, Version};
 
 use super::install;
 use crate::steps::Steps;
 
-/// Debian's package of the emulator.
-const PACKAGE: &str = "qemu-system-arm";
+/// Packages of the emulator.
+struct Packages {
+    debian: &'static str,
+    elsewhere: &'static str,
+}
 
-pub fn ensure(steps: Steps, offline: bool) -> anyhow::Result<()> {
-    let found = Version::installed();
+const fn packages(architecture: Architecture) -> Packages {
+    match architecture {
+        Architecture::Arm => Packages {
+            debian: "qemu-system-arm",
+            elsewhere: "`qemu-system-aarch64` (Fedora, Arch)",
+        },
+        Architecture::Pc => Packages {
+            debian: "qemu-system-x86",
+            elsewhere: "`qemu-system-x86` (Fedora, Arch)",
+        },
+    }
+}
+
+pub fn ensure(steps: Steps, architecture: Architecture, offline: bool) -> anyhow::Result<()> {
+    let program = architecture.program();
+    let Packages { debian, elsewhere } = packages(architecture);
+    let found = Version::installed_for(architecture);
     if let Some(version) = found.filter(|version| version.suffices()) {
-        steps.present(&format!("{PROGRAM} {version}"));
+        steps.present(&format!("{program} {version}"));
         return Ok(());
     }
     let why = match found {
-        Some(version) => format!("{PROGRAM} {version} is older than {OLDEST}"),
-        None => format!("there is no {PROGRAM}"),
+        Some(version) => format!("{program} {version} is older than {OLDEST}"),
+        None => format!("there is no {program}"),
     };
     steps
-        .doing(&format!("{why}: installing {PACKAGE} from Debian's archive (with backports)"), || {
-            install::packages(&[PACKAGE], offline)
+        .doing(&format!("{why}: installing {debian} from Debian's archive (with backports)"), || {
+            install::packages(&[debian], offline)
         })
-        .with_context(|| format!("{why}. Systems run in QEMU {OLDEST} or newer: install `{PACKAGE}` (Debian, Ubuntu), `qemu-system-aarch64` (Fedora, Arch) or `qemu` (Homebrew)"))?;
-    match Version::installed() {
+        .with_context(|| format!("{why}. Systems run in QEMU {OLDEST} or newer: install `{debian}` (Debian, Ubuntu), {elsewhere} or `qemu` (Homebrew)"))?;
+    match Version::installed_for(architecture) {
         Some(version) if version.suffices() => Ok(()),
-        _ => bail!("{PACKAGE} was installed but no {PROGRAM} of at least {OLDEST} is on the PATH"),
+        _ => bail!("{debian} was installed but no {program} of at least {OLDEST} is on the PATH"),
     }
 }

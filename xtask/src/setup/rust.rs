@@ -9,7 +9,7 @@ use qemu::debian::release::Release;
 use super::install;
 use crate::command;
 use crate::steps::Steps;
-use crate::toolchain::{Choice, GUEST_TARGET, HYPERVISOR_TARGET, Toolchain, give_up};
+use crate::toolchain::{Choice, TARGETS, Toolchain, give_up};
 
 /// rustup retries for minutes where its server cannot be reached.
 const RUSTUP_LIMIT: Duration = Duration::from_secs(60);
@@ -21,11 +21,10 @@ pub fn ensure(steps: Steps, offline: bool) -> anyhow::Result<Toolchain> {
         return Ok(toolchain);
     }
     if choice.allows(Toolchain::Prebuilt) && !offline {
-        let what =
-            format!("adding the Rust targets {HYPERVISOR_TARGET} and {GUEST_TARGET} by rustup");
+        let what = format!("adding the Rust targets {} by rustup", TARGETS.join(", "));
         let added = steps.doing(&what, || {
             command::run_limited(
-                Command::new("rustup").args(["target", "add", HYPERVISOR_TARGET, GUEST_TARGET]),
+                Command::new("rustup").args(["target", "add"]).args(TARGETS),
                 RUSTUP_LIMIT,
             )
         });

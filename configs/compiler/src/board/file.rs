@@ -225,7 +225,11 @@ fn is_inside(path: &Path) -> bool {
             .all(|part| matches!(part, Component::Normal(_)))
 }
 
-fn read_qemu(mut reader: TableReader<'_>, findings: &mut Diagnostics) -> Option<QemuMachine> {
+/// Reads `[qemu]`.
+pub(crate) fn read_qemu(
+    mut reader: TableReader<'_>,
+    findings: &mut Diagnostics,
+) -> Option<QemuMachine> {
     let machine = reader.required("machine", string, findings);
     let cpu = reader.required("cpu", string, findings);
     let cpus = reader.optional("cpus", number, findings);

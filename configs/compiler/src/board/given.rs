@@ -68,7 +68,8 @@ fn list<T>(
     each(source, slot, value, findings, one).unwrap_or_default()
 }
 
-pub(super) fn read_memory(
+/// Reads the banks of `[[memory]]`.
+pub(crate) fn read_memory(
     source: &SourceText,
     given: Option<(Slot, &Value<'_>)>,
     findings: &mut Diagnostics,

@@ -24,7 +24,8 @@ pub(crate) use pci::{
 };
 pub(crate) use timer::Timers;
 
-pub(crate) use given::IommuLimits;
+pub(crate) use file::read_qemu;
+pub(crate) use given::{IommuLimits, read_memory};
 
 pub use given::MemoryBank;
 

@@ -254,9 +254,9 @@ fn bridges(out: &mut Source, bridges: &[Bridge]) {
 }
 
 fn fields(out: &mut Source, board: &Board, partition: &Partition, planned: &Planned) {
-    out.list("memory", planned.mappings.iter().map(mapping));
-    out.list("dma", planned.dma.iter().map(mapping));
-    out.list("segments", planned.segments.iter().map(segment));
+    mappings(out, "memory", &planned.mappings);
+    mappings(out, "dma", &planned.dma);
+    segments(out, &planned.segments);
     out.field("entry", &ipa(partition.layout.entry));
     out.field("device_tree", &ipa(partition.layout.tree));
     let interrupts = planned.interrupts.iter().map(|one| {
@@ -326,6 +326,16 @@ fn fields(out: &mut Source, board: &Board, partition: &Partition, planned: &Plan
         &format!("model::partition::FaultPolicy::{on_fault}"),
     );
     out.field("firmware_calls", &partition.firmware_calls.to_string());
+}
+
+/// A field with mappings.
+pub(crate) fn mappings(out: &mut Source, name: &str, mappings: &[Mapping]) {
+    out.list(name, mappings.iter().map(mapping));
+}
+
+/// The field `segments`.
+pub(crate) fn segments(out: &mut Source, segments: &[Segment]) {
+    out.list("segments", segments.iter().map(segment));
 }
 
 fn policy(pool: &Pool) -> String {
@@ -462,33 +472,33 @@ fn intid(value: model::IntId) -> String {
 
 /// Rust source with indentation.
 #[derive(Default)]
-struct Source {
-    text: String,
+pub(crate) struct Source {
+    pub(crate) text: String,
     depth: usize,
 }
 
 impl Source {
-    fn line(&mut self, text: &str) {
+    pub(crate) fn line(&mut self, text: &str) {
         let indent = if text.is_empty() { 0 } else { self.depth * 4 };
         // Writing to a String cannot fail.
         let _ = writeln!(self.text, "{:indent$}{text}", "");
     }
 
-    fn open(&mut self, text: &str) {
+    pub(crate) fn open(&mut self, text: &str) {
         self.line(text);
         self.depth += 1;
     }
 
-    fn close(&mut self, text: &str) {
+    pub(crate) fn close(&mut self, text: &str) {
         self.depth -= 1;
         self.line(text);
     }
 
-    fn field(&mut self, name: &str, value: &str) {
+    pub(crate) fn field(&mut self, name: &str, value: &str) {
         self.line(&format!("{name}: {value},"));
     }
 
-    fn list(&mut self, name: &str, items: impl Iterator<Item = String>) {
+    pub(crate) fn list(&mut self, name: &str, items: impl Iterator<Item = String>) {
         let mut items = items.peekable();
         if items.peek().is_none() {
             return self.field(name, "&[]");

@@ -1,27 +1,31 @@
-//! 64-bit Arm ELF files: loadable segments at their physical addresses.
+//! 64-bit ELF files: loadable segments at their physical addresses.
 
-use object::elf::{EM_AARCH64, PT_LOAD};
+use object::elf::{EM_AARCH64, EM_X86_64, PT_LOAD};
 use object::read::elf::{ElfFile32, ElfFile64, FileHeader, ProgramHeader};
 use object::{Endianness, Object};
 
-use super::{ImageError, Piece, Program};
+use super::{ImageError, Machine, Piece, Program};
 
-pub(super) fn read(bytes: &[u8]) -> Result<Program, ImageError> {
+pub(super) fn read(bytes: &[u8], machine: Machine) -> Result<Program, ImageError> {
     if let Ok(small) = ElfFile32::<Endianness>::parse(bytes) {
-        return Err(ImageError::Machine(format!(
-            "32-bit {:?}",
-            small.architecture()
-        )));
+        return Err(ImageError::Machine {
+            found: format!("32-bit {:?}", small.architecture()),
+            wanted: machine,
+        });
     }
     let file = ElfFile64::<Endianness>::parse(bytes)
         .map_err(|error| ImageError::Elf(error.to_string()))?;
     let header = file.elf_header();
     let endian = file.endian();
-    if header.e_machine(endian) != EM_AARCH64 || endian != Endianness::Little {
-        return Err(ImageError::Machine(format!(
-            "{:?}, {endian:?}-endian",
-            file.architecture()
-        )));
+    let wanted = match machine {
+        Machine::Arm64 => EM_AARCH64,
+        Machine::X86 => EM_X86_64,
+    };
+    if header.e_machine(endian) != wanted || endian != Endianness::Little {
+        return Err(ImageError::Machine {
+            found: format!("{:?}, {endian:?}-endian", file.architecture()),
+            wanted: machine,
+        });
     }
     let mut pieces = Vec::new();
     for segment in file.elf_program_headers() {
@@ -57,13 +61,10 @@ mod tests {
 
     #[test]
     fn segment_with_bss_gives_bytes_and_zeros() {
-        let program = read(&elf(
-            EM_AARCH64,
-            0x4000_0000,
-            0x4000_0000,
-            &[1, 2, 3, 4],
-            4096,
-        ))
+        let program = read(
+            &elf(EM_AARCH64, 0x4000_0000, 0x4000_0000, &[1, 2, 3, 4], 4096),
+            Machine::Arm64,
+        )
         .unwrap();
         assert_eq!(program.entry, 0x4000_0000);
         assert_eq!(
@@ -74,9 +75,9 @@ mod tests {
 
     #[test]
     fn x86_file_is_refused_by_name() {
-        let error = read(&elf(object::elf::EM_X86_64, 0, 0, &[0], 1)).unwrap_err();
+        let error = read(&elf(EM_X86_64, 0, 0, &[0], 1), Machine::Arm64).unwrap_err();
         assert!(
-            matches!(&error, ImageError::Machine(name) if name.contains("X86_64")),
+            matches!(&error, ImageError::Machine { found, .. } if found.contains("X86_64")),
             "{error}"
         );
     }
@@ -85,7 +86,10 @@ mod tests {
     fn cut_file_is_an_error() {
         let whole = elf(EM_AARCH64, 0x4000_0000, 0x4000_0000, &[1; 64], 64);
         for length in 4..whole.len() {
-            assert!(read(&whole[..length]).is_err(), "cut at {length}");
+            assert!(
+                read(&whole[..length], Machine::Arm64).is_err(),
+                "cut at {length}"
+            );
         }
     }
 
@@ -94,7 +98,7 @@ mod tests {
         fn mutated_file_never_panics(at in 0usize..120, value: u8) {
             let mut bytes = elf(EM_AARCH64, 0x4000_0000, 0x4000_0000, &[1; 16], 64);
             bytes[at] = value;
-            if let Ok(program) = read(&bytes) {
+            if let Ok(program) = read(&bytes, Machine::Arm64) {
                 prop_assert!(!program.pieces.is_empty());
             }
         }

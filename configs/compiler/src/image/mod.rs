@@ -44,6 +44,25 @@ pub(crate) struct Piece {
     pub zeros: u64,
 }
 
+/// What a partition's CPUs are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Machine {
+    /// 64-bit Arm.
+    Arm64,
+    /// A PC.
+    X86,
+}
+
+impl Machine {
+    /// As people write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Arm64 => "aarch64",
+            Self::X86 => "x86-64",
+        }
+    }
+}
+
 /// Why a file is no image that can run.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ImageError {
@@ -57,8 +76,8 @@ pub(crate) enum ImageError {
     ElfAsKernel,
     #[error("this is {0}, which says itself where it goes and where it starts")]
     NotRaw(&'static str),
-    #[error("the ELF file is for {0}")]
-    Machine(String),
+    #[error("the ELF file is for {found}")]
+    Machine { found: String, wanted: Machine },
     #[error("the ELF file is broken: {0}")]
     Elf(String),
     #[error("the arm64 Image is broken: {0}")]
@@ -71,7 +90,7 @@ impl ImageError {
             Self::Unknown | Self::Compressed(_) => codes::UNKNOWN_IMAGE,
             Self::ElfAsKernel => codes::KERNEL_FORMAT,
             Self::NotRaw(_) => codes::ENTRY_FOR_WHOLE_IMAGE,
-            Self::Machine(_) => codes::WRONG_MACHINE,
+            Self::Machine { .. } => codes::WRONG_MACHINE,
             Self::Empty | Self::Elf(_) | Self::Header(_) => codes::BROKEN_IMAGE,
         }
     }
@@ -85,7 +104,9 @@ impl ImageError {
                 "decompress it first: the guest's memory is filled with the file as it is"
             }
             Self::ElfAsKernel | Self::NotRaw(_) => return format!("write `image = \"{source}\"`"),
-            Self::Machine(_) => "build it for aarch64, little-endian, 64 bits",
+            Self::Machine { wanted, .. } => {
+                return format!("build it for {}, little-endian, 64 bits", wanted.name());
+            }
         };
         help.to_owned()
     }
@@ -109,12 +130,12 @@ fn format(bytes: &[u8]) -> Option<&'static str> {
 }
 
 /// Understands a file that says itself what it is.
-pub(crate) fn recognise(bytes: &[u8]) -> Result<Image, ImageError> {
+pub(crate) fn recognise(bytes: &[u8], machine: Machine) -> Result<Image, ImageError> {
     if bytes.is_empty() {
         return Err(ImageError::Empty);
     }
     if bytes.starts_with(ELF_MAGIC) {
-        return elf::read(bytes).map(Image::Program);
+        return elf::read(bytes, machine).map(Image::Program);
     }
     if let Some(kernel) = arm64::read(bytes)? {
         return Ok(Image::Kernel(kernel));
@@ -135,7 +156,7 @@ pub(crate) fn load_without_entry(bytes: &[u8]) -> ImageError {
 
 /// Understands a Linux kernel.
 pub(crate) fn kernel(bytes: &[u8]) -> Result<Image, ImageError> {
-    match recognise(bytes)? {
+    match recognise(bytes, Machine::Arm64)? {
         Image::Program(_) => Err(ImageError::ElfAsKernel),
         kernel => Ok(kernel),
     }
@@ -167,11 +188,17 @@ mod tests {
     #[test]
     fn gzip_is_named_and_text_is_unknown() {
         assert_eq!(
-            recognise(&[0x1f, 0x8b, 8, 0]).unwrap_err(),
+            recognise(&[0x1f, 0x8b, 8, 0], Machine::Arm64).unwrap_err(),
             ImageError::Compressed("gzip")
         );
-        assert_eq!(recognise(b"#!/bin/sh").unwrap_err(), ImageError::Unknown);
-        assert_eq!(recognise(b"").unwrap_err(), ImageError::Empty);
+        assert_eq!(
+            recognise(b"#!/bin/sh", Machine::Arm64).unwrap_err(),
+            ImageError::Unknown
+        );
+        assert_eq!(
+            recognise(b"", Machine::Arm64).unwrap_err(),
+            ImageError::Empty
+        );
     }
 
     #[test]

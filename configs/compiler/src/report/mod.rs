@@ -19,5 +19,5 @@ mod svg;
 pub(crate) mod units;
 mod verdict;
 
-pub(crate) use collect::report;
+pub(crate) use collect::{conclude, report};
 pub use facts::*;

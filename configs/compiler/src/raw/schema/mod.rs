@@ -8,6 +8,7 @@ mod channel;
 mod describe;
 mod json;
 mod partition;
+mod pc;
 mod reference;
 mod system;
 #[cfg(test)]
@@ -20,6 +21,7 @@ pub use json::json_schema;
 pub(crate) use partition::{
     CONSOLE, DEVICE, INTERRUPT, KERNEL, MEMORY, ON_FAULT, PARTITION, RAW_FILE, START,
 };
+pub(crate) use pc::{PC, PC_BOARD, POWER_OFF};
 pub use reference::{explain_field, reference};
 pub(crate) use system::{HYPERVISOR, POOL, ROOT, SYSTEM};
 pub(crate) use vcpu::{VCPU, WINDOW};

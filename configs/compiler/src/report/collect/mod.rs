@@ -21,7 +21,7 @@ pub(crate) fn report(plan: &Plan, raw: &RawSystem, warnings: &Diagnostics) -> Re
     let board = &system.board;
     let used = system.cpus();
     let partitions = partition::partitions(plan, raw);
-    let mut report = Report {
+    conclude(Report {
         version: VERSION,
         system: system.name.clone(),
         description: system.description.clone(),
@@ -58,7 +58,11 @@ pub(crate) fn report(plan: &Plan, raw: &RawSystem, warnings: &Diagnostics) -> Re
         channels: channels(plan),
         partitions,
         warnings: warnings.clone(),
-    };
+    })
+}
+
+/// The report with its verdict and its risks, which are drawn from the rest.
+pub(crate) fn conclude(mut report: Report) -> Report {
     report.verdict = verdict::verdict(&report);
     report.risks = risks::risks(&report);
     report

@@ -1,0 +1,109 @@
+//! What the image for PCs cannot do yet, although the system file can say it, and what the board does not have.
+
+use std::ops::Range;
+
+use toml::Spanned;
+
+use super::PcBoard;
+use crate::check::Context;
+use crate::codes;
+use crate::diagnostics::{Diagnostic, Diagnostics};
+use crate::raw::{PoolPolicy, RawConsole, RawHypervisorConsole, RawImage, RawPartition};
+
+/// Reports every use of what the image cannot do, and every CPU that the board does not have.
+pub(super) fn check(context: &Context<'_>, board: &PcBoard, findings: &mut Diagnostics) {
+    let system = context.system;
+    let mut uses: Vec<(Range<usize>, &str)> = Vec::new();
+    for pool in &system.pools {
+        if let Some(policy) = &pool.policy
+            && *policy.get_ref() != PoolPolicy::Dedicated
+        {
+            uses.push((policy.span(), "share a CPU: the policy is `dedicated`"));
+        }
+        for cpu in pool.cpus.iter().flat_map(|cpus| cpus.get_ref()) {
+            if *cpu.get_ref() as usize >= board.cpus.len() {
+                findings.push(no_such_cpu(context, board, cpu));
+            }
+        }
+    }
+    for channel in &system.channels {
+        let span = channel.name.as_ref().map_or(0..0, Spanned::span);
+        uses.push((span, "have channels"));
+    }
+    for overlay in &system.overlays {
+        uses.push((overlay.span(), "have an overlay: a PC has no device tree"));
+    }
+    if let Some(console) = &system.hypervisor.console
+        && let RawHypervisorConsole::Device(_) = console.get_ref()
+    {
+        uses.push((
+            console.span(),
+            "choose its console: `board.toml` names the one",
+        ));
+    }
+    for partition in &system.partitions {
+        each(partition, &mut uses);
+    }
+    for (span, what) in uses {
+        findings.push(
+            Diagnostic::error(
+                codes::LIMIT_PC,
+                format!("the image for PCs of this version cannot {what}"),
+            )
+            .at(context.source, span)
+            .help("leave it out; docs/x86.md says what a PC can do"),
+        );
+    }
+}
+
+fn each(partition: &RawPartition, uses: &mut Vec<(Range<usize>, &str)>) {
+    if partition.vcpus.len() > 1 {
+        let span = partition.vcpus_span.clone();
+        uses.push((
+            span,
+            "run more than one virtual CPU in a partition: `vcpus = 1`",
+        ));
+    }
+    if let Some(image) = &partition.image {
+        match image.get_ref() {
+            RawImage::Kernel { kernel, .. } => {
+                uses.push((kernel.span(), "load a Linux kernel: give an ELF file"));
+            }
+            RawImage::File {
+                entry: Some(entry), ..
+            } => uses.push((entry.span(), "load a raw file: give an ELF file")),
+            RawImage::File { .. } => {}
+        }
+    }
+    if let Some(overlay) = &partition.overlay {
+        uses.push((overlay.span(), "have an overlay: a PC has no device tree"));
+    }
+    if let Some(console) = &partition.console
+        && let RawConsole::Device(_) = console.get_ref()
+    {
+        uses.push((console.span(), "give a device away: it can be `virtual`"));
+    }
+    if let Some(gic) = &partition.gic {
+        uses.push((gic.span(), "show a GIC: a PC has an APIC"));
+    }
+    for device in &partition.devices {
+        uses.push((device.name.span(), "give devices away"));
+    }
+    for interrupt in &partition.interrupts {
+        uses.push((interrupt.spi.span(), "give interrupts away"));
+    }
+    if let Some(calls) = &partition.firmware_calls {
+        uses.push((calls.span(), "pass firmware calls on: a PC has none"));
+    }
+}
+
+fn no_such_cpu(context: &Context<'_>, board: &PcBoard, cpu: &Spanned<u32>) -> Diagnostic {
+    let message = format!("the board has no CPU {}", cpu.get_ref());
+    let finding =
+        Diagnostic::error(codes::CPU_NOT_ON_BOARD, message).at(context.source, cpu.span());
+    let count = board.cpus.len();
+    match count.checked_sub(1) {
+        Some(last) => finding.expected(format!("0 to {last}: the board has {count} CPUs")),
+        None => finding.help("list the board's CPUs in its `board.toml`"),
+    }
+}

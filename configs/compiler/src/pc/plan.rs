@@ -1,0 +1,187 @@
+//! A checked system for a PC, with a place for everything.
+
+use std::rc::Rc;
+
+use model::ids::{Ipa, Pa};
+use model::memory::{Mapping, MemoryKind};
+use model::partition::{FaultPolicy, Segment};
+use model::system::EndState;
+use toml::Spanned;
+
+use super::PcBoard;
+use super::place::{Placed, Places};
+use super::start_info::start_info;
+use crate::image::ImageFile;
+use crate::payload::Payload;
+use crate::processors::{Pool, Vcpu, assign};
+use crate::range::AddressRange;
+use crate::raw::{RawConsole, RawPartition, RawSystem};
+use crate::resolve::Resolved;
+use crate::stage2::{Extent, pages};
+use crate::system::Console;
+
+/// Every nested table has four levels.
+pub(super) const ADDRESS_BITS: u8 = 48;
+
+/// The system.
+pub(super) struct Plan {
+    pub name: String,
+    pub description: Option<String>,
+    pub board: PcBoard,
+    pub end: EndState,
+    pub pools: Vec<Pool>,
+    /// Board indices of the CPUs that the system uses, ascending.
+    pub cpus: Vec<usize>,
+    pub image: AddressRange,
+    pub partitions: Vec<Planned>,
+    pub payload: Payload,
+    pub nested_pages: usize,
+}
+
+/// A partition.
+pub(super) struct Planned {
+    pub name: String,
+    pub vcpu: Vcpu,
+    /// Board index of its CPU.
+    pub cpu: usize,
+    /// Sorted by address.
+    pub mappings: Vec<Mapping>,
+    pub segments: Vec<Segment>,
+    /// What each segment is, in the same order.
+    pub segment_names: Vec<&'static str>,
+    pub files: Vec<ImageFile>,
+    pub entry: u64,
+    pub start_info: u64,
+    pub console: Console,
+    pub on_fault: FaultPolicy,
+}
+
+impl Planned {
+    /// Its memory in bytes.
+    pub fn memory_size(&self) -> u64 {
+        self.mappings.iter().map(|mapping| mapping.size).sum()
+    }
+}
+
+impl Plan {
+    /// Puts a checked system together. `None` when something is missing after all, which is then reported already.
+    pub fn new(
+        raw: &RawSystem,
+        board: PcBoard,
+        resolved: &[Resolved],
+        places: Places,
+    ) -> Option<Self> {
+        let (pools, vcpus) = assign(raw)?;
+        let mut payload = Payload::default();
+        let mut partitions = Vec::new();
+        let parts = raw.partitions.iter().zip(resolved).zip(vcpus);
+        for (((raw, resolved), vcpus), place) in parts.zip(places.partitions) {
+            partitions.push(planned(raw, resolved, vcpus, place, &mut payload)?);
+        }
+        let mut cpus: Vec<usize> = pools
+            .iter()
+            .flat_map(|pool| pool.cpus.iter().copied())
+            .collect();
+        cpus.sort_unstable();
+        let nested_pages = partitions.iter().map(table_pages).sum();
+        let end = raw.hypervisor.end.as_ref();
+        Some(Self {
+            name: raw.name.as_ref()?.get_ref().clone(),
+            description: raw.description.as_ref().map(|text| text.get_ref().clone()),
+            end: end.map_or(EndState::PowerOff, |end| *end.get_ref()),
+            board,
+            pools,
+            cpus,
+            image: places.image,
+            partitions,
+            payload,
+            nested_pages,
+        })
+    }
+}
+
+fn table_pages(partition: &Planned) -> usize {
+    let extent = |mapping: &Mapping| Extent {
+        ipa: mapping.ipa.get(),
+        pa: mapping.pa.get(),
+        size: mapping.size,
+    };
+    let extents: Vec<Extent> = partition.mappings.iter().map(extent).collect();
+    // Nested tables have blocks of 2 MiB at most.
+    let cut: Vec<Extent> = extents.iter().flat_map(split).collect();
+    pages(&cut, ADDRESS_BITS)
+}
+
+/// Cuts an extent so that no piece is a whole gibibyte, which Arm's tables would map by one block.
+fn split(extent: &Extent) -> Vec<Extent> {
+    const PIECE: u64 = 512 << 20;
+    let mut pieces = Vec::new();
+    let mut done = 0;
+    while done < extent.size {
+        let size = PIECE.min(extent.size - done);
+        pieces.push(Extent {
+            ipa: extent.ipa + done,
+            pa: extent.pa + done,
+            size,
+        });
+        done += size;
+    }
+    pieces
+}
+
+fn planned(
+    raw: &RawPartition,
+    resolved: &Resolved,
+    vcpus: Vec<Vcpu>,
+    (memory, layout): (Vec<Placed>, crate::layout::Layout),
+    payload: &mut Payload,
+) -> Option<Planned> {
+    let vcpu = vcpus.into_iter().next()?;
+    let mut mappings: Vec<Mapping> = memory
+        .iter()
+        .map(|region| Mapping {
+            ipa: Ipa::new(region.seen.base),
+            pa: Pa::new(region.pa),
+            size: region.seen.size,
+            kind: MemoryKind::Ram,
+        })
+        .collect();
+    mappings.sort_by_key(|mapping| mapping.ipa);
+    let mut segments = Vec::new();
+    let mut segment_names = Vec::new();
+    let mut add = |ipa: u64, bytes: &Rc<[u8]>, zeros: u64, name| {
+        let offset = match bytes.is_empty() {
+            true => 0,
+            false => payload.add(bytes),
+        };
+        segments.push(Segment {
+            ipa: Ipa::new(ipa),
+            offset,
+            size: bytes.len() as u64,
+            zeros,
+        });
+        segment_names.push(name);
+    };
+    for (piece, name) in &layout.pieces {
+        add(piece.address, &piece.bytes, piece.zeros, *name);
+    }
+    let start: Rc<[u8]> = start_info(layout.tree, &memory).into();
+    add(layout.tree, &start, 0, "start information");
+    let console = match raw.console.as_ref().map(Spanned::get_ref)? {
+        RawConsole::Virtual => Console::Virtual,
+        RawConsole::None | RawConsole::Device(_) => Console::None,
+    };
+    Some(Planned {
+        name: raw.name.as_ref()?.get_ref().clone(),
+        cpu: *vcpu.cpus.first()?,
+        vcpu,
+        mappings,
+        segments,
+        segment_names,
+        files: resolved.image.as_ref()?.files.clone(),
+        entry: layout.entry,
+        start_info: layout.tree,
+        console,
+        on_fault: raw.fault_policy(),
+    })
+}

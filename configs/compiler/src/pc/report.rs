@@ -1,0 +1,201 @@
+//! The facts of a PC's system, in the same report as everywhere. What a PC does not have is an empty list.
+
+use model::partition::FaultPolicy;
+
+use super::plan::{ADDRESS_BITS, Plan, Planned};
+use crate::diagnostics::Diagnostics;
+use crate::report::{
+    CpuEntry, ImageEntry, MapEntry, MapKind, MappingEntry, MappingKind, Owner, PartitionEntry,
+    PoolEntry, RangeEntry, Report, SegmentEntry, Share, TreeEntry, VERSION, VcpuEntry, VcpuName,
+    Verdict, conclude,
+};
+use crate::system::Console;
+
+/// The report of a planned system.
+pub(super) fn report(plan: &Plan, warnings: &Diagnostics) -> Report {
+    let board = &plan.board;
+    let range = |name: &str, base, size| RangeEntry {
+        name: name.to_owned(),
+        base,
+        size,
+    };
+    let banks = board.banks();
+    conclude(Report {
+        version: VERSION,
+        system: plan.name.clone(),
+        description: plan.description.clone(),
+        board: board.name.clone(),
+        board_description: board.description.clone(),
+        compatible: "PC".to_owned(),
+        verdict: Verdict::default(),
+        risks: Vec::new(),
+        memory: banks
+            .map(|bank| range("RAM", bank.base, bank.size))
+            .collect(),
+        reserved: Vec::new(),
+        memory_map: memory_map(plan),
+        image: range("hypervisor", plan.image.base, plan.image.size),
+        payload_size: plan.payload.size(),
+        ipa_bits: ADDRESS_BITS,
+        stage2_pages: plan.nested_pages,
+        console: "hypervisor".to_owned(),
+        cpus: cpus(plan),
+        parked_cpus: (0..board.cpus.len())
+            .filter(|cpu| !plan.cpus.contains(cpu))
+            .collect(),
+        pools: plan
+            .pools
+            .iter()
+            .map(|pool| PoolEntry {
+                name: pool.name.clone(),
+                policy: pool.policy.word().to_owned(),
+                cpus: pool.cpus.clone(),
+                major_frame_ns: None,
+                admission: pool.admission.clone(),
+            })
+            .collect(),
+        interrupts: Vec::new(),
+        streams: Vec::new(),
+        channels: Vec::new(),
+        partitions: (1..)
+            .zip(&plan.partitions)
+            .map(|(asid, partition)| entry(plan, asid, partition))
+            .collect(),
+        warnings: warnings.clone(),
+    })
+}
+
+/// RAM, piece by piece: whose it is.
+fn memory_map(plan: &Plan) -> Vec<MapEntry> {
+    let ram = |base, size, owner, what: &str| MapEntry {
+        base,
+        size,
+        kind: MapKind::Ram,
+        owner,
+        what: what.to_owned(),
+    };
+    let image = plan.image;
+    let mut map = vec![ram(
+        image.base,
+        image.size,
+        Owner::Hypervisor,
+        "image and payload",
+    )];
+    for partition in &plan.partitions {
+        for piece in &partition.mappings {
+            let owner = Owner::Partition(partition.name.clone());
+            map.push(ram(piece.pa.get(), piece.size, owner, "memory"));
+        }
+    }
+    map.sort_by_key(|entry| entry.base);
+    let mut free = Vec::new();
+    for bank in plan.board.banks() {
+        let mut at = bank.base;
+        let taken = map
+            .iter()
+            .filter(|entry| (bank.base..bank.end()).contains(&entry.base));
+        for entry in taken {
+            if entry.base > at {
+                free.push(ram(at, entry.base - at, Owner::Nobody, "free"));
+            }
+            at = entry.end();
+        }
+        if bank.end() > at {
+            free.push(ram(at, bank.end() - at, Owner::Nobody, "free"));
+        }
+    }
+    map.extend(free);
+    map.sort_by_key(|entry| entry.base);
+    map
+}
+
+fn cpus(plan: &Plan) -> Vec<CpuEntry> {
+    let entry = |(cpu, apic): (usize, &u32)| {
+        let pool = plan.pools.iter().find(|pool| pool.cpus.contains(&cpu));
+        let runs = plan.partitions.iter().filter(|one| one.cpu == cpu);
+        CpuEntry {
+            cpu,
+            mpidr: u64::from(*apic),
+            pool: pool.map(|pool| pool.name.clone()),
+            runs: runs
+                .map(|one| VcpuName {
+                    partition: one.name.clone(),
+                    vcpu: 0,
+                })
+                .collect(),
+        }
+    };
+    plan.board.cpus.iter().enumerate().map(entry).collect()
+}
+
+fn entry(plan: &Plan, asid: u16, partition: &Planned) -> PartitionEntry {
+    let apic = plan.board.cpus.get(partition.cpu).copied().unwrap_or(0);
+    let pool = plan.pools.get(partition.vcpu.pool);
+    let on_fault = match partition.on_fault {
+        FaultPolicy::Inject => "inject",
+        FaultPolicy::Stop => "stop",
+        FaultPolicy::Restart => "restart",
+        FaultPolicy::StopSystem => "stop-system",
+    };
+    let segments = partition.segments.iter().zip(&partition.segment_names);
+    PartitionEntry {
+        name: partition.name.clone(),
+        vmid: asid,
+        vcpus: vec![VcpuEntry {
+            pool: pool.map_or(String::new(), |pool| pool.name.clone()),
+            cpus: vec![partition.cpu],
+            mpidr: u64::from(apic),
+            share: Share::Dedicated,
+        }],
+        mappings: partition
+            .mappings
+            .iter()
+            .map(|mapping| MappingEntry {
+                kind: MappingKind::Memory,
+                ipa: mapping.ipa.get(),
+                pa: mapping.pa.get(),
+                size: mapping.size,
+                what: "memory".to_owned(),
+            })
+            .collect(),
+        virtual_devices: Vec::new(),
+        segments: segments
+            .map(|(segment, name)| SegmentEntry {
+                name: (*name).to_owned(),
+                ipa: segment.ipa.get(),
+                size: segment.size,
+                zeros: segment.zeros,
+            })
+            .collect(),
+        images: partition
+            .files
+            .iter()
+            .map(|file| ImageEntry {
+                role: file.role.to_owned(),
+                source: file.source.clone(),
+                size: file.size,
+                sha256: file.sha256.clone(),
+            })
+            .collect(),
+        command_line: None,
+        entry: partition.entry,
+        console: match partition.console {
+            Console::Virtual => "virtual",
+            Console::None | Console::Device => "none",
+        }
+        .to_owned(),
+        devices: Vec::new(),
+        interrupts: Vec::new(),
+        dma_trusted: false,
+        psci: Vec::new(),
+        firmware_calls: "none".to_owned(),
+        on_fault: on_fault.to_owned(),
+        watchdog_ns: None,
+        start: String::new(),
+        tree: TreeEntry {
+            size: 0,
+            sha256: String::new(),
+            source: String::new(),
+        },
+    }
+}

@@ -1,0 +1,99 @@
+//! `board.toml` of a PC.
+
+use super::board::{MEMORY_BANK, QEMU};
+use super::{Kind, Table, maybe, required};
+
+pub(crate) const PC_BOARD: Table = Table {
+    name: "pc-board",
+    header: "board.toml of a PC",
+    doc: "A PC: `x86-port/boards/<name>/board.toml`. It has no device tree; what is said here is in its ACPI tables and its memory map.",
+    fields: &[
+        required(
+            "name",
+            Kind::Text("name"),
+            "\"x86-qemu\"",
+            "The board's name, the same as its folder's.",
+        ),
+        required(
+            "description",
+            Kind::Text("one line"),
+            "\"QEMU q35\"",
+            "One line about the board.",
+        ),
+        required(
+            "load",
+            Kind::Address,
+            "\"0x200000\"",
+            "Where the image is loaded, which is where it is linked.",
+        ),
+        required(
+            "memory",
+            Kind::List(&Kind::Table(&MEMORY_BANK)),
+            "[{ base = \"0x100000\", size = \"1023MiB\" }]",
+            "RAM that firmware leaves to the system, one `[[memory]]` a bank. Compared with the boot loader's memory map at boot.",
+        ),
+        required(
+            "pc",
+            Kind::Table(&PC),
+            "{ cpus = [0, 1], console = \"0x3f8\" }",
+            "What makes it a PC.",
+        ),
+        maybe(
+            "qemu",
+            Kind::Table(&QEMU),
+            "the system can be built but not run here",
+            "{ machine = \"q35\", cpu = \"max\", cpus = 4, memory = \"1GiB\" }",
+            "The QEMU machine that stands for the board.",
+        ),
+    ],
+};
+
+pub(crate) const PC: Table = Table {
+    name: "pc",
+    header: "[pc]",
+    doc: "What makes a board a PC.",
+    fields: &[
+        required(
+            "cpus",
+            Kind::List(&Kind::Number {
+                least: 0,
+                most: u32::MAX - 1,
+            }),
+            "[0, 1, 2, 3]",
+            "x2APIC identifiers of its CPUs, as its MADT lists them (ACPI 6.5, 5.2.12). System files number them from 0 in this order.",
+        ),
+        required(
+            "console",
+            Kind::Address,
+            "\"0x3f8\"",
+            "First I/O port of the 16550 that is its console.",
+        ),
+        maybe(
+            "power_off",
+            Kind::Table(&POWER_OFF),
+            "its CPUs wait for ever instead",
+            "{ port = \"0x604\", value = \"0x2000\" }",
+            "How it is turned off.",
+        ),
+    ],
+};
+
+pub(crate) const POWER_OFF: Table = Table {
+    name: "power-off",
+    header: "power_off",
+    doc: "The 16-bit write that turns a PC off.",
+    fields: &[
+        required(
+            "port",
+            Kind::Address,
+            "\"0x604\"",
+            "The register PM1a_CNT, as the FADT has it (ACPI 6.5, 4.8.3.2.1).",
+        ),
+        required(
+            "value",
+            Kind::Address,
+            "\"0x2000\"",
+            "`SLP_EN` (0x2000) with the `SLP_TYP` of `\\_S5` in bits 10 to 12.",
+        ),
+    ],
+};

@@ -1,0 +1,46 @@
+//! The local APIC by its x2APIC registers.
+
+use core::arch::asm;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+/// Vector of the timer; the entry code has its handler.
+const VECTOR: u64 = 0x40;
+const PERIODIC: u64 = 1 << 17;
+
+unsafe extern "C" {
+    static guest_ticks: AtomicU64;
+}
+
+fn write(register: u32, value: u64) {
+    // SAFETY: registers of the APIC concern no memory.
+    unsafe {
+        asm!(
+            "wrmsr",
+            in("ecx") register,
+            in("eax") value as u32,
+            in("edx") (value >> 32) as u32,
+            options(nostack)
+        );
+    }
+}
+
+/// Lets the timer interrupt every `count` counts of its undivided clock.
+pub fn start_timer(count: u32) {
+    // Switched on, spurious vector 255.
+    write(0x80f, 0x1ff);
+    // Divided by 1.
+    write(0x83e, 0b1011);
+    write(0x832, PERIODIC | VECTOR);
+    write(0x838, u64::from(count));
+}
+
+/// Stops the timer.
+pub fn stop_timer() {
+    write(0x838, 0);
+}
+
+/// Interrupts of the timer so far.
+pub fn ticks() -> u64 {
+    // SAFETY: the entry code defines it, as eight aligned bytes that only its handler changes, atomically.
+    unsafe { guest_ticks.load(Ordering::Relaxed) }
+}

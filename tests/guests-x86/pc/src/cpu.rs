@@ -1,0 +1,84 @@
+//! Instructions.
+
+use core::arch::asm;
+use core::arch::x86_64::{__cpuid, _rdtsc, CpuidResult};
+
+/// CPUID with ECX = 0.
+pub fn cpuid(leaf: u32) -> CpuidResult {
+    __cpuid(leaf)
+}
+
+/// The time stamp counter.
+pub fn tsc() -> u64 {
+    // SAFETY: every CPU with long mode has it.
+    unsafe { _rdtsc() }
+}
+
+/// Frequency of the time stamp counter and of the APIC's timer in kHz, as the hypervisor says.
+pub fn frequencies() -> (u32, u32) {
+    let leaf = cpuid(0x4000_0010);
+    (leaf.eax, leaf.ebx)
+}
+
+/// Reads a byte from an I/O port.
+pub fn input(port: u16) -> u8 {
+    let value;
+    // SAFETY: no port concerns memory that Rust knows of.
+    unsafe { asm!("in al, dx", in("dx") port, out("al") value, options(nostack)) };
+    value
+}
+
+/// Writes a byte to an I/O port.
+pub fn output(port: u16, value: u8) {
+    // SAFETY: as for `input`.
+    unsafe { asm!("out dx, al", in("dx") port, in("al") value, options(nostack)) };
+}
+
+/// Writes 16 bits to an I/O port.
+pub fn output_word(port: u16, value: u16) {
+    // SAFETY: as for `input`.
+    unsafe { asm!("out dx, ax", in("dx") port, in("ax") value, options(nostack)) };
+}
+
+/// INVD.
+pub fn invalidate_caches() {
+    // SAFETY: the hypervisor does not let it drop anything.
+    unsafe { asm!("invd", options(nostack)) };
+}
+
+/// Sleeps until an interrupt has been taken.
+pub fn sleep() {
+    // SAFETY: the handlers keep all registers and touch only what is theirs.
+    unsafe { asm!("sti", "hlt", "cli", options(nostack)) };
+}
+
+/// A hypercall without an argument. Returns RAX.
+pub fn hypercall(function: u32) -> u64 {
+    hypercall_with(function, 0)
+}
+
+/// A hypercall with an argument in RBX. Returns RAX.
+pub fn hypercall_with(function: u32, argument: u64) -> u64 {
+    let answer;
+    // SAFETY: the hypervisor changes no registers but these; RBX, which Rust keeps for itself, is put back.
+    unsafe {
+        asm!(
+            "xchg rbx, {argument}",
+            "vmmcall",
+            "xchg rbx, {argument}",
+            argument = inout(reg) argument => _,
+            inout("rax") u64::from(function) => answer,
+            out("rcx") _,
+            out("rdx") _,
+            options(nostack)
+        );
+    }
+    answer
+}
+
+/// PSCI SYSTEM_OFF.
+pub fn power_off() -> ! {
+    loop {
+        hypercall(0x8400_0008);
+    }
+}

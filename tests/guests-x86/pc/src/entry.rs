@@ -1,0 +1,202 @@
+//! The first instructions, and the exceptions that a guest expects.
+
+use core::arch::global_asm;
+
+global_asm!(
+    r#"
+    .pushsection .text.head, "ax"
+    .code32
+    .global guest_entry
+guest_entry:
+    movl $guest_stack_top, %esp
+    movl %ebx, %ebp
+    /* The first 4 GiB as they are, by pages of 2 MiB. */
+    movl $(guest_tables + 4096 + 3), guest_tables
+    movl $(guest_tables + 8192 + 3), %eax
+    movl $(guest_tables + 4096), %edi
+    movl $4, %ecx
+1:  movl %eax, (%edi)
+    addl $4096, %eax
+    addl $8, %edi
+    loop 1b
+    movl $0x83, %eax
+    movl $(guest_tables + 8192), %edi
+    movl $2048, %ecx
+2:  movl %eax, (%edi)
+    addl $0x200000, %eax
+    addl $8, %edi
+    loop 2b
+    movl $guest_tables, %eax
+    movl %eax, %cr3
+    movl %cr4, %eax
+    orl $0x20, %eax
+    movl %eax, %cr4
+    movl $0xc0000080, %ecx
+    rdmsr
+    orl $0x100, %eax
+    wrmsr
+    movl %cr0, %eax
+    orl $0x80000000, %eax
+    movl %eax, %cr0
+    lgdtl guest_gdt_pointer
+    ljmpl $8, $3f
+    .code64
+3:  movw $16, %ax
+    movw %ax, %ds
+    movw %ax, %es
+    movw %ax, %ss
+    /* Every vector to one place; then #UD, #GP, and the timer. */
+    movl $guest_idt, %edi
+    movl $256, %ecx
+4:  movq $guest_unexpected, %rax
+    call guest_gate
+    loop 4b
+    movl $(guest_idt + 6 * 16), %edi
+    movq $guest_undefined, %rax
+    call guest_gate
+    movl $(guest_idt + 13 * 16), %edi
+    movq $guest_protection, %rax
+    call guest_gate
+    movl $(guest_idt + 0x40 * 16), %edi
+    movq $guest_timer, %rax
+    call guest_gate
+    lidt guest_idt_pointer
+    movl %ebp, %edi
+    xorl %ebp, %ebp
+    call guest_main
+    ud2
+
+    /* Writes the gate to RAX at RDI, and moves on. Changes RDX. */
+guest_gate:
+    movl %eax, %edx
+    andl $0xffff, %edx
+    orl $(8 << 16), %edx
+    movl %edx, (%rdi)
+    andl $0xffff0000, %eax
+    orl $0x8e00, %eax
+    movl %eax, 4(%rdi)
+    movq $0, 8(%rdi)
+    addl $16, %edi
+    ret
+
+    /* #UD and #GP of an attempt: RDX says so, and the attempt returns. Of anything else: the end. */
+guest_undefined:
+    pushq $0
+guest_protection:
+    pushq %rax
+    movq 16(%rsp), %rax
+    .irp attempt, read, write, rdmsr, wrmsr, vmrun, clgi
+    cmpq $guest_try_\attempt, %rax
+    je 5f
+    .endr
+    popq %rax
+    jmp guest_unexpected
+5:  movq $guest_tried, %rax
+    movq %rax, 16(%rsp)
+    popq %rax
+    movl $1, %edx
+    addq $8, %rsp
+    iretq
+
+guest_unexpected:
+    movq (%rsp), %rdi
+    movq 8(%rsp), %rsi
+    andq $-16, %rsp
+    call guest_exception
+    ud2
+
+    /* The APIC's timer: counted, ended. */
+guest_timer:
+    pushq %rax
+    pushq %rcx
+    pushq %rdx
+    lock incq guest_ticks
+    movl $0x80b, %ecx
+    xorl %eax, %eax
+    xorl %edx, %edx
+    wrmsr
+    popq %rdx
+    popq %rcx
+    popq %rax
+    iretq
+
+    /* Attempts: RDI and RSI go in, RAX comes out; RDX is 1 after a fault. */
+    .global guest_attempt_read, guest_attempt_write, guest_attempt_rdmsr, guest_attempt_wrmsr, guest_attempt_vmrun, guest_attempt_clgi
+guest_attempt_read:
+    xorl %edx, %edx
+guest_try_read:
+    movq (%rdi), %rax
+    ret
+guest_attempt_write:
+    xorl %edx, %edx
+guest_try_write:
+    movq %rsi, (%rdi)
+    ret
+guest_attempt_rdmsr:
+    movl %edi, %ecx
+guest_try_rdmsr:
+    rdmsr
+    shlq $32, %rdx
+    orq %rdx, %rax
+    xorl %edx, %edx
+    ret
+guest_attempt_wrmsr:
+    movl %edi, %ecx
+    movl %esi, %eax
+    movq %rsi, %rdx
+    shrq $32, %rdx
+guest_try_wrmsr:
+    wrmsr
+    xorl %edx, %edx
+    ret
+guest_attempt_vmrun:
+    xorl %edx, %edx
+    movq %rdi, %rax
+guest_try_vmrun:
+    vmrun %rax
+    ret
+guest_attempt_clgi:
+    xorl %edx, %edx
+guest_try_clgi:
+    clgi
+    ret
+guest_tried:
+    ret
+    .popsection
+
+    .pushsection .rodata, "a"
+    .balign 16
+guest_gdt:
+    .quad 0
+    .quad 0x00af9b000000ffff
+    .quad 0x00cf93000000ffff
+guest_gdt_pointer:
+    .word 23
+    .quad guest_gdt
+guest_idt_pointer:
+    .word 4095
+    .quad guest_idt
+    .popsection
+
+    .pushsection .bss, "aw", @nobits
+    .balign 4096
+guest_tables:
+    .skip 4096 * 6
+guest_idt:
+    .skip 4096
+    .skip 16384
+guest_stack_top:
+    .global guest_ticks
+guest_ticks:
+    .skip 8
+    .popsection
+    "#,
+    options(att_syntax)
+);
+
+/// An exception that nobody expects: called by the assembly.
+#[unsafe(no_mangle)]
+extern "C" fn guest_exception(first: u64, second: u64) -> ! {
+    crate::println!("FAILED: unexpected exception, {first:#x} {second:#x}");
+    crate::cpu::power_off()
+}

@@ -1,0 +1,156 @@
+//! Systems for a PC, under AMD SVM as QEMU emulates it.
+
+use anyhow::{Context, ensure};
+use qemu::session::Session;
+use qemu::statistics::Statistics;
+
+use crate::bench::Bench;
+use crate::registry::{Need, Test};
+use crate::system_file::SystemFile;
+
+const BOARD: &str = "x86-qemu";
+
+/// The kinds of exits that a guest with a timer of its own may have: none is for the timer.
+const BOOT_EXITS: [&str; 3] = ["cpuid", "msr", "io"];
+
+/// Accesses outside its memory that `pc-vandal` makes: six places, read and written.
+const ATTACKS: u64 = 12;
+
+/// What the guest types for, what the epitaph says of it, and the end that the system file asks for.
+const DEFECTS: [(&str, &str, &str, &str); 3] = [
+    (
+        "panic",
+        "p",
+        "panic: a guest asked for it at .*defect.rs:",
+        "power-off",
+    ),
+    (
+        "exception",
+        "x",
+        "exception: vector=14 .* cr2=0x7fff00000000$",
+        "reset",
+    ),
+    ("overflow", "o", "exception: vector=(14|8) ", "power-off"),
+];
+
+pub fn tests() -> Vec<Test> {
+    let mut tests = vec![Test::new("x86/demo", &["x86", "demo", "attack"], demo).needs(Need::Pc)];
+    let policies = [
+        ("stop", "^vandal: stopped$"),
+        ("restart", "^vandal: started again, 3 restarts$"),
+    ];
+    for (policy, answer) in policies {
+        let system = SystemFile::new(&format!("fault-{policy}"), BOARD)
+            .partition(
+                "vandal",
+                1,
+                "16MiB",
+                "\"guest:pc-vandal\"",
+                &format!("on_fault = \"{policy}\"\n"),
+            )
+            .guest("clock", "pc-clock", 1);
+        let test = Test::new(
+            format!("x86/on-fault-{policy}"),
+            &["x86", "attack", "fault"],
+            move |bench| {
+                let mut session = bench.start(&system)?;
+                session.wait_for("hv", answer, bench.left())?;
+                session.wait_for("clock", "^clock: done", bench.left())?;
+                Ok(())
+            },
+        );
+        tests.push(test.needs(Need::Pc));
+    }
+    for (name, letter, cause, end) in DEFECTS {
+        let system = SystemFile::new(&format!("end-{name}"), BOARD)
+            .feature("defect")
+            .end(end)
+            .guest("defect", "pc-defect", 1);
+        let test = Test::new(
+            format!("x86/defect-{name}"),
+            &["x86", "panic", "epitaph"],
+            move |bench| {
+                let mut session = bench.start(&system)?;
+                session.wait_for("defect", "^defect: ready$", bench.left())?;
+                session.send("defect", letter)?;
+                session.wait_for("hv", &format!("^\\*\\*\\* {cause}"), bench.left())?;
+                has_ended(&mut session, bench, end)
+            },
+        );
+        tests.push(test.needs(Need::Pc));
+    }
+    let system = SystemFile::new("no-defect", BOARD).guest("defect", "pc-defect", 1);
+    let test = Test::new("x86/defect-refused", &["x86", "epitaph"], move |bench| {
+        let mut session = bench.start(&system)?;
+        session.wait_for("defect", "^defect: ready$", bench.left())?;
+        session.send("defect", "p")?;
+        session.wait_for("defect", "^defect: refused, -1$", bench.left())?;
+        let statistics = session.statistics(bench.left())?;
+        ensure!(
+            statistics.partitions.len() == 1,
+            "the report has one partition: {statistics:?}"
+        );
+        Ok(())
+    });
+    tests.push(test.needs(Need::Pc));
+    tests
+}
+
+/// A clock whose timer needs no exit, a guest that attacks, and one that ends at once, each to its end; then the machine is off.
+fn demo(bench: &Bench<'_>) -> anyhow::Result<()> {
+    let path = bench.root().join("configs/x86-qemu/demo.toml");
+    let mut session = bench.start_file(&path)?;
+    session.wait_for("hello", "^hello: from 64-bit mode", bench.left())?;
+    session.wait_for("vandal", "^vandal: done$", bench.left())?;
+    session.wait_for("clock", "^clock: done", bench.left())?;
+    session.wait_for("hv", "^report end$", bench.left())?;
+    let status = session.wait_for_exit(bench.left())?;
+    ensure!(status.success(), "QEMU ended with {status}");
+
+    let said = session.text("hv");
+    let report = Statistics::parse(&said).context("the report is malformed")?;
+    let of = |name: &str| {
+        let found = report.partitions.iter().find(|one| one.name == name);
+        found.with_context(|| format!("the report lacks {name}"))
+    };
+    let (clock, vandal) = (of("clock")?, of("vandal")?);
+    ensure!(
+        vandal.faults == ATTACKS,
+        "{} faults of the vandal, {ATTACKS} expected",
+        vandal.faults
+    );
+    for other in [clock, of("hello")?] {
+        ensure!(
+            other.faults == 0 && other.restarts == 0 && other.state == "stopped",
+            "a neighbour of the vandal: {other:?}"
+        );
+    }
+    let others: Vec<&str> = clock
+        .exits
+        .iter()
+        .map(|exits| exits.kind.as_str())
+        .filter(|kind| !BOOT_EXITS.contains(kind) && *kind != "vmmcall")
+        .collect();
+    ensure!(others.is_empty(), "the clock had exits for {others:?}");
+    let msr = clock.exits.iter().find(|exits| exits.kind == "msr");
+    let msr = msr.map_or(0, |exits| exits.count);
+    ensure!(msr <= 10, "{msr} exits for MSRs: its timer has some");
+    Ok(())
+}
+
+/// The machine is off, or has started anew.
+fn has_ended(session: &mut Session, bench: &Bench<'_>, end: &str) -> anyhow::Result<()> {
+    let state = match end {
+        "power-off" => "PowerOff",
+        _ => "Reset",
+    };
+    session.wait_for("hv", &format!("^\\*\\*\\* end: {state}$"), bench.left())?;
+    if end == "power-off" {
+        let status = session.wait_for_exit(bench.left())?;
+        ensure!(status.success(), "QEMU ended with {status}");
+    } else {
+        session.wait_for("hv", "^Bulkhead .* system", bench.left())?;
+        session.wait_for("defect", "^defect: ready$", bench.left())?;
+    }
+    Ok(())
+}
