@@ -120,7 +120,6 @@ impl Published {
     }
 
     /// What was traced.
-    #[cfg(feature = "trace")]
     pub(super) const fn ring(&self) -> &trace::Ring {
         &self.trace
     }

@@ -11,6 +11,7 @@ use super::global;
 use super::hardware::SharedCpu;
 use super::policy::{Event, Policy};
 use super::switch::Timers;
+use super::trace::{Kind, Tracer};
 use crate::machine::{Cpu, Machine};
 use crate::partition::{Partition, VcpuShared, request};
 use crate::vcpu::{Hypervisor, Vcpu};
@@ -51,6 +52,7 @@ pub struct Scheduler<M: Machine> {
     timers: Timers,
     /// The last call for counters that was answered.
     answered: u32,
+    tracer: Tracer,
 }
 
 impl<M: Machine> Scheduler<M> {
@@ -72,6 +74,7 @@ impl<M: Machine> Scheduler<M> {
             armed: u64::MAX,
             timers: Timers::new(hypervisor.system),
             answered: 0,
+            tracer: Tracer::new(),
         }
     }
 
@@ -119,6 +122,7 @@ impl<M: Machine> Scheduler<M> {
     fn decide(&mut self, now: Moment, has_work: bool) -> Option<usize> {
         let at = self.clock.instant(now.decided);
         let mut decision = None;
+        let mut woken = false;
         for (index, member) in self.members.iter_mut().enumerate() {
             let Some(member) = member else { break };
             let wakes = if index == self.loaded {
@@ -129,14 +133,17 @@ impl<M: Machine> Scheduler<M> {
             if wakes && !member.awake {
                 member.awake = true;
                 member.timer = u64::MAX;
+                member.shared.turns.ring().record(at, Kind::Wake);
+                woken = true;
                 decision = Some(self.policy.on(at, Event::Wake(index)));
             } else if !wakes && member.awake && index == self.loaded {
                 member.awake = false;
+                member.shared.turns.ring().record(at, Kind::Block);
                 decision = Some(self.policy.on(at, Event::Block(index)));
             }
         }
         let decision = decision.unwrap_or_else(|| self.policy.on(at, Event::Look));
-        self.trace(at, decision.run);
+        self.trace(at, decision.run, woken);
         decision.run
     }
 
@@ -147,6 +154,7 @@ impl<M: Machine> Scheduler<M> {
         let now = self.clock.instant(ticks);
         let decision = self.policy.taken(now);
         self.look = decision.run != run;
+        self.tracer.expect(decision.next);
         self.arm(decision.next, now, ticks);
     }
 

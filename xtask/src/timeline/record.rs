@@ -102,10 +102,9 @@ fn schedule(system: &str, statistics: &Statistics) -> Schedule {
         marks: Vec::new(),
     };
     for (vcpu, (_, turns)) in vcpus.iter().enumerate() {
-        let pcpu = turns.pcpu as usize;
-        schedule.pcpus = schedule.pcpus.max(pcpu + 1);
         let mut since = None;
-        let mut finish = |since: u64, to: u64| {
+        let mut finish = |(pcpu, since): (usize, u64), to: u64| {
+            schedule.pcpus = schedule.pcpus.max(pcpu + 1);
             let from = since.max(begin);
             if to > from {
                 let from = from - origin;
@@ -118,9 +117,14 @@ fn schedule(system: &str, statistics: &Statistics) -> Schedule {
             }
         };
         for event in &turns.events {
-            let kind = match event.kind.as_str() {
+            // One that moves says where it runs: `run.1`.
+            let (kind, pcpu) = match event.kind.split_once('.') {
+                Some((kind, pcpu)) => (kind, pcpu.parse().ok()),
+                None => (event.kind.as_str(), Some(turns.pcpu as usize)),
+            };
+            let kind = match kind {
                 "run" => {
-                    since = Some(event.at);
+                    since = pcpu.map(|pcpu| (pcpu, event.at));
                     continue;
                 }
                 "stop" => {
@@ -182,6 +186,22 @@ mod tests {
             [run(0, 100, 1_000_000), run(1, 1_000_000, 2_000_000)]
         );
         assert_eq!(schedule.title, "test, from 5 ms");
+    }
+
+    #[test]
+    fn turns_of_one_that_moves_are_on_the_cpus_that_it_names() {
+        let report = "report partition name=a state=running restarts=0 faults=0\n\
+            report turns partition=a vcpu=0 pcpu=0 entries=4\n\
+            report events partition=a vcpu=0 run.0@5000000 stop@5001000 run.2@5002000 stop@5003000\n\
+            report end\n";
+        let schedule = schedule("test", &Statistics::parse(report).expect("a report"));
+        let runs: Vec<_> = schedule
+            .runs
+            .iter()
+            .map(|run| (run.pcpu, run.from))
+            .collect();
+        assert_eq!(runs, [(0, 0), (2, 2_000)]);
+        assert_eq!(schedule.pcpus, 3);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::pool::CALL;
 use crate::pool::budget::value;
 use crate::pool::clock::Clock;
 use crate::pool::counters::Counter;
+use crate::pool::trace::Kind;
 use crate::sync::{Rank, TicketLock};
 use crate::vcpu::{Hypervisor, Vcpu};
 use gic::InterruptController;
@@ -196,6 +197,8 @@ impl<M: Machine> Pool<M> {
         let mut kick = floor.wake_those_put_down(now, ticks, here);
         kick = kick.or(floor.tell(now, here, place, has_work));
         let actions = floor.policy.on(now, here, Event::Look);
+        #[cfg(feature = "trace")]
+        floor.trace_ends(now);
         let plan = Plan {
             run: actions.run == Some(index(place)),
             alarm: self.alarm(&floor, here, &actions, ticks),
@@ -215,6 +218,8 @@ impl<M: Machine> Pool<M> {
         let ticks = M::Cpu::now();
         let now = self.clock.instant(ticks);
         if let Some(left) = left {
+            #[cfg(feature = "trace")]
+            left.vcpu.shared.turns.ring().record(now, Kind::Stop);
             floor.set_timer(left.place, left.timer);
             floor.put(left.place, left.vcpu);
         }
@@ -224,6 +229,11 @@ impl<M: Machine> Pool<M> {
         let run = run.and_then(|place| floor.give(place, here));
         if let (Some(given), Some(pcpu)) = (&run, self.affinity_of(here)) {
             given.vcpu.shared.arrive(pcpu);
+        }
+        #[cfg(feature = "trace")]
+        if let (Some(given), Some(pcpu)) = (&run, self.pcpus.get(here.get())) {
+            floor.trace_ends(now);
+            given.vcpu.shared.turns.ring().record_run_on(now, *pcpu);
         }
         let plan = Plan {
             alarm: self.alarm(&floor, here, &actions, ticks),
@@ -300,6 +310,7 @@ impl<M: Machine> Floor<M> {
             let timer = member.timer.is_some_and(|timer| timer <= ticks);
             if sleeps && (timer || member.shared.has_requests()) {
                 member.awake = true;
+                member.shared.turns.ring().record(now, Kind::Wake);
                 let woken = self.policy.on(now, here, Event::Wake(index(place)));
                 kick = kick.or(woken.kick);
             }
@@ -313,12 +324,23 @@ impl<M: Machine> Floor<M> {
             return PcpuSet::EMPTY;
         };
         let was_awake = core::mem::replace(&mut member.awake, has_work);
-        let event = match (was_awake, has_work) {
-            (false, true) => Event::Wake(index(place)),
-            (true, false) => Event::Block(index(place)),
+        let (event, kind) = match (was_awake, has_work) {
+            (false, true) => (Event::Wake(index(place)), Kind::Wake),
+            (true, false) => (Event::Block(index(place)), Kind::Block),
             _ => return PcpuSet::EMPTY,
         };
+        member.shared.turns.ring().record(now, kind);
         self.policy.on(now, here, event).kick
+    }
+
+    /// Records whose budget or period has ended.
+    #[cfg(feature = "trace")]
+    fn trace_ends(&self, at: Instant) {
+        for (place, member) in self.members.iter().flatten().enumerate() {
+            let counters = self.policy.counters(index(place));
+            let ends = counters.map_or([0; 2], |counters| [counters.depletions, counters.periods]);
+            member.shared.turns.ring().follow(at, ends);
+        }
     }
 
     /// Gives the one at `place` to a pCPU.

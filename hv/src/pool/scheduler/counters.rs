@@ -5,7 +5,7 @@ use crate::machine::Machine;
 use crate::pool::counters::Counter;
 use crate::pool::policy::Policy;
 #[cfg(feature = "trace")]
-use crate::pool::trace::Ring;
+use crate::pool::trace::{Ring, Tracer};
 use crate::vcpu::Vcpu;
 
 #[cfg(feature = "trace")]
@@ -15,10 +15,16 @@ impl<M: Machine> Scheduler<M> {
         &self.policy
     }
 
-    /// Whether each virtual CPU has something to do, and where its events are recorded.
-    pub(in crate::pool) fn traced(&self) -> impl Iterator<Item = (bool, &Ring)> {
-        let members = self.members.iter().flatten();
-        members.map(|member| (member.awake, member.shared.turns.ring()))
+    /// Where the events of a virtual CPU are recorded; `None` behind the last.
+    #[inline(always)]
+    pub(in crate::pool) fn ring(&self, index: usize) -> Option<&'static Ring> {
+        let member = self.members.get(index)?.as_ref()?;
+        Some(member.shared.turns.ring())
+    }
+
+    /// What is remembered for the events.
+    pub(in crate::pool) const fn tracer(&mut self) -> &mut Tracer {
+        &mut self.tracer
     }
 }
 

@@ -59,7 +59,7 @@ fn full_ring_keeps_the_latest_events_and_a_frozen_one_what_it_has() {
     for at in 0..u64::from(ROOM) + 3 {
         ring.record(Instant::from_ticks(at), Kind::Wake);
     }
-    let times = |line| ring.line(line).map(|event| event >> KIND_BITS);
+    let times = |line| ring.line(line).map(|event| event >> TIME);
     assert_eq!(times(0).next(), Some(3));
     assert_eq!(times(LINES - 1).last(), Some(u64::from(ROOM) + 2));
     ring.freeze();
@@ -71,7 +71,7 @@ fn full_ring_keeps_the_latest_events_and_a_frozen_one_what_it_has() {
 fn longest_line_on_events_fits() {
     let world = crate::fake::World::with(|linux| linux.name = "fifteen-letters");
     let partition = world.partition(LINUX);
-    let longest = Instant::from_ticks(u64::MAX >> KIND_BITS);
+    let longest = Instant::from_ticks(u64::MAX >> TIME);
     for _ in 0..IN_A_LINE {
         partition.vcpus[1]
             .turns
