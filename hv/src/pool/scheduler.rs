@@ -122,7 +122,6 @@ impl<M: Machine> Scheduler<M> {
     fn decide(&mut self, now: Moment, has_work: bool) -> Option<usize> {
         let at = self.clock.instant(now.decided);
         let mut decision = None;
-        let mut woken = false;
         for (index, member) in self.members.iter_mut().enumerate() {
             let Some(member) = member else { break };
             let wakes = if index == self.loaded {
@@ -134,7 +133,6 @@ impl<M: Machine> Scheduler<M> {
                 member.awake = true;
                 member.timer = u64::MAX;
                 member.shared.turns.ring().record(at, Kind::Wake);
-                woken = true;
                 decision = Some(self.policy.on(at, Event::Wake(index)));
             } else if !wakes && member.awake && index == self.loaded {
                 member.awake = false;
@@ -143,7 +141,7 @@ impl<M: Machine> Scheduler<M> {
             }
         }
         let decision = decision.unwrap_or_else(|| self.policy.on(at, Event::Look));
-        self.trace(at, decision.run, woken);
+        self.trace(at, decision.run);
         decision.run
     }
 

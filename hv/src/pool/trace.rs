@@ -6,6 +6,7 @@
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use embassy_time::Instant;
+#[cfg(feature = "global")]
 use model::PcpuId;
 
 use super::Scheduler;
@@ -91,6 +92,7 @@ impl Ring {
     }
 
     /// One that moves has its turn on this pCPU.
+    #[cfg(feature = "global")]
     pub fn record_run_on(&self, at: Instant, pcpu: PcpuId) {
         self.put(
             at,
@@ -135,8 +137,8 @@ impl Ring {
 pub struct Tracer {
     /// Whose turn it was.
     run: Option<usize>,
-    /// Before this nobody's budget or period ends but by a wake.
-    quiet_until: Option<Instant>,
+    /// Before this no budget is used up, and no period ends of one that has something to do.
+    next: Option<Instant>,
 }
 
 impl Tracer {
@@ -144,25 +146,24 @@ impl Tracer {
     pub const fn new() -> Self {
         Self {
             run: None,
-            quiet_until: Some(Instant::MIN),
+            next: None,
         }
     }
 
     /// The policy wants to look again at `next`.
     #[inline(always)]
     pub fn expect(&mut self, next: Option<Instant>) {
-        self.quiet_until = next;
+        self.next = next;
     }
 }
 
 impl<M: Machine> Scheduler<M> {
     /// Records what a decision at `at` has changed: `run` has its turn.
     #[inline(always)]
-    pub(super) fn trace(&mut self, at: Instant, run: Option<usize>, woken: bool) {
+    pub(super) fn trace(&mut self, at: Instant, run: Option<usize>) {
         let tracer = self.tracer();
         let before = core::mem::replace(&mut tracer.run, run);
-        let quiet = tracer.quiet_until.is_none_or(|until| at < until);
-        if woken || !quiet {
+        if tracer.next.is_some_and(|next| next <= at) {
             self.trace_ends(at);
         }
         if before != run {

@@ -1,5 +1,7 @@
 //! `cargo xtask timeline`: what a system's own events show is what a simulation of the same policy predicts.
 
+use std::path::{Path, PathBuf};
+
 use anyhow::{Context, ensure};
 use rtds::sim::{Costs, Runs, Simulation, busy};
 use rtds::{Parameters, PcpuSet, Reservation, Rtds};
@@ -8,8 +10,10 @@ use serde_json::Value;
 use embassy_time::{Duration, Instant};
 
 use crate::bench::Bench;
+use crate::costs::{Budget, Measured};
 use crate::registry::Test;
 use crate::system_file::SystemFile;
+use crate::turns::{URGENT, counted};
 
 const BOARD: &str = "qemu-virt-gicv3";
 /// Name, period and budget in microseconds. The shorter the period, the more urgent: nobody is as urgent as another.
@@ -24,11 +28,106 @@ const TURNS: usize = 80;
 const SWITCHES: u64 = 20_000;
 
 pub fn tests() -> Vec<Test> {
-    vec![Test::new(
-        "timeline/three-guests/gicv3",
-        &["guests", "rtds", "cli"],
-        switches_come_as_simulated,
-    )]
+    let tags = &["guests", "rtds", "cli"];
+    vec![
+        Test::new(
+            "timeline/three-guests/gicv3",
+            tags,
+            switches_come_as_simulated,
+        ),
+        Test::new("timeline/global/gicv3", tags, moves_are_recorded),
+        Test::new("timeline/cost/gicv3", tags, event_costs_little),
+    ]
+}
+
+/// Records a system until a line appears. Returns the folder of what was written.
+fn record(
+    bench: &Bench<'_>,
+    name: &str,
+    system: &SystemFile,
+    until: &str,
+) -> anyhow::Result<PathBuf> {
+    let file = bench.file(&format!("{name}.toml"), &system.text())?;
+    let file = file.to_str().context("a path that is no text")?;
+    let output = bench.xtask(&["timeline", file, "--until", until, "--seconds", "120"])?;
+    ensure!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let folder = bench.output().join(BOARD).join(format!("{name}+trace"));
+    for name in ["timeline.svg", "timeline.trace.json"] {
+        ensure!(folder.join(name).is_file(), "{name} was not written");
+    }
+    Ok(folder)
+}
+
+fn schedule(folder: &Path) -> anyhow::Result<Value> {
+    let text = std::fs::read_to_string(folder.join("timeline.schedule.json"))?;
+    Ok(serde_json::from_str(&text)?)
+}
+
+/// Three busy guests on the two CPUs of a global pool: no CPU runs two at a time, nobody runs on two, and one runs on each in turn.
+fn moves_are_recorded(bench: &Bench<'_>) -> anyhow::Result<()> {
+    let pool = "\"rtds\"\nplacement = \"global\"";
+    let mut system = SystemFile::new("global-turns", BOARD).pool("shared", &[0, 1], pool);
+    for (name, budget) in [("one", 5), ("two", 4), ("three", 3)] {
+        let time = format!("period = \"10ms\"\nbudget = \"{budget}ms\"\n");
+        system = system.guest_in("shared", name, "busy", 1, &time);
+    }
+    let folder = record(bench, "global-turns", &system, "^busy: counted")?;
+    let schedule = schedule(&folder)?;
+    let mut runs = Vec::new();
+    for run in schedule["runs"].as_array().context("no runs")? {
+        let field = |name: &str| run[name].as_u64().with_context(|| format!("no {name}"));
+        runs.push([field("from")?, field("to")?, field("pcpu")?, field("vcpu")?]);
+    }
+    ensure!(
+        runs.len() >= TURNS,
+        "only {} turns were recorded",
+        runs.len()
+    );
+    for by in [2, 3] {
+        runs.sort_by_key(|run| (run[by], run[0]));
+        for pair in runs.windows(2) {
+            ensure!(
+                pair[0][by] != pair[1][by] || pair[0][1] <= pair[1][0],
+                "two turns at a time: {pair:?}"
+            );
+        }
+    }
+    let moved = runs
+        .windows(2)
+        .any(|pair| pair[0][3] == pair[1][3] && pair[0][2] != pair[1][2]);
+    ensure!(moved, "nobody moved");
+    Ok(())
+}
+
+/// A guest that wakes beside a busy one, recorded and not: three events lie on its way, its wake and two turns that end and begin.
+fn event_costs_little(bench: &Bench<'_>) -> anyhow::Result<()> {
+    const EVENTS: u64 = 3;
+    const UNTIL: &str = "^wake: late .* sleeps$";
+    let busy = "period = \"10ms\"\nbudget = \"7700us\"\nextra_time = true\npriority = 1\n";
+    let system = SystemFile::new("traced-wake", BOARD)
+        .pool("shared", &[0], "\"rtds\"")
+        .guest_in("shared", "busy", "busy", 1, busy)
+        .guest_in("shared", "wake", "wake", 1, URGENT);
+    let typical = |text: &str| -> anyhow::Result<u64> {
+        let mut measured = Measured::default();
+        measured.add_wake(text)?;
+        measured.cost("wake-p50").context("no wake-up was measured")
+    };
+    let folder = record(bench, "traced-wake", &system, UNTIL)?;
+    let traced = std::fs::read_to_string(folder.join("timeline-logs").join("wake.log"))?;
+    let mut session = counted(bench, &system)?;
+    session.wait_for("wake", UNTIL, bench.left())?;
+    let (traced, plain) = (typical(&traced)?, typical(&session.text("wake"))?);
+    let most = EVENTS * Budget::read()?.traced_event;
+    ensure!(
+        plain < traced && traced <= plain + most,
+        "waking up takes {traced} instructions with {EVENTS} events recorded and {plain} without: at most {most} more are allowed"
+    );
+    Ok(())
 }
 
 fn switches_come_as_simulated(bench: &Bench<'_>) -> anyhow::Result<()> {
@@ -38,23 +137,8 @@ fn switches_come_as_simulated(bench: &Bench<'_>) -> anyhow::Result<()> {
             format!("period = \"{period}us\"\nbudget = \"{budget}us\"\npriority = {priority}\n");
         system = system.guest_in("shared", name, "busy", 1, &time);
     }
-    let file = bench.file("three-turns.toml", &system.text())?;
-    let file = file.to_str().context("a path that is no text")?;
-    let until = "^busy: counted";
-    let output = bench.xtask(&["timeline", file, "--until", until, "--seconds", "120"])?;
-    ensure!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-
-    let folder = bench.output().join(BOARD).join("three-turns+trace");
-    for name in ["timeline.svg", "timeline.trace.json"] {
-        ensure!(folder.join(name).is_file(), "{name} was not written");
-    }
-    let text = std::fs::read_to_string(folder.join("timeline.schedule.json"))?;
-    let schedule: Value = serde_json::from_str(&text)?;
-    let found = recorded(&schedule)?;
+    let folder = record(bench, "three-turns", &system, "^busy: counted")?;
+    let found = recorded(&schedule(&folder)?)?;
     let expected = simulated()?;
     ensure!(
         found.len() >= TURNS,

@@ -51,7 +51,7 @@ impl Tracer {
 impl<M: Machine> Scheduler<M> {
     /// Records nothing.
     #[inline(always)]
-    pub(super) const fn trace(&mut self, _at: Instant, _run: Option<usize>, _woken: bool) {}
+    pub(super) const fn trace(&mut self, _at: Instant, _run: Option<usize>) {}
 }
 
 /// No line is about events.

@@ -24,6 +24,8 @@ pub const CONTROLLERS: [&str; 2] = ["gicv3", "gicv2"];
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Budget {
+    /// Most instructions that an event costs in an image that records events.
+    pub traced_event: u64,
     /// In the order of the table.
     #[serde(rename = "row")]
     pub rows: Vec<Row>,
