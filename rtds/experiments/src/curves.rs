@@ -118,6 +118,8 @@ pub fn run(extent: Extent) -> Outcome {
         ),
         ..Outcome::default()
     };
+    let mut chances = Vec::new();
+    let mut beyond = 0;
     for (index, (distribution, published)) in PUBLISHED.iter().enumerate() {
         let shares: Vec<Shares> = (TOTALS.iter().enumerate())
             .map(|(point, total)| {
@@ -129,6 +131,8 @@ pub fn run(extent: Extent) -> Outcome {
             let ours = shares.iter().map(|share| share[method]);
             let theirs = published.iter().map(|share| share[method]);
             let pairs: Vec<(f64, f64)> = ours.zip(theirs).collect();
+            beyond += pairs.iter().filter(|pair| is_beyond(pair)).count();
+            chances.extend(pairs.iter().map(|(ours, _)| chance_of_beyond(*ours)));
             let title = format!("{}, {name}", distribution.name);
             outcome.rows.push(compare(title, &pairs, sets));
         }
@@ -136,7 +140,45 @@ pub fn run(extent: Extent) -> Outcome {
             .charts
             .push(chart(distribution.name, &shares, published));
     }
+    outcome.rows.push(all_points(beyond, &chances));
     outcome
+}
+
+/// How many points are farther off than a single one is asked to be, beside how many are when the published sets are drawn anew from our own shares: so
+/// many as chance alone explains.
+fn all_points(beyond: usize, chances: &[f64]) -> Row {
+    let expected: f64 = chances.iter().sum();
+    let variance: f64 = chances.iter().map(|chance| chance * (1.0 - chance)).sum();
+    let most = expected + DEVIATIONS * variance.sqrt();
+    Row::new(
+        format!("points beyond ±{TOLERANCE:.0}"),
+        format!("{beyond} of {}", chances.len()),
+        format!(
+            "≤ {most:.1}: another draw of {PUBLISHED_SETS:.0} sets has {expected:.1} of them by chance, {DEVIATIONS:.0} σ more at most"
+        ),
+        beyond as f64 <= most,
+    )
+}
+
+fn is_beyond((ours, theirs): &(f64, f64)) -> bool {
+    (ours - theirs).abs() > TOLERANCE
+}
+
+/// How likely the published number of sets shows a share that is farther than the tolerance from the true one, of so many per cent: the tails of the
+/// binomial distribution.
+fn chance_of_beyond(percent: f64) -> f64 {
+    let share = (percent / 100.0).clamp(0.0, 1.0);
+    let mut choices = 1.0;
+    let mut within = 0.0;
+    for hits in 0..=PUBLISHED_SETS as i32 {
+        let misses = PUBLISHED_SETS as i32 - hits;
+        let shown = f64::from(hits) * 100.0 / PUBLISHED_SETS;
+        if !is_beyond(&(percent, shown)) {
+            within += choices * share.powi(hits) * (1.0 - share).powi(misses);
+        }
+        choices *= f64::from(misses) / f64::from(hits + 1);
+    }
+    (1.0 - within).clamp(0.0, 1.0)
 }
 
 /// A curve beside the published one.
@@ -149,10 +191,7 @@ fn compare(title: String, pairs: &[(f64, f64)], sets: u32) -> Row {
         .zip(TOTALS)
         .max_by(|one, other| one.0.abs().total_cmp(&other.0.abs()))
         .unwrap_or((&0.0, 0.0));
-    let beyond = distances
-        .iter()
-        .filter(|distance| distance.abs() > TOLERANCE)
-        .count();
+    let beyond = pairs.iter().filter(|pair| is_beyond(pair)).count();
     let by_chance =
         |(ours, theirs): &(f64, f64)| (ours - theirs).abs() <= TOLERANCE.max(chance(*ours, sets));
     Row::new(
@@ -267,6 +306,21 @@ mod tests {
         assert!((chance(50.0, 100) - 21.2).abs() < 0.1);
         assert!(chance(90.0, 100) < chance(50.0, 100));
         assert_eq!(chance(100.0, 100), 0.0);
+    }
+
+    #[test]
+    fn share_of_a_half_is_often_shown_beyond_five_points_and_a_sure_one_never() {
+        // P(45 ≤ X ≤ 55) = 0.7287 for 100 throws of a coin.
+        assert!((chance_of_beyond(50.0) - 0.2713).abs() < 1e-3);
+        assert!(chance_of_beyond(100.0) < 1e-9);
+        assert!(chance_of_beyond(0.0) < 1e-9);
+    }
+
+    #[test]
+    fn more_points_beyond_than_chance_explains_do_not_pass() {
+        let chances = [0.25; 16];
+        assert!(all_points(9, &chances).pass);
+        assert!(!all_points(10, &chances).pass);
     }
 
     #[test]
