@@ -1,4 +1,18 @@
 //! The known defects of the reference, each with what the reference does and what is right.
+//!
+//! | defect of the reference | test |
+//! |---|---|
+//! | no preemption when one that waits on extra time is replenished | `one_that_is_replenished_while_it_waits_on_extra_time_preempts_at_once` |
+//! | replenishments in the order of levels | `replenishments_come_in_the_order_of_time_whatever_the_level` |
+//! | only the queue's head is considered | `one_behind_a_head_that_may_not_run_here_is_considered` |
+//! | the old period's budget charged to the new one | `time_after_the_deadline_is_charged_to_the_new_period` |
+//! | depletion lost when replenished in mid-switch | `budget_that_ends_while_the_replenishment_is_handled_late_is_not_lost` |
+//! | several wakes told to one pCPU | `wakes_that_come_together_call_a_pcpu_each` |
+//! | level counter wraps | `levels_of_one_that_never_stops_stay_in_range` |
+//! | idle chosen while work was queued | `waiting_one_gets_the_cpu_before_the_cpu_idles` |
+//! | parameters unchecked | `parameters_are_checked` |
+//!
+//! Time read before the lock was taken is the shell's matter: its events come with times that never go back, which the policy's property tests hold.
 
 use super::*;
 use crate::sim::{Costs, Observer, PerWindow, Policy, Reference, Simulation, Step, busy};
@@ -145,6 +159,26 @@ fn budget_that_ends_while_the_replenishment_is_handled_late_is_not_lost() {
     assert_eq!(pool.on(ms(4), p(0), Event::Look).run, None);
     let saved = pool.on(ms(15), p(0), Event::Saved);
     assert_eq!((saved.run, saved.timer), (None, Some(ms(20))));
+}
+
+#[test]
+fn wakes_that_come_together_call_a_pcpu_each() {
+    let mut pool = Rtds::<3, 3>::new(ms(0));
+    let mut called = PcpuSet::EMPTY;
+    for _ in 0..3 {
+        pool.add(parameters(10, 4)).unwrap();
+    }
+    // The first pCPU hears of all three before any other one has looked.
+    for vcpu in 0..3 {
+        let actions = pool.on(ms(1), p(0), Event::Wake(v(vcpu)));
+        called = actions.kick.iter().fold(called, PcpuSet::with);
+    }
+    assert_eq!(called, PcpuSet::EMPTY.with(p(1)).with(p(2)));
+    let mut running: Vec<_> = (0..3)
+        .map(|pcpu| pool.on(ms(1), p(pcpu), Event::Look).run.unwrap().get())
+        .collect();
+    running.sort_unstable();
+    assert_eq!(running, [0, 1, 2]);
 }
 
 #[test]
