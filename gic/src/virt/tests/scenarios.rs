@@ -431,6 +431,22 @@ fn ends_that_nobody_looks_between_are_each_announced_once() {
 }
 
 #[test]
+fn interrupt_that_another_cpu_made_active_by_a_register_is_ended_by_nobodys_end() {
+    let mut machine = Machine::started(Version::V3, 2);
+    for word in [0xc10, 0xc14] {
+        machine.set(0, word, 0xaaaa_aaaa);
+    }
+    // More urgent than the first of the nest, and pending in a list register when it is made active.
+    let other = IntId::new(90);
+    machine.write(0, Frame::Distributor, 0x400 + 90, Width::Byte, 0x98);
+    put(&mut machine, 0, PEND, other);
+    put(&mut machine, 1, ACTIVATE, other);
+    nest(&mut machine, 10);
+    (0..10).for_each(|_| machine.end(0));
+    assert_eq!(active(&mut machine, &[other]), [other]);
+}
+
+#[test]
 fn registers_hold_what_was_acknowledged_last_whatever_its_priority_has_become() {
     let (mut machine, nested) = nested(Version::V3, 10, false);
     for intid in &nested {
