@@ -1,10 +1,11 @@
 //! `cargo xtask test`: every kind of test, one closing line.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::Context;
 use compiler::Resources;
+use qemu::debian::part::{Part, U_BOOT};
 use qemu::machine::Architecture;
 use qemu::session::{Bootable, interrupted};
 use systems::bench::Workshop;
@@ -160,12 +161,18 @@ impl Workshop for Shop<'_> {
         Ok(self.builder.host().board(board)?.tree)
     }
 
+    fn u_boot(&self) -> anyhow::Result<PathBuf> {
+        let (steps, cache) = (self.builder.steps(), self.builder.cache());
+        setup::part(steps, cache, U_BOOT, Part::UBoot)
+    }
+
     fn provide(&self, need: &Need) -> anyhow::Result<()> {
         let (steps, offline) = (self.builder.steps(), self.builder.offline());
         match need {
             Need::Systems => setup::rust(steps, offline).and_then(|_| setup::qemu(steps, offline)),
             Need::Pc => setup::qemu_for(steps, Architecture::Pc, offline),
             Need::Kernel(package) => setup::guests(steps, self.builder.cache(), &[package]),
+            Need::UBoot => self.u_boot().map(drop),
             Need::Board(board) => setup::device_trees(steps, offline)
                 .and_then(|()| self.board_tree(board))
                 .map(drop),

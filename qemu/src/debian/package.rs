@@ -48,7 +48,8 @@ pub(super) fn download(apt: &Apt, package: &str, into: &Path) -> anyhow::Result<
 /// How apt names the package: a package for all architectures is known by its bare name only.
 fn argument(apt: &Apt, package: &str) -> anyhow::Result<String> {
     let foreign = format!("{package}:{ARCHITECTURE}");
-    let is_foreign = !show(apt, &foreign)?.is_empty();
+    // Of a name that it has never heard, apt says nothing or fails; what is wrong with apt itself shows with the bare name.
+    let is_foreign = show(apt, &foreign).is_ok_and(|shown| !shown.is_empty());
     Ok(if is_foreign {
         foreign
     } else {

@@ -9,6 +9,9 @@ use anyhow::{Context, bail, ensure};
 /// The package with the static BusyBox.
 pub const BUSYBOX: &str = "busybox-static";
 
+/// The package with U-Boot for QEMU's machines.
+pub const U_BOOT: &str = "u-boot-qemu";
+
 /// A part of a package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
@@ -16,6 +19,8 @@ pub enum Part {
     Kernel,
     /// The static BusyBox: a file.
     BusyBox,
+    /// U-Boot for QEMU's arm64 `virt`: a file.
+    UBoot,
     /// The modules of a kernel package for a virtio network card: a folder with [`NETWORK_MODULES`].
     NetworkModules,
     /// The compiled device trees of a kernel package: a folder with one folder a vendor.
@@ -48,6 +53,7 @@ impl Part {
         match self {
             Self::Kernel => "Image",
             Self::BusyBox => "busybox",
+            Self::UBoot => "u-boot.bin",
             Self::Xen => "xen",
             Self::NetworkModules => "network-modules",
             Self::DeviceTrees => "device-trees",
@@ -60,6 +66,7 @@ impl Part {
         match self {
             Self::Kernel => "boot/vmlinuz-…",
             Self::BusyBox => "bin/busybox",
+            Self::UBoot => "usr/lib/u-boot/qemu_arm64/u-boot.bin",
             Self::Xen => "boot/xen-…",
             Self::NetworkModules => "lib/modules/…/virtio_net.ko, failover.ko and net_failover.ko",
             Self::DeviceTrees => "usr/lib/linux-image-…",
@@ -81,6 +88,8 @@ impl Part {
             Self::BusyBox => unpack_all(archive, &root)
                 .and_then(|()| first(&root, &["bin", "usr/bin"], "busybox")),
             Self::Xen => unpack_all(archive, &root).and_then(|()| first(&root, &["boot"], "xen-")),
+            Self::UBoot => unpack_all(archive, &root)
+                .and_then(|()| first(&root, &["usr/lib/u-boot/qemu_arm64"], "u-boot.bin")),
             Self::NetworkModules => {
                 let mut tar = extract(&root);
                 tar.args(NETWORK_MODULES.map(|name| format!("*/kernel/*/{name}*")));

@@ -37,6 +37,12 @@ pub trait Workshop: Sync {
     /// It cannot be had.
     fn board_tree(&self, board: &str) -> anyhow::Result<Vec<u8>>;
 
+    /// The file with U-Boot for QEMU's `virt`.
+    ///
+    /// # Errors
+    /// It cannot be had.
+    fn u_boot(&self) -> anyhow::Result<PathBuf>;
+
     /// Sets up what a test needs.
     ///
     /// # Errors
@@ -108,6 +114,14 @@ impl<'a> Bench<'a> {
     /// It cannot be had.
     pub fn board_tree(&self, board: &str) -> anyhow::Result<Vec<u8>> {
         self.workshop.board_tree(board)
+    }
+
+    /// The file with U-Boot for QEMU's `virt`.
+    ///
+    /// # Errors
+    /// It cannot be had.
+    pub fn u_boot(&self) -> anyhow::Result<PathBuf> {
+        self.workshop.u_boot()
     }
 
     /// Time left until this test fails.

@@ -160,7 +160,7 @@ mod tests {
     use super::*;
     use anyhow::bail;
     use qemu::session::Bootable;
-    use std::path::Path;
+    use std::path::{Path, PathBuf};
     use std::process::Command;
 
     struct Fake {
@@ -183,9 +183,12 @@ mod tests {
         fn board_tree(&self, board: &str) -> anyhow::Result<Vec<u8>> {
             bail!("no tree of {board}")
         }
+        fn u_boot(&self) -> anyhow::Result<PathBuf> {
+            bail!("no U-Boot")
+        }
         fn provide(&self, need: &Need) -> anyhow::Result<()> {
             match need {
-                Need::Systems | Need::Pc => Ok(()),
+                Need::Systems | Need::UBoot | Need::Pc => Ok(()),
                 Need::Kernel(name) | Need::Board(name) => bail!("no {name}"),
             }
         }

@@ -1,4 +1,4 @@
-//! QEMU's models of real boards, and a board that nobody has prepared: `cargo xtask new-board` makes it.
+//! QEMU's models of real boards, a board that nobody has prepared (`cargo xtask new-board` makes it), and U-Boot before the image.
 
 use std::path::PathBuf;
 
@@ -38,6 +38,12 @@ pub fn tests() -> Vec<Test> {
             &["boards", "cli"],
             board_that_nobody_prepared_comes_up,
         ),
+        Test::new(
+            "machines/u-boot",
+            &["boards", "boot"],
+            u_boot_starts_the_image,
+        )
+        .needs(Need::UBoot),
     ]
 }
 
@@ -128,5 +134,24 @@ fn board_that_nobody_prepared_comes_up(bench: &Bench<'_>) -> anyhow::Result<()> 
         String::from_utf8_lossy(&run.stdout),
         String::from_utf8_lossy(&run.stderr)
     );
+    Ok(())
+}
+
+/// U-Boot takes the very file that `cargo xtask build` writes from QEMU, and starts it by `booti` with its own device tree, at another place
+/// than QEMU would.
+fn u_boot_starts_the_image(bench: &Bench<'_>) -> anyhow::Result<()> {
+    let system = SystemFile::new("u-boot", "qemu-virt-gicv3").guest("one", "hello", 1);
+    let u_boot = bench.u_boot()?.display().to_string();
+    let mut session = bench.start_with(&system, |options| {
+        options.extra = vec!["-bios".into(), u_boot];
+    })?;
+    session.wait_for("one", "hello: 16 MiB RAM", bench.left())?;
+    let status = session.wait_for_exit(bench.left())?;
+    ensure!(status.success(), "QEMU ended with {status}");
+    let said = std::fs::read(bench.logs().join("console.log"))?;
+    let said = String::from_utf8_lossy(&said);
+    for step in ["U-Boot 20", "loading kernel to address", "Starting kernel"] {
+        ensure!(said.contains(step), "U-Boot did not say {step:?}:\n{said}");
+    }
     Ok(())
 }

@@ -18,6 +18,8 @@ pub enum Need {
     Pc,
     /// A Debian kernel package and BusyBox.
     Kernel(&'static str),
+    /// U-Boot for QEMU's `virt`.
+    UBoot,
     /// The device tree of a board, and a compiler for device trees.
     Board(&'static str),
 }
