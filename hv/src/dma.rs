@@ -6,10 +6,13 @@
 //! in a row, then [`PER_SECOND`] times a second, and once more for each start.
 
 mod attention;
+#[cfg(feature = "measure")]
+pub mod measure;
 
 pub use attention::{Attention, MOST_HEARD, PER_SECOND};
 
 use model::iommu::{Iommu as Config, OwnedStreams, Streams};
+use model::memory::Mapping;
 use model::partition::FaultPolicy;
 use model::{IntId, PartitionId};
 use smmu::{Domain, Failure, Fault, Iommu, IommuError, Source};
@@ -239,6 +242,14 @@ impl<D: Iommu> Unit<D> {
             let event = Event::Dma(DmaEvent::Error { iommu, error });
             hypervisor.machine.record(event);
         }
+    }
+}
+
+/// What a partition's devices reach behind an IOMMU.
+pub const fn reached_by_devices(partition: &model::partition::Partition) -> &'static [Mapping] {
+    match partition.dma {
+        [] => partition.memory,
+        own => own,
     }
 }
 

@@ -126,6 +126,8 @@ fn prepare(load: u64, gic: Gic) {
     cache::publish_tables();
     #[cfg(feature = "iommu")]
     crate::dma::publish_tables();
+    #[cfg(feature = "measure")]
+    crate::dma::measure::boot(load);
 }
 
 /// Gives every virtual CPU to the pCPU that runs it. `None` when the table contradicts itself.

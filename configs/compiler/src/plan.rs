@@ -50,6 +50,16 @@ pub(crate) struct Planned {
     pub tree: Rc<[u8]>,
 }
 
+impl Planned {
+    /// What its devices reach behind an IOMMU. `hv::dma::reached_by_devices` has the same rule.
+    pub fn reached_by_devices(&self) -> &[Mapping] {
+        match self.dma.as_slice() {
+            [] => &self.mappings,
+            own => own,
+        }
+    }
+}
+
 /// Finds a place for everything.
 ///
 /// # Errors
@@ -97,7 +107,7 @@ pub(crate) fn plan(system: System, source: &SourceText) -> Result<Plan, Diagnost
     }
     let iommus = iommus::driven(&system);
     let own_tables = (0..).zip(&partitions).filter_map(|(index, one)| {
-        iommus::ipmmu::own_table(&iommus, PartitionId::new(index), &one.mappings)
+        iommus::ipmmu::own_table(&iommus, PartitionId::new(index), one.reached_by_devices())
     });
     for (index, (partition, planned)) in (0..).zip(system.partitions.iter().zip(&partitions)) {
         let end = planned

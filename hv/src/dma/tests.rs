@@ -110,6 +110,20 @@ fn unit() -> (Unit<Shared>, Shared) {
     (unit, driver)
 }
 
+#[test]
+fn devices_reach_a_list_of_their_own_where_there_is_one_and_else_what_the_cpus_reach() {
+    const OWN: &[Mapping] = &[Mapping {
+        ipa: model::Ipa::new(0x1000),
+        pa: Pa::new(0x1000),
+        size: 0x1000,
+        kind: model::memory::MemoryKind::Ram,
+    }];
+    let config = *World::new().hypervisor.partitions[LINUX].config;
+    assert_eq!(reached_by_devices(&config), config.memory);
+    let config = model::partition::Partition { dma: OWN, ..config };
+    assert_eq!(reached_by_devices(&config), OWN);
+}
+
 fn fault(stream: u32) -> Fault {
     Fault {
         source: Source::Stream(StreamId::new(stream)),

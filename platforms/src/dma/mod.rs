@@ -1,5 +1,7 @@
 //! The board's IOMMUs: found, turned on with everything denied, and handed to the core.
 
+#[cfg(feature = "measure")]
+pub mod measure;
 #[cfg(feature = "ipmmu")]
 pub mod tables;
 
@@ -185,6 +187,9 @@ impl Dma for Board {
         let mut served = false;
         each(|unit, hypervisor| {
             if unit.has_interrupt(intid) {
+                #[cfg(feature = "measure")]
+                measure::serve(unit, hypervisor);
+                #[cfg(not(feature = "measure"))]
                 unit.serve(hypervisor);
                 served = true;
             }

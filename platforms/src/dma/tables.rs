@@ -1,5 +1,6 @@
 //! Tables of their own for devices behind an IOMMU that cannot walk the CPU's.
 
+use hv::dma::reached_by_devices;
 use hv::memory::{FramePool, MapError, long_descriptor};
 use hv::partition::Partition;
 use model::PartitionId;
@@ -14,7 +15,7 @@ use crate::SYSTEM;
 /// [`MapError`], which the compiler has excluded.
 pub fn give(mut partition: Partition, pool: &mut FramePool) -> Result<Partition, MapError> {
     if SYSTEM.iommus.iter().any(|iommu| needs(iommu, partition.id)) {
-        partition.dma_root = long_descriptor::build(partition.config.memory, pool)?;
+        partition.dma_root = long_descriptor::build(reached_by_devices(partition.config), pool)?;
     }
     Ok(partition)
 }

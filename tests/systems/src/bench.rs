@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use qemu::session::{Bootable, Options, Session, interrupted};
 
+use crate::attribution;
 use crate::registry::Need;
 use crate::system_file::SystemFile;
 
@@ -182,6 +183,8 @@ impl<'a> Bench<'a> {
         change: impl FnOnce(&mut Options),
     ) -> anyhow::Result<Session> {
         let bootable = self.build(system)?;
+        // The next run writes over what the one before it has said.
+        attribution::check(&self.logs)?;
         let mut options = Options::quiet(&self.logs);
         change(&mut options);
         Session::start(&bootable, &options)

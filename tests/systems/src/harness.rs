@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use qemu::session::interrupted;
 
+use crate::attribution;
 use crate::bench::{Bench, Built, Workshop};
 use crate::registry::{Need, Test};
 
@@ -117,7 +118,8 @@ fn judge(
         Ok(bench) => bench,
         Err(error) => return Verdict::Failed(format!("{error:#}")),
     };
-    let result = catch_unwind(AssertUnwindSafe(|| (test.body)(&bench)));
+    let body = || (test.body)(&bench).and_then(|()| attribution::check(bench.logs()));
+    let result = catch_unwind(AssertUnwindSafe(body));
     let message = match result {
         Ok(Ok(())) => {
             // The logs of a test that passed interest nobody; a folder that stays behind is emptied by the next run.

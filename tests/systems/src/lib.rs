@@ -13,6 +13,7 @@ pub mod registry;
 pub mod system_file;
 
 mod attacks;
+mod attribution;
 mod boards;
 mod channels;
 mod command_line;

@@ -3,6 +3,7 @@
 mod chart;
 mod costs;
 mod decisions;
+mod dma;
 mod rtds;
 
 use std::path::PathBuf;
@@ -30,6 +31,16 @@ pub struct CostArguments {
 pub enum Subject {
     /// The scheduling policies, on the host: conformance, defects, curves, soundness, supply, bursts, costs; and in QEMU: instructions.
     Rtds(RtdsArguments),
+    /// Mapping, unmapping, invalidating and faults of a device behind an SMMUv3, in instructions.
+    Dma(DmaArguments),
+}
+
+/// How the paths of DMA are measured.
+#[derive(Args)]
+pub struct DmaArguments {
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 /// How the scheduling policies are measured.
@@ -57,5 +68,6 @@ pub fn run(
     match subject {
         None => costs::run(builder, costs),
         Some(Subject::Rtds(arguments)) => rtds::run(builder, &arguments),
+        Some(Subject::Dma(arguments)) => dma::run(builder, arguments.json),
     }
 }

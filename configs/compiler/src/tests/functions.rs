@@ -15,6 +15,11 @@ fn board() -> Tree {
     tree.set_cells(smmu, "reg", &[0, 0x905_0000, 0, 0x2_0000]);
     tree.set_cells(smmu, "#iommu-cells", &[1]);
     tree.set_cells(smmu, "phandle", &[SMMU]);
+    with_bridge(tree, SMMU)
+}
+
+/// This tree with a bridge and an ITS behind the IOMMU with this phandle.
+fn with_bridge(mut tree: Tree, iommu: u32) -> Tree {
     let intc = tree.find("/intc").unwrap();
     tree.set_cells(intc, "#address-cells", &[2]);
     tree.set_cells(intc, "#size-cells", &[2]);
@@ -30,7 +35,7 @@ fn board() -> Tree {
     tree.set_cells(pcie, "#size-cells", &[2]);
     tree.set_cells(pcie, "reg", &[0x40, 0x1000_0000, 0, 0x1000_0000]);
     tree.set_cells(pcie, "msi-map", &[0, ITS, 0x100, 0x1_0000]);
-    tree.set_cells(pcie, "iommu-map", &[0, SMMU, 0, 0x1_0000]);
+    tree.set_cells(pcie, "iommu-map", &[0, iommu, 0, 0x1_0000]);
     #[rustfmt::skip]
     tree.set_cells(pcie, "ranges", &[
         0x100_0000, 0, 0, 0, 0x3eff_0000, 0, 0x1_0000,
@@ -129,6 +134,18 @@ fn function_without_messages_shares_the_cpus_table_and_has_no_its() {
     assert_eq!(compiled.image_features, ["v3", "smmuv3", "pci", "pl011"]);
     assert!(compiled.table.contains("dma: &[],"));
     assert!(compiled.table.contains("messages: 0 },"));
+}
+
+#[test]
+fn tables_apart_have_pages_for_the_doorbell_and_none_for_the_window() {
+    let mut resources = FakeResources::new();
+    let tree = with_bridge(crate::iommus::ipmmu::tests::tree("r8a77990"), 0x9211);
+    resources.give(tree.write());
+    let device = "{ device = \"/pcie@10000000/00:03.0\", window = \"2MiB\" }";
+    let table = compile_with(&text([device, ""]), &resources).unwrap().table;
+    // The CPUs': a root and two tables of level 2; the second partition's: a root and one of level 2. The devices': a root, two tables of level 2, and one of
+    // level 3 for the doorbell, once in either format.
+    assert!(table.contains("stage2_pages: 13,"), "{table}");
 }
 
 #[test]

@@ -16,6 +16,7 @@ pub mod mmio;
 pub mod mmu;
 pub mod psci;
 pub mod random;
+pub mod sleep;
 pub mod timer;
 pub mod tree;
 pub mod uart;

@@ -1,6 +1,7 @@
 //! QEMU's `edu` device (QEMU docs/specs/edu.rst): 4 KiB of memory, and DMA between it and the system.
 
-use board::{mmio, timer};
+use board::mmio;
+use board::sleep::Sleeper;
 
 /// Bytes that it holds.
 pub const SIZE: u64 = 4096;
@@ -19,15 +20,18 @@ const TO_MEMORY: u64 = 1 << 1;
 const PATIENCE: u64 = 5_000_000;
 
 /// The device.
-pub struct Edu(u64);
+pub struct Edu<'a> {
+    base: u64,
+    sleeper: &'a Sleeper,
+}
 
-impl Edu {
+impl<'a> Edu<'a> {
     /// The device with its registers at `base`.
     ///
     /// # Safety
     /// They are there, and nobody else uses them.
-    pub unsafe fn new(base: u64) -> Self {
-        Self(base)
+    pub unsafe fn new(base: u64, sleeper: &'a Sleeper) -> Self {
+        Self { base, sleeper }
     }
 
     /// Has the device fill itself from `address`. At most [`SIZE`] bytes.
@@ -49,11 +53,11 @@ impl Edu {
         ];
         for (register, value) in registers {
             // SAFETY: the device is this guest's own, and what it writes are buffers of atomic words, or nothing that this guest has.
-            unsafe { mmio::write64(self.0 + register, value) };
+            unsafe { mmio::write64(self.base + register, value) };
         }
         // SAFETY: as above.
-        let idle = || unsafe { mmio::read64(self.0 + COMMAND) } & RUN == 0;
-        if !timer::wait_until(PATIENCE, idle) {
+        let idle = || unsafe { mmio::read64(self.base + COMMAND) } & RUN == 0;
+        if !self.sleeper.wait_until(PATIENCE, idle) {
             crate::fail("the device does not end its transfer");
         }
     }

@@ -1,7 +1,7 @@
 //! Two guests in one, told apart by their device trees.
 //!
 //! With a PCI host bridge it drives the DMA of QEMU's `edu` device: inside its own memory when `i` is typed, to places that are not its own
-//! when `a` is typed, and as much as it can to one such place when `s` is typed. Without a bridge it is the victim: it fills half of its
+//! when `a` is typed, one by one to such a place when `f` is typed, and as much as it can when `s` is typed. Without a bridge it is the victim: it fills half of its
 //! RAM with a secret, and says whether every byte is still there when `c` is typed.
 #![no_std]
 #![no_main]
@@ -10,13 +10,13 @@ mod edu;
 mod pci;
 mod victim;
 
-use board::{Board, println, psci, timer, uart};
+use board::sleep::Sleeper;
+use board::{Board, println, psci, uart};
 
 use edu::Edu;
 
-/// How often typed characters are looked for, in microseconds.
-const PERIOD: u64 = 1_000;
-
+/// Accesses that are refused, one by one, when `f` is typed.
+const FAULTS: usize = 12;
 /// Bytes moved at once: all that the device holds.
 const WHOLE: usize = edu::SIZE as usize;
 
@@ -59,25 +59,32 @@ impl Buffer {
 board::entry!(main);
 
 fn main(board: &'static Board) -> ! {
+    let sleeper = Sleeper::new(board);
     match board.find("pci-host-ecam-generic") {
         Some(bridge) => {
-            let edu = pci::find_edu(bridge).unwrap_or_else(|what| fail(what));
+            let edu = pci::find_edu(bridge, &sleeper).unwrap_or_else(|what| fail(what));
             println!("dma: edu is there");
-            attack(board, &edu)
+            attack(board, &edu, &sleeper)
         }
-        None => victim::watch(board),
+        None => victim::watch(board, &sleeper),
     }
 }
 
-fn attack(board: &Board, edu: &Edu) -> ! {
+fn attack(board: &Board, edu: &Edu<'_>, sleeper: &Sleeper) -> ! {
     let mut round = 0;
     loop {
-        match typed() {
+        match typed(sleeper) {
             b'i' => {
                 round += 0x0100_0000;
                 inside(edu, round);
             }
             b'a' => abroad(board, edu),
+            b'f' => {
+                for _ in 0..FAULTS {
+                    edu.write(FOREIGN[0], 4);
+                }
+                println!("dma: {FAULTS} accesses were refused");
+            }
             b's' => {
                 for _ in 0..3 {
                     edu.write(FOREIGN[0], WHOLE as u64);
@@ -94,7 +101,7 @@ fn attack(board: &Board, edu: &Edu) -> ! {
 }
 
 /// Memory goes through the device and arrives.
-fn inside(edu: &Edu, round: u32) {
+fn inside(edu: &Edu<'_>, round: u32) {
     FROM.fill(round);
     TO.fill(0);
     edu.read(FROM.address(), WHOLE as u64);
@@ -118,7 +125,7 @@ const FOREIGN: [u64; 7] = [
 ];
 
 /// Reads and writes a word of each place, and just behind the own RAM.
-fn abroad(board: &Board, edu: &Edu) {
+fn abroad(board: &Board, edu: &Edu<'_>) {
     let behind = board.ram.first().map_or(0, |ram| ram.end());
     let mut secrets = 0;
     for place in FOREIGN.into_iter().chain([behind]) {
@@ -134,12 +141,12 @@ fn abroad(board: &Board, edu: &Edu) {
 }
 
 /// The next character that is typed.
-fn typed() -> u8 {
+fn typed(sleeper: &Sleeper) -> u8 {
     loop {
         if let Some(byte) = uart::read_byte() {
             return byte;
         }
-        timer::wait_until(PERIOD, || false);
+        sleeper.sleep(1_000);
     }
 }
 

@@ -1,5 +1,6 @@
 //! As much of PCI as it takes to find one function and to turn it on (PCI Local Bus 3.0, 6.1 and 6.2.5; Linux, host-generic-pci.yaml).
 
+use board::sleep::Sleeper;
 use board::{Node, mmio};
 
 use crate::edu::Edu;
@@ -18,7 +19,7 @@ const MEMORY_32: u32 = 0x0200_0000;
 const ENTRY: usize = 7;
 
 /// Finds the device on the first bus, gives it the first addresses of the bridge's window, and turns it on.
-pub fn find_edu(bridge: Node<'_>) -> Result<Edu, &'static str> {
+pub fn find_edu<'a>(bridge: Node<'_>, sleeper: &'a Sleeper) -> Result<Edu<'a>, &'static str> {
     let configuration = bridge.region().ok_or("the bridge has no reg")?.base;
     let window = window(bridge).ok_or("the bridge has no window of 32-bit memory")?;
     let function = (0..DEVICES)
@@ -31,7 +32,7 @@ pub fn find_edu(bridge: Node<'_>) -> Result<Edu, &'static str> {
         mmio::write32(function + BAR0, window as u32);
         let command = mmio::read32(function + COMMAND);
         mmio::write32(function + COMMAND, command | MEMORY_AND_MASTER);
-        Ok(Edu::new(window))
+        Ok(Edu::new(window, sleeper))
     }
 }
 

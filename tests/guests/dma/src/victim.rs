@@ -2,6 +2,7 @@
 
 use core::ptr;
 
+use board::sleep::Sleeper;
 use board::{Board, println};
 
 /// The first half of the RAM is the program's.
@@ -21,7 +22,7 @@ fn secret(index: usize) -> u32 {
 }
 
 /// Fills the second half of the RAM, and looks at it when it is told to.
-pub fn watch(board: &Board) -> ! {
+pub fn watch(board: &Board, sleeper: &Sleeper) -> ! {
     let Some(ram) = board.ram.first() else {
         crate::fail("no RAM");
     };
@@ -34,7 +35,7 @@ pub fn watch(board: &Board) -> ! {
     }
     println!("dma: secret is in place");
     loop {
-        if crate::typed() != b'c' {
+        if crate::typed(sleeper) != b'c' {
             continue;
         }
         // SAFETY: as above.

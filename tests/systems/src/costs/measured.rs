@@ -77,6 +77,32 @@ impl Measured {
         Ok(())
     }
 
+    /// Adds rows of single samples, each in a line of its own.
+    ///
+    /// # Errors
+    /// A number is too large for one.
+    pub fn add_samples(&mut self, text: &str) -> anyhow::Result<()> {
+        let line = Regex::new(r"(?m)bench: (\S+) (\d+) ticks\s*$")?;
+        let mut rows = BTreeMap::<&str, Vec<u64>>::new();
+        for found in line.captures_iter(text) {
+            let (_, [row, ticks]) = found.extract();
+            rows.entry(row).or_default().push(ticks.parse()?);
+        }
+        for (row, mut ticks) in rows {
+            ticks.sort_unstable();
+            let at = |share: usize| ticks[(ticks.len() - 1) * share / 100];
+            let [least, median, p99, most] = [0, 50, 99, 100].map(at);
+            let sample = Sample {
+                least,
+                median,
+                p99,
+                most,
+            };
+            self.0.insert(row.to_owned(), sample);
+        }
+        Ok(())
+    }
+
     /// Adds a row that is one number.
     pub fn add(&mut self, name: &str, value: u64) {
         let sample = Sample {
@@ -136,6 +162,19 @@ mod tests {
     fn missed_deadline_is_an_error() {
         let text = "wake: late min=1 p50=2 p99=3 max=4 ns, missed 1, 500 sleeps\n";
         assert!(Measured::default().add_wake(text).is_err());
+    }
+
+    #[test]
+    fn single_samples_are_a_row_with_their_least_median_and_most() {
+        let line = |ticks: u64| format!("[hv] bench: a {ticks} ticks\r\n");
+        let text = [9, 1, 5].map(line).concat() + "[hv] bench: b 7 ticks\n[hv] a: started\n";
+        let mut measured = Measured::default();
+        measured.add_samples(&text).expect("samples");
+        let a = measured.sample("a").expect("a row");
+        assert_eq!((a.least, a.median, a.most), (1, 5, 9));
+        assert_eq!(measured.cost("b"), Some(7));
+        let endless = "bench: a 99999999999999999999999 ticks\n";
+        assert!(measured.add_samples(endless).is_err());
     }
 
     #[test]

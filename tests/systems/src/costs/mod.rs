@@ -34,6 +34,8 @@ pub struct Budget {
     /// How late a guest wakes up on a shared CPU: rows that the guest `wake` measures, with bounds for both controllers.
     #[serde(rename = "wake")]
     pub wakes: Vec<Row>,
+    /// What devices behind an SMMUv3 cost: rows of `cargo xtask bench dma`.
+    pub dma: Vec<Row>,
 }
 
 /// One row: instructions, except for [`IMAGE_BYTES`].

@@ -8,7 +8,12 @@ use crate::registry::Test;
 use crate::system_file::SystemFile;
 
 pub(crate) fn tests() -> Vec<Test> {
-    CONTROLLERS
+    let dma = Test::new(
+        "guests/costs/dma",
+        &["guests", "bench", "dma"],
+        dma_is_within_its_bounds_and_repeats,
+    );
+    let mut tests: Vec<Test> = CONTROLLERS
         .map(|controller| {
             Test::new(
                 format!("guests/costs/{controller}"),
@@ -16,7 +21,21 @@ pub(crate) fn tests() -> Vec<Test> {
                 move |bench| costs_are_under_their_ceilings_and_repeat(bench, controller),
             )
         })
-        .into()
+        .into();
+    tests.push(dma);
+    tests
+}
+
+/// `cargo xtask bench dma` measures twice and compares.
+fn dma_is_within_its_bounds_and_repeats(bench: &Bench<'_>) -> anyhow::Result<()> {
+    let output = bench.xtask(&["--offline", "bench", "dma", "--json"])?;
+    ensure!(
+        output.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(())
 }
 
 fn costs_are_under_their_ceilings_and_repeat(
