@@ -35,6 +35,8 @@ pub mod fault;
 pub mod ipmmu;
 pub mod memory;
 pub mod registers;
+#[cfg(all(test, feature = "system"))]
+mod system_tests;
 #[cfg(feature = "smmuv2")]
 pub mod v2;
 #[cfg(feature = "smmuv3")]

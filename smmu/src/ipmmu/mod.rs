@@ -25,7 +25,7 @@ pub mod driver;
 pub mod instances;
 mod register_map;
 #[cfg(test)]
-mod register_model;
+pub(crate) mod register_model;
 pub mod revision;
 #[cfg(test)]
 mod start_tests;

@@ -26,6 +26,7 @@ mod functions;
 mod global;
 mod guests;
 mod hostile_gic;
+mod iommus;
 mod legacy;
 mod linux;
 mod machines;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::bench::Bench;
+use crate::iommus;
 use crate::{
     attacks, boards, channels, command_line, costs, cpu_models, defects, demo, dma, dma_storm,
     functions, global, guests, hostile_gic, legacy, linux, machines, messages, panics, partitions,
@@ -86,6 +87,7 @@ pub fn all() -> Vec<Test> {
     let mut tests = Vec::new();
     tests.extend(command_line::tests());
     tests.extend(boards::tests());
+    tests.extend(iommus::tests());
     tests.extend(guests::tests());
     tests.extend(defects::tests());
     tests.extend(panics::tests());
