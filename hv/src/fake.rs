@@ -806,7 +806,7 @@ fn board() -> Board {
 }
 
 #[cfg(feature = "its")]
-fn with_its(vgic: Vgic, config: &'static model::device::VirtualIts) -> Vgic {
+fn with_its(vgic: Vgic, config: &'static model::its::VirtualIts) -> Vgic {
     use gic::virt::MOST_LPIS;
     use gic::virt::its::{Device, Its, Translation};
     let its = Its::new(

@@ -13,7 +13,7 @@
 //! 8. [`Rank::Console`]: the multiplexer and the physical UART. Nothing below it calls back into a partition.
 //! 9. [`Rank::Log`]: the log ring. Anything may log, while it holds anything; logging takes no lock itself.
 //!
-//! Debug builds assert the order for every CPU; see [`order`].
+//! Tests assert the order, where a thread stands for a CPU (`order.rs`); an image does not look.
 //!
 //! Interrupts stay masked at EL2 while a lock is held, so a holder is never interrupted by code that wants the same lock.
 //! All of it uses atomic read-modify-write operations, which need the MMU on and cacheable memory (Arm ARM B2.12.2).
@@ -24,9 +24,18 @@ use core::mem::MaybeUninit;
 use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicU8, Ordering};
 
+#[cfg(test)]
+mod order;
 mod tickets;
 
 use tickets::Tickets;
+
+/// An image keeps the order that the tests have checked.
+#[cfg(not(test))]
+mod order {
+    pub(super) const fn enter(_rank: super::Rank) {}
+    pub(super) const fn leave(_rank: super::Rank) {}
+}
 
 /// Atomics that a model checker replaces: see `tests/loom`.
 mod atomic {
@@ -213,106 +222,6 @@ impl<T> Default for BootCell<T> {
     }
 }
 
-/// Which ranks each CPU holds; empty in release builds.
-///
-/// In an image the check begins with [`order::identify_cpus_by`]; before that only one CPU runs.
-pub mod order {
-    use super::Rank;
-
-    /// Ranks that one CPU holds: bit n is the n-th rank.
-    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-    pub struct Held(u16);
-
-    impl Held {
-        /// True when a lock of `rank` may be taken: none of the same or a higher rank is held.
-        pub const fn allows(self, rank: Rank) -> bool {
-            self.0 >> rank as u8 == 0
-        }
-
-        /// With a lock of `rank` held too.
-        #[must_use]
-        pub const fn with(self, rank: Rank) -> Self {
-            Self(self.0 | 1 << rank as u8)
-        }
-
-        /// Without the lock of `rank`.
-        #[must_use]
-        pub const fn without(self, rank: Rank) -> Self {
-            Self(self.0 & !(1 << rank as u8))
-        }
-    }
-
-    #[cfg(debug_assertions)]
-    pub(super) fn enter(rank: Rank) {
-        record::update(|held| {
-            debug_assert!(
-                held.allows(rank),
-                "lock order: {rank:?} taken while {held:?} is held"
-            );
-            held.with(rank)
-        });
-    }
-
-    #[cfg(debug_assertions)]
-    pub(super) fn leave(rank: Rank) {
-        record::update(|held| held.without(rank));
-    }
-
-    #[cfg(not(debug_assertions))]
-    pub(super) fn enter(_rank: Rank) {}
-
-    #[cfg(not(debug_assertions))]
-    pub(super) fn leave(_rank: Rank) {}
-
-    #[cfg(all(debug_assertions, not(test)))]
-    pub use record::identify_cpus_by;
-
-    /// One record per CPU, found by a function that the image provides.
-    #[cfg(all(debug_assertions, not(test)))]
-    mod record {
-        use core::sync::atomic::{AtomicU16, Ordering};
-
-        use super::super::BootCell;
-        use super::Held;
-
-        /// CPUs beyond these go unchecked.
-        const CPUS: usize = 64;
-
-        static HELD: [AtomicU16; CPUS] = [const { AtomicU16::new(0) }; CPUS];
-        static WHO: BootCell<fn() -> usize> = BootCell::new();
-
-        /// Begins to check: `index` says which CPU runs, counted from 0. Later calls change nothing.
-        pub fn identify_cpus_by(index: fn() -> usize) {
-            let _already_known = WHO.set(index);
-        }
-
-        pub(super) fn update(change: impl FnOnce(Held) -> Held) {
-            let Some(record) = WHO.get().and_then(|index| HELD.get(index())) else {
-                return;
-            };
-            // Only this CPU touches its record.
-            let held = change(Held(record.load(Ordering::Relaxed)));
-            record.store(held.0, Ordering::Relaxed);
-        }
-    }
-
-    /// On the host a thread stands for a CPU.
-    #[cfg(all(debug_assertions, test))]
-    mod record {
-        use std::cell::Cell;
-
-        use super::Held;
-
-        thread_local! {
-            static HELD: Cell<Held> = const { Cell::new(Held(0)) };
-        }
-
-        pub(super) fn update(change: impl FnOnce(Held) -> Held) {
-            HELD.with(|held| held.set(change(held.get())));
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::AtomicUsize;
@@ -391,7 +300,6 @@ mod tests {
     }
 
     #[test]
-    #[cfg(debug_assertions)]
     fn rank_taken_downwards_is_caught() {
         let caught = std::thread::spawn(|| {
             let console = TicketLock::new(Rank::Console, ());

@@ -100,6 +100,7 @@ pub fn build(load: u64, tree: u64) -> Result<Pa, MapError> {
             }
         }
     }
+    #[cfg(feature = "its")]
     if let Some(its) = SYSTEM.board.its {
         device(its, 16 * PAGE)?;
     }
@@ -107,6 +108,7 @@ pub fn build(load: u64, tree: u64) -> Result<Pa, MapError> {
     for registers in crate::dma::frames() {
         device(registers.base, registers.size)?;
     }
+    #[cfg(feature = "pci")]
     for bridge in SYSTEM.bridges {
         device(bridge.configuration.base, bridge.configuration.size)?;
     }

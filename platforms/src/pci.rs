@@ -9,7 +9,8 @@ use platforms::device_tree::DeviceTree;
 use crate::SYSTEM;
 use crate::early::{line, stop};
 
-const BRIDGES: usize = SYSTEM.bridges.len();
+/// PCI host bridges.
+pub const BRIDGES: usize = SYSTEM.bridges.len();
 type Functions = heapless::Vec<Function, { functions_owned() }>;
 
 /// What the core needs of each bridge, in their order.

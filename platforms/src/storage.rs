@@ -16,6 +16,8 @@ use crate::SYSTEM;
 #[cfg(feature = "iommu")]
 use crate::dma::MOST_FRAMES as IOMMU_FRAMES;
 use crate::machine::Board;
+#[cfg(feature = "pci")]
+use crate::pci::BRIDGES;
 use crate::serial::Serial;
 
 /// Partitions.
@@ -29,11 +31,12 @@ pub const SOURCES: usize = PARTITIONS + 1;
 
 #[cfg(not(feature = "iommu"))]
 const IOMMU_FRAMES: usize = 0;
+#[cfg(not(feature = "pci"))]
+const BRIDGES: usize = 0;
 
 /// Pages for the hypervisor's own map. The image, the device tree and the devices take at most three tables each; so does each mapping
 /// of a partition, each channel, each range of registers of an IOMMU and each PCI host bridge.
-pub const MAP_PAGES: usize =
-    24 + 3 * (mappings() + SYSTEM.channels.len() + IOMMU_FRAMES + SYSTEM.bridges.len());
+pub const MAP_PAGES: usize = 24 + 3 * (mappings() + SYSTEM.channels.len() + IOMMU_FRAMES + BRIDGES);
 
 const fn mappings() -> usize {
     let mut sum = 0;

@@ -1,6 +1,5 @@
 //! The policy of `dedicated` pools: a fixed assignment, one virtual CPU to one physical CPU, checked once at boot.
 
-use model::partition::Partition;
 use model::{PartitionId, PcpuId, VcpuId};
 
 /// The virtual CPU that owns a physical one.
@@ -34,9 +33,6 @@ pub enum AssignError {
         /// What it owns.
         pcpu: PcpuId,
     },
-    /// More partitions, or more virtual CPUs in one, than an identifier can count.
-    #[error("too many partitions or virtual CPUs")]
-    TooMany,
 }
 
 /// Who owns which of `PCPUS` physical CPUs. Nothing changes after boot.
@@ -57,28 +53,6 @@ impl<const PCPUS: usize> Dedicated<PCPUS> {
         Self {
             owners: [None; PCPUS],
         }
-    }
-
-    /// The assignment that the partitions of a system ask for.
-    ///
-    /// # Errors
-    /// [`AssignError`] for the first virtual CPU that cannot have its physical CPU.
-    pub fn of(partitions: &[Partition]) -> Result<Self, AssignError> {
-        let mut dedicated = Self::new();
-        for (index, partition) in partitions.iter().enumerate() {
-            let id = PartitionId::new(u8::try_from(index).map_err(|_| AssignError::TooMany)?);
-            for (index, vcpu) in partition.vcpus.iter().enumerate() {
-                let index = VcpuId::new(u8::try_from(index).map_err(|_| AssignError::TooMany)?);
-                dedicated.assign(
-                    Owner {
-                        partition: id,
-                        vcpu: index,
-                    },
-                    vcpu.pcpu,
-                )?;
-            }
-        }
-        Ok(dedicated)
     }
 
     /// Gives `pcpu` to `owner` for good.
@@ -116,9 +90,6 @@ impl<const PCPUS: usize> Dedicated<PCPUS> {
 
 #[cfg(test)]
 mod tests {
-    use model::device::VirtualGic;
-    use model::partition::{FaultPolicy, Vcpu};
-    use model::{Ipa, Mpidr, Vmid};
     use proptest::prelude::*;
 
     use super::*;
@@ -127,38 +98,6 @@ mod tests {
         Owner {
             partition: PartitionId::new(partition),
             vcpu: VcpuId::new(vcpu),
-        }
-    }
-
-    fn partition(vcpus: &'static [Vcpu]) -> Partition {
-        Partition {
-            name: "test",
-            vmid: Vmid::new(1),
-            vcpus,
-            memory: &[],
-            dma: &[],
-            segments: &[],
-            entry: Ipa::new(0),
-            device_tree: Ipa::new(0),
-            interrupts: &[],
-            gic: VirtualGic::V2 {
-                distributor: Ipa::new(0),
-                cpu_interface: Ipa::new(0),
-                emulated: false,
-            },
-            its: None,
-            spis: 32,
-            console: None,
-            on_fault: FaultPolicy::Stop,
-            firmware_calls: false,
-        }
-    }
-
-    const fn vcpu(pcpu: u8) -> Vcpu {
-        Vcpu {
-            pcpu: PcpuId::new(pcpu),
-            mpidr: Mpidr::new(pcpu as u64),
-            time: model::time::TimeShare::Always,
         }
     }
 
@@ -205,36 +144,6 @@ mod tests {
     fn cpu_beyond_the_last_is_refused() {
         let refused = Dedicated::<4>::new().assign(owner(0, 0), PcpuId::new(4));
         assert_eq!(refused, Err(AssignError::NoSuchPcpu(PcpuId::new(4))));
-    }
-
-    #[test]
-    fn partitions_of_a_system_get_the_cpus_they_name() {
-        let partitions = [
-            partition(const { &[vcpu(2), vcpu(0)] }),
-            partition(const { &[vcpu(1)] }),
-        ];
-        let dedicated = Dedicated::<3>::of(&partitions).unwrap();
-        let owners = [0, 1, 2].map(|pcpu| dedicated.owner(PcpuId::new(pcpu)));
-        assert_eq!(
-            owners,
-            [Some(owner(0, 1)), Some(owner(1, 0)), Some(owner(0, 0))]
-        );
-    }
-
-    #[test]
-    fn partitions_that_share_a_cpu_are_refused() {
-        let partitions = [
-            partition(const { &[vcpu(0)] }),
-            partition(const { &[vcpu(0)] }),
-        ];
-        let refused = Dedicated::<3>::of(&partitions);
-        assert_eq!(
-            refused,
-            Err(AssignError::Taken {
-                pcpu: PcpuId::new(0),
-                owner: owner(0, 0)
-            })
-        );
     }
 
     proptest! {

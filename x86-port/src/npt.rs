@@ -35,22 +35,9 @@ const fn attributes(kind: MemoryKind) -> u64 {
     bits | PRESENT | USER | ACCESSED | DIRTY
 }
 
-/// The kind whose attribute bits these are.
-fn kind(descriptor: u64) -> Option<MemoryKind> {
-    let compared = descriptor & !(ADDRESS | PAGE_SIZE);
-    [
-        MemoryKind::Ram,
-        MemoryKind::Shared,
-        MemoryKind::ReadOnly,
-        MemoryKind::Device,
-        MemoryKind::DeviceReadOnly,
-    ]
-    .into_iter()
-    .find(|kind| attributes(*kind) == compared)
-}
-
 impl Format for Npt {
     type Attributes = MemoryKind;
+    const ATTRIBUTES: &'static [MemoryKind] = &MemoryKind::ALL;
     const LARGEST_LEAF: Level = Level::L2;
     const OUTPUT_BITS: u32 = 48;
 
@@ -71,20 +58,6 @@ impl Format for Npt {
     fn table(pa: Pa) -> u64 {
         pa.get() & ADDRESS | PRESENT | WRITABLE | USER | ACCESSED
     }
-
-    fn decode(descriptor: u64, level: Level) -> Entry<MemoryKind> {
-        if descriptor & PRESENT == 0 {
-            return Entry::Empty;
-        }
-        let address = Pa::new(descriptor & ADDRESS);
-        match (level, descriptor & PAGE_SIZE != 0) {
-            (Level::L0 | Level::L1 | Level::L2, false) => Entry::Table(address),
-            (Level::L2, true) | (Level::L3, false) if address.is_aligned(level.size()) => {
-                kind(descriptor).map_or(Entry::Reserved, |kind| Entry::Leaf(address, kind))
-            }
-            _ => Entry::Reserved,
-        }
-    }
 }
 
 #[cfg(test)]
@@ -92,14 +65,6 @@ mod tests {
     use hv::memory::{FramePool, MapError, Page, Table};
 
     use super::*;
-
-    const KINDS: [MemoryKind; 5] = [
-        MemoryKind::Ram,
-        MemoryKind::Shared,
-        MemoryKind::ReadOnly,
-        MemoryKind::Device,
-        MemoryKind::DeviceReadOnly,
-    ];
     const MIB: u64 = 1 << 20;
 
     fn table() -> (FramePool, Table<Npt>) {
@@ -126,7 +91,7 @@ mod tests {
 
     #[test]
     fn every_leaf_and_table_decodes_to_what_was_encoded() {
-        for kind in KINDS {
+        for kind in MemoryKind::ALL {
             for level in [Level::L2, Level::L3] {
                 let pa = Pa::new(0x4000_0000);
                 assert_eq!(
@@ -167,13 +132,13 @@ mod tests {
     #[test]
     fn four_kinds_side_by_side_keep_their_kinds() {
         let (mut pool, mut table) = table();
-        for (n, kind) in (0..).zip(KINDS) {
+        for (n, kind) in (0..).zip(MemoryKind::ALL) {
             table
                 .map(n * 4096, Pa::new((7 - n) * 4096), 4096, kind, &mut pool)
                 .unwrap();
         }
         let found = [0, 1, 2, 3].map(|n| table.walk(n * 4096).map(|t| (t.pa.get(), t.attributes)));
-        let expected = [0, 1, 2, 3].map(|n| Some(((7 - n) * 4096, KINDS[n as usize])));
+        let expected = [0, 1, 2, 3].map(|n| Some(((7 - n) * 4096, MemoryKind::ALL[n as usize])));
         assert_eq!(found, expected);
     }
 

@@ -80,10 +80,22 @@ pub fn run(builder: &Builder, system: &Path, json: bool) -> anyhow::Result<u8> {
     let panics = Allowed::parse(&list)?.judge(&panics::find(&graph)?);
     let stacks = stack::measure(&graph, stack::size(&elf, built.compiled.pcpus.len())?);
     let packages = packages::linked(builder, &built.compiled.image_features)?;
+    let root = builder.workspace().root();
+    let manifests = IMAGE_CRATES
+        .iter()
+        .map(|(_, folder)| {
+            let manifest = root.join(folder).join("Cargo.toml");
+            std::fs::read_to_string(&manifest)
+                .with_context(|| format!("cannot read {}", manifest.display()))
+        })
+        .collect::<anyhow::Result<Vec<String>>>()?;
+    let chosen = [&built.compiled.image_features[..], &["image"]].concat();
+    let features = source_lines::features::implied(&chosen, &manifests)?;
+    let features: Vec<&str> = features.iter().map(String::as_str).collect();
     let mut crates = Vec::new();
     let mut total = Count::default();
     for (name, folder) in IMAGE_CRATES {
-        let folder = builder.workspace().root().join(folder).join("src");
+        let folder = root.join(folder).join("src");
         let mut count = Count::default();
         for source in built
             .sources
@@ -92,7 +104,7 @@ pub fn run(builder: &Builder, system: &Path, json: bool) -> anyhow::Result<u8> {
         {
             let text = std::fs::read_to_string(source)
                 .with_context(|| format!("cannot read {}", source.display()))?;
-            count += source_lines::count(&text, &built.compiled.image_features);
+            count += source_lines::count(&text, &features);
         }
         total += count;
         crates.push(CrateFigures {

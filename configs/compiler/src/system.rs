@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use model::IntId;
-use model::device::{DeviceIds, PassedInterrupt};
+use model::device::PassedInterrupt;
+use model::its::DeviceIds;
 use model::partition::FaultPolicy;
 use model::system::EndState;
 use toml::Spanned;

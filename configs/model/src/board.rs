@@ -23,6 +23,7 @@ pub struct Board {
     /// addresses it is not the distributor's.
     pub gic_reg: u64,
     /// Its interrupt translation service, if partitions use it: base of the two frames of 64 KiB (Arm IHI 0069H 12.19).
+    #[cfg(feature = "its")]
     pub its: Option<Pa>,
     /// PPI of the virtual interface's maintenance interrupt.
     pub maintenance: IntId,

@@ -14,11 +14,15 @@ pub mod board;
 pub mod channel;
 pub mod device;
 pub mod ids;
+#[cfg(feature = "iommu")]
 pub mod iommu;
 #[cfg(feature = "ipmmu")]
 pub mod ipmmu;
+#[cfg(feature = "its")]
+pub mod its;
 pub mod memory;
 pub mod partition;
+#[cfg(feature = "pci")]
 pub mod pci;
 pub mod system;
 pub mod time;

@@ -43,6 +43,17 @@ pub enum MemoryKind {
     DeviceReadOnly,
 }
 
+impl MemoryKind {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Ram,
+        Self::Shared,
+        Self::ReadOnly,
+        Self::Device,
+        Self::DeviceReadOnly,
+    ];
+}
+
 /// One piece of a partition's stage-2 translation. All three numbers are multiples of [`PAGE`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mapping {

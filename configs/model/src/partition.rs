@@ -1,7 +1,9 @@
 //! One partition, ready to run.
 
-use crate::device::{PassedInterrupt, VirtualGic, VirtualIts, VirtualUart};
+use crate::device::{PassedInterrupt, VirtualGic, VirtualUart};
 use crate::ids::{Ipa, Mpidr, PcpuId, Vmid};
+#[cfg(feature = "its")]
+use crate::its::VirtualIts;
 use crate::memory::Mapping;
 use crate::time::TimeShare;
 
@@ -33,6 +35,7 @@ pub struct Partition {
     /// The interrupt controller that it sees.
     pub gic: VirtualGic,
     /// The interrupt translation service that it sees, if its devices signal through the board's.
+    #[cfg(feature = "its")]
     pub its: Option<VirtualIts>,
     /// How many SPIs its virtual distributor has: a multiple of 32, at most 960.
     pub spis: u16,

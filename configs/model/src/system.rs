@@ -3,8 +3,10 @@
 use crate::board::Board;
 use crate::channel::Channel;
 use crate::ids::{Mpidr, Pa, PcpuId};
+#[cfg(feature = "iommu")]
 use crate::iommu::Iommu;
 use crate::partition::Partition;
+#[cfg(feature = "pci")]
 use crate::pci::Bridge;
 use crate::time::Duration;
 
@@ -24,8 +26,10 @@ pub struct System {
     /// Memory that partitions share.
     pub channels: &'static [Channel],
     /// IOMMUs of the board, whether partitions own streams behind them or not.
+    #[cfg(feature = "iommu")]
     pub iommus: &'static [Iommu],
     /// PCI host bridges whose functions belong to partitions one by one.
+    #[cfg(feature = "pci")]
     pub bridges: &'static [Bridge],
     /// Width of every partition's address space in bits: 32 to 48.
     pub ipa_bits: u8,
@@ -119,6 +123,7 @@ impl System {
     }
 
     /// Partitions with an interrupt translation service.
+    #[cfg(feature = "its")]
     pub const fn its_users(&self) -> usize {
         let mut count = 0;
         let mut i = 0;

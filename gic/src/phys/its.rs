@@ -14,7 +14,7 @@ use crate::GicError;
 use crate::its_command::{COMMAND_BYTES, Command};
 use crate::virt::its::{Change, EVENT_BITS};
 use model::IntId;
-use model::device::VirtualIts;
+use model::its::VirtualIts;
 
 /// Registers (12.19).
 mod gits {

@@ -50,13 +50,19 @@ pub use shown::Shown;
 
 use crate::{Announce, MAX_LIST_REGISTERS};
 use interrupt::{Flags, Gate, NOBODY};
-use model::device::{PassedInterrupt, Trigger, VirtualIts};
+use model::device::{PassedInterrupt, Trigger};
+#[cfg(feature = "its")]
+use model::its::VirtualIts;
 use model::partition::Vcpu;
 use model::{IntId, VcpuId};
 use sets::IntIdSet;
 
 /// Most LPIs of a partition: what `GICD_TYPER.num_LPIs` says to its guest.
+#[cfg(feature = "its")]
 pub const MOST_LPIS: usize = VirtualIts::LPIS as usize;
+/// This image has no ITS.
+#[cfg(not(feature = "its"))]
+pub const MOST_LPIS: usize = 0;
 
 /// Which architecture version the guest sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

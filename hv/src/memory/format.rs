@@ -70,10 +70,16 @@ pub enum Entry<A> {
 
 /// A translation table format with the 4 KiB granule and 64-bit descriptors.
 ///
-/// Implementations must encode so that `decode` gives back what `leaf` and `table` were given, and so that descriptor 0 is empty.
+/// Bit 0 of what `leaf` and `table` give is set, and no two of them give the same at one level: `decode` depends on it.
 pub trait Format {
     /// Permissions and memory type of a leaf.
-    type Attributes: Copy;
+    type Attributes: Copy + 'static;
+
+    /// All of them.
+    const ATTRIBUTES: &'static [Self::Attributes];
+
+    /// The bits of a descriptor that hold the output address.
+    const ADDRESS: u64 = ADDRESS;
 
     /// Outermost level whose entries may be leaves.
     const LARGEST_LEAF: Level;
@@ -90,8 +96,21 @@ pub trait Format {
     /// The descriptor that points to the next table, at `pa`, which is a multiple of 4 KiB.
     fn table(pa: Pa) -> u64;
 
-    /// What `descriptor` means at `level`.
-    fn decode(descriptor: u64, level: Level) -> Entry<Self::Attributes>;
+    /// What `descriptor` means at `level`: what gives it, if anything does.
+    fn decode(descriptor: u64, level: Level) -> Entry<Self::Attributes> {
+        let pa = Pa::new(descriptor & Self::ADDRESS);
+        if descriptor & 1 == 0 {
+            return Entry::Empty;
+        }
+        if level != Level::L3 && descriptor == Self::table(pa) {
+            return Entry::Table(pa);
+        }
+        let may_end = level >= Self::LARGEST_LEAF && pa.is_aligned(level.size());
+        let mut leaves = Self::ATTRIBUTES.iter().filter(|_| may_end);
+        leaves
+            .find(|attributes| descriptor == Self::leaf(level, pa, **attributes))
+            .map_or(Entry::Reserved, |found| Entry::Leaf(pa, *found))
+    }
 }
 
 /// Bits 47:12: the output address of a descriptor in every format with 4 KiB granule and 48-bit addresses.

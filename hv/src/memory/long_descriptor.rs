@@ -67,22 +67,10 @@ const fn attributes(kind: MemoryKind) -> u64 {
     bits | NON_SECURE | UNPRIVILEGED | OUTER_SHAREABLE | ACCESSED | NOT_GLOBAL
 }
 
-/// The kind whose attribute bits these are.
-fn kind(descriptor: u64) -> Option<MemoryKind> {
-    let compared = !(ADDRESS | VALID | TABLE_OR_PAGE);
-    [
-        MemoryKind::Ram,
-        MemoryKind::Shared,
-        MemoryKind::ReadOnly,
-        MemoryKind::Device,
-        MemoryKind::DeviceReadOnly,
-    ]
-    .into_iter()
-    .find(|kind| attributes(*kind) == descriptor & compared)
-}
-
 impl Format for LongDescriptor {
     type Attributes = MemoryKind;
+    const ATTRIBUTES: &'static [MemoryKind] = &MemoryKind::ALL;
+    const ADDRESS: u64 = ADDRESS;
     const LARGEST_LEAF: Level = Level::L1;
     const OUTPUT_BITS: u32 = 40;
 
@@ -102,24 +90,6 @@ impl Format for LongDescriptor {
     fn table(pa: Pa) -> u64 {
         pa.get() & ADDRESS | TABLE_NON_SECURE | TABLE_OR_PAGE | VALID
     }
-
-    fn decode(descriptor: u64, level: Level) -> Entry<MemoryKind> {
-        if descriptor & VALID == 0 {
-            return Entry::Empty;
-        }
-        let address = Pa::new(descriptor & ADDRESS);
-        match (level, descriptor & TABLE_OR_PAGE != 0) {
-            (Level::L1 | Level::L2, true) if descriptor & TABLE_NON_SECURE != 0 => {
-                Entry::Table(address)
-            }
-            (Level::L1 | Level::L2, false) | (Level::L3, true)
-                if address.is_aligned(level.size()) =>
-            {
-                kind(descriptor).map_or(Entry::Reserved, |kind| Entry::Leaf(address, kind))
-            }
-            _ => Entry::Reserved,
-        }
-    }
 }
 
 #[cfg(test)]
@@ -128,14 +98,6 @@ mod tests {
     use crate::memory::frames::tests::{pool, word};
     use crate::memory::stage2::Stage2;
     use model::Ipa;
-
-    const KINDS: [MemoryKind; 5] = [
-        MemoryKind::Ram,
-        MemoryKind::Shared,
-        MemoryKind::ReadOnly,
-        MemoryKind::Device,
-        MemoryKind::DeviceReadOnly,
-    ];
 
     #[test]
     fn leaves_are_encoded_as_in_the_manual() {
@@ -157,7 +119,7 @@ mod tests {
     #[test]
     fn every_leaf_decodes_to_what_was_encoded() {
         for level in [Level::L1, Level::L2, Level::L3] {
-            for kind in KINDS {
+            for kind in MemoryKind::ALL {
                 let pa = Pa::new(0x8000_0000);
                 let descriptor = LongDescriptor::leaf(level, pa, kind);
                 let decoded = LongDescriptor::decode(descriptor, level);
@@ -175,14 +137,14 @@ mod tests {
             assert_eq!(decode(descriptor, level), table);
             assert_eq!(decode(descriptor & !(1 << 63), level), Entry::Reserved);
         }
-        assert_eq!(decode(descriptor, Level::L0), Entry::Reserved);
+        assert_eq!(decode(descriptor, Level::L3), Entry::Reserved);
         assert_eq!(decode(0, Level::L1), Entry::Empty);
     }
 
     #[test]
     fn descriptors_of_the_cpus_stage_2_are_none_of_this_format() {
         for level in [Level::L1, Level::L2, Level::L3] {
-            for kind in KINDS {
+            for kind in MemoryKind::ALL {
                 let descriptor = Stage2::leaf(level, Pa::new(0x8000_0000), kind);
                 let decoded = LongDescriptor::decode(descriptor, level);
                 assert_eq!(decoded, Entry::Reserved);

@@ -9,26 +9,22 @@
 //! - [`frames`]: the pool that tables are made of;
 //! - [`table`]: mapping and walking, the same for every format;
 //! - [`stage2`], [`stage1`]: the two formats of EL2, with their control registers;
-//! - `long_descriptor`: that of IOMMUs which cannot share `stage2`;
-//! - [`budget`]: how many frames a partition's translation takes;
-//! - [`ranges`]: ranges that a guest alleges, usable only after a check.
+//! - `long_descriptor`: that of IOMMUs which cannot share `stage2`.
 
-pub mod budget;
 pub mod format;
 pub mod frames;
 #[cfg(feature = "ipmmu")]
 pub mod long_descriptor;
 pub mod place;
-pub mod ranges;
 pub mod stage1;
 pub mod stage2;
 pub mod table;
 
-pub use budget::pages_needed;
 pub use format::{ADDRESS, Entry, Format, Level, Root};
 pub use frames::{FramePool, OutOfFrames, Page, PoolError};
-pub use ranges::{Access, CheckedRange, GuestRange, RangeError};
-pub use table::{MapError, Table, Translation};
+#[cfg(not(target_os = "none"))]
+pub use table::Translation;
+pub use table::{MapError, Table};
 
 #[cfg(test)]
 mod tests;

@@ -39,7 +39,6 @@ const TABLE_OR_PAGE: u64 = 1 << 1;
 /// AttrIndx, bits 4:2.
 const DEVICE: u64 = DEVICE_INDEX << 2;
 const NORMAL: u64 = NORMAL_INDEX << 2;
-const MEMORY_TYPE: u64 = 0b111 << 2;
 /// AP[1]: RES1 in a regime with one privilege level.
 const AP1: u64 = 1 << 6;
 /// AP[2].
@@ -62,21 +61,14 @@ const fn attributes(memory: OwnMemory) -> u64 {
     bits | AP1 | ACCESSED
 }
 
-/// The use whose attribute bits these are.
-fn memory(descriptor: u64) -> Option<OwnMemory> {
-    let compared = MEMORY_TYPE | AP1 | READ_ONLY | INNER_SHAREABLE | ACCESSED | EXECUTE_NEVER;
-    [
+impl Format for Stage1 {
+    type Attributes = OwnMemory;
+    const ATTRIBUTES: &'static [OwnMemory] = &[
         OwnMemory::Code,
         OwnMemory::Constants,
         OwnMemory::Data,
         OwnMemory::Device,
-    ]
-    .into_iter()
-    .find(|memory| attributes(*memory) == descriptor & compared)
-}
-
-impl Format for Stage1 {
-    type Attributes = OwnMemory;
+    ];
     const LARGEST_LEAF: Level = Level::L1;
     const OUTPUT_BITS: u32 = 48;
 
@@ -95,22 +87,6 @@ impl Format for Stage1 {
 
     fn table(pa: Pa) -> u64 {
         pa.get() & ADDRESS | TABLE_OR_PAGE | VALID
-    }
-
-    fn decode(descriptor: u64, level: Level) -> Entry<OwnMemory> {
-        if descriptor & VALID == 0 {
-            return Entry::Empty;
-        }
-        let address = Pa::new(descriptor & ADDRESS);
-        match (level, descriptor & TABLE_OR_PAGE != 0) {
-            (Level::L0 | Level::L1 | Level::L2, true) => Entry::Table(address),
-            (Level::L1 | Level::L2, false) | (Level::L3, true)
-                if address.is_aligned(level.size()) =>
-            {
-                memory(descriptor).map_or(Entry::Reserved, |memory| Entry::Leaf(address, memory))
-            }
-            _ => Entry::Reserved,
-        }
     }
 }
 

@@ -19,11 +19,9 @@ const TABLE_OR_PAGE: u64 = 1 << 1;
 const NORMAL_WRITE_BACK: u64 = 0b1111 << 2;
 /// MemAttr[3:0]: Device-nGnRE.
 const DEVICE_NGNRE: u64 = 0b0001 << 2;
-const MEMORY_TYPE: u64 = 0b1111 << 2;
 /// S2AP, bits 7:6.
 const READ: u64 = 0b01 << 6;
 const READ_WRITE: u64 = 0b11 << 6;
-const PERMISSIONS: u64 = 0b11 << 6;
 /// SH, bits 9:8. Ignored for Device memory, which is always outer shareable.
 const INNER_SHAREABLE: u64 = 0b11 << 8;
 /// AF: set, or the first access would fault.
@@ -43,22 +41,9 @@ const fn attributes(kind: MemoryKind) -> u64 {
     bits | ACCESSED
 }
 
-/// The kind whose attribute bits these are.
-fn kind(descriptor: u64) -> Option<MemoryKind> {
-    let compared = MEMORY_TYPE | PERMISSIONS | INNER_SHAREABLE | ACCESSED | EXECUTE_NEVER;
-    [
-        MemoryKind::Ram,
-        MemoryKind::Shared,
-        MemoryKind::ReadOnly,
-        MemoryKind::Device,
-        MemoryKind::DeviceReadOnly,
-    ]
-    .into_iter()
-    .find(|kind| attributes(*kind) == descriptor & compared)
-}
-
 impl Format for Stage2 {
     type Attributes = MemoryKind;
+    const ATTRIBUTES: &'static [MemoryKind] = &MemoryKind::ALL;
     const LARGEST_LEAF: Level = Level::L1;
     const OUTPUT_BITS: u32 = 48;
 
@@ -89,22 +74,6 @@ impl Format for Stage2 {
 
     fn table(pa: Pa) -> u64 {
         pa.get() & ADDRESS | TABLE_OR_PAGE | VALID
-    }
-
-    fn decode(descriptor: u64, level: Level) -> Entry<MemoryKind> {
-        if descriptor & VALID == 0 {
-            return Entry::Empty;
-        }
-        let address = Pa::new(descriptor & ADDRESS);
-        match (level, descriptor & TABLE_OR_PAGE != 0) {
-            (Level::L0 | Level::L1 | Level::L2, true) => Entry::Table(address),
-            (Level::L1 | Level::L2, false) | (Level::L3, true)
-                if address.is_aligned(level.size()) =>
-            {
-                kind(descriptor).map_or(Entry::Reserved, |kind| Entry::Leaf(address, kind))
-            }
-            _ => Entry::Reserved,
-        }
     }
 }
 
@@ -186,14 +155,6 @@ pub fn stage2_control(ipa_bits: u32, pa_range: u64) -> Result<u64, ControlError>
 mod tests {
     use super::*;
 
-    const KINDS: [MemoryKind; 5] = [
-        MemoryKind::Ram,
-        MemoryKind::Shared,
-        MemoryKind::ReadOnly,
-        MemoryKind::Device,
-        MemoryKind::DeviceReadOnly,
-    ];
-
     #[test]
     fn ram_page_is_normal_write_back_inner_shareable_and_executable() {
         let descriptor = Stage2::leaf(Level::L3, Pa::new(0x4020_1000), MemoryKind::Ram);
@@ -227,7 +188,7 @@ mod tests {
     #[test]
     fn every_leaf_decodes_to_what_was_encoded() {
         for level in [Level::L1, Level::L2, Level::L3] {
-            for kind in KINDS {
+            for kind in MemoryKind::ALL {
                 let pa = Pa::new(0x8000_0000);
                 assert_eq!(
                     Stage2::decode(Stage2::leaf(level, pa, kind), level),

@@ -1,4 +1,9 @@
-//! Mapping and walking, the same for every format.
+//! Mapping, the same for every format.
+
+#[cfg(not(target_os = "none"))]
+mod walk;
+#[cfg(not(target_os = "none"))]
+pub use walk::Translation;
 
 use core::marker::PhantomData;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -36,17 +41,6 @@ pub enum MapError {
     /// The pool is not the one that the table was made from.
     #[error("the table was made from another frame pool")]
     ForeignPool,
-}
-
-/// Where a walk ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Translation<A> {
-    /// The address that the input address stands for.
-    pub pa: Pa,
-    /// What may be done there.
-    pub attributes: A,
-    /// Level of the leaf: how large a piece the translation holds for.
-    pub level: Level,
 }
 
 /// A translation table in format `F`.
@@ -102,35 +96,6 @@ impl<F: Format> Table<F> {
             self.write(&piece, attributes, pool)?;
         }
         Ok(())
-    }
-
-    /// Translates one input address as the hardware would; `None` is a translation fault.
-    pub fn walk(&self, input: u64) -> Option<Translation<F::Attributes>> {
-        if input >> self.input_bits != 0 {
-            return None;
-        }
-        let mut table = self.root;
-        let mut level = self.shape.level;
-        loop {
-            match F::decode(
-                self.slot(table, level, input)?.load(Ordering::Acquire),
-                level,
-            ) {
-                Entry::Table(next) => {
-                    table = next;
-                    level = level.next()?;
-                }
-                Entry::Leaf(base, attributes) => {
-                    let pa = base.checked_add(input & (level.size() - 1))?;
-                    return Some(Translation {
-                        pa,
-                        attributes,
-                        level,
-                    });
-                }
-                Entry::Empty | Entry::Reserved => return None,
-            }
-        }
     }
 
     /// The descriptor that translates `input` in the table at `table`.
@@ -232,7 +197,7 @@ impl<F: Format> Table<F> {
 
 /// Tables that writing `piece` adds when the first empty descriptor on its way is at `missing` and the piece mapped before it, in
 /// ascending order, starts at `previous`: those below `missing` that the previous piece did not need too.
-pub(super) fn new_tables(missing: Level, piece: &Piece, previous: Option<u64>) -> usize {
+fn new_tables(missing: Level, piece: &Piece, previous: Option<u64>) -> usize {
     Level::ALL
         .iter()
         .filter(|&&above| above >= missing && above < piece.level)
@@ -244,18 +209,18 @@ pub(super) fn new_tables(missing: Level, piece: &Piece, previous: Option<u64>) -
 
 /// Leaves of one size that follow one another in one table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Piece {
+struct Piece {
     /// What the first one maps, and to where.
-    pub(super) input: u64,
-    pub(super) pa: Pa,
-    pub(super) level: Level,
+    input: u64,
+    pa: Pa,
+    level: Level,
     /// How many there are, up to a table's 512.
-    pub(super) leaves: usize,
+    leaves: usize,
 }
 
 /// A mapping cut into leaves, ascending: each as large as its alignment and what is left allow. Those that share a table come together.
 #[derive(Clone)]
-pub(super) struct Pieces {
+struct Pieces {
     input: u64,
     pa: Pa,
     left: u64,
@@ -264,12 +229,7 @@ pub(super) struct Pieces {
 
 impl Pieces {
     /// Checks the numbers of a mapping. What it yields lies within both address spaces.
-    pub(super) fn new<F: Format>(
-        input: u64,
-        pa: Pa,
-        size: u64,
-        input_bits: u32,
-    ) -> Result<Self, MapError> {
+    fn new<F: Format>(input: u64, pa: Pa, size: u64, input_bits: u32) -> Result<Self, MapError> {
         if size == 0 {
             return Err(MapError::Empty(input));
         }

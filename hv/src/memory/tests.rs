@@ -9,7 +9,7 @@ use super::frames::tests::{pool, word};
 use super::stage1::{INPUT_BITS, OwnMemory, Stage1};
 use super::stage2::{Stage2, stage2_control};
 use super::table::{MapError, Table};
-use super::{FramePool, Level, OutOfFrames, pages_needed};
+use super::{FramePool, Level, OutOfFrames};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -395,39 +395,4 @@ proptest! {
             prop_assert_eq!(walked, expected.map(|(pa, kind)| (pa, expected_bits(kind))));
         }
     }
-
-    #[test]
-    fn pages_needed_is_exactly_what_building_takes(
-        requests in prop::collection::vec(mapping(), 1..8),
-        bits in prop_oneof![Just(36_u32), Just(40), Just(42), Just(44), Just(48)],
-    ) {
-        let mut mappings: Vec<Mapping> = Vec::new();
-        for m in requests {
-            if mappings.iter().all(|o| m.ipa.get() + m.size <= o.ipa.get() || o.ipa.get() + o.size <= m.ipa.get()) {
-                mappings.push(m);
-            }
-        }
-        mappings.sort_by_key(|m| m.ipa);
-        let needed = pages_needed(&mappings, bits).unwrap();
-
-        let (mut pool, mut table) = stage2(needed, bits);
-        for m in &mappings {
-            prop_assert_eq!(table.map(m.ipa.get(), m.pa, m.size, m.kind, &mut pool), Ok(()));
-        }
-
-        prop_assert_eq!(pool.remaining(), 0);
-    }
-}
-
-#[test]
-fn pages_needed_refuses_what_mapping_would_refuse() {
-    let bad = Mapping {
-        ipa: Ipa::new(0x800),
-        pa: Pa::new(0),
-        size: 0x1000,
-        kind: MemoryKind::Ram,
-    };
-    assert_eq!(pages_needed(&[bad], 40), Err(MapError::Misaligned(0x800)));
-    assert_eq!(pages_needed(&[], 31), Err(MapError::InputBits(31)));
-    assert_eq!(pages_needed(&[], 40), Ok(2));
 }

@@ -11,7 +11,7 @@ use hv::arch::aarch64::boot::physical;
 use hv::arch::aarch64::cache;
 use hv::sync::{BootCell, Rank, TicketLock};
 use model::Mpidr;
-use model::device::VirtualIts;
+use model::its::VirtualIts;
 use static_cell::ConstStaticCell;
 
 use super::driver;

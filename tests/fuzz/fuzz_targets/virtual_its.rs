@@ -12,7 +12,8 @@ use gic::virt::{
     VcpuState, Version, Vgic, Width,
 };
 use libfuzzer_sys::fuzz_target;
-use model::device::{DeviceIds, Trigger, VirtualIts};
+use model::device::Trigger;
+use model::its::{DeviceIds, VirtualIts};
 use model::partition::Vcpu;
 use model::time::TimeShare;
 use model::{IntId, Ipa, Mpidr, PcpuId, VcpuId};

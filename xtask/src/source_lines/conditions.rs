@@ -3,6 +3,9 @@
 /// What is true of every image beside its features.
 const TRUE: [(&str, &str); 2] = [("target_arch", "aarch64"), ("target_os", "none")];
 
+/// What is true of no image: its profile has no debug assertions.
+const FALSE: [&str; 2] = ["test", "debug_assertions"];
+
 /// `code` without the items whose `#[cfg(…)]` does not hold for an image with these features, attributes included. `code` is `source` with
 /// comments and the insides of literals blanked, byte by byte.
 pub fn compiled(source: &str, code: &str, features: &[&str]) -> String {
@@ -57,7 +60,7 @@ fn holds(condition: &str, features: &[&str]) -> bool {
                 .is_none_or(|&(_, truth)| truth == value),
         }
     } else {
-        condition != "test"
+        !FALSE.contains(&condition)
     }
 }
 
@@ -183,6 +186,12 @@ mod tests {
         assert!(!holds("test", &[]));
         assert!(holds("target_os = \"none\"", &[]));
         assert!(!holds("target_arch = \"x86_64\"", &[]));
+    }
+
+    #[test]
+    fn image_has_no_debug_assertions() {
+        assert!(!holds("debug_assertions", &[]));
+        assert!(holds("not(debug_assertions)", &[]));
     }
 
     #[test]

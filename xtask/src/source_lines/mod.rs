@@ -1,6 +1,7 @@
 //! Counts what of a Rust source file is compiled into an image: lines that are neither blank, comment nor left out, and `unsafe` blocks.
 
 mod conditions;
+pub mod features;
 
 /// The count of one or more files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

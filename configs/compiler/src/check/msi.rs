@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use model::device::{DeviceIds, VirtualIts};
+use model::its::{DeviceIds, VirtualIts};
 
 use super::Context;
 use crate::board::{Device, HostMsi};

@@ -167,6 +167,7 @@ fn board(out: &mut Source, board: &Board, image: AddressRange, uses_its: bool) {
     let its = its.map_or("None".to_owned(), |its| {
         format!("Some({})", pa(its.registers.base))
     });
+    out.only_with("its");
     out.field("its", &its);
     out.field("maintenance", &intid(board.gic.maintenance));
     out.field("virtual_timer", &intid(board.timers.virtual_));
@@ -194,6 +195,7 @@ fn iommu_kind(kind: IommuKind) -> String {
 }
 
 fn iommus(out: &mut Source, iommus: &[Driven]) {
+    out.only_with("iommu");
     if iommus.is_empty() {
         return out.field("iommus", "&[]");
     }
@@ -224,6 +226,7 @@ fn iommus(out: &mut Source, iommus: &[Driven]) {
 }
 
 fn bridges(out: &mut Source, bridges: &[Bridge]) {
+    out.only_with("pci");
     if bridges.is_empty() {
         return out.field("bridges", "&[]");
     }
@@ -293,17 +296,18 @@ fn fields(out: &mut Source, board: &Board, partition: &Partition, planned: &Plan
     let its = its.map_or("None".to_owned(), |(its, share)| {
         let devices = partition.its_devices().into_iter().map(|ids| {
             format!(
-                "model::device::DeviceIds {{ first: {:#x}, count: {:#x} }}",
+                "model::its::DeviceIds {{ first: {:#x}, count: {:#x} }}",
                 ids.first, ids.count
             )
         });
         let devices: Vec<String> = devices.collect();
         format!(
-            "Some(model::device::VirtualIts {{ base: {}, devices: &[{}], share: {share} }})",
+            "Some(model::its::VirtualIts {{ base: {}, devices: &[{}], share: {share} }})",
             ipa(its.registers.base),
             devices.join(", ")
         )
     });
+    out.only_with("its");
     out.field("its", &its);
     out.field("spis", &planned.spis.to_string());
     let console = match partition.console {
@@ -492,6 +496,11 @@ impl Source {
     pub(crate) fn close(&mut self, text: &str) {
         self.depth -= 1;
         self.line(text);
+    }
+
+    /// What follows is there in an image with this feature only.
+    fn only_with(&mut self, feature: &str) {
+        self.line(&format!("#[cfg(feature = {feature:?})]"));
     }
 
     pub(crate) fn field(&mut self, name: &str, value: &str) {

@@ -90,8 +90,8 @@ fn each_function_has_owner_window_stream_and_device_id() {
         "model::pci::Function { address: 0x20, path: \"/pcie@10000000/00:04.0\", partition: model::PartitionId::new(1), \
          id: Some((0x1af4, 0x1041)), \
          window: model::memory::PhysicalRange { base: model::Pa::new(0x10100000), size: 0x10000 }, bus: 0x10100000, messages: 4 },",
-        "devices: &[model::device::DeviceIds { first: 0x118, count: 0x1 }], share: 0",
-        "devices: &[model::device::DeviceIds { first: 0x120, count: 0x1 }], share: 1",
+        "devices: &[model::its::DeviceIds { first: 0x118, count: 0x1 }], share: 0",
+        "devices: &[model::its::DeviceIds { first: 0x120, count: 0x1 }], share: 1",
     ] {
         assert!(table.contains(line), "{line}\n{table}");
     }

@@ -131,8 +131,8 @@ fn image_has_the_its_and_the_partition_its_device_ids() {
     let compiled = compiled(&board(Gic::V3), &whole());
     assert_eq!(compiled.image_features, ["v3", "its", "pl011"]);
     let table = &compiled.table;
-    let its = "its: Some(model::device::VirtualIts { base: model::Ipa::new(0x8080000), \
-               devices: &[model::device::DeviceIds { first: 0x0, count: 0x10000 }], share: 0 }),";
+    let its = "its: Some(model::its::VirtualIts { base: model::Ipa::new(0x8080000), \
+               devices: &[model::its::DeviceIds { first: 0x0, count: 0x10000 }], share: 0 }),";
     assert!(table.contains(its), "{table}");
     assert!(table.contains("its: Some(model::Pa::new(0x8080000)),"));
 }

@@ -17,7 +17,7 @@ pub(super) use frame::Part;
 
 use super::interrupt::NOBODY;
 use crate::its_command::{Command, KINDS};
-use model::device::VirtualIts;
+use model::its::VirtualIts;
 use model::partition::MOST_VCPUS;
 use model::{IntId, VcpuId};
 

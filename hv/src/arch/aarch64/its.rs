@@ -3,7 +3,7 @@
 use gic::InterruptController;
 use gic::virt::its::{FRAME_BYTES, Memory};
 use gic::virt::{Access, VcpuSet};
-use model::device::VirtualIts;
+use model::its::VirtualIts;
 use model::{IntId, Ipa, VcpuId};
 
 use super::frames::within;

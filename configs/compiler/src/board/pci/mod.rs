@@ -6,8 +6,9 @@ mod function;
 pub(super) use function::function;
 pub(crate) use function::{BUS_BYTES, FunctionAddress, FunctionTerms, PciFunction};
 
-use model::device::{DeviceIds, Trigger};
+use model::device::Trigger;
 use model::ids::IntId;
+use model::its::DeviceIds;
 
 use super::Board;
 use super::device::{DeviceError, LARGEST_REGISTERS};

@@ -16,6 +16,7 @@ pub const SYSTEM: model::system::System = model::system::System {
             virtual_cpu: model::Pa::new(0x8040000),
         },
         gic_reg: 0x8000000,
+        #[cfg(feature = "its")]
         its: None,
         maintenance: model::IntId::new(25),
         virtual_timer: model::IntId::new(27),
@@ -55,6 +56,7 @@ pub const SYSTEM: model::system::System = model::system::System {
             device_tree: model::Ipa::new(0x42200000),
             interrupts: &[],
             gic: model::device::VirtualGic::V2 { distributor: model::Ipa::new(0x8000000), cpu_interface: model::Ipa::new(0x8010000), emulated: false },
+            #[cfg(feature = "its")]
             its: None,
             spis: 64,
             console: Some(model::device::VirtualUart { base: model::Ipa::new(0x9000000), intid: model::IntId::new(33) }),
@@ -80,6 +82,7 @@ pub const SYSTEM: model::system::System = model::system::System {
             device_tree: model::Ipa::new(0x40e00000),
             interrupts: &[],
             gic: model::device::VirtualGic::V2 { distributor: model::Ipa::new(0x8000000), cpu_interface: model::Ipa::new(0x8010000), emulated: false },
+            #[cfg(feature = "its")]
             its: None,
             spis: 64,
             console: Some(model::device::VirtualUart { base: model::Ipa::new(0x9000000), intid: model::IntId::new(33) }),
@@ -105,6 +108,7 @@ pub const SYSTEM: model::system::System = model::system::System {
             device_tree: model::Ipa::new(0x40e00000),
             interrupts: &[],
             gic: model::device::VirtualGic::V2 { distributor: model::Ipa::new(0x8000000), cpu_interface: model::Ipa::new(0x8010000), emulated: false },
+            #[cfg(feature = "its")]
             its: None,
             spis: 64,
             console: Some(model::device::VirtualUart { base: model::Ipa::new(0x9000000), intid: model::IntId::new(33) }),
@@ -113,7 +117,9 @@ pub const SYSTEM: model::system::System = model::system::System {
         },
     ],
     channels: &[],
+    #[cfg(feature = "iommu")]
     iommus: &[],
+    #[cfg(feature = "pci")]
     bridges: &[],
     ipa_bits: 32,
     stage2_pages: 12,

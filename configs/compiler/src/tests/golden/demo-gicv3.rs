@@ -17,6 +17,7 @@ pub const SYSTEM: model::system::System = model::system::System {
             stride: None,
         },
         gic_reg: 0x8000000,
+        #[cfg(feature = "its")]
         its: None,
         maintenance: model::IntId::new(25),
         virtual_timer: model::IntId::new(27),
@@ -55,6 +56,7 @@ pub const SYSTEM: model::system::System = model::system::System {
             device_tree: model::Ipa::new(0x42200000),
             interrupts: &[],
             gic: model::device::VirtualGic::V3 { distributor: model::Ipa::new(0x8000000), redistributors: model::Ipa::new(0x80a0000), stride: 0x20000 },
+            #[cfg(feature = "its")]
             its: None,
             spis: 64,
             console: Some(model::device::VirtualUart { base: model::Ipa::new(0x9000000), intid: model::IntId::new(33) }),
@@ -79,6 +81,7 @@ pub const SYSTEM: model::system::System = model::system::System {
             device_tree: model::Ipa::new(0x40e00000),
             interrupts: &[],
             gic: model::device::VirtualGic::V3 { distributor: model::Ipa::new(0x8000000), redistributors: model::Ipa::new(0x80a0000), stride: 0x20000 },
+            #[cfg(feature = "its")]
             its: None,
             spis: 64,
             console: Some(model::device::VirtualUart { base: model::Ipa::new(0x9000000), intid: model::IntId::new(33) }),
@@ -103,6 +106,7 @@ pub const SYSTEM: model::system::System = model::system::System {
             device_tree: model::Ipa::new(0x40e00000),
             interrupts: &[],
             gic: model::device::VirtualGic::V3 { distributor: model::Ipa::new(0x8000000), redistributors: model::Ipa::new(0x80a0000), stride: 0x20000 },
+            #[cfg(feature = "its")]
             its: None,
             spis: 64,
             console: Some(model::device::VirtualUart { base: model::Ipa::new(0x9000000), intid: model::IntId::new(33) }),
@@ -111,7 +115,9 @@ pub const SYSTEM: model::system::System = model::system::System {
         },
     ],
     channels: &[],
+    #[cfg(feature = "iommu")]
     iommus: &[],
+    #[cfg(feature = "pci")]
     bridges: &[],
     ipa_bits: 32,
     stage2_pages: 6,

@@ -9,7 +9,7 @@ use super::*;
 use crate::its_command::Command;
 use crate::virt::its::{Change, Device, Its, Memory, Translation};
 use model::Ipa;
-use model::device::{DeviceIds, VirtualIts};
+use model::its::{DeviceIds, VirtualIts};
 use physical::{CONFIG, FIRST_PHYSICAL, TABLES};
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -2,7 +2,8 @@
 
 use gic::its_command::Command;
 use gic::virt::its::Change;
-use model::device::{DeviceIds, Width};
+use model::device::Width;
+use model::its::DeviceIds;
 
 use super::*;
 use crate::fake::{
