@@ -194,11 +194,6 @@ pub trait ListRegisters {
 
     /// True while the guest's end of interrupt only drops the priority, and a deactivation follows (`VMCR.VEOIM`).
     fn splits_ends(&self) -> bool;
-
-    /// True when [`Announce::deactivations`] traps nothing else.
-    fn traps_deactivations_alone(&self) -> bool {
-        false
-    }
 }
 
 #[cfg(test)]

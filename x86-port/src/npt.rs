@@ -3,7 +3,7 @@
 //! Leaves are 4 KiB and 2 MiB. Every CPU with nested paging has these; 1 GiB is an option of its own.
 
 use hv::memory::format::ADDRESS;
-use hv::memory::{Entry, Format, Level, Root};
+use hv::memory::{Format, Level, Root};
 use model::Pa;
 use model::memory::MemoryKind;
 
@@ -62,7 +62,7 @@ impl Format for Npt {
 
 #[cfg(test)]
 mod tests {
-    use hv::memory::{FramePool, MapError, Page, Table};
+    use hv::memory::{Entry, FramePool, MapError, Page, Table};
 
     use super::*;
     const MIB: u64 = 1 << 20;

@@ -443,7 +443,7 @@ impl ListRegisters for GicV3 {
     }
 
     fn announce(&self, what: Announce) {
-        let trap = if self.traps_deactivations_alone() {
+        let trap = if sysreg::ich_vtr::read() & VTR_TRAPS_DEACTIVATION != 0 {
             HCR_TRAP_DEACTIVATION
         } else {
             HCR_TRAP_COMMON
@@ -459,10 +459,6 @@ impl ListRegisters for GicV3 {
 
     fn running_priority(&self) -> u8 {
         common::running_priority()
-    }
-
-    fn traps_deactivations_alone(&self) -> bool {
-        sysreg::ich_vtr::read() & VTR_TRAPS_DEACTIVATION != 0
     }
 
     #[inline]

@@ -51,9 +51,7 @@ impl Vgic {
             },
             None => state.interrupts.get_mut(number)?,
         };
-        // A home that is yet to be found: the full path also looks how the guest ends its interrupts.
-        let unknown = intid.is_spi() && !interrupt.is(Flags::HELD) && !self.ends_anywhere;
-        if !interrupt.is_straight(cpu, gate) || unknown && caller.registers.splits_ends() {
+        if !interrupt.is_straight(cpu, gate) {
             return None;
         }
         let empty = caller.registers.empty() as u16;
@@ -137,9 +135,10 @@ impl Vgic {
                 interrupt.running = UNRANKED;
             }
         }
+        let recall = self.ends_anywhere();
         if let Some(state) = self.vcpus.get_mut(usize::from(caller.cpu.get())) {
             state.announced = Announce::NOTHING;
-            state.recall = self.ends_anywhere;
+            state.recall = recall;
         }
         kicks
     }
@@ -255,7 +254,7 @@ impl Vgic {
     fn place<L: ListRegisters, H: Hardware>(&mut self, caller: Caller<'_, L, H>) -> VcpuSet {
         let registers = caller.registers;
         let all = ((1_u32 << registers.count().min(MAX_LIST_REGISTERS)) - 1) as u16;
-        let mut kicks = self.learn_ends(caller);
+        let mut kicks = VcpuSet::EMPTY;
         let Some(state) = self.vcpus.get_mut(usize::from(caller.cpu.get())) else {
             return kicks;
         };
@@ -297,7 +296,7 @@ impl Vgic {
     /// What must be heard of since it has no list register.
     fn left_over(&self, cpu: VcpuId) -> Announce {
         let mut left = Announce {
-            deactivations: self.ends_anywhere,
+            deactivations: self.ends_anywhere(),
             ..Announce::NOTHING
         };
         let Some(state) = self.vcpus.get(usize::from(cpu.get())) else {
@@ -314,21 +313,6 @@ impl Vgic {
             left.refill |= !stranded;
         }
         left
-    }
-
-    /// Once a guest with several CPUs separates deactivation from the drop of priority, an SPI may be deactivated by a CPU that does not hold
-    /// it: from then on all trap. Where that costs nothing else they trap from the start, since the guest may separate them unseen. A GICv2's always do.
-    fn learn_ends<L: ListRegisters, H>(&mut self, caller: Caller<'_, L, H>) -> VcpuSet {
-        let registers = caller.registers;
-        let may = self.may_end_anywhere()
-            && (registers.traps_deactivations_alone() || registers.splits_ends());
-        if self.ends_anywhere || !may {
-            return VcpuSet::EMPTY;
-        }
-        self.ends_anywhere = true;
-        (0..self.vcpus.len()).fold(VcpuSet::EMPTY, |kicks, cpu| {
-            kicks | self.recall_all(VcpuId::new(cpu as u8))
-        })
     }
 
     fn waiting_len(&self, cpu: VcpuId) -> u32 {

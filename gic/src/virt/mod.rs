@@ -228,8 +228,6 @@ pub struct Vgic {
     shown: &'static Shown,
     /// `GICD_CTLR`, bits 0 and 1: which groups are forwarded.
     groups: u32,
-    /// A CPU may end an SPI that another took: the guest has several CPUs, and separates deactivation from the drop of priority.
-    ends_anywhere: bool,
 }
 
 impl Vgic {
@@ -254,7 +252,6 @@ impl Vgic {
             grants,
             shown,
             groups: 0,
-            ends_anywhere: false,
         };
         vgic.reset_state();
         vgic
@@ -290,7 +287,6 @@ impl Vgic {
     fn reset_state(&mut self) {
         let v3 = self.geometry.version == Version::V3;
         self.groups = 0;
-        self.ends_anywhere = false;
         // IHI 0048B 4.3.5: SGIs of a GICv2 may be permanently enabled, and are on the GIC-400; ours can be masked.
         self.shown.reset(if v3 { 0 } else { 0xffff });
         for grants in self.grants {
@@ -299,8 +295,8 @@ impl Vgic {
         // Group registers reset to 0 (IHI 0048B 4.3.4); with one security state in GICv3 we start in group 1, as KVM and every
         // guest of a machine with firmware expects.
         let group = if v3 { Flags::GROUP1 } else { Flags::empty() };
-        // Each looks at its start whether deactivations are to trap.
-        let recall = self.may_end_anywhere();
+        // Each has its deactivations trapped from its start on.
+        let recall = self.ends_anywhere();
         for (cpu, state) in self.vcpus.iter_mut().enumerate() {
             *state = VcpuState {
                 recall,
@@ -349,9 +345,10 @@ impl Vgic {
         }
     }
 
-    /// True for a guest that could deactivate an SPI on another CPU than the one that took it.
-    fn may_end_anywhere(&self) -> bool {
-        self.geometry.version == Version::V3 && self.vcpus.len() > 1
+    /// True for a guest that can deactivate an SPI on another CPU than the one that took it (GICv3, several CPUs): what holds no such interrupt learns
+    /// nothing of it, so all its deactivations are trapped. A GICv2's always are.
+    const fn ends_anywhere(&self) -> bool {
+        matches!(self.geometry.version, Version::V3) && self.vcpus.len() > 1
     }
 
     /// A physical interrupt that the partition owns arrived at this CPU, and has been acknowledged and priority-dropped; or a virtual edge

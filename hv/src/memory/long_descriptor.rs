@@ -95,6 +95,7 @@ impl Format for LongDescriptor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::memory::Entry;
     use crate::memory::frames::tests::{pool, word};
     use crate::memory::stage2::Stage2;
     use model::Ipa;

@@ -4,7 +4,7 @@
 
 use model::Pa;
 
-use super::format::{ADDRESS, Entry, Format, Level, Root};
+use super::format::{ADDRESS, Format, Level, Root};
 use super::stage2::physical_size;
 
 /// Format of the tables behind `TTBR0_EL2`.
@@ -108,6 +108,7 @@ pub const fn stage1_control(pa_range: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::memory::Entry;
 
     const USES: [OwnMemory; 4] = [
         OwnMemory::Code,

@@ -7,7 +7,7 @@
 use model::Pa;
 use model::memory::MemoryKind;
 
-use super::format::{ADDRESS, Entry, Format, Level, Root};
+use super::format::{ADDRESS, Format, Level, Root};
 
 /// Format of the tables behind `VTTBR_EL2`.
 pub enum Stage2 {}
@@ -154,6 +154,7 @@ pub fn stage2_control(ipa_bits: u32, pa_range: u64) -> Result<u64, ControlError>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::memory::Entry;
 
     #[test]
     fn ram_page_is_normal_write_back_inner_shareable_and_executable() {

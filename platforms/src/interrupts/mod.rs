@@ -56,7 +56,6 @@ impl ListRegisters for Gic {
         fn running_priority() -> u8;
         #[inline]
         fn splits_ends() -> bool;
-        fn traps_deactivations_alone() -> bool;
     }
 }
 

@@ -51,8 +51,6 @@ pub struct VirtualInterface {
     unmatched: Cell<u32>,
     /// `EOImode`: an end only drops the priority.
     pub split: Cell<bool>,
-    /// `ICH_VTR_EL2.TDS`.
-    pub traps: Cell<bool>,
     /// What the guest has acknowledged and not yet ended, with its priority: the active priorities.
     pub running: RefCell<Vec<(IntId, u8)>>,
 }
@@ -205,9 +203,6 @@ impl ListRegisters for VirtualInterface {
     }
     fn splits_ends(&self) -> bool {
         self.split.get()
-    }
-    fn traps_deactivations_alone(&self) -> bool {
-        self.traps.get()
     }
 }
 
@@ -387,9 +382,6 @@ impl Machine {
     /// The same where deactivations can be trapped without other registers. All CPUs are on.
     pub fn started_with_traps(version: Version, vcpus: u8) -> Self {
         let mut machine = Self::new(version, vcpus);
-        for interface in &machine.interfaces {
-            interface.traps.set(true);
-        }
         let all = (0..vcpus).map(|cpu| VcpuSet::only(VcpuId::new(cpu)));
         machine.kick(all.fold(VcpuSet::EMPTY, |set, cpu| set | cpu));
         machine.set_up(vcpus);
