@@ -80,6 +80,7 @@ impl ListRegister {
     };
 
     /// The value of `ICH_LR<n>_EL2` (IHI 0069H 12.4.6).
+    #[cfg(any(feature = "v3", feature = "shared"))]
     pub const fn to_v3(self) -> u64 {
         let link = match self.hardware {
             Some(physical) => 1 << 61 | (physical.get() as u64 & 0x1fff) << 32,
@@ -93,6 +94,7 @@ impl ListRegister {
     }
 
     /// What a value of `ICH_LR<n>_EL2` means.
+    #[cfg(any(feature = "v3", feature = "shared"))]
     pub const fn from_v3(value: u64) -> Self {
         let linked = value >> 61 & 1 != 0;
         Self {
@@ -111,6 +113,7 @@ impl ListRegister {
     }
 
     /// The value of `GICH_LR<n>` (IHI 0048B 5.3.10).
+    #[cfg(feature = "v2")]
     pub const fn to_v2(self) -> u32 {
         let link = match self.hardware {
             Some(physical) => 1 << 31 | (physical.get() & 0x3ff) << 10,
@@ -124,6 +127,7 @@ impl ListRegister {
     }
 
     /// What a value of `GICH_LR<n>` means.
+    #[cfg(feature = "v2")]
     pub const fn from_v2(value: u32) -> Self {
         let linked = value >> 31 & 1 != 0;
         Self {

@@ -199,7 +199,10 @@ fn build(
                 VirtualGic::V2 { .. } => Version::V2,
                 #[cfg(not(any(feature = "v2", feature = "legacy")))]
                 VirtualGic::V2 { .. } => return None,
+                #[cfg(feature = "v3")]
                 VirtualGic::V3 { .. } => Version::V3,
+                #[cfg(not(feature = "v3"))]
+                VirtualGic::V3 { .. } => return None,
             },
             vcpus: config.vcpus,
             interrupts: config.interrupts,

@@ -8,19 +8,15 @@ use super::{Access, Caller, Frame, Geometry, Hardware, ReadValue, VcpuSet, Versi
 use crate::ListRegisters;
 use core::ops::Range;
 use model::device::Trigger;
-use model::{IntId, Mpidr, VcpuId};
+use model::{IntId, VcpuId};
 
 /// `GICD_CTLR` of GICv3: affinity routing (ARE) and one security state (DS), both fixed (IHI 0069H 12.9.4).
+#[cfg(feature = "v3")]
 const CONTROL_V3: u32 = 1 << 4 | 1 << 6;
 /// Product "B", Arm's implementer code (IHI 0069H 12.9.11).
 pub(super) const IIDR: u32 = 0x42 << 24 | 0x43b;
 /// The bits of a priority that are implemented: 32 levels, as every virtual CPU interface has at least (IHI 0069H 4.8).
 const PRIORITY_BITS: u8 = 0xf8;
-
-/// Aff3.Aff2.Aff1.Aff0 in 32 bits.
-pub(super) const fn packed_affinity(mpidr: Mpidr) -> u32 {
-    (mpidr.affinity(3) as u32) << 24 | mpidr.get() as u32 & 0xff_ffff
-}
 
 /// `GICD_TYPER` (IHI 0048B 4.3.2, IHI 0069H 12.9.38).
 pub(super) fn kind(geometry: &Geometry) -> u32 {
@@ -28,6 +24,7 @@ pub(super) fn kind(geometry: &Geometry) -> u32 {
     match geometry.version {
         #[cfg(any(feature = "v2", feature = "legacy"))]
         Version::V2 => lines | (geometry.vcpus.len().saturating_sub(1) as u32 & 7) << 5,
+        #[cfg(feature = "v3")]
         Version::V3 => {
             // 10 INTID bits; Aff3 is used; an SPI has one target; SGI ranges only when some Aff0 needs them.
             let ranges = geometry
@@ -63,9 +60,10 @@ impl Vgic {
         let (map, owner) = match (frame, self.geometry.version) {
             // A GICv2 banks the registers of private interrupts (IHI 0048B 4.1.4).
             (Frame::Distributor, version) => {
-                let banked = version != Version::V3;
+                let banked = !version.is_v3();
                 (Map::Distributor(version), banked.then_some(cpu))
             }
+            #[cfg(feature = "v3")]
             (Frame::Redistributor(of), Version::V3) if usize::from(of.get()) < self.vcpus.len() => {
                 (Map::Redistributor, Some(of))
             }
@@ -83,7 +81,8 @@ impl Vgic {
     /// What stands here whatever the list registers hold: everything but pending and active states.
     fn plain(&self, target: Target) -> Option<u64> {
         let value = match target.register {
-            Register::Control if self.geometry.version == Version::V3 => self.groups | CONTROL_V3,
+            #[cfg(feature = "v3")]
+            Register::Control if self.geometry.version.is_v3() => self.groups | CONTROL_V3,
             Register::Control => self.groups,
             Register::Type => self.shown.kind(),
             Register::Implementer => IIDR,
@@ -111,18 +110,21 @@ impl Vgic {
             Register::Configuration => self.gather(target, 2, |interrupt| {
                 u32::from(interrupt.is(Flags::EDGE)) * 2
             }),
+            #[cfg(feature = "v3")]
             Register::Route => return self.read_route(target),
+            #[cfg(feature = "v3")]
             Register::RedistributorType => {
                 let value = target.owner.map_or(0, |cpu| self.redistributor_type(cpu));
-                return narrow(value, target);
+                return super::route::narrow(value, target);
             }
+            #[cfg(feature = "v3")]
             Register::Waker => target.owner.map_or(0, |cpu| self.read_waker(cpu)),
             #[cfg(feature = "its")]
             Register::RedistributorControl => self.read_lpi_control(target.owner),
             #[cfg(feature = "its")]
             Register::LpiTables => {
                 let value = self.read_lpi_tables(target.owner, target.at);
-                return narrow(value, target);
+                return super::route::narrow(value, target);
             }
             Register::Identification => identification(self.geometry.version, target.at),
             _ => 0,
@@ -197,7 +199,9 @@ impl Vgic {
             Register::Control => self.write_control(word, caller),
             #[cfg(any(feature = "v2", feature = "legacy"))]
             Register::Sgi => self.write_sgir(caller.cpu, word),
+            #[cfg(feature = "v3")]
             Register::Route => self.write_route(target, value, caller.hardware),
+            #[cfg(feature = "v3")]
             Register::Waker => {
                 if let Some(cpu) = target.owner {
                     self.write_waker(cpu, word);
@@ -544,6 +548,7 @@ impl Vgic {
         let number = match self.geometry.version {
             #[cfg(any(feature = "v2", feature = "legacy"))]
             Version::V2 => value & 0x3ff,
+            #[cfg(feature = "v3")]
             Version::V3 => value & 0xff_ffff,
         };
         if caller.registers.splits_ends() {
@@ -623,44 +628,6 @@ impl Vgic {
         kicks | self.finish(intid, cpu, caller)
     }
 
-    fn read_route(&self, target: Target) -> u64 {
-        let intid = IntId::new(IntId::FIRST_SPI + target.at / 8);
-        let packed = self
-            .interrupt(intid, VcpuId::new(0))
-            .map_or(0, |interrupt| interrupt.route);
-        let register = u64::from(packed & 0xff_ffff) | u64::from(packed >> 24) << 32;
-        narrow(register, target)
-    }
-
-    /// `IROUTER`, whole or half: bits 39:32 and 23:0 are the affinity; `Interrupt_Routing_Mode` is fixed to 0 (`TYPER.No1N`). An affinity that
-    /// no CPU has keeps the interrupt pending (IHI 0069H 12.9.22).
-    fn write_route(&mut self, target: Target, value: u64, hardware: &impl Hardware) -> VcpuSet {
-        let intid = IntId::new(IntId::FIRST_SPI + target.at / 8);
-        let Some(before) = self
-            .interrupt(intid, VcpuId::new(0))
-            .map(|interrupt| interrupt.route)
-        else {
-            return VcpuSet::EMPTY;
-        };
-        let upper = |bits: u64| (bits as u32 & 0xff) << 24;
-        let route = match (target.width, target.at % 8) {
-            (Width::Double, _) => upper(value >> 32) | value as u32 & 0xff_ffff,
-            (_, 0) => before & 0xff00_0000 | value as u32 & 0xff_ffff,
-            _ => upper(value) | before & 0xff_ffff,
-        };
-        let found = self
-            .geometry
-            .vcpus
-            .iter()
-            .position(|vcpu| packed_affinity(vcpu.mpidr) == route);
-        self.send_to(
-            intid,
-            route,
-            found.map_or(NOBODY, |index| index as u8),
-            hardware,
-        )
-    }
-
     pub(super) fn send_to(
         &mut self,
         intid: IntId,
@@ -680,14 +647,5 @@ impl Vgic {
             hardware.route(intid, VcpuId::new(target));
         }
         self.recall(intid, cpu) | self.update(intid, cpu)
-    }
-}
-
-/// The accessed part of a 64-bit register.
-fn narrow(register: u64, target: Target) -> u64 {
-    match (target.width, target.at % 8) {
-        (Width::Double, _) => register,
-        (_, 0) => register & 0xffff_ffff,
-        _ => register >> 32,
     }
 }

@@ -29,10 +29,15 @@ pub mod its;
 mod list_registers;
 #[cfg(feature = "its")]
 mod lpi;
+#[cfg(feature = "v3")]
 mod redistributor;
 mod registers;
+#[cfg(feature = "v3")]
+mod route;
 mod sets;
 mod sgi;
+#[cfg(feature = "v3")]
+mod sgi_registers;
 mod shown;
 #[cfg(test)]
 mod tests;
@@ -45,7 +50,8 @@ pub use grant::{Grants, PHYSICAL as GRANTS_OF_PHYSICAL};
 pub use interrupt::Interrupt;
 pub use model::device::Width;
 pub use sets::VcpuSet;
-pub use sgi::SgiRegister;
+#[cfg(feature = "v3")]
+pub use sgi_registers::SgiRegister;
 pub use shown::Shown;
 
 use crate::{Announce, MAX_LIST_REGISTERS};
@@ -71,7 +77,20 @@ pub enum Version {
     #[cfg(any(feature = "v2", feature = "legacy"))]
     V2,
     /// GICv3, at most 64 virtual CPUs.
+    #[cfg(feature = "v3")]
     V3,
+}
+
+impl Version {
+    /// True for GICv3.
+    const fn is_v3(self) -> bool {
+        match self {
+            #[cfg(any(feature = "v2", feature = "legacy"))]
+            Self::V2 => false,
+            #[cfg(feature = "v3")]
+            Self::V3 => true,
+        }
+    }
 }
 
 /// From the index of an SPI to that of an LPI.
@@ -185,6 +204,7 @@ pub struct VcpuState {
     /// Another virtual CPU changed the timers' interrupts, whose physical side only this one's physical CPU reaches.
     timers_changed: bool,
     /// `GICR_WAKER.ProcessorSleep`.
+    #[cfg(feature = "v3")]
     asleep: bool,
     /// How many interrupts its write that was broken off has done; zero: none was.
     done: u32,
@@ -194,6 +214,7 @@ impl VcpuState {
     /// Room for a state that [`Vgic::new`] will shape: all zeros, so that the image need not hold it.
     pub const ROOM: Self = Self {
         interrupts: [Interrupt::ROOM; 32],
+        #[cfg(feature = "v3")]
         asleep: false,
         ..Self::NEW
     };
@@ -208,6 +229,7 @@ impl VcpuState {
         recall: false,
         announced: Announce::NOTHING,
         timers_changed: false,
+        #[cfg(feature = "v3")]
         asleep: true,
         done: 0,
     };
@@ -285,7 +307,7 @@ impl Vgic {
     }
 
     fn reset_state(&mut self) {
-        let v3 = self.geometry.version == Version::V3;
+        let v3 = self.geometry.version.is_v3();
         self.groups = 0;
         // IHI 0048B 4.3.5: SGIs of a GICv2 may be permanently enabled, and are on the GIC-400; ours can be masked.
         self.shown.reset(if v3 { 0 } else { 0xffff });
@@ -318,7 +340,8 @@ impl Vgic {
             }
         }
         let (target, route) = match (self.geometry.version, self.geometry.vcpus.first()) {
-            (Version::V3, Some(first)) => (0, distributor::packed_affinity(first.mpidr)),
+            #[cfg(feature = "v3")]
+            (Version::V3, Some(first)) => (0, route::packed_affinity(first.mpidr)),
             #[cfg(any(feature = "v2", feature = "legacy"))]
             (Version::V2, _) if self.geometry.vcpus.len() == 1 => (0, 1),
             _ => (NOBODY, 0),
@@ -348,7 +371,7 @@ impl Vgic {
     /// True for a guest that can deactivate an SPI on another CPU than the one that took it (GICv3, several CPUs): what holds no such interrupt learns
     /// nothing of it, so all its deactivations are trapped. A GICv2's always are.
     const fn ends_anywhere(&self) -> bool {
-        matches!(self.geometry.version, Version::V3) && self.vcpus.len() > 1
+        self.geometry.version.is_v3() && self.vcpus.len() > 1
     }
 
     /// A physical interrupt that the partition owns arrived at this CPU, and has been acknowledged and priority-dropped; or a virtual edge

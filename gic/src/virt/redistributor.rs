@@ -1,7 +1,7 @@
 //! The redistributor's own registers; its private interrupts are handled as the distributor's.
 
 use super::Vgic;
-use super::distributor::packed_affinity;
+use super::route::packed_affinity;
 use model::VcpuId;
 
 /// `GICR_WAKER.ProcessorSleep`.

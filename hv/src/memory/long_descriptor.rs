@@ -7,7 +7,7 @@
 use model::Pa;
 use model::memory::{Mapping, MemoryKind};
 
-use super::format::{Entry, Format, Level, Root};
+use super::format::{Format, Level, Root};
 use super::frames::FramePool;
 use super::table::{MapError, Table};
 

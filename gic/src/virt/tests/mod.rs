@@ -379,8 +379,8 @@ impl Machine {
         machine
     }
 
-    /// The same where deactivations can be trapped without other registers. All CPUs are on.
-    pub fn started_with_traps(version: Version, vcpus: u8) -> Self {
+    /// The same, with all CPUs on from the start.
+    pub fn started_with_all_on(version: Version, vcpus: u8) -> Self {
         let mut machine = Self::new(version, vcpus);
         let all = (0..vcpus).map(|cpu| VcpuSet::only(VcpuId::new(cpu)));
         machine.kick(all.fold(VcpuSet::EMPTY, |set, cpu| set | cpu));

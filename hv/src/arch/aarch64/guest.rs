@@ -6,15 +6,17 @@ use gic::virt::{Access, Frame, VcpuSet, Vgic};
 use model::device::VirtualGic;
 use model::{IntId, Ipa, VcpuId};
 
+#[cfg(feature = "v3")]
+use super::controller;
 use super::decode::Syndrome;
 #[cfg(feature = "v2")]
 use super::frames::deactivation_page;
 use super::frames::{UART_PAGE, gic_frame, within};
 use super::inject::Exception;
 use super::psci::{self, Call, status};
-use super::sysreg::{
-    self, Answer, DFR0_WITHOUT_PMU, ICC_SRE_ON, Identification, PFR0_GIC_SYSTEM_REGISTERS, pa_range,
-};
+#[cfg(feature = "shared")]
+use super::sysreg::DFR0_WITHOUT_PMU;
+use super::sysreg::{self, Answer, Identification, PFR0_GIC_SYSTEM_REGISTERS, pa_range};
 use super::{short, vector};
 use crate::event::FaultKind;
 use crate::exit::{AbortCause, Exit, ExitKind, MmioAccess, RegisterTransfer};
@@ -246,30 +248,13 @@ pub(super) fn stand_by<M: Machine>(vcpu: &Vcpu<M>) {
 fn system_register<M: Machine>(vcpu: &mut Vcpu<M>, transfer: RegisterTransfer) {
     let gic_is_v3 = matches!(vcpu.partition.config.gic, VirtualGic::V3 { .. });
     let value = match sysreg::answer(transfer.encoding, transfer.write) {
-        Answer::SendSgi(register) if gic_is_v3 => {
-            let value = vcpu.context.register(transfer.register);
-            let kicked = vcpu
-                .partition
-                .devices
-                .lock()
-                .gic
-                .send_sgi(vcpu.id, register, value);
-            vcpu.kick_others(kicked);
-            None
-        }
-        Answer::Deactivate if gic_is_v3 => {
-            deactivate(vcpu, transfer.register);
-            None
-        }
-        Answer::Common(register) if gic_is_v3 => {
-            let stored = vcpu.context.register(transfer.register);
-            let written = transfer.write.then_some(stored);
-            Some(vcpu.machine().gic().common_register(register, written))
-        }
+        #[cfg(feature = "v3")]
+        Answer::Controller(register) if gic_is_v3 => controller::access(vcpu, register, transfer),
         Answer::Identification(masked) => {
             let mut value = M::Cpu::identification(masked.register) & masked.keep;
             match masked.register {
                 Identification::Pfr0 if gic_is_v3 => value |= PFR0_GIC_SYSTEM_REGISTERS,
+                #[cfg(feature = "shared")]
                 Identification::Dfr0 if vcpu.takes_turns() => value &= DFR0_WITHOUT_PMU,
                 Identification::Mmfr0 => {
                     let most = pa_range(vcpu.hypervisor.system.ipa_bits);
@@ -279,14 +264,11 @@ fn system_register<M: Machine>(vcpu: &mut Vcpu<M>, transfer: RegisterTransfer) {
             }
             Some(value)
         }
-        Answer::InterfaceEnable if gic_is_v3 => Some(ICC_SRE_ON),
         Answer::Zero => Some(0),
+        #[cfg(feature = "shared")]
         Answer::Undefined if vcpu.takes_turns() && sysreg::is_debug(transfer.encoding) => Some(0),
-        Answer::SendSgi(_)
-        | Answer::Deactivate
-        | Answer::Common(_)
-        | Answer::InterfaceEnable
-        | Answer::Undefined => {
+        // Also what a GICv3 has, to a guest that sees a GICv2.
+        _ => {
             vcpu.inject(Exception::Undefined, false);
             return;
         }
@@ -334,7 +316,7 @@ fn mmio<M: Machine>(vcpu: &mut Vcpu<M>, access: MmioAccess) -> Result<(), AbortC
 }
 
 /// A trapped deactivation, with the interrupt in general register `register`.
-fn deactivate<M: Machine>(vcpu: &Vcpu<M>, register: u8) {
+pub(super) fn deactivate<M: Machine>(vcpu: &Vcpu<M>, register: u8) {
     let value = vcpu.context.register(register) as u32;
     let kicks = vcpu.with_caller(|caller| {
         let gic = &mut vcpu.partition.devices.lock().gic;

@@ -2,6 +2,8 @@
 //! that the host tests.
 
 pub mod context;
+#[cfg(feature = "v3")]
+mod controller;
 pub mod decode;
 #[cfg(feature = "defect")]
 mod defect;

@@ -6,19 +6,16 @@
 //!
 //! Meanwhile of [`Context`](super::context::Context) only x0 to x18 and x30 are true, and the return state is in `ELR_EL2` and `SPSR_EL2`.
 
-use gic::virt::SgiRegister;
-use gic::{InterruptController, ListRegisters};
-use model::device::VirtualGic;
-use model::partition::Vcpu as VcpuConfig;
-use model::{IntId, VcpuId};
+#[cfg(any(feature = "v2", feature = "legacy"))]
+mod gicv2;
+#[cfg(feature = "v3")]
+mod gicv3;
 
 use super::frames::{UART_PAGE, gic_frame, within};
 use super::guest::stand_by;
 use super::psci;
-use super::sysreg::{self, Answer};
 use crate::exit::ExitKind;
 use crate::machine::{Cpu, Machine};
-use crate::partition::request;
 use crate::uart;
 use crate::vcpu::Vcpu;
 
@@ -27,6 +24,7 @@ mod esr {
     /// `EC`.
     pub(super) const CLASS_SHIFT: u32 = 26;
     pub(super) const WAIT: u64 = 0x01;
+    #[cfg(feature = "v3")]
     pub(super) const SYSTEM_REGISTER: u64 = 0x18;
     pub(super) const DATA_ABORT: u64 = 0x24;
     /// `IL`: a 32-bit instruction.
@@ -51,6 +49,7 @@ mod esr {
     /// Its value: valid syndrome, a word, translation fault.
     pub(super) const LOAD: u64 = DATA_ABORT << CLASS_SHIFT | LONG | 1 << 24 | 0b10 << 22 | 0x04;
     /// The same of a store: with WnR.
+    #[cfg(any(feature = "v2", feature = "legacy"))]
     pub(super) const STORE: u64 = LOAD | 1 << 6;
 }
 
@@ -78,7 +77,8 @@ pub(crate) fn answer<M: Machine>(vcpu: &mut Vcpu<M>) -> Verdict {
     }
     match syndrome >> esr::CLASS_SHIFT & 0x3f {
         esr::DATA_ABORT => load(vcpu, syndrome),
-        esr::SYSTEM_REGISTER => send_sgi(vcpu, syndrome),
+        #[cfg(feature = "v3")]
+        esr::SYSTEM_REGISTER => gicv3::send_sgi(vcpu, syndrome),
         _ if syndrome == esr::SMC => call(vcpu, ExitKind::FirmwareCall),
         _ => wait(vcpu, syndrome),
     }
@@ -130,7 +130,8 @@ fn load<M: Machine>(vcpu: &mut Vcpu<M>, syndrome: u64) -> Verdict {
     }
     match syndrome & esr::LOAD_MASK {
         esr::LOAD => {}
-        esr::STORE => return store(vcpu, register),
+        #[cfg(any(feature = "v2", feature = "legacy"))]
+        esr::STORE => return gicv2::store(vcpu, register),
         _ => return Verdict::Left,
     }
     let ipa = M::Cpu::fault_address();
@@ -176,132 +177,6 @@ fn wait<M: Machine>(vcpu: &mut Vcpu<M>, syndrome: u64) -> Verdict {
     M::Cpu::step_over();
     vcpu.shared.count_short(ExitKind::Wait);
     Verdict::Answered
-}
-
-/// A write of `ICC_SGI1R_EL1` for one virtual CPU.
-///
-/// To itself: delivered by a grant, as the vectors do. To another: noted among its requests, and its pCPU kicked, whose vectors do the rest.
-/// Neither needs the lock: see [`gic::virt::Grants`] and [`request::SGIS`].
-#[inline(never)]
-fn send_sgi<M: Machine>(vcpu: &mut Vcpu<M>, syndrome: u64) -> Verdict {
-    const SGI1R: u64 = sgi1r_write();
-    const REGISTER: u64 = 0x1f << 5;
-    let register = (syndrome >> 5 & 0x1f) as u8;
-    if syndrome & !REGISTER != SGI1R || !is_stored(register) {
-        return Verdict::Left;
-    }
-    // Not for XZR, which names nobody.
-    let Some(&value) = vcpu.context.x.get(usize::from(register)) else {
-        return Verdict::Left;
-    };
-    let Some(target) = sole_target(vcpu.partition.config.vcpus, value) else {
-        return Verdict::Left;
-    };
-    let sgi = (value >> 24 & 0xf) as u32;
-    let gic = vcpu.machine().gic();
-    if target == vcpu.id {
-        // With a GICv2 there is none, and the register is undefined.
-        let Some((slot, image)) = vcpu.context.grants.straight(IntId::new(sgi), gic.empty()) else {
-            return Verdict::Left;
-        };
-        gic.write_image(slot, image);
-    } else {
-        let gic_is_v3 = matches!(vcpu.partition.config.gic, VirtualGic::V3 { .. });
-        let Some(shared) = vcpu
-            .partition
-            .vcpus
-            .get(usize::from(target.get()))
-            .filter(|_| gic_is_v3)
-        else {
-            return Verdict::Left;
-        };
-        let what = 1 << (request::FIRST_SGI + sgi);
-        if shared.call.is_needed(shared.request(what), what) {
-            gic.kick(shared.pcpu(), shared.call.sgi());
-        }
-    }
-    M::Cpu::step_over();
-    vcpu.shared.count_short(ExitKind::SystemRegister);
-    Verdict::Answered
-}
-
-/// A store of a word to `GICD_SGIR` of a GICv2 that names one virtual CPU (IHI 0048B 4.3.15); as [`send_sgi`], with the sender as the SGI's source.
-#[inline(never)]
-fn store<M: Machine>(vcpu: &mut Vcpu<M>, register: u8) -> Verdict {
-    const SGIR: u64 = 0xf00;
-    let VirtualGic::V2 { distributor, .. } = vcpu.partition.config.gic else {
-        return Verdict::Left;
-    };
-    if M::Cpu::fault_address().offset_from(distributor) != Some(SGIR) {
-        return Verdict::Left;
-    }
-    let value = vcpu.context.register(register) as u32;
-    let list = (value >> 16) as u8;
-    let target = match value >> 24 & 3 {
-        0 if list.is_power_of_two() => VcpuId::new(list.trailing_zeros() as u8),
-        2 => vcpu.id,
-        _ => return Verdict::Left,
-    };
-    let sgi = IntId::new(value & 0xf);
-    let gic = vcpu.machine().gic();
-    if target == vcpu.id {
-        let grants = vcpu.context.grants;
-        let Some((slot, image)) = grants.straight_from(vcpu.id, sgi, gic.empty()) else {
-            return Verdict::Left;
-        };
-        gic.write_image(slot, image);
-    } else {
-        let Some(shared) = vcpu.partition.vcpus.get(usize::from(target.get())) else {
-            return Verdict::Left;
-        };
-        let what = 1 << (request::FIRST_SGI + sgi.get());
-        if shared
-            .call
-            .is_needed(shared.request_from(vcpu.id, sgi), what)
-        {
-            gic.kick(shared.pcpu(), shared.call.sgi());
-        }
-    }
-    M::Cpu::step_over();
-    vcpu.shared.count_short(ExitKind::Mmio);
-    Verdict::Answered
-}
-
-/// The syndrome of `MSR ICC_SGI1R_EL1, X0`.
-const fn sgi1r_write() -> u64 {
-    const ENCODING: u64 = sysreg::register(3, 0, 12, 11, 5) as u64;
-    assert!(matches!(
-        sysreg::answer(ENCODING as u16, true),
-        Answer::SendSgi(SgiRegister::Sgi1r)
-    ));
-    let (op0, op1, crn, crm, op2) = (
-        ENCODING >> 14,
-        ENCODING >> 11 & 7,
-        ENCODING >> 7 & 0xf,
-        ENCODING >> 3 & 0xf,
-        ENCODING & 7,
-    );
-    esr::SYSTEM_REGISTER << esr::CLASS_SHIFT
-        | esr::LONG
-        | op0 << 20
-        | op2 << 17
-        | op1 << 14
-        | crn << 10
-        | crm << 1
-}
-
-/// The one virtual CPU that a value of `ICC_SGI1R_EL1` names, when it names one whose number is its Aff0 (IHI 0069H 12.2.20).
-#[inline]
-fn sole_target(vcpus: &[VcpuConfig], value: u64) -> Option<VcpuId> {
-    const TO_ALL_OTHERS: u64 = 1 << 40;
-    let list = value as u16;
-    if !list.is_power_of_two() || value & TO_ALL_OTHERS != 0 {
-        return None;
-    }
-    let aff0 = (value >> 44 & 0xf) * 16 + u64::from(list.trailing_zeros());
-    let above = (value >> 48 & 0xff) << 32 | (value >> 32 & 0xff) << 16 | (value >> 16 & 0xff) << 8;
-    let named = vcpus.get(aff0 as usize)?;
-    (named.mpidr.get() == above | aff0).then_some(VcpuId::new(aff0 as u8))
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 //! A guest sees a CPU without the features that would let it escape our view, or whose state nobody saves: each identification
 //! register is masked field by field, unlisted fields read as "not implemented". What is in no table is undefined to the guest.
 
-use gic::CommonRegister;
-use gic::virt::SgiRegister;
+#[cfg(feature = "v3")]
+use super::controller;
 
 /// Op0:Op1:CRn:CRm:Op2 as one number, the order of `ESR_EL2.ISS` (Arm ARM C5.3).
 pub const fn register(op0: u16, op1: u16, crn: u16, crm: u16, op2: u16) -> u16 {
@@ -14,16 +14,11 @@ pub const fn register(op0: u16, op1: u16, crn: u16, crm: u16, op2: u16) -> u16 {
 /// How a trapped register answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// Writes send software-generated interrupts; the value is in the form of `ICC_SGI1R_EL1`.
-    SendSgi(SgiRegister),
-    /// Writes deactivate an interrupt: `ICC_DIR_EL1`. Trapped only while the interrupt may be in no list register.
-    Deactivate,
-    /// A register of the virtual CPU interface that some hardware can only trap together with `ICC_DIR_EL1`.
-    Common(CommonRegister),
+    /// A register of a GICv3's CPU interface.
+    #[cfg(feature = "v3")]
+    Controller(controller::Register),
     /// Reads give the CPU's own value of this identification register through a mask.
     Identification(Masked),
-    /// `ICC_SRE_EL1`: the system registers of a GICv3 are on, and stay so.
-    InterfaceEnable,
     /// Reads as zero, writes are ignored.
     Zero,
     /// Undefined instruction.
@@ -72,8 +67,6 @@ const fn fields(lowest: &[u32]) -> u64 {
 const PFR0: u64 = fields(&[0, 4, 16, 20, 48, 56, 60]);
 /// `ID_AA64PFR0_EL1.GIC`: system-register interface, version 3.0/4.0.
 pub const PFR0_GIC_SYSTEM_REGISTERS: u64 = 1 << 24;
-/// `ICC_SRE_EL1`: SRE, DFB and DIB, all of them fixed (IHI 0069H 12.2.24).
-pub const ICC_SRE_ON: u64 = 0b111;
 /// `ID_AA64PFR1_EL1`: BT, SSBS. Hidden: MTE, RAS_frac, MPAM_frac, SME, RNDR_trap, NMI, GCS and above.
 const PFR1: u64 = fields(&[0, 4]);
 /// `ID_AA64DFR0_EL1`: DebugVer, PMUVer, BRPs, WRPs, CTX_CMPs, DoubleLock. Hidden: trace, statistical profiling, branch records.
@@ -106,14 +99,10 @@ pub const fn pa_range(bits: u8) -> u64 {
 
 /// How the register `encoding` answers, for a read or a write.
 pub const fn answer(encoding: u16, write: bool) -> Answer {
-    const ICC_SGI1R: u16 = register(3, 0, 12, 11, 5);
-    const ICC_ASGI1R: u16 = register(3, 0, 12, 11, 6);
-    const ICC_SGI0R: u16 = register(3, 0, 12, 11, 7);
-    const ICC_SRE: u16 = register(3, 0, 12, 12, 5);
-    const ICC_DIR: u16 = register(3, 0, 12, 11, 1);
-    const ICC_RPR: u16 = register(3, 0, 12, 11, 3);
-    const ICC_PMR: u16 = register(3, 0, 4, 6, 0);
-    const ICC_CTLR: u16 = register(3, 0, 12, 12, 4);
+    #[cfg(feature = "v3")]
+    if let Some(register) = controller::find(encoding, write) {
+        return Answer::Controller(register);
+    }
     const ACTLR: u16 = register(3, 0, 1, 0, 1);
     const LORSA: u16 = register(3, 0, 10, 4, 0);
     const LORID: u16 = register(3, 0, 10, 4, 7);
@@ -125,14 +114,6 @@ pub const fn answer(encoding: u16, write: bool) -> Answer {
     const DC_CSW: u16 = register(1, 0, 7, 10, 2);
     const DC_CISW: u16 = register(1, 0, 7, 14, 2);
     match encoding {
-        ICC_SGI1R if write => Answer::SendSgi(SgiRegister::Sgi1r),
-        ICC_ASGI1R if write => Answer::SendSgi(SgiRegister::Asgi1r),
-        ICC_SGI0R if write => Answer::SendSgi(SgiRegister::Sgi0r),
-        ICC_SRE => Answer::InterfaceEnable,
-        ICC_DIR if write => Answer::Deactivate,
-        ICC_RPR if !write => Answer::Common(CommonRegister::RunningPriority),
-        ICC_PMR => Answer::Common(CommonRegister::PriorityMask),
-        ICC_CTLR => Answer::Common(CommonRegister::Control),
         DC_ISW | DC_CSW | DC_CISW => Answer::Zero,
         ACTLR | DISR => Answer::Zero,
         ERRIDR if !write => Answer::Zero,
@@ -144,6 +125,7 @@ pub const fn answer(encoding: u16, write: bool) -> Answer {
 
 /// Registers of the debug architecture (Op0 2, Op1 0 and 3) and of the PMU (CRn 9 and 14), which are trapped where virtual CPUs take turns:
 /// nobody saves them, so they read as zero there.
+#[cfg(feature = "shared")]
 pub const fn is_debug(encoding: u16) -> bool {
     const PMU: u16 = register(3, 3, 9, 12, 0);
     const PMU_INTERRUPTS: u16 = register(3, 0, 9, 14, 0);
@@ -155,6 +137,7 @@ pub const fn is_debug(encoding: u16) -> bool {
 }
 
 /// `ID_AA64DFR0_EL1` without `PMUVer`, where virtual CPUs take turns.
+#[cfg(feature = "shared")]
 pub const DFR0_WITHOUT_PMU: u64 = !fields(&[8]);
 
 /// The identification space that `HCR_EL2.TID3` traps: Op0 3, Op1 0, CRn 0, CRm 1 to 7. All of it can be read; what is not allocated is zero.
@@ -227,7 +210,7 @@ mod tests {
         for op2 in [5, 6, 7] {
             assert!(matches!(
                 answer(register(3, 0, 12, 11, op2), true),
-                Answer::SendSgi(_)
+                Answer::Controller(controller::Register::SendSgi(_))
             ));
             assert_eq!(
                 answer(register(3, 0, 12, 11, op2), false),

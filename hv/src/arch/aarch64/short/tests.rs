@@ -1,9 +1,12 @@
 //! Which exits are short, and that SGIs which travel without the lock are neither lost nor invented.
 
 use gic::LrState;
-use model::device::Width;
-use model::{Ipa, Mpidr, PcpuId};
 
+use model::device::{VirtualGic, Width};
+use model::partition::Vcpu as VcpuConfig;
+use model::{IntId, Ipa, Mpidr, PcpuId, VcpuId};
+
+use super::gicv3::sole_target;
 use super::*;
 use crate::fake::{
     CPU_OFF, CPU_ON, DISTRIBUTOR, Done, ENTRY, Guest, LINUX, Outcome, PCPUS, REDISTRIBUTORS, RT,
