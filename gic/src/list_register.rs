@@ -39,10 +39,12 @@ impl LrState {
         matches!(self, Self::Active | Self::PendingActive)
     }
 
+    #[cfg(any(feature = "v2", feature = "v3", feature = "shared"))]
     const fn bits(self) -> u64 {
         self.is_pending() as u64 | (self.is_active() as u64) << 1
     }
 
+    #[cfg(any(feature = "v2", feature = "v3", feature = "shared"))]
     const fn from_bits(bits: u64) -> Self {
         Self::new(bits & 1 != 0, bits & 2 != 0)
     }

@@ -2,7 +2,7 @@
 //! and executable.
 
 use hv::memory::format::ADDRESS;
-use hv::memory::{Entry, Format, Level, Root};
+use hv::memory::{Format, Level, Root};
 use model::Pa;
 
 /// Format of the tables behind CR3.
@@ -40,6 +40,7 @@ const fn bits(usage: Use) -> u64 {
 
 impl Format for Host {
     type Attributes = Use;
+    const ATTRIBUTES: &'static [Use] = &[Use::Code, Use::Constants, Use::Data];
     const LARGEST_LEAF: Level = Level::L2;
     const OUTPUT_BITS: u32 = 48;
 
@@ -60,26 +61,12 @@ impl Format for Host {
     fn table(pa: Pa) -> u64 {
         pa.get() & ADDRESS | PRESENT | WRITABLE | ACCESSED
     }
-
-    fn decode(descriptor: u64, level: Level) -> Entry<Use> {
-        if descriptor & PRESENT == 0 {
-            return Entry::Empty;
-        }
-        let address = Pa::new(descriptor & ADDRESS);
-        let is_leaf = level == Level::L3 || descriptor & PAGE_SIZE != 0;
-        if !is_leaf {
-            return Entry::Table(address);
-        }
-        let compared = descriptor & !(ADDRESS | PAGE_SIZE);
-        [Use::Code, Use::Constants, Use::Data]
-            .into_iter()
-            .find(|usage| bits(*usage) == compared && level >= Self::LARGEST_LEAF)
-            .map_or(Entry::Reserved, |usage| Entry::Leaf(address, usage))
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use hv::memory::Entry;
+
     use super::*;
 
     #[test]

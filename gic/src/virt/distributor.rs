@@ -11,7 +11,7 @@ use model::device::Trigger;
 use model::{IntId, VcpuId};
 
 /// `GICD_CTLR` of GICv3: affinity routing (ARE) and one security state (DS), both fixed (IHI 0069H 12.9.4).
-#[cfg(feature = "v3")]
+#[cfg(feature = "virtual-v3")]
 const CONTROL_V3: u32 = 1 << 4 | 1 << 6;
 /// Product "B", Arm's implementer code (IHI 0069H 12.9.11).
 pub(super) const IIDR: u32 = 0x42 << 24 | 0x43b;
@@ -24,7 +24,7 @@ pub(super) fn kind(geometry: &Geometry) -> u32 {
     match geometry.version {
         #[cfg(any(feature = "v2", feature = "legacy"))]
         Version::V2 => lines | (geometry.vcpus.len().saturating_sub(1) as u32 & 7) << 5,
-        #[cfg(feature = "v3")]
+        #[cfg(feature = "virtual-v3")]
         Version::V3 => {
             // 10 INTID bits; Aff3 is used; an SPI has one target; SGI ranges only when some Aff0 needs them.
             let ranges = geometry
@@ -63,7 +63,7 @@ impl Vgic {
                 let banked = !version.is_v3();
                 (Map::Distributor(version), banked.then_some(cpu))
             }
-            #[cfg(feature = "v3")]
+            #[cfg(feature = "virtual-v3")]
             (Frame::Redistributor(of), Version::V3) if usize::from(of.get()) < self.vcpus.len() => {
                 (Map::Redistributor, Some(of))
             }
@@ -81,7 +81,7 @@ impl Vgic {
     /// What stands here whatever the list registers hold: everything but pending and active states.
     fn plain(&self, target: Target) -> Option<u64> {
         let value = match target.register {
-            #[cfg(feature = "v3")]
+            #[cfg(feature = "virtual-v3")]
             Register::Control if self.geometry.version.is_v3() => self.groups | CONTROL_V3,
             Register::Control => self.groups,
             Register::Type => self.shown.kind(),
@@ -110,14 +110,14 @@ impl Vgic {
             Register::Configuration => self.gather(target, 2, |interrupt| {
                 u32::from(interrupt.is(Flags::EDGE)) * 2
             }),
-            #[cfg(feature = "v3")]
+            #[cfg(feature = "virtual-v3")]
             Register::Route => return self.read_route(target),
-            #[cfg(feature = "v3")]
+            #[cfg(feature = "virtual-v3")]
             Register::RedistributorType => {
                 let value = target.owner.map_or(0, |cpu| self.redistributor_type(cpu));
                 return super::route::narrow(value, target);
             }
-            #[cfg(feature = "v3")]
+            #[cfg(feature = "virtual-v3")]
             Register::Waker => target.owner.map_or(0, |cpu| self.read_waker(cpu)),
             #[cfg(feature = "its")]
             Register::RedistributorControl => self.read_lpi_control(target.owner),
@@ -199,9 +199,9 @@ impl Vgic {
             Register::Control => self.write_control(word, caller),
             #[cfg(any(feature = "v2", feature = "legacy"))]
             Register::Sgi => self.write_sgir(caller.cpu, word),
-            #[cfg(feature = "v3")]
+            #[cfg(feature = "virtual-v3")]
             Register::Route => self.write_route(target, value, caller.hardware),
-            #[cfg(feature = "v3")]
+            #[cfg(feature = "virtual-v3")]
             Register::Waker => {
                 if let Some(cpu) = target.owner {
                     self.write_waker(cpu, word);
@@ -548,7 +548,7 @@ impl Vgic {
         let number = match self.geometry.version {
             #[cfg(any(feature = "v2", feature = "legacy"))]
             Version::V2 => value & 0x3ff,
-            #[cfg(feature = "v3")]
+            #[cfg(feature = "virtual-v3")]
             Version::V3 => value & 0xff_ffff,
         };
         if caller.registers.splits_ends() {

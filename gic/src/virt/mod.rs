@@ -29,14 +29,14 @@ pub mod its;
 mod list_registers;
 #[cfg(feature = "its")]
 mod lpi;
-#[cfg(feature = "v3")]
+#[cfg(feature = "virtual-v3")]
 mod redistributor;
 mod registers;
-#[cfg(feature = "v3")]
+#[cfg(feature = "virtual-v3")]
 mod route;
 mod sets;
 mod sgi;
-#[cfg(feature = "v3")]
+#[cfg(feature = "virtual-v3")]
 mod sgi_registers;
 mod shown;
 #[cfg(test)]
@@ -50,7 +50,7 @@ pub use grant::{Grants, PHYSICAL as GRANTS_OF_PHYSICAL};
 pub use interrupt::Interrupt;
 pub use model::device::Width;
 pub use sets::VcpuSet;
-#[cfg(feature = "v3")]
+#[cfg(feature = "virtual-v3")]
 pub use sgi_registers::SgiRegister;
 pub use shown::Shown;
 
@@ -77,7 +77,7 @@ pub enum Version {
     #[cfg(any(feature = "v2", feature = "legacy"))]
     V2,
     /// GICv3, at most 64 virtual CPUs.
-    #[cfg(feature = "v3")]
+    #[cfg(feature = "virtual-v3")]
     V3,
 }
 
@@ -87,7 +87,7 @@ impl Version {
         match self {
             #[cfg(any(feature = "v2", feature = "legacy"))]
             Self::V2 => false,
-            #[cfg(feature = "v3")]
+            #[cfg(feature = "virtual-v3")]
             Self::V3 => true,
         }
     }
@@ -204,7 +204,7 @@ pub struct VcpuState {
     /// Another virtual CPU changed the timers' interrupts, whose physical side only this one's physical CPU reaches.
     timers_changed: bool,
     /// `GICR_WAKER.ProcessorSleep`.
-    #[cfg(feature = "v3")]
+    #[cfg(feature = "virtual-v3")]
     asleep: bool,
     /// How many interrupts its write that was broken off has done; zero: none was.
     done: u32,
@@ -214,7 +214,7 @@ impl VcpuState {
     /// Room for a state that [`Vgic::new`] will shape: all zeros, so that the image need not hold it.
     pub const ROOM: Self = Self {
         interrupts: [Interrupt::ROOM; 32],
-        #[cfg(feature = "v3")]
+        #[cfg(feature = "virtual-v3")]
         asleep: false,
         ..Self::NEW
     };
@@ -229,7 +229,7 @@ impl VcpuState {
         recall: false,
         announced: Announce::NOTHING,
         timers_changed: false,
-        #[cfg(feature = "v3")]
+        #[cfg(feature = "virtual-v3")]
         asleep: true,
         done: 0,
     };
@@ -340,7 +340,7 @@ impl Vgic {
             }
         }
         let (target, route) = match (self.geometry.version, self.geometry.vcpus.first()) {
-            #[cfg(feature = "v3")]
+            #[cfg(feature = "virtual-v3")]
             (Version::V3, Some(first)) => (0, route::packed_affinity(first.mpidr)),
             #[cfg(any(feature = "v2", feature = "legacy"))]
             (Version::V2, _) if self.geometry.vcpus.len() == 1 => (0, 1),

@@ -42,24 +42,24 @@ pub(super) enum Register {
     #[cfg(any(feature = "v2", feature = "legacy"))]
     SetSgiPending,
     /// `GICD_IROUTER`.
-    #[cfg(feature = "v3")]
+    #[cfg(feature = "virtual-v3")]
     Route,
     /// `GICR_TYPER`.
-    #[cfg(feature = "v3")]
+    #[cfg(feature = "virtual-v3")]
     RedistributorType,
     /// `GICR_WAKER`.
-    #[cfg(feature = "v3")]
+    #[cfg(feature = "virtual-v3")]
     Waker,
     /// `GICR_CTLR`: only LPIs have something in it.
-    #[cfg(feature = "v3")]
+    #[cfg(feature = "virtual-v3")]
     RedistributorControl,
     /// `GICR_PROPBASER` and `GICR_PENDBASER`, which only LPIs need.
-    #[cfg(feature = "v3")]
+    #[cfg(feature = "virtual-v3")]
     LpiTables,
     /// The identification registers of the last 48 bytes.
     Identification,
     /// Defined, but reads as zero and ignores writes in this implementation.
-    #[cfg(feature = "v3")]
+    #[cfg(feature = "virtual-v3")]
     Zero,
 }
 
@@ -67,7 +67,7 @@ pub(super) enum Register {
 type Widths = u32;
 const WORD: Widths = 4;
 const BYTE_WORD: Widths = 1 + 4;
-#[cfg(feature = "v3")]
+#[cfg(feature = "virtual-v3")]
 const WORD_DOUBLE: Widths = 4 + 8;
 
 /// `first .. end` is `register`; accessible with `widths`.
@@ -110,7 +110,7 @@ const DISTRIBUTOR_V2: [Entry; 17] = [
 ];
 
 /// The GICv3 distributor (IHI 0069H, table 12-25) with affinity routing, one security state, no message-based SPIs and no extended SPIs.
-#[cfg(feature = "v3")]
+#[cfg(feature = "virtual-v3")]
 const DISTRIBUTOR_V3: [Entry; 20] = [
     entry(0x0000, 0x0004, WORD, Register::Control),
     entry(0x0004, 0x0008, WORD, Register::Type),
@@ -140,7 +140,7 @@ const DISTRIBUTOR_V3: [Entry; 20] = [
 ];
 
 /// A GICv3 redistributor (IHI 0069H, tables 12-27 and 12-28): the control frame, then the frame of private interrupts.
-#[cfg(feature = "v3")]
+#[cfg(feature = "virtual-v3")]
 const REDISTRIBUTOR: [Entry; 22] = [
     entry(0x0_0000, 0x0_0004, WORD, Register::RedistributorControl),
     entry(0x0_0004, 0x0_0008, WORD, Register::Implementer),
@@ -171,7 +171,7 @@ const REDISTRIBUTOR: [Entry; 22] = [
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Map {
     Distributor(Version),
-    #[cfg(feature = "v3")]
+    #[cfg(feature = "virtual-v3")]
     Redistributor,
 }
 
@@ -213,9 +213,9 @@ impl Index {
 
 #[cfg(any(feature = "v2", feature = "legacy"))]
 static INDEX_V2: Index = Index::new(0, &DISTRIBUTOR_V2);
-#[cfg(feature = "v3")]
+#[cfg(feature = "virtual-v3")]
 static INDEX_V3: Index = Index::new(0, &DISTRIBUTOR_V3);
-#[cfg(feature = "v3")]
+#[cfg(feature = "virtual-v3")]
 static INDEX_REDISTRIBUTOR: Index = Index::new(0x1_0000, &REDISTRIBUTOR);
 
 /// The register at `offset`, and how far into it the access lies; `None` when nothing is there for this width, or the access is unaligned.
@@ -223,9 +223,9 @@ pub(super) fn find(map: Map, offset: u32, width: Width) -> Option<(Register, u32
     let (entries, index): (&[Entry], _) = match map {
         #[cfg(any(feature = "v2", feature = "legacy"))]
         Map::Distributor(Version::V2) => (&DISTRIBUTOR_V2, &INDEX_V2),
-        #[cfg(feature = "v3")]
+        #[cfg(feature = "virtual-v3")]
         Map::Distributor(Version::V3) => (&DISTRIBUTOR_V3, &INDEX_V3),
-        #[cfg(feature = "v3")]
+        #[cfg(feature = "virtual-v3")]
         Map::Redistributor => (&REDISTRIBUTOR, &INDEX_REDISTRIBUTOR),
     };
     let entry = entries
@@ -241,12 +241,12 @@ pub(super) fn find(map: Map, offset: u32, width: Width) -> Option<(Register, u32
 pub(super) fn identification(version: Version, offset: u32) -> u32 {
     #[cfg(any(feature = "v2", feature = "legacy"))]
     const V2: [u32; 12] = [0x04, 0, 0, 0, 0x90, 0xb4, 0x2b, 0, 0x0d, 0xf0, 0x05, 0xb1];
-    #[cfg(feature = "v3")]
+    #[cfg(feature = "virtual-v3")]
     const V3: [u32; 12] = [0x44, 0, 0, 0, 0x92, 0xb4, 0x3b, 0, 0x0d, 0xf0, 0x05, 0xb1];
     let words = match version {
         #[cfg(any(feature = "v2", feature = "legacy"))]
         Version::V2 => V2,
-        #[cfg(feature = "v3")]
+        #[cfg(feature = "virtual-v3")]
         Version::V3 => V3,
     };
     words.get((offset / 4) as usize).copied().unwrap_or(0)

@@ -15,7 +15,7 @@ impl Vgic {
         match self.geometry.version {
             #[cfg(any(feature = "v2", feature = "legacy"))]
             Version::V2 => self.deliver_from(sgi, sources, caller),
-            #[cfg(feature = "v3")]
+            #[cfg(feature = "virtual-v3")]
             Version::V3 => {
                 debug_assert_eq!(sources, 0, "nobody enters itself");
                 self.deliver(sgi, caller)
@@ -28,7 +28,7 @@ impl Vgic {
         match self.geometry.version {
             #[cfg(any(feature = "v2", feature = "legacy"))]
             Version::V2 => self.add_sources(sgi, cpu, sources),
-            #[cfg(feature = "v3")]
+            #[cfg(feature = "virtual-v3")]
             Version::V3 => {
                 debug_assert_eq!(sources, 0, "nobody enters itself");
                 self.raise(sgi, cpu)
