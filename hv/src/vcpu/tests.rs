@@ -319,11 +319,16 @@ fn maintenance_interrupt_makes_room_for_what_waits() {
     let held = list_registers(0);
     assert_eq!(held.len(), 1);
     assert_eq!(held[0].virtual_id, IntId::new(4));
+    // The partition has two CPUs, so deactivations stay trapped.
+    let announced = Announce {
+        deactivations: true,
+        ..Announce::NOTHING
+    };
     assert_eq!(
         take_done(),
         [
             Done::DropPriority(MAINTENANCE),
-            Done::Announce(Announce::NOTHING),
+            Done::Announce(announced),
             Done::Deactivate(MAINTENANCE)
         ]
     );

@@ -316,6 +316,7 @@ fn mmio<M: Machine>(vcpu: &mut Vcpu<M>, access: MmioAccess) -> Result<(), AbortC
 }
 
 /// A trapped deactivation, with the interrupt in general register `register`.
+#[cfg(any(feature = "v2", feature = "v3"))]
 pub(super) fn deactivate<M: Machine>(vcpu: &Vcpu<M>, register: u8) {
     let value = vcpu.context.register(register) as u32;
     let kicks = vcpu.with_caller(|caller| {
