@@ -140,18 +140,14 @@ fn assign(hypervisor: &'static Hypervisor<Board>) -> Option<()> {
             vcpus.push(vcpu).ok()?;
         }
     }
-    let mut dedicated = rtds::Dedicated::<PCPUS>::new();
     let owns = |vcpu: &'static mut Vcpu<Board>| {
         let index = usize::from(vcpu.id.get());
         let pcpu = vcpu.partition.config.vcpus.get(index)?.pcpu;
-        let owner = rtds::Owner {
-            partition: vcpu.partition.id,
-            vcpu: vcpu.id,
-        };
-        dedicated.assign(owner, pcpu).ok()?;
         let assigned = storage::ASSIGNED.get(usize::from(pcpu.get()))?;
-        assigned.store(vcpu, Ordering::Release);
-        Some(())
+        // Nobody else has it.
+        let free = core::ptr::null_mut();
+        let set = assigned.compare_exchange(free, vcpu, Ordering::Release, Ordering::Relaxed);
+        set.is_ok().then_some(())
     };
     shared::prepare(hypervisor, vcpus.iter_mut(), owns)
 }

@@ -6,7 +6,6 @@
 //! - Time is [`embassy_time::Instant`] in nanosecond ticks.
 //!
 //! # What is here
-//! - [`dedicated`]: the policy of `dedicated` pools. One virtual CPU owns one physical CPU from boot on, and no scheduler runs.
 //! - [`rtds`](mod@rtds): budgets in periods, the earliest deadline first. [`key`] has its two orders, by which virtual CPUs run and by
 //!   which their budgets are replenished, as types that cannot be taken for one another; [`queue`] is the queue for both; [`account`]
 //!   and [`counters`] are about one virtual CPU.
@@ -15,7 +14,8 @@
 //! - `sim`: a simulator that drives the policy of the image on the host, with a model of the reference's rules beside it. Behind a
 //!   feature too.
 //!
-//! An image has the features `rtds` and `cyclic` only for pools with these policies.
+//! An image has the features `rtds` and `cyclic` only for pools with these policies. `dedicated` pools have none: one virtual CPU owns one physical CPU from
+//! boot on, and no scheduler runs.
 #![cfg_attr(not(test), no_std)]
 #![cfg_attr(
     not(test),
@@ -34,7 +34,6 @@ extern crate alloc;
 pub mod admission;
 #[cfg(feature = "cyclic")]
 pub mod cyclic;
-pub mod dedicated;
 #[cfg(any(feature = "rtds", feature = "cyclic"))]
 pub mod ids;
 
@@ -56,7 +55,6 @@ mod slots;
 #[cfg(all(test, feature = "rtds"))]
 mod tests;
 
-pub use dedicated::{AssignError, Dedicated, Owner};
 #[cfg(any(feature = "rtds", feature = "cyclic"))]
 pub use ids::{PcpuIndex, PcpuSet, VcpuIndex};
 #[cfg(feature = "rtds")]

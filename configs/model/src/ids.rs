@@ -67,13 +67,8 @@ id!(
     /// An intermediate physical address: what a partition believes to be physical.
     Ipa(u64)
 );
-id!(
-    /// A virtual address of the hypervisor itself.
-    Va(u64)
-);
 address!(Pa);
 address!(Ipa);
-address!(Va);
 
 id!(
     /// Index into [`System::pcpus`](crate::system::System::pcpus): the n-th physical CPU that the system uses.

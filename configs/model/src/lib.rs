@@ -29,4 +29,4 @@ pub mod time;
 #[cfg(feature = "x86")]
 pub mod x86;
 
-pub use ids::{IntId, Ipa, Mpidr, Pa, PartitionId, PcpuId, StreamId, Va, VcpuId, Vmid};
+pub use ids::{IntId, Ipa, Mpidr, Pa, PartitionId, PcpuId, StreamId, VcpuId, Vmid};

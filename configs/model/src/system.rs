@@ -2,12 +2,15 @@
 
 use crate::board::Board;
 use crate::channel::Channel;
-use crate::ids::{Mpidr, Pa, PcpuId};
+use crate::ids::{Mpidr, Pa};
+#[cfg(feature = "shared")]
+use crate::ids::PcpuId;
 #[cfg(feature = "iommu")]
 use crate::iommu::Iommu;
 use crate::partition::Partition;
 #[cfg(feature = "pci")]
 use crate::pci::Bridge;
+#[cfg(feature = "shared")]
 use crate::time::Duration;
 
 /// A whole system, checked and placed.
@@ -20,6 +23,7 @@ pub struct System {
     /// Physical CPUs that it uses, in the order of their indices on the board. The others stay parked.
     pub pcpus: &'static [Pcpu],
     /// Pools of CPUs.
+    #[cfg(feature = "shared")]
     pub pools: &'static [Pool],
     /// Partitions, in the order of the system file.
     pub partitions: &'static [Partition],
@@ -60,6 +64,7 @@ pub enum CpuStart {
 }
 
 /// A set of physical CPUs under one scheduling policy.
+#[cfg(feature = "shared")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pool {
     /// Its name in the system file.
@@ -71,6 +76,7 @@ pub struct Pool {
 }
 
 /// A scheduling policy.
+#[cfg(feature = "shared")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Policy {
     /// One virtual CPU owns one physical CPU; no scheduler runs and WFI is not trapped.
@@ -98,19 +104,6 @@ pub enum EndState {
 }
 
 impl System {
-    /// The largest number of virtual CPUs in one partition.
-    pub const fn most_vcpus(&self) -> usize {
-        let mut most = 0;
-        let mut i = 0;
-        while i < self.partitions.len() {
-            if self.partitions[i].vcpus.len() > most {
-                most = self.partitions[i].vcpus.len();
-            }
-            i += 1;
-        }
-        most
-    }
-
     /// All virtual CPUs of the system.
     pub const fn total_vcpus(&self) -> usize {
         let mut sum = 0;

@@ -58,6 +58,7 @@ pub(crate) fn table(plan: &Plan) -> String {
             members.join(", ")
         )
     });
+    out.only_with("shared");
     out.list("pools", pools);
     out.open("partitions: &[");
     for (index, (partition, planned)) in system.partitions.iter().zip(&plan.partitions).enumerate()

@@ -208,6 +208,7 @@ impl Cpu for El2 {
         write_register!("cntvoff_el2", counter_offset);
         let waits = match vcpu.time {
             TimeShare::Always => 0,
+            #[cfg(feature = "shared")]
             TimeShare::Budget(_) | TimeShare::Windows(_) | TimeShare::Global { .. } => hcr::TWI,
         };
         write_register!("hcr_el2", guest_traps() | waits);

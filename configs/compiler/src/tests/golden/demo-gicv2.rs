@@ -29,6 +29,7 @@ pub const SYSTEM: model::system::System = model::system::System {
         model::system::Pcpu { mpidr: model::Mpidr::new(0x2), start: model::system::CpuStart::Psci },
         model::system::Pcpu { mpidr: model::Mpidr::new(0x3), start: model::system::CpuStart::Psci },
     ],
+    #[cfg(feature = "shared")]
     pools: &[
         model::system::Pool { name: "linux", policy: model::system::Policy::Dedicated, pcpus: &[model::PcpuId::new(0), model::PcpuId::new(1)] },
         model::system::Pool { name: "rt", policy: model::system::Policy::Dedicated, pcpus: &[model::PcpuId::new(2)] },
