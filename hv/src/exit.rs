@@ -8,8 +8,6 @@ pub use model::device::Width;
 /// What a guest did. Decoded by the architecture; handled by [`vcpu`](crate::vcpu).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// A physical interrupt arrived while the guest ran.
-    Interrupt,
     /// A call to the hypervisor.
     Hypercall {
         /// The number in the instruction; 0 in every call that is defined.
@@ -44,8 +42,6 @@ pub enum Exit {
     Wait,
     /// The use of floating point, where that is trapped.
     FloatingPoint,
-    /// An asynchronous external abort (SError).
-    SystemError,
     /// Anything else: the guest gets an Undefined Instruction exception.
     Undefined,
 }

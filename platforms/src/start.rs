@@ -116,12 +116,10 @@ fn check_payload() {
 /// Builds every partition, from the boot CPU.
 fn prepare(load: u64, gic: Gic) {
     let system = &SYSTEM;
-    let Some(hypervisor) = build(load, gic, system) else {
+    let built = build(load, gic, system);
+    let Some(hypervisor) = built.filter(|built| assign(built).is_some()) else {
         stop(format_args!("the system table is inconsistent"));
     };
-    if assign(hypervisor).is_none() {
-        stop(format_args!("the system table is inconsistent"));
-    }
     hv::channel::clear(system.channels, &hypervisor.machine);
     cache::publish_tables();
     #[cfg(feature = "iommu")]

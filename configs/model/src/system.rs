@@ -2,9 +2,9 @@
 
 use crate::board::Board;
 use crate::channel::Channel;
-use crate::ids::{Mpidr, Pa};
 #[cfg(feature = "shared")]
 use crate::ids::PcpuId;
+use crate::ids::{Mpidr, Pa};
 #[cfg(feature = "iommu")]
 use crate::iommu::Iommu;
 use crate::partition::Partition;

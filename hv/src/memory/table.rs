@@ -136,27 +136,38 @@ impl<F: Format> Table<F> {
         Ok(())
     }
 
-    /// The level of the first empty descriptor on the way to the piece's own, all of which are empty.
-    fn first_missing(&self, piece: &Piece) -> Result<Level, MapError> {
+    /// Walks down to the table of a piece's leaves. Where a table is missing, `missing` gives one or ends the walk there. The level where it ended, and
+    /// the leaves' descriptors if it came to them.
+    fn descend(
+        &self,
+        piece: &Piece,
+        mut missing: impl FnMut(&AtomicU64) -> Result<Option<Pa>, MapError>,
+    ) -> Result<(Level, &'static [AtomicU64]), MapError> {
         let overlap = MapError::Overlap(piece.input);
         let mut table = self.root;
         let mut level = self.shape.level;
         while level < piece.level {
             let slot = self.slot(table, level, piece.input).ok_or(overlap)?;
-            match F::decode(slot.load(Ordering::Acquire), level) {
-                Entry::Empty => return Ok(level),
-                Entry::Table(next) => table = next,
+            table = match F::decode(slot.load(Ordering::Acquire), level) {
+                Entry::Table(next) => next,
+                Entry::Empty => match missing(slot)? {
+                    Some(next) => next,
+                    None => return Ok((level, &[])),
+                },
                 Entry::Leaf(..) | Entry::Reserved => return Err(overlap),
-            }
+            };
             level = level.next().ok_or(overlap)?;
         }
         let own = self.slots(table, level, piece.input, piece.leaves);
+        Ok((level, own.ok_or(overlap)?))
+    }
+
+    /// The level of the first empty descriptor on the way to the piece's own, all of which are empty.
+    fn first_missing(&self, piece: &Piece) -> Result<Level, MapError> {
+        let (level, own) = self.descend(piece, |_| Ok(None))?;
         // Descriptor 0 is the empty one in every format.
-        let taken = own
-            .ok_or(overlap)?
-            .iter()
-            .position(|slot| slot.load(Ordering::Acquire) != 0);
-        match taken {
+        let mut own = own.iter();
+        match own.position(|slot| slot.load(Ordering::Acquire) != 0) {
             Some(index) => Err(MapError::Overlap(piece.input + index as u64 * level.size())),
             None => Ok(level),
         }
@@ -169,25 +180,13 @@ impl<F: Format> Table<F> {
         attributes: F::Attributes,
         pool: &mut FramePool,
     ) -> Result<(), MapError> {
-        let overlap = MapError::Overlap(piece.input);
-        let mut table = self.root;
-        let mut level = self.shape.level;
-        while level < piece.level {
-            let slot = self.slot(table, level, piece.input).ok_or(overlap)?;
-            table = match F::decode(slot.load(Ordering::Acquire), level) {
-                Entry::Table(next) => next,
-                Entry::Empty => {
-                    let next = pool.take()?;
-                    slot.store(F::table(next), Ordering::Release);
-                    next
-                }
-                Entry::Leaf(..) | Entry::Reserved => return Err(overlap),
-            };
-            level = level.next().ok_or(overlap)?;
-        }
-        let own = self.slots(table, level, piece.input, piece.leaves);
+        let (level, own) = self.descend(piece, |slot| {
+            let next = pool.take()?;
+            slot.store(F::table(next), Ordering::Release);
+            Ok(Some(next))
+        })?;
         let mut pa = piece.pa.get();
-        for slot in own.ok_or(overlap)? {
+        for slot in own {
             slot.store(F::leaf(level, Pa::new(pa), attributes), Ordering::Release);
             pa += level.size();
         }

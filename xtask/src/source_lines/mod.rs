@@ -65,11 +65,15 @@ fn blank_comments_and_strings(source: &str) -> String {
         } else {
             let (literal, behind) = rest.split_at(length);
             // As many bytes as there were: what is found in one text is at the same place in the other.
-            out.extend(
-                literal
-                    .bytes()
-                    .map(|byte| if byte == b'\n' { '\n' } else { shown }),
-            );
+            // Literals of several lines are assembly, whose comments are comments, too.
+            for line in literal.split_inclusive('\n') {
+                let comment = line.trim_start().starts_with("//");
+                let shown = if comment { ' ' } else { shown };
+                out.extend(line.bytes().map(|byte| match byte {
+                    b'\n' => '\n',
+                    _ => shown,
+                }));
+            }
             rest = behind;
         }
     }
@@ -165,6 +169,12 @@ mod tests {
                 unsafe_blocks: 0
             }
         );
+    }
+
+    #[test]
+    fn comments_of_assembly_do_not_count() {
+        let source = "global_asm!(\n    r#\"\n    // why\n    eret\n\n    nop // how\n\"#\n);\n";
+        assert_eq!(count(source, &[]).lines, 6);
     }
 
     #[test]

@@ -137,7 +137,7 @@ fn synchronous<M: Machine>(vcpu: &mut Vcpu<M>, syndrome: &Syndrome) -> ExitKind 
             ExitKind::Wait
         }
         Exit::FloatingPoint if vcpu.claim_floating_point() => ExitKind::SystemRegister,
-        Exit::FloatingPoint | Exit::Undefined | Exit::Interrupt | Exit::SystemError => {
+        Exit::FloatingPoint | Exit::Undefined => {
             vcpu.inject(Exception::Undefined, false);
             ExitKind::Undefined
         }

@@ -1,13 +1,10 @@
 //! Sending an SGI through GICv3's system register.
 
-use gic::virt::SgiRegister;
 use gic::{InterruptController, ListRegisters};
 use model::device::VirtualGic;
 use model::partition::Vcpu as VcpuConfig;
 use model::{IntId, VcpuId};
 
-use super::super::controller::{self, Register};
-use super::super::sysreg;
 use super::{Verdict, esr, is_stored};
 use crate::exit::ExitKind;
 use crate::machine::{Cpu, Machine};
@@ -20,7 +17,6 @@ use crate::vcpu::Vcpu;
 /// Neither needs the lock: see [`gic::virt::Grants`] and [`request::SGIS`].
 #[inline(never)]
 pub(super) fn send_sgi<M: Machine>(vcpu: &mut Vcpu<M>, syndrome: u64) -> Verdict {
-    const SGI1R: u64 = sgi1r_write();
     const REGISTER: u64 = 0x1f << 5;
     let register = (syndrome >> 5 & 0x1f) as u8;
     if syndrome & !REGISTER != SGI1R || !is_stored(register) {
@@ -61,28 +57,9 @@ pub(super) fn send_sgi<M: Machine>(vcpu: &mut Vcpu<M>, syndrome: u64) -> Verdict
     Verdict::Answered
 }
 
-/// The syndrome of `MSR ICC_SGI1R_EL1, X0`.
-pub(super) const fn sgi1r_write() -> u64 {
-    const ENCODING: u64 = sysreg::register(3, 0, 12, 11, 5) as u64;
-    assert!(matches!(
-        controller::find(ENCODING as u16, true),
-        Some(Register::SendSgi(SgiRegister::Sgi1r))
-    ));
-    let (op0, op1, crn, crm, op2) = (
-        ENCODING >> 14,
-        ENCODING >> 11 & 7,
-        ENCODING >> 7 & 0xf,
-        ENCODING >> 3 & 0xf,
-        ENCODING & 7,
-    );
-    esr::SYSTEM_REGISTER << esr::CLASS_SHIFT
-        | esr::LONG
-        | op0 << 20
-        | op2 << 17
-        | op1 << 14
-        | crn << 10
-        | crm << 1
-}
+/// The syndrome of `MSR ICC_SGI1R_EL1, X0`: Op0 3, Op1 0, CRn 12, CRm 11, Op2 5 (Arm ARM D19.2.37, ISS of EC 0x18).
+pub(super) const SGI1R: u64 =
+    esr::SYSTEM_REGISTER << esr::CLASS_SHIFT | esr::LONG | 3 << 20 | 5 << 17 | 12 << 10 | 11 << 1;
 
 /// The one virtual CPU that a value of `ICC_SGI1R_EL1` names, when it names one whose number is its Aff0 (IHI 0069H 12.2.20).
 #[inline]

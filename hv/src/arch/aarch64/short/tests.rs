@@ -1,13 +1,17 @@
 //! Which exits are short, and that SGIs which travel without the lock are neither lost nor invented.
 
 use gic::LrState;
+use gic::virt::SgiRegister;
 
 use model::device::{VirtualGic, Width};
 use model::partition::Vcpu as VcpuConfig;
 use model::{IntId, Ipa, Mpidr, PcpuId, VcpuId};
 
+use super::super::controller::{Register, find};
+use super::super::decode::Syndrome;
 use super::gicv3::sole_target;
 use super::*;
+use crate::exit::Exit;
 use crate::fake::{
     CPU_OFF, CPU_ON, DISTRIBUTOR, Done, ENTRY, Guest, LINUX, Outcome, PCPUS, REDISTRIBUTORS, RT,
     SYSTEM_RESET, UART, World, list_registers, take_done, type_in, use_interface,
@@ -359,4 +363,18 @@ fn virtual_cpu_whose_affinity_is_not_its_number_is_left_to_the_full_path() {
 fn registers_that_a_called_function_must_keep_are_not_stored() {
     assert!((0..=18).chain([30, 31]).all(is_stored));
     assert!(!(19..=29).any(is_stored));
+}
+
+#[test]
+fn syndrome_of_a_write_to_sgi1r_is_decoded_as_one() {
+    let syndrome = Syndrome {
+        esr: super::gicv3::SGI1R,
+        far: 0,
+        hpfar: 0,
+    };
+    let Exit::SystemRegister(transfer) = syndrome.exit() else {
+        panic!("{:?}", syndrome.exit());
+    };
+    let sends = Some(Register::SendSgi(SgiRegister::Sgi1r));
+    assert_eq!(find(transfer.encoding, transfer.write), sends);
 }
