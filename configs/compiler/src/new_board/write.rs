@@ -190,9 +190,10 @@ fn linux(board: &Board, has_guest: bool) -> String {
     }
     let _ = write!(
         out,
-        "\n[[partition]]\nname = \"linux\"\npool = \"linux\"\nvcpus = {}\nmemory = \"256MiB\"\n{}console = \"virtual\"\non_fault = \"restart\"\n",
-        cpus.len(),
-        "image = { kernel = \"debian:linux-image-cloud-arm64\", initrd = \"busybox\", cmdline = \"console=ttyAMA0\" }\n"
+        "\n[[partition]]\nname = \"linux\"\npool = \"linux\"\nvcpus = {}\nmemory = \"256MiB\"\n\
+         image = {{ kernel = \"debian:linux-image-cloud-arm64\", initrd = \"busybox\", cmdline = \"console=ttyAMA0\" }}\n\
+         console = \"virtual\"\non_fault = \"restart\"\n",
+        cpus.len()
     );
     if beside {
         out += &guest(board, "rt", "rt");
