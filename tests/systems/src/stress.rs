@@ -57,9 +57,9 @@ const DISK: &str = "if=none,id=disk,driver=null-co,size=16777216,read-zeroes=on"
 /// has just begun goes on to its end.
 const BESIDE_ONE: (u64, u64) = (5_000, 20_000);
 
-/// The same where Linux has a second CPU: QEMU runs one CPU at a time under `-icount`, each for an eighth of the time to the next timer, of a millisecond
-/// here. No period is missed.
-const BESIDE_TWO: (u64, u64) = (200_000, 1_000_000);
+/// The same of 99 of 100 where Linux has a second CPU: QEMU runs one CPU at a time under `-icount`, each for an eighth of the time to the next timer, of a
+/// millisecond here, and counts the other's time as ours. Now and then that is several times in a row: the longest, and a single missed period, say nothing of us there.
+const BESIDE_TWO: u64 = 200_000;
 
 pub fn tests() -> Vec<Test> {
     let cells = [
@@ -170,10 +170,18 @@ fn neighbour_was_in_time(session: &Session, vcpus: u32) -> anyhow::Result<()> {
         lines.len()
     );
     for line in lines {
+        if vcpus > 1 {
+            let late = p99(line);
+            ensure!(
+                late.is_some_and(|late| late <= BESIDE_TWO),
+                "1 of 100 is later than {BESIDE_TWO} ns: {line}"
+            );
+            continue;
+        }
         ensure!(line.contains("missed 0,"), "wake missed periods: {line}");
         let mut measured = Measured::default();
         measured.add_wake(line)?;
-        let (p99, longest) = if vcpus == 1 { BESIDE_ONE } else { BESIDE_TWO };
+        let (p99, longest) = BESIDE_ONE;
         for (row, most) in [("wake-p99", p99), ("wake-max", longest)] {
             let late = measured.cost(row);
             ensure!(
@@ -183,6 +191,12 @@ fn neighbour_was_in_time(session: &Session, vcpus: u32) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// How late 99 of 100 wake-ups are at most, in nanoseconds, by a line of `wake`.
+fn p99(line: &str) -> Option<u64> {
+    let (_, behind) = line.split_once("p99=")?;
+    behind.split(' ').next()?.parse().ok()
 }
 
 /// Boots to the shell and runs `interrupt-stress` in it.
