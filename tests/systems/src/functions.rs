@@ -95,8 +95,8 @@ fn network_works(session: &mut Session, bench: &Bench<'_>, messages: &str) -> an
 
 /// What is written to the disk is read back, past the page cache.
 fn disk_works(session: &mut Session, bench: &Bench<'_>) -> anyhow::Result<()> {
-    let work = "head -c 262144 /dev/urandom > /tmp/a; dd if=/tmp/a of=/dev/nvme0n1 bs=4096 conv=fsync 2>/dev/null; \
-                echo 3 > /proc/sys/vm/drop_caches; head -c 262144 /dev/nvme0n1 | cmp - /tmp/a && echo disk=$((1+1))";
+    let work = "head -c 262144 /dev/urandom > sample; dd if=sample of=/dev/nvme0n1 bs=4096 conv=fsync 2>/dev/null; \
+                echo 3 > /proc/sys/vm/drop_caches; head -c 262144 /dev/nvme0n1 | cmp - sample && echo disk=$((1+1))";
     ask(session, bench, work, "^disk=2$")
 }
 
