@@ -3,6 +3,23 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+/// No devices but the machine's own, and nothing shown.
+pub const BARE: [&str; 7] = [
+    "-nodefaults",
+    // Some boards have a sound device for which QEMU would look for a host's.
+    "-audio",
+    "none",
+    "-display",
+    "none",
+    "-monitor",
+    "none",
+];
+
+/// A file as the value of an option: QEMU's parser reads a doubled comma as a comma of the value.
+pub fn option_value(file: &Path) -> String {
+    file.to_string_lossy().replace(',', ",,")
+}
+
 /// Which emulator a machine needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Architecture {
@@ -76,8 +93,7 @@ impl Machine {
         let mut arguments = self.hardware(false);
         let mut machine = OsString::from(&self.machine);
         machine.push(",dumpdtb=");
-        // QEMU's option parser reads a doubled comma as a comma of the value.
-        machine.push(file.to_string_lossy().replace(',', ",,"));
+        machine.push(option_value(file));
         arguments[1] = machine;
         arguments.extend(["-kernel".into(), kernel.into()]);
         arguments
@@ -94,19 +110,8 @@ impl Machine {
         if let Some(cpus) = self.cpus {
             arguments.extend(["-smp".into(), cpus.to_string().into()]);
         }
-        let rest = [
-            "-m",
-            &self.memory,
-            "-nodefaults",
-            // Some boards have a sound device for which QEMU would look for a host's.
-            "-audio",
-            "none",
-            "-display",
-            "none",
-            "-monitor",
-            "none",
-        ];
-        arguments.extend(rest.map(OsString::from));
+        arguments.extend(["-m", &self.memory].map(OsString::from));
+        arguments.extend(BARE.map(OsString::from));
         arguments
     }
 }

@@ -192,8 +192,8 @@ unsafe impl Sync for Address {}
 
 #[unsafe(no_mangle)]
 #[allow(non_upper_case_globals, reason = "named for the assembly")]
-// SAFETY: one past the last element of the array.
 static bulkhead_boot_stack_top: Address =
+    // SAFETY: one past the last element of the array.
     Address(unsafe { (&raw const crate::storage::STACKS).add(1) }.cast());
 
 const _: () = assert!(PCPUS >= 1 && STACK_SIZE.is_power_of_two());

@@ -300,15 +300,18 @@ impl Builder {
         if compiled.target == Target::Pc {
             return Ok(None);
         }
-        let path = self
-            .workspace
-            .board(&compiled.proof.board_name)
-            .join("board.toml");
+        self.board_toml(&compiled.proof.board_name).map(Some)
+    }
+
+    /// The file of a board with a device tree.
+    ///
+    /// # Errors
+    /// It cannot be read, or has faults.
+    pub fn board_toml(&self, name: &str) -> anyhow::Result<BoardToml> {
+        let path = self.workspace.board(name).join("board.toml");
         let text = std::fs::read_to_string(&path)
             .with_context(|| format!("cannot read {}", path.display()))?;
-        Ok(Some(
-            compiler::read_board_toml(&text, &path).map_err(Diagnosed)?,
-        ))
+        Ok(compiler::read_board_toml(&text, &path).map_err(Diagnosed)?)
     }
 
     /// Where the device tree is that firmware hands over, for a QEMU machine that generates none.

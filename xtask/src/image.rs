@@ -4,7 +4,7 @@ use anyhow::{Context, bail, ensure};
 use object::{Object, ObjectSegment, ObjectSymbol};
 
 /// First byte of the image, where its arm64 Image header lies.
-const START: &str = "__image_start";
+pub const START: &str = "__image_start";
 
 /// First byte behind the image: the payload is packed there.
 const PAYLOAD: &str = "__payload_start";
@@ -60,13 +60,7 @@ pub fn flatten(elf: &[u8]) -> anyhow::Result<Vec<u8>> {
 /// The ELF file lacks a symbol, or its parts lie outside.
 pub fn between(elf: &[u8], first: &str, last: &str) -> anyhow::Result<Vec<u8>> {
     let file = object::File::parse(elf).context("the linked image is no ELF file")?;
-    let address = |name: &str| {
-        let symbol = file.symbols().find(|symbol| symbol.name() == Ok(name));
-        symbol
-            .map(|symbol| symbol.address())
-            .with_context(|| format!("the linked image has no symbol {name}"))
-    };
-    let (start, end) = (address(first)?, address(last)?);
+    let (start, end) = (address(&file, first)?, address(&file, last)?);
     ensure!(
         start < end && end - start <= LARGEST,
         "the linked image spans {start:#x} to {end:#x}"
@@ -93,6 +87,17 @@ pub fn between(elf: &[u8], first: &str, last: &str) -> anyhow::Result<Vec<u8>> {
         place.copy_from_slice(data);
     }
     Ok(image)
+}
+
+/// Where a symbol of a linked image is.
+///
+/// # Errors
+/// There is none with this name.
+pub fn address(file: &object::File<'_>, name: &str) -> anyhow::Result<u64> {
+    let symbol = file.symbols().find(|symbol| symbol.name() == Ok(name));
+    symbol
+        .map(|symbol| symbol.address())
+        .with_context(|| format!("the linked image has no symbol {name}"))
 }
 
 fn patch_size(image: &mut [u8]) -> anyhow::Result<()> {

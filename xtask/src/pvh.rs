@@ -4,7 +4,7 @@
 //! image and the payload become one segment, since the payload's place is behind the image.
 
 use anyhow::{Context, ensure};
-use object::{Object, ObjectSection, ObjectSymbol};
+use object::{Object, ObjectSection};
 
 use crate::image;
 
@@ -40,9 +40,7 @@ pub fn pack(elf: &[u8], payload: &[u8]) -> anyhow::Result<Vec<u8>> {
     let mut image = image::flatten(elf)?;
     image.extend_from_slice(payload);
     let file = object::File::parse(elf).context("the linked image is no ELF file")?;
-    let mut symbols = file.symbols();
-    let start = symbols.find(|symbol| symbol.name() == Ok("__image_start"));
-    let start = start.context("the linked image has no start")?.address();
+    let start = image::address(&file, image::START)?;
     let note = note(&file)?;
     ensure!(
         note.address >= start && note.address - start + note.size <= image.len() as u64,

@@ -1,21 +1,18 @@
 //! What decisions of the `rtds` policy cost in instructions: the guest `decide` counts them on QEMU, the same on every machine.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use qemu::session::{Options, Session};
 use regex::Regex;
 use rtds_experiments::{Chart, Line, Outcome, Row};
 
+use super::counted_text;
 use crate::build::Builder;
 use crate::setup;
 
 /// The experiment's name.
 pub const NAME: &str = "instructions";
 const SYSTEM: &str = "configs/qemu-virt-gicv3/decide.toml";
-/// Longest that the run may take; it takes seconds.
-const PATIENCE: Duration = Duration::from_secs(300);
 
 const EVENTS: [&str; 4] = ["wake", "sleep", "replenishment", "look"];
 /// From the first to the second of these, a cost that is linear grows by 16.
@@ -33,14 +30,7 @@ type Costs = BTreeMap<u64, [f64; EVENTS.len()]>;
 pub fn run(builder: &Builder) -> anyhow::Result<Outcome> {
     setup::qemu(builder.steps(), builder.offline())?;
     let built = builder.build(&builder.workspace().root().join(SYSTEM))?;
-    let options = Options {
-        icount: true,
-        ..Options::quiet(&built.folder.join("bench-logs"))
-    };
-    let mut session = Session::start(&built.bootable()?, &options)?;
-    session.wait_for("decide", "^decide: (done|FAILED.*)$", PATIENCE)?;
-    let text = session.text("decide");
-    session.finish();
+    let text = counted_text(&built, ["decide", "^decide: (done|FAILED.*)$"])?;
     outcome(&text)
 }
 

@@ -2,13 +2,11 @@
 //!
 //! The image is built with the feature `measure`, so that it times its own paths: most at boot, faults when QEMU's device `edu` makes them.
 
-use std::time::Duration;
-
 use anyhow::{Context, ensure};
-use qemu::session::{Options, Session};
 use serde::Serialize;
 use systems::costs::{Budget, Measured, Row, Sample};
 
+use super::{PATIENCE, start_counting};
 use crate::build::{Builder, Built};
 use crate::setup;
 
@@ -21,8 +19,6 @@ const EDU: [&str; 2] = ["-device", "edu,addr=3,dma_mask=0xffffffffffffffff"];
 const FAULT: &str = "f";
 /// How often it does.
 const FAULTS: usize = 12;
-/// Longest that a run may take; it takes seconds.
-const PATIENCE: Duration = Duration::from_secs(300);
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -68,12 +64,7 @@ pub fn run(builder: &Builder, json: bool) -> anyhow::Result<u8> {
 
 /// What the image and its guest say, with instructions counted.
 fn measure(built: &Built) -> anyhow::Result<Measured> {
-    let mut options = Options {
-        icount: true,
-        ..Options::quiet(&built.folder.join("bench-logs"))
-    };
-    options.extra.extend(EDU.map(str::to_owned));
-    let mut session = Session::start(&built.bootable()?, &options)?;
+    let mut session = start_counting(built, &EDU)?;
     session.wait_for("attacker", "^dma: edu is there$", PATIENCE)?;
     session.send("attacker", FAULT)?;
     for _ in 0..FAULTS {

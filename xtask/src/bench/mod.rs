@@ -7,10 +7,16 @@ mod dma;
 mod rtds;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use crate::build::Builder;
+use qemu::session::{Options, Session};
+
+use crate::build::{Builder, Built};
+
+/// Longest that a run may take; it takes seconds.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// How exits, boot and image are measured.
 #[derive(Args)]
@@ -70,4 +76,23 @@ pub fn run(
         Some(Subject::Rtds(arguments)) => rtds::run(builder, &arguments),
         Some(Subject::Dma(arguments)) => dma::run(builder, arguments.json),
     }
+}
+
+/// Starts a system with its instructions counted, and further arguments for QEMU.
+fn start_counting(built: &Built, extra: &[&str]) -> anyhow::Result<Session> {
+    let mut options = Options::quiet(&built.folder.join("bench-logs"));
+    options.icount = true;
+    options
+        .extra
+        .extend(extra.iter().map(|&one| one.to_owned()));
+    Session::start(&built.bootable()?, &options)
+}
+
+/// What a partition of the system prints until `end` matches, with instructions counted.
+fn counted_text(built: &Built, [partition, end]: [&str; 2]) -> anyhow::Result<String> {
+    let mut session = start_counting(built, &[])?;
+    session.wait_for(partition, end, PATIENCE)?;
+    let text = session.text(partition);
+    session.finish();
+    Ok(text)
 }

@@ -8,10 +8,10 @@
 use std::collections::BTreeMap;
 
 use anyhow::Context;
-use object::{Object, ObjectSymbol};
 use serde::Serialize;
 
 use super::graph::Graph;
+use crate::image;
 
 /// Formatters that one call of a pointer can bring onto the stack: that of a value, and that of what is in it.
 const NESTED: u64 = 2;
@@ -53,14 +53,11 @@ pub struct Stacks {
 /// The image does not say where the stacks are.
 pub fn size(elf: &[u8], pcpus: usize) -> anyhow::Result<u64> {
     let file = object::File::parse(elf).context("the linked image is no ELF file")?;
-    let [from, to] = STACKS.map(|name| {
-        let symbol = file.symbols().find(|symbol| symbol.name() == Ok(name));
-        symbol.map(|symbol| symbol.address())
-    });
-    let all = to.zip(from).and_then(|(to, from)| to.checked_sub(from));
+    let [from, to] = STACKS.map(|name| image::address(&file, name));
+    let all = to?.checked_sub(from?);
     let one = all.map(|all| all / (pcpus as u64 + 1));
     one.and_then(|one| one.checked_sub(GUARD))
-        .context("the linked image does not say where its stacks are")
+        .context("the stacks of the linked image have no room")
 }
 
 /// Measures every entry, and holds the deepest to the size of a stack.

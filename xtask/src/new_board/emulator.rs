@@ -3,6 +3,7 @@
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, ensure};
+use qemu::machine::{BARE, option_value};
 use qemu::version::PROGRAM;
 
 use super::Request;
@@ -36,21 +37,9 @@ pub(super) fn tree(
     let mut command = Command::new(PROGRAM);
     command
         .arg("-M")
-        // QEMU's option parser reads a doubled comma as a comma of the value.
-        .arg(format!(
-            "{machine},dumpdtb={}",
-            dumped.display().to_string().replace(',', ",,")
-        ))
+        .arg(format!("{machine},dumpdtb={}", option_value(&dumped)))
         .args(["-m", &format!("{}M", request.ram)])
-        .args([
-            "-nodefaults",
-            "-audio",
-            "none",
-            "-display",
-            "none",
-            "-monitor",
-            "none",
-        ])
+        .args(BARE)
         .stdin(Stdio::null());
     let free = given.is_none();
     if let Some(cpu) = request.cpu.as_deref().or(free.then_some(CPU)) {

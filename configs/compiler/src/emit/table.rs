@@ -97,14 +97,19 @@ pub(crate) fn table(plan: &Plan) -> String {
     out.field("ipa_bits", &plan.ipa_bits.to_string());
     out.field("stage2_pages", &plan.stage2_pages.to_string());
     out.field("payload_size", &format!("{:#x}", plan.payload.size()));
-    let end = match system.end {
+    end(&mut out, system.end);
+    out.close("};");
+    out.text
+}
+
+/// What is done when the system ends.
+pub(crate) fn end(out: &mut Source, end: EndState) {
+    let end = match end {
         EndState::PowerOff => "PowerOff",
         EndState::Reset => "Reset",
         EndState::Halt => "Halt",
     };
     out.field("end", &format!("model::system::EndState::{end}"));
-    out.close("};");
-    out.text
 }
 
 fn console_kind(console: &Uart) -> String {

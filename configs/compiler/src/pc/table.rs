@@ -1,10 +1,9 @@
 //! A PC's system as Rust source: one constant that the image is linked with.
 
 use model::partition::FaultPolicy;
-use model::system::EndState;
 
 use super::plan::{Plan, Planned};
-use crate::emit::{Source, mappings, segments};
+use crate::emit::{Source, end, mappings, segments};
 use crate::system::Console;
 
 /// Writes `pub const SYSTEM: model::x86::System`.
@@ -51,12 +50,7 @@ pub(super) fn table(plan: &Plan) -> String {
     out.close("],");
     out.field("nested_pages", &plan.nested_pages.to_string());
     out.field("payload_size", &format!("{:#x}", plan.payload.size()));
-    let end = match plan.end {
-        EndState::PowerOff => "PowerOff",
-        EndState::Reset => "Reset",
-        EndState::Halt => "Halt",
-    };
-    out.field("end", &format!("model::system::EndState::{end}"));
+    end(&mut out, plan.end);
     out.close("};");
     out.text
 }

@@ -68,9 +68,25 @@ impl Measured {
     /// # Errors
     /// It did not say so, or missed a deadline.
     pub fn add_wake(&mut self, text: &str) -> anyhow::Result<()> {
-        let line = Regex::new(r"(?m)^wake: late .*p50=(\d+) p99=(\d+) max=(\d+) ns, missed 0, ")?;
+        self.add_lateness(text, "0")
+            .context("wake did not say that it woke up in time")
+    }
+
+    /// The same, whatever it missed.
+    ///
+    /// # Errors
+    /// It did not say so.
+    pub fn add_late_wake(&mut self, text: &str) -> anyhow::Result<()> {
+        self.add_lateness(text, r"\d+")
+    }
+
+    /// By the last line in which so many deadlines were missed.
+    fn add_lateness(&mut self, text: &str, missed: &str) -> anyhow::Result<()> {
+        let line = Regex::new(&format!(
+            r"(?m)^wake: late .*p50=(\d+) p99=(\d+) max=(\d+) ns, missed {missed}, "
+        ))?;
         let found = line.captures_iter(text).last();
-        let found = found.context("wake did not say that it woke up in time")?;
+        let found = found.context("wake did not say how late it was")?;
         for (group, row) in [(1, "wake-p50"), (2, "wake-p99"), (3, "wake-max")] {
             self.add(row, found[group].parse()?);
         }

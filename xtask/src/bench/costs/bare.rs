@@ -8,8 +8,8 @@ use qemu::session::{Bootable, Options, Session};
 use regex::Regex;
 use systems::costs::Measured;
 
-use super::PATIENCE;
-use crate::build::{Builder, Diagnosed};
+use crate::bench::PATIENCE;
+use crate::build::Builder;
 use crate::resources::command_line;
 
 /// Runs the guest on two CPUs, and on one for the time that boot takes.
@@ -51,11 +51,7 @@ pub fn guest(builder: &Builder) -> anyhow::Result<std::path::PathBuf> {
 
 /// The machine that the board is.
 pub fn machine(builder: &Builder, board: &str) -> anyhow::Result<Machine> {
-    let path = builder.workspace().board(board).join("board.toml");
-    let text = std::fs::read_to_string(&path)
-        .with_context(|| format!("cannot read {}", path.display()))?;
-    let toml = compiler::read_board_toml(&text, &path).map_err(Diagnosed)?;
-    let machine = toml.qemu.as_ref().map(command_line);
+    let machine = builder.board_toml(board)?.qemu.as_ref().map(command_line);
     machine.with_context(|| format!("QEMU has no machine for the board {board}"))
 }
 

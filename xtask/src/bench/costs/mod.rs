@@ -8,22 +8,17 @@ mod text;
 mod xen;
 
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::Context;
-use qemu::session::{Options, Session};
 use systems::costs::{Budget, CONTROLLERS, IMAGE_BYTES, Measured};
 
-use super::CostArguments;
-use crate::build::{Builder, Built};
+use super::{CostArguments, counted_text};
+use crate::build::Builder;
 use crate::image;
 use crate::resources::write_if_changed;
 use crate::setup;
 use crate::workspace::Workspace;
 use outcome::{Controller, Outcome};
-
-/// Longest that a run may take; it takes seconds.
-const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The page that `--docs` writes, and the text around its table.
 const PAGE: &str = "docs/performance.md";
@@ -127,13 +122,13 @@ fn ours(builder: &Builder, controller: &str) -> anyhow::Result<Measured> {
             .join(format!("configs/qemu-virt-{controller}/{name}.toml"))
     };
     let bench = builder.build(&system("bench"))?;
-    let mut measured = Measured::read(&text(&bench, BENCH)?)?;
+    let mut measured = Measured::read(&counted_text(&bench, BENCH)?)?;
     let elf = bench.folder.join("bulkhead.elf");
     let elf = std::fs::read(&elf).with_context(|| format!("cannot read {}", elf.display()))?;
     let sizes = image::sizes(&elf)?;
     measured.add(IMAGE_BYTES, sizes.text + sizes.rodata + sizes.data);
-    measured.add_boot(&text(&builder.build(&system("boot"))?, BENCH)?)?;
-    measured.add_wake(&text(&builder.build(&system("wake"))?, WAKE)?)?;
+    measured.add_boot(&counted_text(&builder.build(&system("boot"))?, BENCH)?)?;
+    measured.add_wake(&counted_text(&builder.build(&system("wake"))?, WAKE)?)?;
     Ok(measured)
 }
 
@@ -141,19 +136,6 @@ fn ours(builder: &Builder, controller: &str) -> anyhow::Result<Measured> {
 type Guest = [&'static str; 2];
 const BENCH: Guest = ["bench", "^bench: (done|FAILED.*)$"];
 const WAKE: Guest = ["wake", "^wake: late .* sleeps$"];
-
-/// What the guest prints, with instructions counted.
-fn text(built: &Built, [guest, end]: Guest) -> anyhow::Result<String> {
-    let options = Options {
-        icount: true,
-        ..Options::quiet(&built.folder.join("bench-logs"))
-    };
-    let mut session = Session::start(&built.bootable()?, &options)?;
-    session.wait_for(guest, end, PATIENCE)?;
-    let text = session.text(guest);
-    session.finish();
-    Ok(text)
-}
 
 #[cfg(test)]
 mod tests {

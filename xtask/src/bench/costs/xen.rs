@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, ensure};
 use compiler::Resources;
 use qemu::debian::part::Part;
-use qemu::machine::Machine;
+use qemu::machine::{Machine, option_value};
 use qemu::session::Bootable;
 use systems::costs::{IMAGE_BYTES, Measured};
 
@@ -137,7 +137,7 @@ impl Run<'_> {
             },
             partitions: Vec::new(),
         };
-        let file = module_file.to_string_lossy().replace(',', ",,");
+        let file = option_value(&module_file);
         let loader = format!("loader,file={file},addr={MODULE:#x},force-raw=on");
         bare::console(self.builder, &bootable, vec!["-device".to_owned(), loader])
     }
@@ -178,7 +178,7 @@ fn chosen(options: &str, cpus: u32, module_bytes: usize) -> String {
 /// The guest as an arm64 Image, which is the only kind that Xen starts without a decompressor: a page with the header, that jumps to the guest behind it.
 fn guest_image(elf: &[u8]) -> anyhow::Result<Vec<u8>> {
     const BRANCH: u32 = 0x1400_0000;
-    let code = image::between(elf, "__image_start", "__image_end")?;
+    let code = image::between(elf, image::START, "__image_end")?;
     ensure!(!code.is_empty(), "the guest bench is empty");
     let mut page = vec![0; PAGE];
     let mut put = |at: usize, bytes: &[u8]| page[at..][..bytes.len()].copy_from_slice(bytes);
