@@ -2,7 +2,13 @@
 
 use model::channel::Channel;
 
+use model::memory::MemoryKind;
+use model::partition::Partition;
+use model::{Ipa, Pa};
+
+use crate::event::FaultKind;
 use crate::machine::Machine;
+use crate::memory::place::place;
 
 /// Fills every channel with zeros. Called once, before the first partition starts and never again: a partition that restarts must
 /// not take away what the other ends of a channel hold there.
@@ -12,10 +18,28 @@ pub fn clear(channels: &[Channel], machine: &impl Machine) {
     }
 }
 
+/// The channel that a fault of `partition` at `address` was a write to, if its end may only read.
+pub fn read_only_end(
+    channels: &'static [Channel],
+    partition: &Partition,
+    kind: FaultKind,
+    address: Ipa,
+) -> Option<&'static Channel> {
+    if !matches!(kind, FaultKind::Write(_)) {
+        return None;
+    }
+    let mut ends = partition.memory.iter();
+    let end = |mapping| place(mapping, address).map(|(pa, _): (Pa, u64)| pa);
+    let pa = ends.find_map(|one| end(one).filter(|_| one.kind == MemoryKind::ReadOnly))?;
+    channels.iter().find(|channel| {
+        let offset = pa.offset_from(channel.memory.base);
+        offset.is_some_and(|offset| offset < channel.memory.size)
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use model::memory::{Mapping, MemoryKind, PhysicalRange};
-    use model::{Ipa, Pa};
+    use model::memory::{Mapping, PhysicalRange};
 
     use super::*;
     use crate::fake::{Done, LINUX, World, take_done};
@@ -45,17 +69,47 @@ mod tests {
         );
     }
 
-    #[test]
-    fn start_of_an_end_writes_nothing_to_its_channel() {
-        let world = World::with(|linux| {
+    /// A partition with an end of this kind, at another address than the channel's own.
+    fn world_with_end(kind: MemoryKind) -> World {
+        World::with(|linux| {
             let end = Mapping {
                 ipa: Ipa::new(0x5000_0000),
                 pa: Pa::new(CHANNEL),
                 size: 0x1_0000,
-                kind: MemoryKind::Shared,
+                kind,
             };
             linux.memory = Vec::leak([linux.memory, &[end]].concat());
-        });
+        })
+    }
+
+    #[test]
+    fn only_a_write_to_a_read_only_end_is_named_after_its_channel() {
+        use crate::exit::AbortCause::Permission;
+        let channels: &'static [Channel] = Vec::leak(vec![channel(CHANNEL, 0x1_0000)]);
+        let found = |kind, what, address| {
+            let world = world_with_end(kind);
+            let config = world.partition(LINUX).config;
+            read_only_end(channels, config, what, Ipa::new(address)).map(|channel| channel.name)
+        };
+        let (read, write) = (FaultKind::Read(Permission), FaultKind::Write(Permission));
+        for (kind, what, address, expected) in [
+            (MemoryKind::ReadOnly, write, 0x5000_0000, Some("c")),
+            (MemoryKind::ReadOnly, write, 0x5000_ffff, Some("c")),
+            (MemoryKind::ReadOnly, write, 0x5001_0000, None),
+            (MemoryKind::ReadOnly, read, 0x5000_0000, None),
+            (MemoryKind::Shared, write, 0x5000_0000, None),
+        ] {
+            assert_eq!(
+                found(kind, what, address),
+                expected,
+                "{kind:?} {what:?} {address:#x}"
+            );
+        }
+    }
+
+    #[test]
+    fn start_of_an_end_writes_nothing_to_its_channel() {
+        let world = world_with_end(MemoryKind::Shared);
         let mut guest = world.guest(LINUX, 0);
         guest.bring_up();
         let written: Vec<u64> = take_done()

@@ -751,6 +751,8 @@ fn linux() -> Config {
             stride: 0x2_0000,
         },
         its: None,
+        #[cfg(feature = "channels")]
+        doorbells: &[],
         spis: 32,
         console: Some(VirtualUart {
             base: Ipa::new(UART),

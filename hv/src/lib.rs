@@ -21,10 +21,13 @@
 )]
 
 pub mod arch;
+#[cfg(feature = "channels")]
 pub mod channel;
 pub mod console;
 #[cfg(feature = "iommu")]
 pub mod dma;
+#[cfg(feature = "channels")]
+pub mod doorbell;
 pub mod event;
 pub mod exit;
 #[cfg(test)]

@@ -251,6 +251,7 @@ fn memory(found: &Found<'_>, image: PhysicalRange) {
             check(range, "partition", partition.name);
         }
     }
+    #[cfg(feature = "channels")]
     for channel in SYSTEM.channels {
         check(channel.memory, "channel", channel.name);
     }

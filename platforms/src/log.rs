@@ -1,5 +1,7 @@
 //! The hypervisor's log: defmt frames, each in one line of its own text, `~` and base64, so that one wire carries text and frames alike.
 
+#[cfg(feature = "channels")]
+mod channels;
 #[cfg(feature = "iommu")]
 mod dma;
 
@@ -135,6 +137,10 @@ pub fn event(event: Event) {
             count,
         } => {
             if count <= 8 || count.is_power_of_two() {
+                #[cfg(feature = "channels")]
+                if channels::refused(partition, kind, address, pc, count) {
+                    return;
+                }
                 defmt::warn!(
                     "{=str}: fault {=u64}: vCPU {=u8} {=istr} at {=u64:#x}, pc {=u64:#x}",
                     name(partition),

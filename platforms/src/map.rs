@@ -117,6 +117,7 @@ pub fn build(load: u64, tree: u64) -> Result<Pa, MapError> {
         map(page, page, PAGE, OwnMemory::Data)?;
     }
     // Channels are cleared once, before anything runs.
+    #[cfg(feature = "channels")]
     for channel in SYSTEM.channels {
         let base = channel.memory.base.get();
         map(base, base, channel.memory.size, OwnMemory::Data)?;

@@ -120,6 +120,7 @@ fn prepare(load: u64, gic: Gic) {
     let Some(hypervisor) = built.filter(|built| assign(built).is_some()) else {
         stop(format_args!("the system table is inconsistent"));
     };
+    #[cfg(feature = "channels")]
     hv::channel::clear(system.channels, &hypervisor.machine);
     cache::publish_tables();
     #[cfg(feature = "iommu")]

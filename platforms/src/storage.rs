@@ -33,10 +33,14 @@ pub const SOURCES: usize = PARTITIONS + 1;
 const IOMMU_FRAMES: usize = 0;
 #[cfg(not(feature = "pci"))]
 const BRIDGES: usize = 0;
+#[cfg(feature = "channels")]
+const CHANNELS: usize = SYSTEM.channels.len();
+#[cfg(not(feature = "channels"))]
+const CHANNELS: usize = 0;
 
 /// Pages for the hypervisor's own map. The image, the device tree and the devices take at most three tables each; so does each mapping
 /// of a partition, each channel, each range of registers of an IOMMU and each PCI host bridge.
-pub const MAP_PAGES: usize = 24 + 3 * (mappings() + SYSTEM.channels.len() + IOMMU_FRAMES + BRIDGES);
+pub const MAP_PAGES: usize = 24 + 3 * (mappings() + CHANNELS + IOMMU_FRAMES + BRIDGES);
 
 const fn mappings() -> usize {
     let mut sum = 0;

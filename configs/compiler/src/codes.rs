@@ -238,8 +238,6 @@ codes! {
     ISOLATION_GROUP = "BH0623", "PCI functions that cannot be kept apart",
         "The functions of one PCI device may reach one another without passing the IOMMU, and are reset together: nothing in the board's device tree says that access control (ACS) stands between them. So all that are given go to one partition, and function 0, by which software finds the others, is among them. A bridge that is given as a whole comes with all its functions.";
 
-    LIMIT_DOORBELL = "BH0702", "image has no doorbells yet",
-        "The image of this version maps a channel's memory into its partitions, but rings no doorbells. The ends can poll the memory.";
     LIMIT_WATCHDOG = "BH0703", "image has no watchdog yet",
         "The image of this version does not watch over partitions.";
     LIMIT_START = "BH0704", "image starts all partitions at once",

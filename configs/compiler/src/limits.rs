@@ -32,11 +32,6 @@ struct Limit {
 
 const LIMITS: &[Limit] = &[
     Limit {
-        code: codes::LIMIT_DOORBELL,
-        find: doorbells,
-        help: "leave `doorbell` out for an image, and poll the memory",
-    },
-    Limit {
         code: codes::LIMIT_WATCHDOG,
         find: watchdogs,
         help: "leave `watchdog` out for an image",
@@ -154,16 +149,6 @@ fn consoles(context: &Context<'_>, uses: &mut Uses) {
     let board = context.system.board.as_ref().map(Spanned::span);
     let span = chosen.map(Spanned::span).or(board).unwrap_or(0..0);
     uses.push((span, what));
-}
-
-fn doorbells(context: &Context<'_>, uses: &mut Uses) {
-    for channel in &context.system.channels {
-        for end in channel.ends().iter().filter(|end| end.doorbell) {
-            let partition = end.partition.get_ref();
-            let what = format!("ring partition `{partition}` for {}", channel.title());
-            uses.push((end.span.clone(), what));
-        }
-    }
 }
 
 /// One use for each partition of which `find` gives a place.

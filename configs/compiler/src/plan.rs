@@ -255,6 +255,7 @@ fn ends(system: &System, partition: &Partition) -> Vec<u64> {
         .chain(uart)
         .chain(partition.memory.iter().map(|region| region.seen))
         .chain(partition.channels.iter().map(|end| end.seen))
+        .chain(partition.channels.iter().filter_map(|end| end.ring))
         .chain(board.gic.its().map(|its| its.registers));
     seen.map(|range| range.outward(PAGE).map_or(u64::MAX, AddressRange::end))
         .collect()

@@ -93,6 +93,8 @@ pub(crate) struct End {
     pub writable: bool,
     /// The interrupt by which the others notify it.
     pub doorbell: Option<IntId>,
+    /// The page by which it notifies the others, if one of them can be.
+    pub ring: Option<AddressRange>,
 }
 
 /// A partition's console.
@@ -289,6 +291,7 @@ fn channels(
                 pa: memory.base,
                 writable: end.access == Access::ReadWrite,
                 doorbell,
+                ring: place.doorbell(number),
             });
         }
         channels.push(Channel {

@@ -11,8 +11,11 @@
 #![no_std]
 
 pub mod board;
+#[cfg(feature = "channels")]
 pub mod channel;
 pub mod device;
+#[cfg(feature = "channels")]
+pub mod doorbell;
 pub mod ids;
 #[cfg(feature = "iommu")]
 pub mod iommu;

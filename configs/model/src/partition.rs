@@ -1,6 +1,8 @@
 //! One partition, ready to run.
 
 use crate::device::{PassedInterrupt, VirtualGic, VirtualUart};
+#[cfg(feature = "channels")]
+use crate::doorbell::Doorbell;
 use crate::ids::{Ipa, Mpidr, PcpuId, Vmid};
 #[cfg(feature = "its")]
 use crate::its::VirtualIts;
@@ -37,6 +39,9 @@ pub struct Partition {
     /// The interrupt translation service that it sees, if its devices signal through the board's.
     #[cfg(feature = "its")]
     pub its: Option<VirtualIts>,
+    /// Where it rings the other ends of its channels.
+    #[cfg(feature = "channels")]
+    pub doorbells: &'static [Doorbell],
     /// How many SPIs its virtual distributor has: a multiple of 32, at most 960.
     pub spis: u16,
     /// Its emulated serial port, if its console is virtual.

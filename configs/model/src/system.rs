@@ -1,6 +1,7 @@
 //! One system: everything an image is linked with.
 
 use crate::board::Board;
+#[cfg(feature = "channels")]
 use crate::channel::Channel;
 #[cfg(feature = "shared")]
 use crate::ids::PcpuId;
@@ -28,6 +29,7 @@ pub struct System {
     /// Partitions, in the order of the system file.
     pub partitions: &'static [Partition],
     /// Memory that partitions share.
+    #[cfg(feature = "channels")]
     pub channels: &'static [Channel],
     /// IOMMUs of the board, whether partitions own streams behind them or not.
     #[cfg(feature = "iommu")]

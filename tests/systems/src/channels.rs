@@ -62,6 +62,8 @@ fn reader_sees_every_message_and_writes_none(
             let refused = format!("^channel: write at {address} refused: data abort, status 0x10$");
             session.wait_for("reader", &refused, bench.left())?;
         }
+        let named = "reader: fault \\d+: write to its read-only end of channel sensors at 0x5000";
+        session.wait_for("hv", named, bench.left())?;
         let whole = format!("^channel: message {message} is still whole$");
         session.wait_for("reader", &whole, bench.left())?;
     }

@@ -82,6 +82,13 @@ fn view(context: &Context<'_>, index: usize) -> Vec<Thing> {
         for (number, end) in raw.ends().iter().enumerate() {
             if Some(end.partition.get_ref()) == name {
                 let span = end.at.as_ref().map_or(end.span.clone(), Spanned::span);
+                let doorbell = format!("the doorbell page of {}", raw.title());
+                memory(
+                    Kind::Channel,
+                    channel.doorbell(number),
+                    doorbell,
+                    span.clone(),
+                );
                 memory(Kind::Channel, channel.seen(number), raw.title(), span);
             }
         }

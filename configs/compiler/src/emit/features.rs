@@ -42,6 +42,7 @@ pub(crate) fn features(plan: &Plan) -> Vec<&'static str> {
         (plan.iommus.iter().any(ipmmu), "ipmmu"),
         (!plan.bridges.is_empty(), "pci"),
         (plan.system.board.psci.is_none(), "spin"),
+        (!plan.system.channels.is_empty(), "channels"),
     ];
     let needed = parts.into_iter().filter(|(needed, _)| *needed);
     // A console without a driver is refused before.
@@ -109,10 +110,9 @@ mod tests {
         let manifest: toml::Table =
             toml::from_str(include_str!("../../../../platforms/Cargo.toml")).unwrap();
         let chosen = [features("qemu-virt-gicv2"), features("qemu-virt-gicv3")].concat();
-        for feature in chosen
-            .into_iter()
-            .chain(["smmuv3", "smmuv2", "ipmmu", "pci", "global", "spin"])
-        {
+        for feature in chosen.into_iter().chain([
+            "smmuv3", "smmuv2", "ipmmu", "pci", "global", "spin", "channels",
+        ]) {
             assert!(manifest["features"].get(feature).is_some(), "{feature}");
         }
     }

@@ -16,7 +16,7 @@ use crate::plan::{Plan, Planned};
 use crate::processors::{Pool, TimeShare};
 use crate::range::AddressRange;
 use crate::raw::PoolPolicy;
-use crate::system::{Console, Partition};
+use crate::system::{Console, Partition, System};
 
 /// Writes `pub const SYSTEM: model::system::System`.
 pub(crate) fn table(plan: &Plan) -> String {
@@ -81,6 +81,8 @@ pub(crate) fn table(plan: &Plan) -> String {
         });
         out.list("vcpus", vcpus);
         fields(&mut out, &system.board, partition, planned);
+        out.only_with("channels");
+        out.list("doorbells", doorbells(system, index));
         out.close("},");
     }
     out.close("],");
@@ -91,6 +93,7 @@ pub(crate) fn table(plan: &Plan) -> String {
             range(&channel.memory)
         )
     });
+    out.only_with("channels");
     out.list("channels", channels);
     iommus(&mut out, &plan.iommus);
     bridges(&mut out, &plan.bridges);
@@ -260,6 +263,31 @@ fn bridges(out: &mut Source, bridges: &[Bridge]) {
         out.close("},");
     }
     out.close("],");
+}
+
+/// What the partition with this index rings.
+fn doorbells(system: &System, index: usize) -> impl Iterator<Item = String> {
+    let partition = system.partitions.get(index);
+    let ends = partition.into_iter().flat_map(|one| &one.channels);
+    ends.filter_map(move |end| {
+        let page = ipa(end.ring?.base);
+        let others = system.partitions.iter().enumerate();
+        let others = others.filter(|(other, _)| *other != index);
+        let bells = others.flat_map(|(other, partition)| {
+            let own = partition.channels.iter().filter(|one| one.name == end.name);
+            own.filter_map(move |one| {
+                Some(format!(
+                    "model::doorbell::Bell {{ partition: model::PartitionId::new({other}), intid: {} }}",
+                    intid(one.doorbell?)
+                ))
+            })
+        });
+        let bells: Vec<String> = bells.collect();
+        Some(format!(
+            "model::doorbell::Doorbell {{ page: {page}, rings: &[{}] }}",
+            bells.join(", ")
+        ))
+    })
 }
 
 fn fields(out: &mut Source, board: &Board, partition: &Partition, planned: &Planned) {

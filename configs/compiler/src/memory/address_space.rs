@@ -126,8 +126,11 @@ pub(super) fn settle_channels(
         }
     }
     for (channel, end, partition) in &ends {
-        let fixed = channels[*channel].as_ref().and_then(|one| one.seen(*end));
-        taken[*partition].extend(fixed);
+        let Some(one) = &channels[*channel] else {
+            continue;
+        };
+        taken[*partition].extend(one.seen(*end));
+        taken[*partition].extend(one.doorbell(*end));
     }
     for (channel, end, partition) in ends {
         let Some(one) = channels[channel]
@@ -140,9 +143,10 @@ pub(super) fn settle_channels(
         let from = partitions[partition].iter().filter_map(Region::seen);
         let from = from.map(AddressRange::end).max().unwrap_or(0);
         // Beyond all addresses it is reported as such.
-        let place = free_place(from, one.size, taken[partition].iter().copied()).unwrap_or(END);
+        let size = one.span_of(end);
+        let place = free_place(from, size, taken[partition].iter().copied()).unwrap_or(END);
         one.ends[end] = Some(place);
-        taken[partition].extend(AddressRange::new(place, one.size));
+        taken[partition].extend(AddressRange::new(place, size));
     }
 }
 

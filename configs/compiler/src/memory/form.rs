@@ -107,7 +107,16 @@ pub(super) fn channel(
         pa: at(&raw.address),
         fixed: raw.address.is_some(),
         ends: raw.ends().iter().map(|end| at(&end.at)).collect(),
+        rings: rings(raw),
     })
+}
+
+/// For each end whether another one has a doorbell.
+fn rings(raw: &RawChannel) -> Vec<bool> {
+    let with_doorbell = raw.ends().iter().filter(|end| end.doorbell).count();
+    let others = |own: bool| with_doorbell - usize::from(own);
+    let ends = raw.ends().iter();
+    ends.map(|end| others(end.doorbell) > 0).collect()
 }
 
 fn whole_pages(

@@ -73,6 +73,8 @@ pub(crate) struct ChannelMemory {
     pub fixed: bool,
     /// For each end where its partition sees it; `None` when that is not known.
     pub ends: Vec<Option<u64>>,
+    /// For each end whether it can ring another.
+    pub rings: Vec<bool>,
 }
 
 impl ChannelMemory {
@@ -84,6 +86,19 @@ impl ChannelMemory {
     /// What an end sees.
     pub fn seen(&self, end: usize) -> Option<AddressRange> {
         AddressRange::new(*self.ends.get(end)?.as_ref()?, self.size)
+    }
+
+    /// The page by which an end rings the others: right behind the memory, so that the user has one address to choose.
+    pub fn doorbell(&self, end: usize) -> Option<AddressRange> {
+        let rings = self.rings.get(end)?;
+        let seen = self.seen(end).filter(|_| *rings)?;
+        AddressRange::new(seen.end(), PAGE)
+    }
+
+    /// How much of its partition's view an end takes.
+    pub fn span_of(&self, end: usize) -> u64 {
+        let rings = self.rings.get(end).is_some_and(|rings| *rings);
+        self.size.saturating_add(if rings { PAGE } else { 0 })
     }
 }
 

@@ -18,6 +18,8 @@ use super::psci::{self, Call, status};
 use super::sysreg::DFR0_WITHOUT_PMU;
 use super::sysreg::{self, Answer, Identification, PFR0_GIC_SYSTEM_REGISTERS, pa_range};
 use super::{short, vector};
+#[cfg(feature = "channels")]
+use crate::doorbell;
 use crate::event::FaultKind;
 use crate::exit::{AbortCause, Exit, ExitKind, MmioAccess, RegisterTransfer};
 use crate::interface;
@@ -298,6 +300,10 @@ fn mmio<M: Machine>(vcpu: &mut Vcpu<M>, access: MmioAccess) -> Result<(), AbortC
         } else if !access.write {
             vcpu.context.set_register(access.register, 0);
         }
+        return Ok(());
+    }
+    #[cfg(feature = "channels")]
+    if doorbell::access(vcpu, access)? {
         return Ok(());
     }
     let Some((frame, offset)) = gic_frame(vcpu, access.ipa) else {

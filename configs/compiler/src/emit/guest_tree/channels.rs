@@ -8,31 +8,23 @@ use crate::system::{End, Partition};
 const SPI: u32 = 0;
 const EDGE: u32 = 1;
 
+/// Devices under the root: Linux makes none of what stands below `/reserved-memory`, and its UIO driver could not be bound to them.
 pub(super) fn write(guest: &mut Guest<'_>, partition: &Partition) -> Result<(), TooNarrow> {
-    if partition.channels.is_empty() {
-        return Ok(());
-    }
     let cells = guest.cells;
     let tree = &mut guest.tree;
-    let parent = match tree.child(Tree::ROOT, "reserved-memory") {
-        Some(parent) => parent,
-        None => tree.add(Tree::ROOT, "reserved-memory"),
-    };
-    tree.set_cells(parent, "#address-cells", &[cells.address]);
-    tree.set_cells(parent, "#size-cells", &[cells.size]);
-    tree.set(parent, "ranges", []);
     for End {
         name,
         seen,
         pa: _,
         writable,
         doorbell,
+        ring,
     } in &partition.channels
     {
-        let node = tree.add(parent, format!("channel-{name}@{:x}", seen.base));
+        let node = tree.add(Tree::ROOT, format!("channel-{name}@{:x}", seen.base));
         tree.set_string(node, "compatible", "bulkhead,channel");
-        tree.set_cells(node, "reg", &cells.reg(&[*seen])?);
-        tree.set(node, "no-map", []);
+        let ranges: Vec<_> = [Some(*seen), *ring].into_iter().flatten().collect();
+        tree.set_cells(node, "reg", &cells.reg(&ranges)?);
         tree.set_string(node, "bulkhead,name", name);
         let access = if *writable { "read-write" } else { "read-only" };
         tree.set_string(node, "bulkhead,access", access);

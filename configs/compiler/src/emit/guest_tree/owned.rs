@@ -14,7 +14,7 @@ pub(crate) struct Owned {
     pub memory: Vec<AddressRange>,
     /// Regions of channels.
     pub channels: Vec<AddressRange>,
-    /// Registers of devices, and of what is emulated for it.
+    /// Registers of devices, and of what is emulated for it; channels are devices, too.
     pub registers: Vec<AddressRange>,
     /// Base of the virtual distributor.
     pub distributor: u64,
@@ -51,6 +51,9 @@ impl Owned {
                 .collect(),
             cpus: board.cpus.iter().take(vcpus).map(|cpu| cpu.mpidr).collect(),
         };
+        let ends = partition.channels.iter();
+        let pages = ends.flat_map(|end| [Some(end.seen), end.ring]);
+        owned.registers.extend(pages.flatten());
         let is_its = |msi: &HostMsi| matches!(msi, HostMsi::Its { .. });
         if partition.message_targets().any(is_its) {
             let its = board.gic.its().map(|its| its.registers);

@@ -286,6 +286,8 @@ pub(super) fn played(plan: &Plan, partition: &Partition) -> Vec<VirtualDevice> {
     };
     let cpus = partition.vcpus.len() as u64;
     let gic = partition.gic;
+    let ends = partition.channels.iter();
+    let doorbells = ends.map(|end| device(&format!("doorbell of {}", end.name), end.ring, None));
     let emulated = match gic {
         GuestGic::V2 {
             cpu_emulated: true, ..
@@ -303,5 +305,5 @@ pub(super) fn played(plan: &Plan, partition: &Partition) -> Vec<VirtualDevice> {
             uart.map(|uart| uart.intid.get()),
         ),
     ];
-    devices.into_iter().flatten().collect()
+    devices.into_iter().chain(doorbells).flatten().collect()
 }

@@ -63,6 +63,8 @@ pub const SYSTEM: model::system::System = model::system::System {
             console: Some(model::device::VirtualUart { base: model::Ipa::new(0x9000000), intid: model::IntId::new(33) }),
             on_fault: model::partition::FaultPolicy::Restart,
             firmware_calls: false,
+            #[cfg(feature = "channels")]
+            doorbells: &[],
         },
         model::partition::Partition {
             name: "rt",
@@ -88,6 +90,8 @@ pub const SYSTEM: model::system::System = model::system::System {
             console: Some(model::device::VirtualUart { base: model::Ipa::new(0x9000000), intid: model::IntId::new(33) }),
             on_fault: model::partition::FaultPolicy::Restart,
             firmware_calls: false,
+            #[cfg(feature = "channels")]
+            doorbells: &[],
         },
         model::partition::Partition {
             name: "vandal",
@@ -113,8 +117,11 @@ pub const SYSTEM: model::system::System = model::system::System {
             console: Some(model::device::VirtualUart { base: model::Ipa::new(0x9000000), intid: model::IntId::new(33) }),
             on_fault: model::partition::FaultPolicy::Inject,
             firmware_calls: false,
+            #[cfg(feature = "channels")]
+            doorbells: &[],
         },
     ],
+    #[cfg(feature = "channels")]
     channels: &[],
     #[cfg(feature = "iommu")]
     iommus: &[],
