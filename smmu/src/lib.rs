@@ -17,9 +17,9 @@
 //! # Limits
 //! Partitions' stage-2 tables are shared with the CPU: an IOMMU that cannot walk them (4 KiB granule, and
 //! coherently where its node in the device tree says so) is refused at boot.
-#![cfg_attr(not(test), no_std)]
+#![cfg_attr(not(any(test, feature = "models")), no_std)]
 #![cfg_attr(
-    not(test),
+    not(any(test, feature = "models")),
     deny(
         clippy::unwrap_used,
         clippy::expect_used,
@@ -34,6 +34,8 @@ pub mod fault;
 #[cfg(feature = "ipmmu")]
 pub mod ipmmu;
 pub mod memory;
+#[cfg(any(test, feature = "models"))]
+pub mod models;
 pub mod registers;
 #[cfg(all(test, feature = "system"))]
 mod system_tests;

@@ -24,8 +24,9 @@ pub mod context;
 pub mod driver;
 pub mod instances;
 mod register_map;
-#[cfg(test)]
-pub(crate) mod register_model;
+#[cfg(any(test, feature = "models"))]
+#[allow(missing_docs, reason = "its names are the manual's")]
+pub mod register_model;
 pub mod revision;
 #[cfg(test)]
 mod start_tests;

@@ -21,8 +21,9 @@ pub mod fault;
 pub mod features;
 pub mod mapping;
 mod register_map;
-#[cfg(test)]
-pub(crate) mod register_model;
+#[cfg(any(test, feature = "models"))]
+#[allow(missing_docs, reason = "its names are the manual's")]
+pub mod register_model;
 #[cfg(test)]
 mod tests;
 

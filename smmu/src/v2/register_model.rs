@@ -5,12 +5,11 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::RegisterFrame;
-
-/// First physical address of the model's memory.
-pub const MEMORY: u64 = 0x8000_0000;
+#[cfg(test)]
+pub use crate::models::MEMORY;
+use crate::models::PhysicalMemory;
 
 /// What became of an access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +56,7 @@ pub type Tlb = Rc<RefCell<HashMap<(u32, u64), u64>>>;
 
 pub struct Model {
     pub behaviour: Behaviour,
-    memory: Rc<[AtomicU64]>,
+    memory: Box<dyn PhysicalMemory>,
     tlb: Tlb,
     registers: HashMap<usize, u32>,
     /// SMR and S2CR as accesses use them.
@@ -77,7 +76,11 @@ pub struct Model {
 pub struct Handle(pub Rc<RefCell<Model>>);
 
 impl Model {
-    pub fn with_memory(behaviour: Behaviour, memory: Rc<[AtomicU64]>, tlb: Tlb) -> Handle {
+    pub fn with_memory(
+        behaviour: Behaviour,
+        memory: impl PhysicalMemory + 'static,
+        tlb: Tlb,
+    ) -> Handle {
         let mut registers = HashMap::from([
             (0x20, behaviour.idr0),
             (0x24, behaviour.idr1),
@@ -90,7 +93,7 @@ impl Model {
         registers.insert(0x10, cache_lock | 1 << 8);
         let mut model = Self {
             behaviour,
-            memory,
+            memory: Box::new(memory),
             tlb,
             registers,
             used: HashMap::new(),
@@ -309,9 +312,7 @@ impl Model {
 
     /// The word of memory that the SMMU reads at a physical address; `None` where a bus error answers.
     fn load(&self, address: u64) -> Option<u64> {
-        let index = address.checked_sub(MEMORY)? / 8;
-        let word = self.memory.get(index as usize)?;
-        Some(word.load(Ordering::SeqCst))
+        self.memory.load(address)
     }
 
     fn global_fault(&mut self, bit: u32, stream: u32, address: u64, write: bool) -> Outcome {

@@ -15,8 +15,9 @@ pub mod event;
 pub mod event_queue;
 pub mod features;
 mod register_map;
-#[cfg(test)]
-pub(crate) mod register_model;
+#[cfg(any(test, feature = "models"))]
+#[allow(missing_docs, reason = "its names are the manual's")]
+pub mod register_model;
 pub mod stream_table;
 #[cfg(test)]
 mod tests;

@@ -14,7 +14,7 @@ use crate::registry::{Need, Test};
 /// have their own.
 const BOARDS: [&str; 3] = [ZCU102, "rcar-h3", "rcar-e3"];
 const SYSTEM: &str = "linux-rt.toml";
-const ZCU102: &str = "xlnx-zcu102";
+pub(crate) const ZCU102: &str = "xlnx-zcu102";
 /// What is true of a board and not in its tree, where a board needs that.
 const OVERLAY: &str = "board.dtso";
 /// The kernel of these systems.
@@ -49,7 +49,7 @@ fn board_file(bench: &Bench<'_>, board: &str, name: &str) -> anyhow::Result<Stri
 }
 
 /// The board's system, with calls of firmware that nobody filters: this is about its SMMU.
-fn zcu102(bench: &Bench<'_>) -> anyhow::Result<PathBuf> {
+pub(crate) fn zcu102(bench: &Bench<'_>) -> anyhow::Result<PathBuf> {
     bench.file(OVERLAY, &board_file(bench, ZCU102, OVERLAY)?)?;
     let text = board_file(bench, ZCU102, SYSTEM)?;
     let text = text.replace("firmware_calls = \"mediated\"", "firmware_calls = true");

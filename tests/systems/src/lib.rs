@@ -20,6 +20,7 @@ mod command_line;
 mod cpu_models;
 mod defects;
 mod demo;
+mod desk;
 mod dma;
 mod dma_storm;
 mod functions;

@@ -5,9 +5,9 @@ use std::time::Duration;
 use crate::bench::Bench;
 use crate::iommus;
 use crate::{
-    attacks, boards, channels, command_line, costs, cpu_models, defects, demo, dma, dma_storm,
-    functions, global, guests, hostile_gic, legacy, linux, machines, messages, panics, partitions,
-    stress, timeline, turns, wrong_board, x86, zynqmp,
+    attacks, boards, channels, command_line, costs, cpu_models, defects, demo, desk, dma,
+    dma_storm, functions, global, guests, hostile_gic, legacy, linux, machines, messages, panics,
+    partitions, stress, timeline, turns, wrong_board, x86, zynqmp,
 };
 
 /// Something that must be there before a test can say anything about Bulkhead.
@@ -88,6 +88,7 @@ pub fn all() -> Vec<Test> {
     tests.extend(command_line::tests());
     tests.extend(boards::tests());
     tests.extend(iommus::tests());
+    tests.extend(desk::tests());
     tests.extend(guests::tests());
     tests.extend(defects::tests());
     tests.extend(panics::tests());

@@ -8,14 +8,13 @@ mod translation;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use registers::Register;
 
 use crate::RegisterFrame;
-
-/// First physical address of the model's memory.
-pub const MEMORY: u64 = 0x8000_0000;
+#[cfg(test)]
+pub use crate::models::MEMORY;
+use crate::models::PhysicalMemory;
 
 /// What became of an access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +63,7 @@ type Kept = (u64, bool);
 
 pub struct Model {
     pub behaviour: Behaviour,
-    memory: Rc<[AtomicU64]>,
+    memory: Box<dyn PhysicalMemory>,
     /// Registers of the main instance, which is `None`, and of the caches.
     registers: HashMap<(Option<usize>, Register), u32>,
     /// Flushes of contexts under way in the main instance, with the reads that they still take.
@@ -89,10 +88,10 @@ pub struct Handle {
 }
 
 impl Model {
-    pub fn new(behaviour: Behaviour, memory: Rc<[AtomicU64]>) -> Rc<RefCell<Self>> {
+    pub fn new(behaviour: Behaviour, memory: impl PhysicalMemory + 'static) -> Rc<RefCell<Self>> {
         Rc::new(RefCell::new(Self {
             behaviour,
-            memory,
+            memory: Box::new(memory),
             registers: HashMap::new(),
             flushes: HashMap::new(),
             micro_tlbs: BTreeMap::new(),
@@ -105,8 +104,7 @@ impl Model {
 
     /// The word of memory that the IPMMU reads at a physical address.
     fn load(&self, address: u64) -> u64 {
-        let index = (address - MEMORY) / 8;
-        self.memory[index as usize].load(Ordering::SeqCst)
+        self.memory.load(address).expect("memory")
     }
 
     /// The interrupt line: a level.

@@ -8,12 +8,11 @@ mod translation;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::RegisterFrame;
-
-/// First physical address of the model's memory.
-pub const MEMORY: u64 = 0x8000_0000;
+#[cfg(test)]
+pub use crate::models::MEMORY;
+use crate::models::PhysicalMemory;
 
 /// What became of an access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +60,7 @@ impl Behaviour {
 
 pub struct Model {
     pub behaviour: Behaviour,
-    memory: Rc<[AtomicU64]>,
+    memory: Box<dyn PhysicalMemory>,
     registers: HashMap<usize, u32>,
     /// Register, its new value, reads to go.
     pending: Vec<(usize, u32, u32)>,
@@ -96,7 +95,7 @@ const GERROR: usize = 0x60;
 const GERRORN: usize = 0x64;
 
 impl Model {
-    pub fn with_memory(behaviour: Behaviour, memory: Rc<[AtomicU64]>) -> Handle {
+    pub fn with_memory(behaviour: Behaviour, memory: impl PhysicalMemory + 'static) -> Handle {
         let registers = HashMap::from([
             (0, behaviour.idr0),
             (4, behaviour.idr1),
@@ -104,7 +103,7 @@ impl Model {
         ]);
         Handle(Rc::new(RefCell::new(Self {
             behaviour,
-            memory,
+            memory: Box::new(memory),
             registers,
             pending: Vec::new(),
             entries: HashMap::new(),
@@ -132,13 +131,11 @@ impl Model {
 
     /// The word of memory that the SMMU reads at a physical address.
     fn load(&self, address: u64) -> u64 {
-        let index = (address - MEMORY) / 8;
-        self.memory[index as usize].load(Ordering::SeqCst)
+        self.memory.load(address).expect("memory")
     }
 
     fn store(&self, address: u64, value: u64) {
-        let index = (address - MEMORY) / 8;
-        self.memory[index as usize].store(value, Ordering::SeqCst);
+        self.memory.store(address, value);
     }
 
     fn is_on(&self, bit: u32) -> bool {

@@ -1,0 +1,127 @@
+//! Boards that are not at hand, at a desk: each board's system is built into its image from the board's own device tree, and the image's very
+//! instructions run on a model that the same tree makes, up to the first instruction of every guest.
+
+use anyhow::{Context, anyhow, ensure};
+use board_model::board::Board;
+use board_model::isolation::{self, Own};
+use board_model::machine::Machine;
+
+use crate::bench::Bench;
+use crate::iommus::{self, ZCU102};
+use crate::registry::{Need, Test};
+
+/// A board with a system `configs/<board>/linux-rt.toml`.
+#[derive(Clone, Copy)]
+struct Desk {
+    board: &'static str,
+    /// Partitions that begin before any interrupt comes: on one CPU for all, the second waits for its turn.
+    begin: usize,
+    /// Some device is behind an IOMMU and belongs to a partition.
+    dma: bool,
+}
+
+const DESKS: [Desk; 10] = [
+    desk("rcar-h3", 2, true),
+    desk("rcar-m3n", 2, true),
+    desk("rcar-e3", 2, true),
+    desk("rcar-d3", 1, true),
+    desk("rcar-v3h", 2, true),
+    desk("rcar-s4", 2, true),
+    desk("rcar-v4h", 2, true),
+    desk("thunderx-88xx", 2, false),
+    desk("thunderx2", 2, false),
+    desk(ZCU102, 2, true),
+];
+
+const fn desk(board: &'static str, begin: usize, dma: bool) -> Desk {
+    Desk { board, begin, dma }
+}
+
+/// The kernel of all these systems.
+const KERNEL: &str = "linux-image-arm64";
+/// An image with Linux takes some 16 million, most of them to copy the kernel.
+const MOST_INSTRUCTIONS: u64 = 200_000_000;
+/// Where an address must be a multiple of: the image's, and here the device tree's.
+const BLOCK: u64 = 2 << 20;
+
+pub fn tests() -> Vec<Test> {
+    DESKS
+        .map(|desk| {
+            let name = format!("boards/desk/{}", desk.board);
+            Test::new(name, &["boards", "boot"], move |bench| {
+                image_starts(bench, desk)
+            })
+            .needs(Need::Board(desk.board))
+            .needs(Need::Kernel(KERNEL))
+        })
+        .into()
+}
+
+fn image_starts(bench: &Bench<'_>, desk: Desk) -> anyhow::Result<()> {
+    let system = match desk.board {
+        ZCU102 => iommus::zcu102(bench)?,
+        board => bench
+            .root()
+            .join("configs")
+            .join(board)
+            .join("linux-rt.toml"),
+    };
+    let output = bench.xtask(&["--offline", "build", &system.to_string_lossy()])?;
+    let complaint = || String::from_utf8_lossy(&output.stderr).into_owned();
+    ensure!(output.status.success(), "{}", complaint());
+    let folder = bench.output().join(desk.board).join("linux-rt");
+    let image = std::fs::read(folder.join("bulkhead.img")).context("no image")?;
+    let load = load(bench, desk.board)?;
+    let tree = bench.board_tree(desk.board)?;
+    let own = Own {
+        base: load,
+        size: image.len() as u64,
+    };
+    let place = (own.base + own.size).next_multiple_of(BLOCK);
+    let mut machine = Machine::new(Board::new(&tree)?, &image, load, (&tree, place))?;
+    let booted = machine
+        .run(MOST_INSTRUCTIONS)
+        .map_err(|stopped| anyhow!("{stopped}\n{}", machine.console()))?;
+    let said = machine.console();
+    println!(
+        "        {}: {} CPUs on, {} guests at their first instruction after {} instructions",
+        desk.board,
+        booted.cpus,
+        booted.guests.len(),
+        booted.instructions
+    );
+    ensure!(
+        !said.contains("stop:") && said.contains("[hv] Bulkhead"),
+        "{said}"
+    );
+    ensure!(
+        booted.guests.len() == desk.begin,
+        "{:?}\n{said}",
+        booted.guests
+    );
+    for guest in &booted.guests {
+        ensure!(
+            guest.tree_magic == 0xd00d_feed,
+            "no device tree for {guest:?}"
+        );
+    }
+    let found = isolation::contradictions(&machine.board, &booted.guests, own, false);
+    ensure!(found.is_empty(), "{found:#?}");
+    let streams = isolation::streams(&machine.board, &booted.guests);
+    ensure!(
+        (streams > 0) == desk.dma,
+        "{streams} streams reach a partition"
+    );
+    Ok(())
+}
+
+/// Where the board's boot loader puts images.
+fn load(bench: &Bench<'_>, board: &str) -> anyhow::Result<u64> {
+    let path = format!("platforms/boards/{board}/board.toml");
+    let text = std::fs::read_to_string(bench.root().join(&path))?;
+    let table: toml::Table = toml::from_str(&text)?;
+    let text = table.get("load").and_then(|load| load.as_str());
+    let digits = text.and_then(|text| text.strip_prefix("0x"));
+    let load = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok());
+    load.with_context(|| format!("{path} has no address in `load`"))
+}
