@@ -25,6 +25,8 @@ mod bring_up;
 #[cfg(feature = "iommu")]
 mod dma;
 mod early;
+#[cfg(feature = "efi")]
+mod efi;
 mod epitaph;
 mod interrupts;
 mod log;

@@ -1,5 +1,7 @@
 //! Turns the linked ELF file and the payload into one arm64 Image.
 
+mod pe;
+
 use anyhow::{Context, bail, ensure};
 use object::{Object, ObjectSegment, ObjectSymbol};
 
@@ -25,6 +27,8 @@ pub mod header {
     pub const MAGIC: usize = 56;
     /// `ARM` and 0x64.
     pub const MAGIC_BYTES: [u8; 4] = *b"ARM\x64";
+    /// Offset of the offset of a PE header, a little-endian u32; 0 without one.
+    pub const PE: usize = 60;
     /// Length of the header.
     pub const LENGTH: usize = 64;
 }
@@ -106,7 +110,7 @@ fn patch_size(image: &mut [u8]) -> anyhow::Result<()> {
     }
     let length = image.len() as u64;
     image[header::SIZE..][..8].copy_from_slice(&length.to_le_bytes());
-    Ok(())
+    pe::patch(image)
 }
 
 /// Sizes of the image without its payload, in bytes.

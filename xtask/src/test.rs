@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::Context;
 use compiler::Resources;
-use qemu::debian::part::{Part, U_BOOT};
+use qemu::debian::part::{Part, U_BOOT, UEFI};
 use qemu::machine::Architecture;
 use qemu::session::{Bootable, interrupted};
 use systems::bench::Workshop;
@@ -166,6 +166,11 @@ impl Workshop for Shop<'_> {
         setup::part(steps, cache, U_BOOT, Part::UBoot)
     }
 
+    fn uefi(&self) -> anyhow::Result<PathBuf> {
+        let (steps, cache) = (self.builder.steps(), self.builder.cache());
+        setup::part(steps, cache, UEFI, Part::Uefi)
+    }
+
     fn provide(&self, need: &Need) -> anyhow::Result<()> {
         let (steps, offline) = (self.builder.steps(), self.builder.offline());
         match need {
@@ -173,6 +178,7 @@ impl Workshop for Shop<'_> {
             Need::Pc => setup::qemu_for(steps, Architecture::Pc, offline),
             Need::Kernel(package) => setup::guests(steps, self.builder.cache(), &[package]),
             Need::UBoot => self.u_boot().map(drop),
+            Need::Uefi => self.uefi().map(drop),
             Need::Board(board) => setup::device_trees(steps, offline)
                 .and_then(|()| self.board_tree(board))
                 .map(drop),

@@ -28,6 +28,8 @@ pub(crate) struct System {
     /// One line about it.
     pub description: Option<String>,
     pub end: EndState,
+    /// UEFI firmware can start the image, too.
+    pub efi: bool,
     pub board: Board,
     pub pools: Vec<Pool>,
     pub partitions: Vec<Partition>,
@@ -134,6 +136,11 @@ impl System {
                 .end
                 .as_ref()
                 .map_or(EndState::PowerOff, |end| *end.get_ref()),
+            efi: raw
+                .hypervisor
+                .efi
+                .as_ref()
+                .is_some_and(|efi| *efi.get_ref()),
             board,
             pools,
             partitions,

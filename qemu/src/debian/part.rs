@@ -12,6 +12,9 @@ pub const BUSYBOX: &str = "busybox-static";
 /// The package with U-Boot for QEMU's machines.
 pub const U_BOOT: &str = "u-boot-qemu";
 
+/// The package with UEFI firmware for QEMU's arm64 `virt`.
+pub const UEFI: &str = "qemu-efi-aarch64";
+
 /// A part of a package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
@@ -21,6 +24,8 @@ pub enum Part {
     BusyBox,
     /// U-Boot for QEMU's arm64 `virt`: a file.
     UBoot,
+    /// UEFI firmware for QEMU's arm64 `virt`: a file.
+    Uefi,
     /// The modules of a kernel package for a virtio network card: a folder with [`NETWORK_MODULES`].
     NetworkModules,
     /// The compiled device trees of a kernel package: a folder with one folder a vendor.
@@ -54,6 +59,7 @@ impl Part {
             Self::Kernel => "Image",
             Self::BusyBox => "busybox",
             Self::UBoot => "u-boot.bin",
+            Self::Uefi => "uefi.fd",
             Self::Xen => "xen",
             Self::NetworkModules => "network-modules",
             Self::DeviceTrees => "device-trees",
@@ -67,6 +73,7 @@ impl Part {
             Self::Kernel => "boot/vmlinuz-…",
             Self::BusyBox => "bin/busybox",
             Self::UBoot => "usr/lib/u-boot/qemu_arm64/u-boot.bin",
+            Self::Uefi => "usr/share/qemu-efi-aarch64/QEMU_EFI.fd",
             Self::Xen => "boot/xen-…",
             Self::NetworkModules => "lib/modules/…/virtio_net.ko, failover.ko and net_failover.ko",
             Self::DeviceTrees => "usr/lib/linux-image-…",
@@ -90,6 +97,8 @@ impl Part {
             Self::Xen => unpack_all(archive, &root).and_then(|()| first(&root, &["boot"], "xen-")),
             Self::UBoot => unpack_all(archive, &root)
                 .and_then(|()| first(&root, &["usr/lib/u-boot/qemu_arm64"], "u-boot.bin")),
+            Self::Uefi => unpack_all(archive, &root)
+                .and_then(|()| first(&root, &["usr/share/qemu-efi-aarch64"], "QEMU_EFI.fd")),
             Self::NetworkModules => {
                 let mut tar = extract(&root);
                 tar.args(NETWORK_MODULES.map(|name| format!("*/kernel/*/{name}*")));

@@ -44,6 +44,12 @@ pub trait Workshop: Sync {
     /// It cannot be had.
     fn u_boot(&self) -> anyhow::Result<PathBuf>;
 
+    /// The file with UEFI firmware for QEMU's `virt`.
+    ///
+    /// # Errors
+    /// It cannot be had.
+    fn uefi(&self) -> anyhow::Result<PathBuf>;
+
     /// Sets up what a test needs.
     ///
     /// # Errors
@@ -123,6 +129,14 @@ impl<'a> Bench<'a> {
     /// It cannot be had.
     pub fn u_boot(&self) -> anyhow::Result<PathBuf> {
         self.workshop.u_boot()
+    }
+
+    /// The file with UEFI firmware for QEMU's `virt`.
+    ///
+    /// # Errors
+    /// It cannot be had.
+    pub fn uefi(&self) -> anyhow::Result<PathBuf> {
+        self.workshop.uefi()
     }
 
     /// Time left until this test fails.

@@ -188,9 +188,12 @@ mod tests {
         fn u_boot(&self) -> anyhow::Result<PathBuf> {
             bail!("no U-Boot")
         }
+        fn uefi(&self) -> anyhow::Result<PathBuf> {
+            bail!("no UEFI")
+        }
         fn provide(&self, need: &Need) -> anyhow::Result<()> {
             match need {
-                Need::Systems | Need::UBoot | Need::Pc => Ok(()),
+                Need::Systems | Need::UBoot | Need::Uefi | Need::Pc => Ok(()),
                 Need::Kernel(name) | Need::Board(name) => bail!("no {name}"),
             }
         }

@@ -21,6 +21,8 @@ pub enum Need {
     Kernel(&'static str),
     /// U-Boot for QEMU's `virt`.
     UBoot,
+    /// UEFI firmware for QEMU's `virt`.
+    Uefi,
     /// The device tree of a board, and a compiler for device trees.
     Board(&'static str),
 }

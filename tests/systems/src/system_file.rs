@@ -70,6 +70,12 @@ impl SystemFile {
         self
     }
 
+    /// UEFI firmware can start it, too.
+    pub fn efi(mut self) -> Self {
+        self.hypervisor = "\n[hypervisor]\nefi = true\n".to_owned();
+        self
+    }
+
     /// Adds a Linux partition with a Debian kernel and BusyBox.
     pub fn linux(self, name: &str, kernel: &str, vcpus: u32) -> Self {
         let image = format!(

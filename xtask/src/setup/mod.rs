@@ -8,7 +8,7 @@ mod rust;
 use std::path::PathBuf;
 
 use ::qemu::debian::cache::Cache;
-use ::qemu::debian::part::{BUSYBOX, Part, U_BOOT};
+use ::qemu::debian::part::{BUSYBOX, Part, U_BOOT, UEFI};
 use ::qemu::machine::Architecture;
 
 use crate::steps::Steps;
@@ -79,6 +79,7 @@ fn describe(package: &str, part: Part) -> String {
         Part::Kernel => format!("guest kernel {package}"),
         Part::BusyBox => "BusyBox for the guests' root file system".to_owned(),
         Part::UBoot => "U-Boot for QEMU".to_owned(),
+        Part::Uefi => "UEFI firmware for QEMU".to_owned(),
         Part::NetworkModules => format!("network modules of the guest kernel {package}"),
         Part::Xen => format!("{package}, to compare with"),
         Part::DeviceTrees => format!("device trees of boards in {package} (about 90 MB)"),
@@ -111,6 +112,7 @@ pub fn run(steps: Steps, offline: bool) -> anyhow::Result<()> {
         qemu_for(steps, Architecture::Pc, offline),
         guests(steps, &cache, &TEST_KERNELS),
         part(steps, &cache, U_BOOT, Part::UBoot).map(drop),
+        part(steps, &cache, UEFI, Part::Uefi).map(drop),
         device_trees(steps, offline),
         part(steps, &cache, BOARD_TREES, Part::DeviceTrees).map(drop),
         part(steps, &cache, BOARD_SOURCES, Part::DeviceTreeSources).map(drop),

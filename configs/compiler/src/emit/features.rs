@@ -43,6 +43,7 @@ pub(crate) fn features(plan: &Plan) -> Vec<&'static str> {
         (!plan.bridges.is_empty(), "pci"),
         (plan.system.board.psci.is_none(), "spin"),
         (!plan.system.channels.is_empty(), "channels"),
+        (plan.system.efi, "efi"),
     ];
     let needed = parts.into_iter().filter(|(needed, _)| *needed);
     // A console without a driver is refused before.
@@ -74,6 +75,14 @@ mod tests {
         let text = text.replace("[[partition]]", "[[partition]]\ngic = \"v2\"");
         let features = compile_text(&text).unwrap().image_features;
         assert_eq!(features, ["v3", "legacy", "pl011"]);
+    }
+
+    #[test]
+    fn image_that_firmware_is_to_start_is_an_efi_application() {
+        let text = include_str!("../tests/golden/demo.toml").replace("BOARD", "qemu-virt-gicv3");
+        let text = format!("{text}\n[hypervisor]\nefi = true\n");
+        let features = compile_text(&text).unwrap().image_features;
+        assert_eq!(features, ["v3", "efi", "pl011"]);
     }
 
     #[test]
@@ -111,7 +120,7 @@ mod tests {
             toml::from_str(include_str!("../../../../platforms/Cargo.toml")).unwrap();
         let chosen = [features("qemu-virt-gicv2"), features("qemu-virt-gicv3")].concat();
         for feature in chosen.into_iter().chain([
-            "smmuv3", "smmuv2", "ipmmu", "pci", "global", "spin", "channels",
+            "smmuv3", "smmuv2", "ipmmu", "pci", "global", "spin", "channels", "efi",
         ]) {
             assert!(manifest["features"].get(feature).is_some(), "{feature}");
         }

@@ -4,7 +4,7 @@ use model::system::EndState;
 use toml::Spanned;
 
 use super::reader::{Slot, TableReader, Value};
-use super::values::{one_of, size, string};
+use super::values::{boolean, one_of, size, string};
 use crate::diagnostics::{Diagnostic, Diagnostics, SourceText};
 
 /// What the hypervisor itself does. A field is `None` when the file does not say it.
@@ -15,6 +15,8 @@ pub(crate) struct RawHypervisor {
     /// Bytes of its trace buffer.
     pub trace: Option<Spanned<u64>>,
     pub end: Option<Spanned<EndState>>,
+    /// UEFI firmware can start the image, too.
+    pub efi: Option<Spanned<bool>>,
 }
 
 /// Where the hypervisor's lines go.
@@ -46,6 +48,7 @@ pub(super) fn read_hypervisor(
         log: reader.optional("log", log_level, findings),
         trace: reader.optional("trace", size, findings),
         end: reader.optional("end", end_state, findings),
+        efi: reader.optional("efi", boolean, findings),
     };
     reader.finish(findings);
     hypervisor

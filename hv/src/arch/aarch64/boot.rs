@@ -28,12 +28,11 @@ const PROVISIONAL_BLOCK: u64 = 1 << 10 | 3 << 8 | 1 << 6 | 1 << 2 | 1;
 /// A block of Device memory in the provisional map: AF, AP[1], AttrIndx 0.
 const PROVISIONAL_DEVICE_BLOCK: u64 = 1 << 10 | 1 << 6 | 1;
 
-global_asm!(
-    r#"
-    .section .text.head, "ax"
-    .global _start
-_start:
-    // Header of an arm64 Image (Linux Documentation/arch/arm64/booting.rst).
+/// Header of an arm64 Image (Linux Documentation/arch/arm64/booting.rst).
+#[cfg(not(feature = "efi"))]
+macro_rules! image_header {
+    () => {
+        r#"
     b       bulkhead_primary
     .long   0
     .quad   0                           // text_offset
@@ -42,7 +41,20 @@ _start:
     .quad   0, 0, 0
     .ascii  "ARM\x64"
     .long   0
+"#
+    };
+}
+#[cfg(feature = "efi")]
+use super::efi::image_header;
 
+global_asm!(
+    r#"
+    .section .text.head, "ax"
+    .global _start
+_start:
+"#,
+    image_header!(),
+    r#"
 bulkhead_primary:
     msr     daifset, #0xf
     mrs     x1, currentel

@@ -28,6 +28,8 @@ pub mod boot;
 pub mod cache;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
 pub mod copy;
+#[cfg(all(target_os = "none", target_arch = "aarch64", feature = "efi"))]
+pub mod efi;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
 pub mod el2;
 #[cfg(all(target_os = "none", target_arch = "aarch64", not(feature = "spin")))]

@@ -134,6 +134,13 @@ pub(crate) const HYPERVISOR: Table = Table {
             "What the hypervisor does when every partition has stopped, when a partition with `on_fault = \"stop-system\"` faults, and after a \
              defect of its own.",
         ),
+        optional(
+            "efi",
+            Kind::Boolean,
+            "false",
+            "true",
+            "Whether UEFI firmware can start the image, too: as an EFI application. Boot loaders start the same file as before.",
+        ),
     ],
 };
 
