@@ -93,6 +93,8 @@ pub(crate) struct End {
     /// Where it lies.
     pub pa: u64,
     pub writable: bool,
+    /// Its place among the ends of the channel.
+    pub number: u32,
     /// The interrupt by which the others notify it.
     pub doorbell: Option<IntId>,
     /// The page by which it notifies the others, if one of them can be.
@@ -286,6 +288,8 @@ fn channels(
         let (name, place) = (raw.name.as_ref()?.get_ref(), place.as_ref()?);
         let memory = place.lies()?;
         for (number, end) in raw.ends().iter().enumerate() {
+            // A partition has one end, and a system few partitions.
+            let place_in_list = u32::try_from(number).ok()?;
             let partition = end.partition.get_ref();
             let partition = partitions.iter_mut().find(|one| one.name == *partition)?;
             let doorbell = match end.doorbell {
@@ -297,6 +301,7 @@ fn channels(
                 seen: place.seen(number)?,
                 pa: memory.base,
                 writable: end.access == Access::ReadWrite,
+                number: place_in_list,
                 doorbell,
                 ring: place.doorbell(number),
             });

@@ -15,4 +15,6 @@ mod tickets;
 mod whereabouts;
 
 mod call;
+mod channel;
 mod lock;
+mod messages;

@@ -1,9 +1,11 @@
 //! Channels: memory that two partitions share, with one end that may only read.
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use qemu::session::Session;
+use regex::Regex;
 
 use crate::bench::Bench;
+use crate::costs::{Budget, Measured};
 use crate::partitions::partition;
 use crate::registry::Test;
 use crate::system_file::SystemFile;
@@ -27,6 +29,11 @@ pub fn tests() -> Vec<Test> {
             format!("channels/restart/{gic}"),
             &["guests", "channel", "restart"],
             move |bench| content_outlives_the_restart_of_either_end(bench, &system),
+        ));
+        tests.push(Test::new(
+            format!("channels/messages/{gic}"),
+            &["guests", "channel", "bench"],
+            move |bench| data_costs_no_exit_and_a_doorbell_one(bench, gic),
         ));
     }
     tests
@@ -87,6 +94,46 @@ fn content_outlives_the_restart_of_either_end(
     }
     expect_counts(&mut session, "writer", 2, 0, bench)?;
     expect_counts(&mut session, "reader", 2, 2, bench)
+}
+
+/// Two guests with a queue between them. One message at a time needs a ring each way; a stream of 5,000 needs one for each time that the queue runs full or
+/// empty, and all exits together are fewer than its messages.
+fn data_costs_no_exit_and_a_doorbell_one(bench: &Bench<'_>, gic: &str) -> anyhow::Result<()> {
+    let system = SystemFile::new("messages", &format!("qemu-virt-{gic}"))
+        .guest("first", "messages", 1)
+        .guest("second", "messages", 1)
+        .channel(
+            "messages",
+            "64KiB",
+            &[
+                "{ partition = \"first\", doorbell = true }",
+                "{ partition = \"second\", doorbell = true }",
+            ],
+        );
+    let mut session = bench.start_with(&system, |options| options.icount = true)?;
+    for (partition, line) in [
+        ("first", "^messages: 200 there and back, .* 200 rings$"),
+        ("second", "^messages: 200 answered, 200 rings$"),
+        ("first", "^messages: done$"),
+    ] {
+        session.wait_for(partition, line, bench.left())?;
+    }
+    let text = session.text("first");
+    let stream = Regex::new(r"5000 of 64 bytes, (\d+) rings, rung (\d+) times")?;
+    let found = stream.captures(&text).context("no stream")?;
+    for side in [1, 2] {
+        let rings: u32 = found[side].parse()?;
+        ensure!(rings <= 5_000 / 32, "{rings} rings for 5,000 messages");
+    }
+    for name in ["first", "second"] {
+        let exits = partition(&mut session, name, bench)?.exits;
+        let exits: u64 = exits.iter().map(|kind| kind.count).sum();
+        ensure!(exits < 5_000, "{name} made {exits} exits");
+    }
+    let mut measured = Measured::default();
+    measured.add_rows(&text)?;
+    let rows = Budget::read()?.channels;
+    rows.iter().try_for_each(|row| row.check(gic, &measured))
 }
 
 fn both_start_with_zeros(session: &mut Session, bench: &Bench<'_>) -> anyhow::Result<()> {

@@ -6,7 +6,7 @@ mod v3;
 pub use v2::{GICD_SGIR, GicV2};
 pub use v3::{GicV3, REDISTRIBUTOR_STRIDE, SGI_FRAME};
 
-use crate::{Board, Region};
+use crate::{Board, Region, mmio};
 
 /// Offsets that both distributors (and the redistributor's SGI frame) share: GIC architecture IHI 0069, 12.9 and 12.11.
 mod offset {
@@ -19,6 +19,7 @@ mod offset {
     pub const ICACTIVER: u64 = 0x380;
     pub const IPRIORITYR: u64 = 0x400;
     pub const ITARGETSR: u64 = 0x800;
+    pub const ICFGR: u64 = 0xc00;
 }
 
 /// INTIDs that are no interrupts: nothing is to be done.
@@ -88,6 +89,16 @@ impl Gic {
         match self {
             Self::V2(gic) => gic.enable(intid),
             Self::V3(gic) => gic.enable(intid),
+        }
+    }
+
+    /// Makes the SPI `intid` edge-triggered. Before it is enabled.
+    pub fn set_edge(&self, intid: u32) {
+        let register = self.distributor().base + offset::ICFGR + u64::from(intid / 16) * 4;
+        // SAFETY: both versions of the distributor have this register for each SPI; it has no side effect on other interrupts.
+        unsafe {
+            let others = mmio::read32(register);
+            mmio::write32(register, others | 0b10 << (intid % 16 * 2));
         }
     }
 

@@ -42,6 +42,11 @@ impl Node<'_> {
         regions(self.0).next()
     }
 
+    /// A sized region of `reg`, counted from 0.
+    pub fn region_at(self, index: usize) -> Option<Region> {
+        regions(self.0).nth(index)
+    }
+
     /// The cells of a property; none when it is missing.
     pub fn cells(self, property: &str) -> impl Iterator<Item = u32> {
         let value = self.0.property(property).map_or(&[][..], |one| one.value);

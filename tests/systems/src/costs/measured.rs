@@ -50,6 +50,15 @@ impl Measured {
         Ok(Self(rows))
     }
 
+    /// Adds rows that another guest printed.
+    ///
+    /// # Errors
+    /// As for [`read`](Self::read).
+    pub fn add_rows(&mut self, text: &str) -> anyhow::Result<()> {
+        self.0.extend(Self::read(text)?.0);
+        Ok(())
+    }
+
     /// Adds when the guest started: its text on a machine with one CPU.
     ///
     /// # Errors

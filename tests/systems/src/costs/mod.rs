@@ -34,6 +34,9 @@ pub struct Budget {
     /// How late a guest wakes up on a shared CPU: rows that the guest `wake` measures, with bounds for both controllers.
     #[serde(rename = "wake")]
     pub wakes: Vec<Row>,
+    /// What a channel costs: rows that the guest `messages` measures, with bounds for both controllers.
+    #[serde(rename = "channel")]
+    pub channels: Vec<Row>,
     /// What devices behind an SMMUv3 cost: rows of `cargo xtask bench dma`.
     pub dma: Vec<Row>,
 }
@@ -46,7 +49,7 @@ pub struct Row {
     pub name: String,
     /// For people.
     pub title: String,
-    /// What it may cost on GICv3; rows of [`Budget::wakes`] on GICv2 too.
+    /// What it may cost on GICv3; rows of [`Budget::wakes`] and [`Budget::channels`] on GICv2 too.
     pub bound: u64,
     /// Most that the test lets it cost; `None` where the controller has no such row.
     #[serde(skip_serializing)]

@@ -113,7 +113,8 @@ fn measure(builder: &Builder, controller: &str) -> anyhow::Result<Controller> {
     })
 }
 
-/// Runs the guest `bench` on two CPUs, and on one for the time that boot takes; then the guest `wake` beside one that spins.
+/// Runs the guest `bench` on two CPUs, and on one for the time that boot takes; then the guest `wake` beside one that spins, and the guest
+/// `messages` at both ends of a channel.
 fn ours(builder: &Builder, controller: &str) -> anyhow::Result<Measured> {
     let system = |name: &str| {
         builder
@@ -129,12 +130,15 @@ fn ours(builder: &Builder, controller: &str) -> anyhow::Result<Measured> {
     measured.add(IMAGE_BYTES, sizes.text + sizes.rodata + sizes.data);
     measured.add_boot(&counted_text(&builder.build(&system("boot"))?, BENCH)?)?;
     measured.add_wake(&counted_text(&builder.build(&system("wake"))?, WAKE)?)?;
+    let channel = builder.build(&system("channel"))?;
+    measured.add_rows(&counted_text(&channel, MESSAGES)?)?;
     Ok(measured)
 }
 
 /// A guest that measures, and what it prints at its end.
 type Guest = [&'static str; 2];
 const BENCH: Guest = ["bench", "^bench: (done|FAILED.*)$"];
+const MESSAGES: Guest = ["first", "^messages: (done|FAILED.*)$"];
 const WAKE: Guest = ["wake", "^wake: late .* sleeps$"];
 
 #[cfg(test)]

@@ -77,15 +77,17 @@ pub struct Quoted {
 }
 
 impl Outcome {
-    /// Judges: the bounds are for GICv3, those of wake-ups for both.
+    /// Judges: the bounds are for GICv3, those of wake-ups and channels for both.
     ///
     /// # Errors
     /// A row was not measured.
     pub fn new(budget: Budget, measured: [Controller; 2]) -> anyhow::Result<Self> {
         let rows = budget.rows.into_iter().map(|row| (row, false));
+        let channels = budget.channels.into_iter().map(|row| (row, true));
         let wakes = budget.wakes.into_iter().map(|row| (row, true));
         let lines = rows
             .chain(wakes)
+            .chain(channels)
             .map(|(row, both)| Line::new(row, both, &measured));
         let rows = lines.collect::<anyhow::Result<Vec<Line>>>()?;
         let [v3, _] = &measured;
@@ -173,6 +175,11 @@ pub fn example(more: u64, later: u64) -> Outcome {
         let more = if index == 0 { more } else { 0 };
         measured[0].bulkhead.add(&row.name, row.bound + more);
         measured[0].bare.add(&row.name, 2);
+    }
+    for row in &budget.channels {
+        for one in &mut measured {
+            one.bulkhead.add(&row.name, row.bound);
+        }
     }
     for row in &budget.wakes {
         measured[0].bulkhead.add(&row.name, row.bound);

@@ -17,6 +17,7 @@ pub(super) fn write(guest: &mut Guest<'_>, partition: &Partition) -> Result<(), 
         seen,
         pa: _,
         writable,
+        number,
         doorbell,
         ring,
     } in &partition.channels
@@ -28,6 +29,7 @@ pub(super) fn write(guest: &mut Guest<'_>, partition: &Partition) -> Result<(), 
         tree.set_string(node, "bulkhead,name", name);
         let access = if *writable { "read-write" } else { "read-only" };
         tree.set_string(node, "bulkhead,access", access);
+        tree.set_cells(node, "bulkhead,end", &[*number]);
         if let Some(spi) = doorbell {
             let number = spi.get() - model::IntId::FIRST_SPI;
             tree.set_cells(node, "interrupts", &[SPI, number, EDGE]);
