@@ -212,7 +212,7 @@ impl<D: Iommu> Unit<D> {
             hypervisor.machine.record(muted);
         }
         if let Some(partition) = partition {
-            answer(hypervisor, partition);
+            answer(hypervisor, partition, fault);
         }
     }
 
@@ -255,8 +255,8 @@ pub const fn reached_by_devices(partition: &model::partition::Partition) -> &'st
 
 /// Answers a fault of a partition's device as its policy says, from whichever pCPU heard of it. The device itself has got an error from
 /// the IOMMU: that is what `inject` means here.
-fn answer<M: Machine>(hypervisor: &Hypervisor<M>, partition: &Partition) {
-    let then = match partition.config.on_fault {
+fn answer<M: Machine>(hypervisor: &Hypervisor<M>, partition: &Partition, fault: &Fault) {
+    let then = match hypervisor.answer_to_device(partition, fault) {
         FaultPolicy::Inject => return,
         FaultPolicy::Stop => Then::Stop,
         FaultPolicy::Restart => Then::Restart,

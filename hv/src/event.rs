@@ -34,6 +34,52 @@ pub enum Event {
         /// How many faults the partition has had, this one included.
         count: u64,
     },
+    /// A partition failed in a way that has no event of its own.
+    #[cfg(feature = "monitor")]
+    Failed {
+        /// Which one.
+        partition: PartitionId,
+        /// How.
+        failure: crate::monitor::Failure,
+        /// How many of this class it has had, this one included.
+        count: u64,
+    },
+    /// A partition that has failed is started again, at once or after its pause.
+    #[cfg(feature = "monitor")]
+    Restarting {
+        /// Which one.
+        partition: PartitionId,
+        /// Why.
+        class: model::monitor::Class,
+        /// Which restart after a failure this is.
+        number: u32,
+    },
+    /// A partition that has failed is not started again.
+    #[cfg(feature = "monitor")]
+    LimitReached {
+        /// Which one.
+        partition: PartitionId,
+        /// Why it would have been.
+        class: model::monitor::Class,
+        /// How often it was.
+        restarts: u32,
+    },
+    /// A partition does not start before it is told to.
+    #[cfg(feature = "monitor")]
+    Held {
+        /// Which one.
+        partition: PartitionId,
+    },
+    /// A partition has ordered something about another one.
+    #[cfg(feature = "monitor")]
+    Controlled {
+        /// Who.
+        by: PartitionId,
+        /// About whom.
+        partition: PartitionId,
+        /// What.
+        order: crate::monitor::control::Order,
+    },
     /// An IOMMU has something to tell.
     #[cfg(feature = "iommu")]
     Dma(crate::dma::DmaEvent),

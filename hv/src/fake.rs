@@ -68,6 +68,23 @@ pub const PCPUS: [u64; 3] = [0x100, 0x101, 0x102];
 /// Time in ticks for which unfinished lines wait.
 pub const PATIENCE: u64 = 1600;
 
+/// Of the system counter, in Hz: a tick is a microsecond.
+#[cfg(feature = "monitor")]
+pub const FREQUENCY: u64 = 1_000_000;
+
+/// Nothing is done about failures but what `on_fault` says.
+#[cfg(feature = "monitor")]
+pub const UNWATCHED: model::monitor::Monitor = model::monitor::Monitor {
+    answers: [None; model::monitor::Class::COUNT],
+    limit: None,
+    back_off: 0,
+    at_limit: FaultPolicy::Stop,
+    watchdog: None,
+    automatic: true,
+    delay: 0,
+    may_control: &[],
+};
+
 /// What was done to the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Done {
@@ -759,6 +776,8 @@ fn linux() -> Config {
             intid: IntId::new(UART_SPI),
         }),
         on_fault: FaultPolicy::Inject,
+        #[cfg(feature = "monitor")]
+        monitor: UNWATCHED,
         firmware_calls: false,
     }
 }
@@ -922,6 +941,8 @@ impl World {
             },
             report: TicketLock::new(Rank::Report, None),
             common: Common::default(),
+            #[cfg(feature = "monitor")]
+            watch: crate::monitor::Watch::new(FREQUENCY, None),
         });
         Self { hypervisor }
     }
@@ -979,6 +1000,11 @@ pub struct Guest {
 impl Guest {
     pub fn bring_up(&mut self) -> Outcome {
         run_on(self.pcpu, || self.vcpu.bring_up())
+    }
+
+    /// Goes on waiting to be started.
+    pub fn wait_again(&mut self) -> Outcome {
+        run_on(self.pcpu, || self.vcpu.wait_for_start())
     }
 
     /// An exit for `reason`, with a syndrome.

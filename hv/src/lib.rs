@@ -35,6 +35,11 @@ mod fake;
 pub mod interface;
 pub mod machine;
 pub mod memory;
+#[cfg(feature = "monitor")]
+pub mod monitor;
+#[cfg(not(feature = "monitor"))]
+#[path = "monitor/absent.rs"]
+pub mod monitor;
 pub mod partition;
 #[cfg(feature = "pci")]
 pub mod pci;

@@ -218,6 +218,8 @@ pub struct Partition {
     pub waits_for_room: AtomicBool,
     /// What `UARTFR` says of its UART but for the room in the console's ring, as [`uart::flags`] wants it.
     uart_status: AtomicU32,
+    #[cfg(feature = "monitor")]
+    pub(crate) health: crate::monitor::Health,
     faults: AtomicU64,
     unknown_registers: AtomicU64,
     loads: AtomicU64,
@@ -254,6 +256,8 @@ impl Partition {
             #[cfg(feature = "iommu")]
             dma_root: Pa::new(translation & ADDRESS),
             waits_for_room: AtomicBool::new(false),
+            #[cfg(feature = "monitor")]
+            health: crate::monitor::Health::new(),
             faults: AtomicU64::new(0),
             unknown_registers: AtomicU64::new(0),
             loads: AtomicU64::new(0),

@@ -3,6 +3,9 @@
 //! A partition stops in two steps, because each virtual CPU can only be stopped by the physical CPU that runs it: [`Power::begin_stop`]
 //! says which ones must be kicked, each parks itself through [`Power::parked`], and the last one learns what is to be done.
 
+#[cfg(feature = "monitor")]
+mod orders;
+
 use heapless::Vec;
 use model::partition::MOST_VCPUS;
 use model::{Mpidr, VcpuId};
@@ -27,6 +30,15 @@ pub enum Lifecycle {
     Stopping(Then),
     /// Nothing of it runs; its memory and devices stay its own.
     Stopped,
+    /// It starts at this time, in ticks of the system counter.
+    #[cfg(feature = "monitor")]
+    Waiting(u64),
+    /// Its first virtual CPU is to load it.
+    #[cfg(feature = "monitor")]
+    Ordered,
+    /// Its virtual CPUs keep what they have and do not run.
+    #[cfg(feature = "monitor")]
+    Suspended,
 }
 
 impl Lifecycle {
@@ -37,6 +49,10 @@ impl Lifecycle {
             Self::Running => "running",
             Self::Stopping(_) => "stopping",
             Self::Stopped => "stopped",
+            #[cfg(feature = "monitor")]
+            Self::Waiting(_) | Self::Ordered => "waiting",
+            #[cfg(feature = "monitor")]
+            Self::Suspended => "suspended",
         }
     }
 }
@@ -91,6 +107,8 @@ pub struct Power {
     lifecycle: Lifecycle,
     vcpus: Vec<(Mpidr, VcpuPower), MOST_VCPUS>,
     restarts: u64,
+    #[cfg(feature = "monitor")]
+    orders: orders::Orders,
 }
 
 impl Power {
@@ -104,12 +122,23 @@ impl Power {
                 .map(|vcpu| (vcpu.mpidr, VcpuPower::Off))
                 .collect(),
             restarts: 0,
+            #[cfg(feature = "monitor")]
+            orders: orders::Orders::default(),
         }
     }
 
     /// Where the partition is in its life.
     pub fn lifecycle(&self) -> Lifecycle {
         self.lifecycle
+    }
+
+    /// True while its virtual CPUs may be on.
+    fn is_up(&self) -> bool {
+        #[cfg(feature = "monitor")]
+        if self.lifecycle == Lifecycle::Suspended {
+            return true;
+        }
+        self.lifecycle == Lifecycle::Running
     }
 
     /// How often it was started again.
@@ -123,6 +152,8 @@ impl Power {
             self.restarts += 1;
         }
         self.lifecycle = Lifecycle::Running;
+        #[cfg(feature = "monitor")]
+        self.orders.started();
         if let Some((_, power)) = self.vcpus.first_mut() {
             *power = VcpuPower::Starting(start);
         }
@@ -135,7 +166,7 @@ impl Power {
         start: Start,
         entry_ok: bool,
     ) -> Result<VcpuId, CpuOnError> {
-        if self.lifecycle != Lifecycle::Running {
+        if !self.is_up() {
             return Err(CpuOnError::Stopping);
         }
         let (index, (_, power)) = self
@@ -202,7 +233,7 @@ impl Power {
     /// Begins to stop the partition. True when this call began it; then every virtual CPU that is on must come to [`Self::parked`].
     /// The first reason counts: a second stop while one is under way changes nothing.
     pub fn begin_stop(&mut self, then: Then) -> bool {
-        if self.lifecycle != Lifecycle::Running {
+        if !self.is_up() {
             return false;
         }
         self.lifecycle = Lifecycle::Stopping(then);
@@ -211,6 +242,8 @@ impl Power {
                 *power = VcpuPower::Off;
             }
         }
+        #[cfg(feature = "monitor")]
+        self.note_orphan();
         true
     }
 
@@ -234,11 +267,11 @@ impl Power {
         }
         match self.lifecycle {
             Lifecycle::Stopping(then) => Some(then),
-            Lifecycle::Running => {
+            _ if self.is_up() => {
                 self.lifecycle = Lifecycle::Stopping(Then::Stop);
                 Some(Then::Stop)
             }
-            Lifecycle::Loading | Lifecycle::Stopped => None,
+            _ => None,
         }
     }
 

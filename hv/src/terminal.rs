@@ -303,6 +303,8 @@ impl<M: Machine> Hypervisor<M> {
         self.go_on_with_report();
         self.wake_writers();
         self.pump_console();
+        #[cfg(feature = "monitor")]
+        self.look_after_partitions();
     }
 
     /// Moves waiting text to the UART; the alarm rings when that must be done again.
@@ -385,7 +387,9 @@ impl<M: Machine> Hypervisor<M> {
     }
 
     /// Has the alarm of this pCPU ring when the console must be looked after again, if it must.
-    fn set_alarm(&self, at: Option<u64>) {
+    pub(crate) fn set_alarm(&self, at: Option<u64>) {
+        #[cfg(feature = "monitor")]
+        let at = at.map(|at| at.min(self.due()));
         if let Some(at) = at {
             self.common.console_alarm::<M>(at);
         }

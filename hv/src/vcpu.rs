@@ -39,6 +39,9 @@ pub struct Hypervisor<M: Machine> {
     pub report: TicketLock<Option<Cursor>>,
     /// What its pools of shared pCPUs have in common.
     pub common: Common,
+    /// What watches over its partitions.
+    #[cfg(feature = "monitor")]
+    pub watch: crate::monitor::Watch,
 }
 
 impl<M: Machine> Hypervisor<M> {
@@ -61,7 +64,7 @@ impl<M: Machine> Hypervisor<M> {
     }
 
     /// Ends the system when no partition runs or can run again.
-    fn end_if_all_stopped(&self) {
+    pub(crate) fn end_if_all_stopped(&self) {
         let all_stopped = self
             .partitions
             .iter()
@@ -219,7 +222,7 @@ impl<M: Machine> Vcpu<M> {
             .gic()
             .enable(self.hypervisor.system.board.hypervisor_timer);
         if self.id.get() == 0 {
-            self.restart();
+            self.first_start();
         }
         self.wait_for_start();
         self.interface.signal::<M::Cpu>();
@@ -360,6 +363,8 @@ impl<M: Machine> Vcpu<M> {
             return;
         }
         let requests = self.shared.take_requests();
+        #[cfg(feature = "monitor")]
+        self.rest();
         if requests & request::POWER != 0 && self.partition.power.lock().must_park(self.id) {
             self.park();
             return;
@@ -378,6 +383,8 @@ impl<M: Machine> Vcpu<M> {
             if self.on {
                 return;
             }
+            #[cfg(feature = "monitor")]
+            self.obey();
             let start = self.partition.power.lock().take_start(self.id);
             let Some(start) = start else {
                 return;
@@ -426,27 +433,39 @@ impl<M: Machine> Vcpu<M> {
         }
         self.interface.reset(&gic);
         self.on = false;
-        let then = self.partition.power.lock().parked(self.id);
-        match then {
-            None => {}
-            Some(Then::Restart) => self.restart(),
-            Some(Then::Stop) => self.stopped(),
-        }
+        self.parked();
         if !self.takes_turns() {
             self.wait_for_start();
         }
     }
 
+    /// It is off: if it was the last one of a partition that stops, the stop is finished.
+    pub(crate) fn parked(&mut self) {
+        let then = self.partition.power.lock().parked(self.id);
+        match then {
+            None => {}
+            #[cfg(feature = "monitor")]
+            Some(Then::Restart) if self.pauses() => {}
+            Some(Then::Restart) => self.restart(),
+            Some(Then::Stop) => self.stopped(),
+        }
+    }
+
     /// This was the last virtual CPU of a partition that stops.
     fn stopped(&mut self) {
-        let physical = self.physical();
-        self.deny_devices();
-        self.partition.devices.lock().gic.reset(&physical);
+        self.let_go();
         self.partition.power.lock().stopped();
         self.machine().record(Event::Stopped {
             partition: self.partition.id,
         });
         self.hypervisor.end_if_all_stopped();
+    }
+
+    /// Nothing outside its memory acts for the partition from here on.
+    pub(crate) fn let_go(&mut self) {
+        let physical = self.physical();
+        self.deny_devices();
+        self.partition.devices.lock().gic.reset(&physical);
     }
 
     /// From here on no device of the partition reaches memory.
@@ -475,6 +494,8 @@ impl<M: Machine> Vcpu<M> {
     pub(crate) fn loaded(&mut self) {
         let start = self.partition.loaded::<M>();
         self.machine().admit(self.partition);
+        #[cfg(feature = "monitor")]
+        self.watched();
         let restarts = {
             let mut power = self.partition.power.lock();
             power.loaded(start);
@@ -492,9 +513,11 @@ impl<M: Machine> Vcpu<M> {
     }
 
     /// The virtual CPU is off: serves the pCPU's interrupts until someone turns it on.
-    fn wait_for_start(&mut self) {
+    pub(crate) fn wait_for_start(&mut self) {
         loop {
             self.requests_while_off();
+            #[cfg(feature = "monitor")]
+            self.obey();
             let start = self.partition.power.lock().take_start(self.id);
             if let Some(start) = start {
                 self.start(start);
@@ -561,7 +584,7 @@ impl<M: Machine> Vcpu<M> {
             pc: self.context.pc,
             count,
         });
-        match self.partition.config.on_fault {
+        match self.answer_to_access(address) {
             FaultPolicy::Inject => match exception {
                 Some(exception) => self.inject(exception, true),
                 None => M::Cpu::raise_system_error(),

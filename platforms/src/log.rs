@@ -4,6 +4,8 @@
 mod channels;
 #[cfg(feature = "iommu")]
 mod dma;
+#[cfg(feature = "monitor")]
+mod monitor;
 
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -128,6 +130,32 @@ pub fn event(event: Event) {
         }
         #[cfg(feature = "iommu")]
         Event::Dma(event) => dma::event(event),
+        #[cfg(feature = "monitor")]
+        Event::Failed {
+            partition,
+            failure,
+            count,
+        } => monitor::failed(partition, &failure, count),
+        #[cfg(feature = "monitor")]
+        Event::Restarting {
+            partition,
+            class,
+            number,
+        } => monitor::restarting(partition, class, number),
+        #[cfg(feature = "monitor")]
+        Event::LimitReached {
+            partition,
+            class,
+            restarts,
+        } => monitor::limit_reached(partition, class, restarts),
+        #[cfg(feature = "monitor")]
+        Event::Held { partition } => monitor::held(partition),
+        #[cfg(feature = "monitor")]
+        Event::Controlled {
+            by,
+            partition,
+            order,
+        } => monitor::controlled(by, partition, order),
         Event::Fault {
             partition,
             vcpu,

@@ -34,6 +34,8 @@ mod machine;
 mod map;
 #[cfg(feature = "pci")]
 mod pci;
+#[cfg(feature = "monitor")]
+mod records;
 mod serial;
 #[cfg(feature = "shared")]
 mod shared;

@@ -116,6 +116,8 @@ pub fn build(load: u64, tree: u64) -> Result<Pa, MapError> {
     for page in crate::spin::pages() {
         map(page, page, PAGE, OwnMemory::Data)?;
     }
+    #[cfg(feature = "monitor")]
+    device(crate::records::PLACE.base, crate::records::PLACE.size)?;
     // Channels are cleared once, before anything runs.
     #[cfg(feature = "channels")]
     for channel in SYSTEM.channels {

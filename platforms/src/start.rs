@@ -55,12 +55,8 @@ extern "C" fn bulkhead_boot(tree: u64, load: u64) -> ! {
         SYSTEM.name,
         SYSTEM.board.name
     ));
-    let image = PhysicalRange {
-        base: Pa::new(load),
-        size: physical(map::payload(), load) - load + SYSTEM.payload_size,
-    };
     // SAFETY: `build` maps 4 MiB around the device tree for reading, and partitions are not loaded yet.
-    unsafe { bring_up::compare(map::device_tree(tree), image) };
+    unsafe { bring_up::compare(map::device_tree(tree), image(load)) };
     #[cfg(feature = "iommu")]
     crate::dma::bring_up(load);
     #[cfg(feature = "pci")]
@@ -92,6 +88,14 @@ extern "C" fn bulkhead_boot(tree: u64, load: u64) -> ! {
         Some(index) => run(index),
         // The system does not use the CPU that booted.
         None => firmware::cpu_off(),
+    }
+}
+
+/// Where the image with its payload lies.
+fn image(load: u64) -> PhysicalRange {
+    PhysicalRange {
+        base: Pa::new(load),
+        size: physical(map::payload(), load) - load + SYSTEM.payload_size,
     }
 }
 
@@ -244,6 +248,8 @@ fn build(
             machine: Board { gic },
             report: TicketLock::new(Rank::Report, None),
             common: Common::default(),
+            #[cfg(feature = "monitor")]
+            watch: hv::monitor::Watch::new(El2::frequency(), crate::records::find(image(load))),
         })
         .ok()?;
     storage::HYPERVISOR.get()

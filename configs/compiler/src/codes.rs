@@ -114,13 +114,15 @@ codes! {
     DUPLICATE_CHANNEL = "BH0229", "two channels with one name",
         "Guests find a channel by its name in their device tree.";
     RESTART_FIELD = "BH0230", "limit of restarts without restarts",
-        "`limit` and `back_off` say how often and how soon a partition is started again. With another `policy` than `restart` they would have no effect.";
+        "`limit` and `back_off` say how often and how soon a partition is started again, `then` what comes after the last time. Where no failure restarts the partition, or without a limit, they would have no effect.";
     NOT_ONE_LINE = "BH0231", "more than one line",
         "A description is one line of text without line breaks, tabs or other control characters.";
     LISTED_TWICE = "BH0232", "listed twice",
         "The order of this list means nothing and an entry counts once, so the second place would silently do nothing. Perhaps another entry was meant.";
     TOO_MANY_CHANNELS = "BH0233", "too many channels",
         "A system has at most 64 channels. More uses can share one: a channel is memory, which its partitions divide as they like.";
+    NEVER_STARTS = "BH0234", "partition that nobody can start",
+        "A partition with `automatic = false` waits until another one starts it by a call. The file grants nobody that right, so it would never run.";
 
     UNKNOWN_BOARD = "BH0301", "unknown board",
         "A board is a folder of `platforms/boards` with a `board.toml`. The nearest known name is offered.";
@@ -238,12 +240,8 @@ codes! {
     ISOLATION_GROUP = "BH0623", "PCI functions that cannot be kept apart",
         "The functions of one PCI device may reach one another without passing the IOMMU, and are reset together: nothing in the board's device tree says that access control (ACS) stands between them. So all that are given go to one partition, and function 0, by which software finds the others, is among them. A bridge that is given as a whole comes with all its functions.";
 
-    LIMIT_WATCHDOG = "BH0703", "image has no watchdog yet",
-        "The image of this version does not watch over partitions.";
-    LIMIT_START = "BH0704", "image starts all partitions at once",
-        "The image of this version starts every partition at boot: it has no order, no delays, and no partitions that wait to be asked for.";
-    LIMIT_RESTART = "BH0705", "image restarts without limit",
-        "The image of this version restarts a partition each time and at once: it knows no limit and no pause.";
+    LIMIT_START = "BH0704", "image starts partitions in no order",
+        "The image of this version starts every partition at boot, after its `delay`, or when another one starts it. None waits until another one has started.";
     LIMIT_PSCI = "BH0706", "image grants all PSCI rights",
         "The image of this version grants every partition all of PSCI, which acts on the partition only. It cannot take single rights away.";
     LIMIT_MEDIATION = "BH0707", "image cannot filter firmware calls yet",

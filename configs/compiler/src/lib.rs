@@ -31,6 +31,7 @@ mod iommus;
 mod layout;
 mod limits;
 mod memory;
+mod monitor;
 mod nearest;
 mod new_board;
 mod ownership;

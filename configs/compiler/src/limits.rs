@@ -32,19 +32,9 @@ struct Limit {
 
 const LIMITS: &[Limit] = &[
     Limit {
-        code: codes::LIMIT_WATCHDOG,
-        find: watchdogs,
-        help: "leave `watchdog` out for an image",
-    },
-    Limit {
         code: codes::LIMIT_START,
         find: starts,
-        help: "leave `start` out for an image: all partitions start at boot",
-    },
-    Limit {
-        code: codes::LIMIT_RESTART,
-        find: restarts,
-        help: "write `on_fault = \"restart\"` for an image: it restarts at once, each time",
+        help: "leave `after` out for an image, and let the partition start with a `delay` or by another one that may control it",
     },
     Limit {
         code: codes::LIMIT_PSCI,
@@ -165,31 +155,16 @@ fn each_partition<'a>(
     }
 }
 
-fn watchdogs(context: &Context<'_>, uses: &mut Uses) {
-    each_partition(context, uses, "watch over", |partition| {
-        partition.watchdog.as_ref().map(Spanned::span)
-    });
-}
-
 fn starts(context: &Context<'_>, uses: &mut Uses) {
-    each_partition(context, uses, "choose when to start", |partition| {
-        let start = partition.start.as_ref()?;
-        let delayed = start
-            .delay
-            .as_ref()
-            .is_some_and(|delay| *delay.get_ref() > 0);
-        let any = !start.after.is_empty() || delayed || !start.automatic;
-        any.then(|| start.span.clone())
-    });
-}
-
-fn restarts(context: &Context<'_>, uses: &mut Uses) {
-    each_partition(context, uses, "limit or delay restarts of", |partition| {
-        let on_fault = partition.on_fault.as_ref()?;
-        let answer = on_fault.get_ref();
-        let any = answer.limit.is_some() || answer.back_off.is_some();
-        any.then(|| on_fault.span())
-    });
+    each_partition(
+        context,
+        uses,
+        "wait for others before it starts",
+        |partition| {
+            let start = partition.start.as_ref()?;
+            (!start.after.is_empty()).then(|| start.span.clone())
+        },
+    );
 }
 
 fn psci(context: &Context<'_>, uses: &mut Uses) {

@@ -13,6 +13,7 @@ use crate::board::{Board, Device, END_INTID, HostMsi};
 use crate::guest_gic::{self, GuestGic};
 use crate::layout::{Layout, lay_out};
 use crate::memory::{self, Arrangement};
+use crate::monitor::Monitor;
 use crate::processors::{Pool, Vcpu, assign};
 use crate::range::AddressRange;
 use crate::raw::channel::Access;
@@ -57,6 +58,7 @@ pub(crate) struct Partition {
     pub overlay: Option<LoadedOverlay>,
     pub dma_trusted: bool,
     pub on_fault: FaultPolicy,
+    pub monitor: Monitor,
     pub firmware_calls: bool,
     /// Interrupts that it owns without a device.
     pub bare_interrupts: Vec<PassedInterrupt>,
@@ -111,6 +113,12 @@ pub(crate) enum Console {
 }
 
 impl System {
+    /// True when a partition needs more of the health monitor than `on_fault` alone.
+    pub fn is_monitored(&self) -> bool {
+        let mut all = self.partitions.iter();
+        all.any(|partition| !partition.monitor.is_trivial())
+    }
+
     /// Puts a checked system together. `None` when something is missing after all, which is then reported already.
     pub fn new(
         raw: &RawSystem,
@@ -263,6 +271,7 @@ fn partition(
         overlay: resolved.overlay,
         dma_trusted: raw.dma_trusted,
         on_fault: raw.fault_policy(),
+        monitor: Monitor::of(raw),
         firmware_calls: raw.firmware_calls() == FirmwareCalls::All,
         bare_interrupts: raw.interrupts.iter().map(passed).collect(),
         channels: Vec::new(),

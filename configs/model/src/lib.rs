@@ -24,6 +24,8 @@ pub mod ipmmu;
 #[cfg(feature = "its")]
 pub mod its;
 pub mod memory;
+#[cfg(feature = "monitor")]
+pub mod monitor;
 pub mod partition;
 #[cfg(feature = "pci")]
 pub mod pci;

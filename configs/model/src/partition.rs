@@ -7,6 +7,8 @@ use crate::ids::{Ipa, Mpidr, PcpuId, Vmid};
 #[cfg(feature = "its")]
 use crate::its::VirtualIts;
 use crate::memory::Mapping;
+#[cfg(feature = "monitor")]
+use crate::monitor::Monitor;
 use crate::time::TimeShare;
 
 /// Most virtual CPUs in one partition: as many as a GICv2 addresses (IHI 0048B 1.3.1).
@@ -48,6 +50,9 @@ pub struct Partition {
     pub console: Option<VirtualUart>,
     /// What happens when it does what it may not.
     pub on_fault: FaultPolicy,
+    /// What is done about its failures beyond that.
+    #[cfg(feature = "monitor")]
+    pub monitor: Monitor,
     /// Whether its SMCs that Bulkhead does not implement itself may reach the firmware.
     pub firmware_calls: bool,
 }

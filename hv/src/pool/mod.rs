@@ -122,11 +122,9 @@ impl Default for Common {
 impl Common {
     /// The console must be looked after at `at`. The alarm of this pCPU may be set for something earlier, which is not forgotten.
     pub fn console_alarm<M: Machine>(&self, at: u64) {
-        match M::Cpu::alarm() {
-            Some(armed) if armed <= at => {
-                self.console_due.fetch_min(at, Ordering::Relaxed);
-            }
-            _ => M::Cpu::set_alarm(at),
+        self.console_due.fetch_min(at, Ordering::Relaxed);
+        if M::Cpu::alarm().is_none_or(|armed| armed > at) {
+            M::Cpu::set_alarm(at);
         }
     }
 

@@ -315,6 +315,7 @@ impl<M: Machine> Vcpu<M> {
         self.settle_power();
         let has_work = self.has_errand()
             || self.is_on()
+                && self.may_run()
                 && (!self.turn.waits || self.shared.has_requests() || self.has_interrupt());
         if has_work {
             self.turn.waits = false;
@@ -436,7 +437,7 @@ pub fn bring_up<M: Machine>(scheduler: &'static mut Scheduler<M>) -> Option<&'st
         if let Some(vcpu) = &mut member.vcpu
             && vcpu.id == VcpuId::new(0)
         {
-            vcpu.restart();
+            vcpu.first_start();
             vcpu.shared.request(request::POWER);
         }
     }

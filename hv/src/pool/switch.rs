@@ -53,6 +53,9 @@ impl<M: Machine> Vcpu<M> {
     /// When one of its timers fires, in ticks, if its guest would hear of it; [`u64::MAX`]: never. It was put down.
     #[inline(always)]
     pub(super) fn next_timer(&self, timers: &Timers) -> u64 {
+        if !self.may_run() {
+            return u64::MAX;
+        }
         let PrivateState { enabled, active } = self.turn.timers;
         let heard = enabled & !active;
         let world = &self.turn.world;

@@ -17,6 +17,7 @@ mod attribution;
 mod boards;
 mod channels;
 mod command_line;
+mod containment;
 mod cpu_models;
 mod defects;
 mod demo;

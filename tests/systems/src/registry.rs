@@ -93,6 +93,7 @@ pub fn all() -> Vec<Test> {
     tests.extend(desk::tests());
     tests.extend(guests::tests());
     tests.extend(defects::tests());
+    tests.extend(containment::tests());
     tests.extend(panics::tests());
     tests.extend(x86::tests());
     tests.extend(costs::tests());

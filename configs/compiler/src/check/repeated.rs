@@ -27,6 +27,12 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Diagnostics) {
                 findings,
             );
         }
+        report(
+            context,
+            &format!("`may_control` of {title}"),
+            &partition.may_control,
+            findings,
+        );
         for device in &partition.devices {
             let what = format!("`without` of {}", device.name.get_ref());
             report(context, &what, &device.without, findings);

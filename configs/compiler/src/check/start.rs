@@ -1,4 +1,5 @@
-//! Partitions start after others that exist, and none after itself, however long the way around.
+//! Partitions start after others that exist, and none after itself, however long the way around; and they control others that exist. One that
+//! waits to be started has somebody who can do it.
 
 use std::collections::BTreeSet;
 
@@ -15,15 +16,40 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Diagnostics) {
     let partitions = &context.system.partitions;
     let names: Vec<&str> = partitions.iter().filter_map(name).collect();
     let known: BTreeSet<&str> = names.iter().copied().collect();
-    for other in partitions.iter().flat_map(after) {
+    let starts = partitions.iter().flat_map(after);
+    let starts = starts.map(|other| (other, "start after"));
+    let rights = partitions.iter().flat_map(|one| &one.may_control);
+    for (other, what) in starts.chain(rights.map(|other| (other, "control"))) {
         if known.contains(other.get_ref().as_str()) {
             continue;
         }
-        let message = format!("there is no partition `{}` to start after", other.get_ref());
+        let message = format!("there is no partition `{}` to {what}", other.get_ref());
         let mut finding =
             Diagnostic::error(codes::UNKNOWN_PARTITION, message).at(context.source, other.span());
         finding.help = suggestion(other.get_ref(), &names);
         findings.push(finding);
+    }
+    for partition in partitions {
+        let Some(start) = partition.start.as_ref().filter(|start| !start.automatic) else {
+            continue;
+        };
+        let (Some(own), Some(automatic)) = (name(partition), &start.automatic_span) else {
+            continue;
+        };
+        let mut others = partitions.iter().filter(|one| name(one) != Some(own));
+        if !others.any(|one| one.may_control.iter().any(|other| other.get_ref() == own)) {
+            findings.push(
+                Diagnostic::error(
+                    codes::NEVER_STARTS,
+                    format!("nobody can start {}", partition.title()),
+                )
+                .at(context.source, automatic.clone())
+                .found("no other partition that may control it")
+                .help(format!(
+                    "write `may_control = [\"{own}\"]` in another partition, or remove `automatic`"
+                )),
+            );
+        }
     }
     if let Some(cycle) = cycle(partitions) {
         let place = cycle.first().and_then(|first| after(first).first());

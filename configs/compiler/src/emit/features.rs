@@ -41,6 +41,7 @@ pub(crate) fn features(plan: &Plan) -> Vec<&'static str> {
         (drives(&[IommuKind::SmmuV2, IommuKind::Mmu500]), "smmuv2"),
         (plan.iommus.iter().any(ipmmu), "ipmmu"),
         (!plan.bridges.is_empty(), "pci"),
+        (plan.system.is_monitored(), "monitor"),
         (plan.system.board.psci.is_none(), "spin"),
         (!plan.system.channels.is_empty(), "channels"),
         (plan.system.efi, "efi"),

@@ -83,6 +83,9 @@ pub(crate) fn table(plan: &Plan) -> String {
         fields(&mut out, &system.board, partition, planned);
         out.only_with("channels");
         out.list("doorbells", doorbells(system, index));
+        out.only_with("monitor");
+        let place = |name: &str| system.partitions.iter().position(|one| one.name == name);
+        out.field("monitor", &partition.monitor.source(place));
         out.close("},");
     }
     out.close("],");

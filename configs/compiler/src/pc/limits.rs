@@ -92,6 +92,23 @@ fn each(partition: &RawPartition, uses: &mut Vec<(Range<usize>, &str)>) {
     for interrupt in &partition.interrupts {
         uses.push((interrupt.spi.span(), "give interrupts away"));
     }
+    if let Some(answer) = &partition.on_fault
+        && (answer.get_ref().limit.is_some() || answer.get_ref().back_off.is_some())
+    {
+        uses.push((answer.span(), "limit or delay restarts"));
+    }
+    if let Some(on) = &partition.on {
+        uses.push((on.span.clone(), "tell classes of failures apart"));
+    }
+    if let Some(watchdog) = &partition.watchdog {
+        uses.push((watchdog.span(), "watch over partitions"));
+    }
+    if let Some(start) = &partition.start {
+        uses.push((start.span.clone(), "choose when partitions start"));
+    }
+    for right in &partition.may_control {
+        uses.push((right.span(), "let partitions control others"));
+    }
     if let Some(calls) = &partition.firmware_calls {
         uses.push((calls.span(), "pass firmware calls on: a PC has none"));
     }

@@ -190,6 +190,7 @@ fn entry(plan: &Plan, asid: u16, partition: &Planned) -> PartitionEntry {
         psci: Vec::new(),
         firmware_calls: "none".to_owned(),
         on_fault: on_fault.to_owned(),
+        may_control: Vec::new(),
         watchdog_ns: None,
         start: String::new(),
         tree: TreeEntry {

@@ -11,12 +11,12 @@ use super::device::{RawDevice, read_devices};
 use super::gic::{GicVersion, gic_version};
 use super::image::{RawImage, read_image};
 use super::interrupt::{RawInterrupt, read_interrupts};
-use super::lifecycle::{RawOnFault, RawStart, read_on_fault, read_start};
+use super::lifecycle::{RawOn, RawOnFault, RawStart, read_on, read_on_fault, read_start};
 use super::memory::{RawMemory, read_memory};
 use super::reader::{Slot, TableReader, Value, wrong_type};
 use super::rights::{FirmwareCalls, PsciRight, dma_trusted, firmware_calls, psci_rights};
-use super::schema::{PARTITION, START};
-use super::values::{duration, string};
+use super::schema::{ON, PARTITION, START};
+use super::values::{duration, string, strings};
 use super::vcpu::{RawVcpu, read_common, read_vcpus};
 use crate::diagnostics::{Diagnostics, SourceText};
 
@@ -47,6 +47,9 @@ pub(crate) struct RawPartition {
     pub psci: Option<Spanned<Vec<Spanned<PsciRight>>>>,
     pub firmware_calls: Option<Spanned<FirmwareCalls>>,
     pub on_fault: Option<Spanned<RawOnFault>>,
+    pub on: Option<RawOn>,
+    /// Partitions whose life it may control.
+    pub may_control: Vec<Spanned<String>>,
     /// Nanoseconds.
     pub watchdog: Option<Spanned<u64>>,
     pub start: Option<RawStart>,
@@ -162,6 +165,7 @@ fn read_partition(
     let interrupts = reader.value("interrupts");
     let on_fault = reader.value("on_fault");
     let start = reader.table("start", findings);
+    let on = reader.table("on", findings);
     let partition = RawPartition {
         span,
         name,
@@ -188,6 +192,13 @@ fn read_partition(
             read_on_fault(source, slot, value, findings)
                 .map(|answer| Spanned::new(value.span(), answer))
         }),
+        on: on.map(|(table, span)| {
+            let reader = TableReader::new(source, "`on`", &ON, table, span.clone());
+            read_on(reader, span, findings)
+        }),
+        may_control: reader
+            .optional("may_control", strings, findings)
+            .map_or(Vec::new(), Spanned::into_inner),
         watchdog: reader.optional("watchdog", duration, findings),
         start: start.map(|(table, span)| {
             let reader = TableReader::new(source, "`start`", &START, table, span.clone());

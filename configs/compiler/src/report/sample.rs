@@ -357,6 +357,7 @@ fn bare(name: &str, vmid: u16) -> PartitionEntry {
             .to_vec(),
         firmware_calls: "none".to_owned(),
         on_fault: "inject".to_owned(),
+        may_control: Vec::new(),
         watchdog_ns: None,
         start: String::new(),
         tree: TreeEntry {
@@ -460,6 +461,7 @@ fn linux() -> PartitionEntry {
         interrupts: vec![interrupt(95, "level", "/axi/ethernet@ff0e0000", "linux")],
         firmware_calls: "mediated".to_owned(),
         on_fault: "restart, at most 3 times, 100 ms apart".to_owned(),
+        may_control: vec!["linux".to_owned()],
         watchdog_ns: Some(500 * MS),
         ..bare("linux", 1)
     }
@@ -523,6 +525,7 @@ fn control() -> PartitionEntry {
             interrupt(70, "edge", source, "control"),
         ],
         on_fault: "stop-system".to_owned(),
+        may_control: Vec::new(),
         ..bare("control", 2)
     }
 }
@@ -595,6 +598,7 @@ fn safety() -> PartitionEntry {
         ],
         devices: vec![efuse],
         on_fault: "stop".to_owned(),
+        may_control: Vec::new(),
         ..bare("safety", 4)
     }
 }

@@ -140,7 +140,7 @@ fn synchronous<M: Machine>(vcpu: &mut Vcpu<M>, syndrome: &Syndrome) -> ExitKind 
         }
         Exit::FloatingPoint if vcpu.claim_floating_point() => ExitKind::SystemRegister,
         Exit::FloatingPoint | Exit::Undefined => {
-            vcpu.inject(Exception::Undefined, false);
+            vcpu.undefined();
             ExitKind::Undefined
         }
     }
@@ -165,6 +165,8 @@ fn abort<M: Machine>(vcpu: &mut Vcpu<M>, ipa: Ipa, write: bool, cause: AbortCaus
 fn call<M: Machine>(vcpu: &mut Vcpu<M>, immediate: u16, forward: bool) {
     if immediate != 0 {
         vcpu.context.set_register(0, status::NOT_SUPPORTED as u64);
+        #[cfg(feature = "monitor")]
+        vcpu.failed(model::monitor::Class::HypercallAbuse, immediate.into());
         return;
     }
     let [x0, x1, x2, x3, ..] = vcpu.context.x;
@@ -198,10 +200,10 @@ fn call<M: Machine>(vcpu: &mut Vcpu<M>, immediate: u16, forward: bool) {
             .lock()
             .affinity_info(target, level)
             .map_or(status::INVALID_PARAMETERS, |affinity| affinity as i64),
-        #[cfg(feature = "shared")]
-        Call::Unknown if super::vendor::call(vcpu) => return,
         #[cfg(feature = "defect")]
         Call::Unknown if super::defect::is_asked_for(x0, x1) => status::SUCCESS,
+        #[cfg(any(feature = "shared", feature = "monitor"))]
+        Call::Unknown if super::vendor::call(vcpu) => return,
         Call::Unknown => {
             if forward && !psci::is_power(x0) {
                 M::Cpu::firmware_call(&mut vcpu.context.x);
@@ -271,7 +273,7 @@ fn system_register<M: Machine>(vcpu: &mut Vcpu<M>, transfer: RegisterTransfer) {
         Answer::Undefined if vcpu.takes_turns() && sysreg::is_debug(transfer.encoding) => Some(0),
         // Also what a GICv3 has, to a guest that sees a GICv2.
         _ => {
-            vcpu.inject(Exception::Undefined, false);
+            vcpu.undefined();
             return;
         }
     };

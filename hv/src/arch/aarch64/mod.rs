@@ -2,6 +2,8 @@
 //! that the host tests.
 
 pub mod context;
+#[cfg(feature = "monitor")]
+mod control;
 #[cfg(feature = "v3")]
 mod controller;
 pub mod decode;
@@ -17,7 +19,7 @@ mod pci;
 pub mod psci;
 pub mod short;
 pub mod sysreg;
-#[cfg(feature = "shared")]
+#[cfg(any(feature = "shared", feature = "monitor"))]
 mod vendor;
 #[cfg(feature = "shared")]
 pub mod world;

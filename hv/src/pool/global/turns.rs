@@ -42,7 +42,7 @@ pub fn bring_up<M: Machine>(post: &'static mut Post<M>) -> &'static mut Vcpu<M> 
     if post.here.get() == 0 {
         post.pool.with_each(|vcpu| {
             if vcpu.id == VcpuId::new(0) {
-                vcpu.restart();
+                vcpu.first_start();
                 vcpu.shared.request(request::POWER);
             }
         });
@@ -125,6 +125,7 @@ impl<M: Machine> Vcpu<M> {
         self.settle_power();
         let has_work = self.has_errand()
             || self.is_on()
+                && self.may_run()
                 && (!self.turn.waits || self.shared.has_requests() || self.has_interrupt());
         if has_work {
             self.turn.waits = false;

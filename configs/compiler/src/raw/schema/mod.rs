@@ -7,6 +7,7 @@ mod board;
 mod channel;
 mod describe;
 mod json;
+mod lifecycle;
 mod partition;
 mod pc;
 mod reference;
@@ -18,9 +19,8 @@ mod vcpu;
 pub(crate) use board::{BOARD, IOMMU, MEMORY_BANK, QEMU, RESERVED, TREE, V2M};
 pub(crate) use channel::{CHANNEL, END};
 pub use json::json_schema;
-pub(crate) use partition::{
-    CONSOLE, DEVICE, INTERRUPT, KERNEL, MEMORY, ON_FAULT, PARTITION, RAW_FILE, START,
-};
+pub(crate) use lifecycle::{ON, ON_CLASSES, ON_FAULT, START};
+pub(crate) use partition::{CONSOLE, DEVICE, INTERRUPT, KERNEL, MEMORY, PARTITION, RAW_FILE};
 pub(crate) use pc::{PC, PC_BOARD, POWER_OFF};
 pub use reference::{explain_field, reference};
 pub(crate) use system::{HYPERVISOR, POOL, ROOT, SYSTEM};

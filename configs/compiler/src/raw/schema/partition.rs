@@ -1,5 +1,6 @@
 //! `[[partition]]` and the tables in it.
 
+use super::lifecycle::{FAULT_POLICIES, ON, ON_FAULT, START};
 use super::vcpu::COMMON;
 use super::{Field, HOUR, Kind, Table, VCPU, Word, maybe, optional, required, word};
 
@@ -11,7 +12,7 @@ pub(crate) const PARTITION: Table = Table {
     fields: &FIELDS,
 };
 
-const FIELDS: [Field; 22] = {
+const FIELDS: [Field; 24] = {
     let [
         pool,
         affinity,
@@ -135,6 +136,20 @@ const FIELDS: [Field; 22] = {
             "What happens when the partition accesses what it does not own.",
         ),
         maybe(
+            "on",
+            Kind::Table(&ON),
+            "all answers are those of `on_fault`",
+            "{ guest_panic = \"restart\" }",
+            "What happens on single classes of failures.",
+        ),
+        optional(
+            "may_control",
+            Kind::List(&Kind::Text("partition")),
+            "[]",
+            "[\"linux\"]",
+            "Partitions that this one may start, stop, restart, suspend and resume by calls to Bulkhead, and ask how they do.",
+        ),
+        maybe(
             "watchdog",
             Kind::Time {
                 least: 1_000_000,
@@ -195,16 +210,6 @@ const MEDIATED: [Word; 1] = [word(
     "mediated",
     "calls about clocks, resets and power domains of devices that the partition owns",
 )];
-
-const FAULT_POLICIES: [Word; 4] = [
-    word(
-        "inject",
-        "the guest gets the error that its architecture defines (an external abort) and goes on",
-    ),
-    word("stop", "the partition is stopped"),
-    word("restart", "the partition is started again from its image"),
-    word("stop-system", "the whole system goes to its `end` state"),
-];
 
 pub(crate) const MEMORY: Table = Table {
     name: "memory",
@@ -405,72 +410,6 @@ pub(crate) const INTERRUPT: Table = Table {
             Kind::Word(&TRIGGERS),
             "\"edge\"",
             "How its line signals.",
-        ),
-    ],
-};
-
-pub(crate) const ON_FAULT: Table = Table {
-    name: "on-fault",
-    header: "on_fault = { … }",
-    doc: "The answer to a partition's faults, with limits.",
-    fields: &[
-        required(
-            "policy",
-            Kind::Word(&FAULT_POLICIES),
-            "\"restart\"",
-            "What happens.",
-        ),
-        maybe(
-            "limit",
-            Kind::Number {
-                least: 1,
-                most: 1_000_000,
-            },
-            "there is no limit",
-            "3",
-            "How often the partition is restarted. After that it is stopped. Only with `policy = \"restart\"`.",
-        ),
-        optional(
-            "back_off",
-            Kind::Time {
-                least: 0,
-                most: HOUR,
-            },
-            "\"0ms\"",
-            "\"100ms\"",
-            "How long a restart waits. Only with `policy = \"restart\"`.",
-        ),
-    ],
-};
-
-pub(crate) const START: Table = Table {
-    name: "start",
-    header: "start = { … }",
-    doc: "When a partition starts.",
-    fields: &[
-        optional(
-            "after",
-            Kind::List(&Kind::Text("partition")),
-            "[]",
-            "[\"linux\"]",
-            "Partitions that start before this one.",
-        ),
-        optional(
-            "delay",
-            Kind::Time {
-                least: 0,
-                most: HOUR,
-            },
-            "\"0ms\"",
-            "\"100ms\"",
-            "How much later it starts.",
-        ),
-        optional(
-            "automatic",
-            Kind::Boolean,
-            "true",
-            "false",
-            "Whether it starts by itself. Otherwise it waits until it is asked for.",
         ),
     ],
 };

@@ -6,12 +6,12 @@ use crate::raw::quantity::human_time;
 
 use super::{
     BOARD, CHANNEL, CONSOLE, DEVICE, END, Field, HYPERVISOR, INTERRUPT, IOMMU, KERNEL, Kind,
-    MEMORY, MEMORY_BANK, ON_FAULT, PARTITION, PC, PC_BOARD, POOL, POWER_OFF, Presence, QEMU,
+    MEMORY, MEMORY_BANK, ON, ON_FAULT, PARTITION, PC, PC_BOARD, POOL, POWER_OFF, Presence, QEMU,
     RAW_FILE, RESERVED, ROOT, START, SYSTEM, TREE, Table, V2M, VCPU, WINDOW,
 };
 
 /// The tables in the order of the page, each with the depth of its heading.
-const ORDER: [(&Table, usize); 27] = [
+const ORDER: [(&Table, usize); 28] = [
     (&ROOT, 2),
     (&SYSTEM, 2),
     (&HYPERVISOR, 2),
@@ -26,6 +26,7 @@ const ORDER: [(&Table, usize); 27] = [
     (&DEVICE, 3),
     (&INTERRUPT, 3),
     (&ON_FAULT, 3),
+    (&ON, 3),
     (&START, 3),
     (&CHANNEL, 2),
     (&END, 3),

@@ -79,7 +79,9 @@ fn partition(
             FaultPolicy::StopSystem => "stop-system",
         }
         .to_owned()
-            + &terms::restarts(raw),
+            + &terms::restarts(raw)
+            + &terms::classes(raw),
+        may_control: terms::control(raw),
         watchdog_ns: raw.watchdog.as_ref().map(|time| *time.get_ref()),
         start: terms::start(raw),
         tree: TreeEntry {

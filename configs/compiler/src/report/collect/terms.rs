@@ -1,6 +1,9 @@
 //! What a system file says of a partition's rights and life, in words.
 
 use super::super::units::{count, time};
+use model::monitor::Class;
+use model::partition::FaultPolicy;
+
 use crate::raw::rights::PsciRight;
 use crate::raw::{FirmwareCalls, RawPartition};
 
@@ -42,7 +45,35 @@ pub(super) fn restarts(raw: &RawPartition) -> String {
         .back_off
         .as_ref()
         .map(|pause| format!(", {} later", time(*pause.get_ref())));
-    [limit, pause].into_iter().flatten().collect()
+    let then = on_fault.then.as_ref().map(|then| match then.get_ref() {
+        FaultPolicy::StopSystem => ", then stop-system",
+        _ => ", then stop",
+    });
+    let then = then.map(str::to_owned);
+    [limit, pause, then].into_iter().flatten().collect()
+}
+
+/// The answers to single classes of failures, behind the one that holds for the others.
+pub(super) fn classes(raw: &RawPartition) -> String {
+    let answers = raw.on.as_ref().map(|on| on.answers);
+    let named = Class::ALL.into_iter().zip(answers.into_iter().flatten());
+    named
+        .filter_map(|(class, answer)| {
+            let word = match answer? {
+                FaultPolicy::Inject => "ignore",
+                FaultPolicy::Stop => "stop",
+                FaultPolicy::Restart => "restart",
+                FaultPolicy::StopSystem => "stop-system",
+            };
+            Some(format!("; {}: {word}", class.name()))
+        })
+        .collect()
+}
+
+/// Whose life it may control, behind what it may ask of PSCI.
+pub(super) fn control(raw: &RawPartition) -> Vec<String> {
+    let names = raw.may_control.iter();
+    names.map(|name| name.get_ref().clone()).collect()
 }
 
 /// When it starts; empty for "at once".

@@ -39,6 +39,8 @@ pub struct PartitionEntry {
     pub firmware_calls: String,
     /// What happens when it does what it may not: the policy with its limits.
     pub on_fault: String,
+    /// Partitions whose life it may control.
+    pub may_control: Vec<String>,
     /// Its watchdog's time, if it has one.
     pub watchdog_ns: Option<u64>,
     /// When it starts, in words; empty for "at once".

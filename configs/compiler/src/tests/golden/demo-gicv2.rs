@@ -65,6 +65,8 @@ pub const SYSTEM: model::system::System = model::system::System {
             firmware_calls: false,
             #[cfg(feature = "channels")]
             doorbells: &[],
+            #[cfg(feature = "monitor")]
+            monitor: model::monitor::Monitor { answers: [None, None, None, None, None, None], limit: None, back_off: 0, at_limit: model::partition::FaultPolicy::Stop, watchdog: None, automatic: true, delay: 0, may_control: &[] },
         },
         model::partition::Partition {
             name: "rt",
@@ -93,6 +95,8 @@ pub const SYSTEM: model::system::System = model::system::System {
             firmware_calls: false,
             #[cfg(feature = "channels")]
             doorbells: &[],
+            #[cfg(feature = "monitor")]
+            monitor: model::monitor::Monitor { answers: [None, None, None, None, None, None], limit: None, back_off: 0, at_limit: model::partition::FaultPolicy::Stop, watchdog: None, automatic: true, delay: 0, may_control: &[] },
         },
         model::partition::Partition {
             name: "vandal",
@@ -121,6 +125,8 @@ pub const SYSTEM: model::system::System = model::system::System {
             firmware_calls: false,
             #[cfg(feature = "channels")]
             doorbells: &[],
+            #[cfg(feature = "monitor")]
+            monitor: model::monitor::Monitor { answers: [None, None, None, None, None, None], limit: None, back_off: 0, at_limit: model::partition::FaultPolicy::Stop, watchdog: None, automatic: true, delay: 0, may_control: &[] },
         },
     ],
     #[cfg(feature = "channels")]

@@ -89,6 +89,7 @@ fn file_with_a_fault_of_form_does_not_suit_the_json_schema() {
         ("log = \"debug\"", "log = \"loud\""),
         ("watchdog = \"500ms\"", "watchdog = 500"),
         ("spi = 45", "spi = 988"),
+        ("guest_panic = \"stop-system\"", "guest_panic = \"inject\""),
         ("trigger = \"edge\"", "trigger = \"both\""),
         ("clocks = [\"100MHz\"]", "clocks = [\"fast\"]"),
         ("vcpus = 2", "vcpus = 9"),

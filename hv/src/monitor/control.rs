@@ -1,0 +1,148 @@
+//! What a partition may do to the life of another one: what the system file grants it, and nothing else.
+
+use core::sync::atomic::Ordering;
+
+use model::PartitionId;
+
+use crate::event::Event;
+use crate::machine::Machine;
+use crate::partition::{Partition, request};
+use crate::power::{Lifecycle, Power, Then};
+use crate::vcpu::Hypervisor;
+
+/// What can be ordered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// A partition that stands still starts.
+    Start,
+    /// It stops; one that waits to start does not.
+    Stop,
+    /// It starts again, whatever it does now.
+    Restart,
+    /// Its virtual CPUs rest.
+    Suspend,
+    /// They go on.
+    Resume,
+}
+
+impl Order {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Start,
+        Self::Stop,
+        Self::Restart,
+        Self::Suspend,
+        Self::Resume,
+    ];
+
+    /// The word that reports use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Restart => "restart",
+            Self::Suspend => "suspend",
+            Self::Resume => "resume",
+        }
+    }
+}
+
+/// Why an order is not followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// The system file does not grant it, or there is no such partition: who has no right does not learn which.
+    Denied,
+    /// The partition is not in a state in which that can be done, or is on its way to another one.
+    NotNow,
+}
+
+/// What is told about a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct State {
+    /// Where it is in its life: 0 stopped, 1 waiting to start, 2 running, 3 suspended, 4 stopping or being loaded.
+    pub code: u64,
+    /// How often it was started again.
+    pub restarts: u64,
+    /// Its faults.
+    pub faults: u64,
+}
+
+impl<M: Machine> Hypervisor<M> {
+    /// The partition whose life `caller` may control, if it may.
+    fn controlled(
+        &self,
+        caller: &Partition,
+        target: PartitionId,
+    ) -> Result<&'static Partition, Refused> {
+        let granted = caller.config.monitor.may_control.contains(&target);
+        let partition = self.partitions.get(usize::from(target.get()));
+        partition.filter(|_| granted).ok_or(Refused::Denied)
+    }
+
+    /// How a partition does.
+    ///
+    /// # Errors
+    /// The caller has no right over it.
+    pub fn state_of(&self, caller: &Partition, target: PartitionId) -> Result<State, Refused> {
+        let partition = self.controlled(caller, target)?;
+        let power = partition.power.lock();
+        Ok(State {
+            code: match power.lifecycle() {
+                Lifecycle::Stopped => 0,
+                Lifecycle::Waiting(_) | Lifecycle::Ordered => 1,
+                Lifecycle::Running => 2,
+                Lifecycle::Suspended => 3,
+                Lifecycle::Loading | Lifecycle::Stopping(_) => 4,
+            },
+            restarts: power.restarts(),
+            faults: partition.faults(),
+        })
+    }
+
+    /// Follows an order about a partition. It is done when the virtual CPUs that it is about have heard of it.
+    ///
+    /// # Errors
+    /// Nothing has changed.
+    pub fn control(
+        &self,
+        caller: &Partition,
+        order: Order,
+        target: PartitionId,
+    ) -> Result<(), Refused> {
+        let partition = self.controlled(caller, target)?;
+        let done = {
+            let mut power = partition.power.lock();
+            let done = follow(&mut power, order);
+            let suspended = power.lifecycle() == Lifecycle::Suspended;
+            partition
+                .health
+                .suspended
+                .store(suspended, Ordering::Relaxed);
+            done
+        };
+        if !done {
+            return Err(Refused::NotNow);
+        }
+        self.machine.record(Event::Controlled {
+            by: caller.id,
+            partition: target,
+            order,
+        });
+        self.kick(partition, partition.everyone(), request::POWER);
+        if order == Order::Stop {
+            self.end_if_all_stopped();
+        }
+        Ok(())
+    }
+}
+
+/// Changes the state. True when that could be done.
+fn follow(power: &mut Power, order: Order) -> bool {
+    match order {
+        Order::Start => power.order_start().is_ok(),
+        Order::Stop => power.begin_stop(Then::Stop) || power.cancel_start().is_ok(),
+        Order::Restart => power.begin_stop(Then::Restart) || power.order_start().is_ok(),
+        Order::Suspend => power.suspend().is_ok(),
+        Order::Resume => power.resume().is_ok(),
+    }
+}

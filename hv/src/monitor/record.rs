@@ -1,0 +1,224 @@
+//! Records of failures that outlive a reset: a ring in memory that no loader writes.
+//!
+//! docs/containment.md has the layout. A record stands by itself: each slot has its own magic number and checksum, so that a reset in the middle of
+//! one costs that one alone, and memory that holds something else is not taken for records.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+/// Words of 64 bits in a record.
+const WORDS: usize = 8;
+/// Records in the ring: one page of 4 KiB.
+pub const SLOTS: usize = 64;
+/// "BHRC" in the first four bytes.
+const MAGIC: u64 = 0x4352_4842;
+/// Version of the layout, in the next byte.
+const VERSION: u64 = 1;
+
+/// One failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Number of the class.
+    pub class: u8,
+    /// Which partition.
+    pub partition: u8,
+    /// Which virtual CPU, or [`Self::NO_VCPU`].
+    pub vcpu: u8,
+    /// When, in ticks of the system counter.
+    pub ticks: u64,
+    /// Where the guest's program was.
+    pub pc: u64,
+    /// What it is about.
+    pub value: u64,
+}
+
+impl Record {
+    /// It is about no single virtual CPU.
+    pub const NO_VCPU: u8 = 0xff;
+
+    fn encode(&self, boot: u64, number: u64) -> [u64; WORDS] {
+        let head = MAGIC
+            | VERSION << 32
+            | u64::from(self.class) << 40
+            | u64::from(self.partition) << 48
+            | u64::from(self.vcpu) << 56;
+        let mut words = [head, boot, number, self.ticks, self.pc, self.value, 0, 0];
+        let [rest @ .., sum] = &mut words;
+        *sum = checksum(rest);
+        words
+    }
+
+    /// The record with its boot and number; `None` when that is none.
+    fn decode(words: &[u64; WORDS]) -> Option<(u64, u64, Self)> {
+        let [head, boot, number, ticks, pc, value, _, sum] = *words;
+        let [rest @ .., _] = words;
+        if head & 0xff_ffff_ffff != MAGIC | VERSION << 32 || checksum(rest) != sum {
+            return None;
+        }
+        let byte = |shift: u32| (head >> shift) as u8;
+        let record = Self {
+            class: byte(40),
+            partition: byte(48),
+            vcpu: byte(56),
+            ticks,
+            pc,
+            value,
+        };
+        Some((boot, number, record))
+    }
+}
+
+/// FNV-1a over words instead of bytes.
+fn checksum(words: &[u64]) -> u64 {
+    words.iter().fold(0xcbf2_9ce4_8422_2325, |sum, word| {
+        (sum ^ word)
+            .wrapping_mul(0x0000_0100_0000_01b3)
+            .rotate_left(23)
+    })
+}
+
+/// The ring.
+pub struct Records {
+    slots: &'static [[AtomicU64; WORDS]; SLOTS],
+    /// Which boot this is, as the records count them.
+    boot: u64,
+    /// Records of this boot so far.
+    written: AtomicU64,
+    /// Where the first of them goes.
+    first: u64,
+}
+
+impl Records {
+    /// Finds what earlier boots have left in memory, and goes on behind it.
+    pub fn resume(slots: &'static [[AtomicU64; WORDS]; SLOTS]) -> Self {
+        let found = (0..).zip(slots).filter_map(|(slot, words)| {
+            let (boot, number, _) = Record::decode(&load(words))?;
+            Some((boot, number, slot))
+        });
+        let newest = found.max();
+        let (boot, slot) = newest.map_or((0, 0), |(boot, _, slot)| (boot, slot + 1));
+        Self {
+            slots,
+            boot: boot.wrapping_add(1),
+            written: AtomicU64::new(0),
+            first: slot,
+        }
+    }
+
+    /// Keeps a record: the oldest one goes.
+    pub fn append(&self, record: &Record) {
+        let number = self.written.fetch_add(1, Ordering::Relaxed);
+        let slot = self.first.wrapping_add(number) % SLOTS as u64;
+        let Some(words) = self.slots.get(slot as usize) else {
+            return;
+        };
+        for (word, value) in words.iter().zip(record.encode(self.boot, number)) {
+            word.store(value, Ordering::Relaxed);
+        }
+    }
+
+    /// The newest `most` records of the boot before this one, the oldest of them first.
+    pub fn before(&self, most: usize) -> impl Iterator<Item = Record> + '_ {
+        let last = self.boot.wrapping_sub(1);
+        // Newest first they stand from the end of the ring backwards.
+        let newest = (0..SLOTS as u64).map(move |age| {
+            let slot = self.first.wrapping_sub(1 + age) % SLOTS as u64;
+            let words = self.slots.get(slot as usize)?;
+            let (boot, _, record) = Record::decode(&load(words))?;
+            (boot == last).then_some(record)
+        });
+        let count = newest
+            .clone()
+            .take_while(Option::is_some)
+            .take(most)
+            .count() as u64;
+        (0..count).filter_map(move |index| {
+            let slot = self.first.wrapping_sub(count - index) % SLOTS as u64;
+            let words = self.slots.get(slot as usize)?;
+            Record::decode(&load(words)).map(|(_, _, record)| record)
+        })
+    }
+}
+
+fn load(words: &[AtomicU64; WORDS]) -> [u64; WORDS] {
+    words.each_ref().map(|word| word.load(Ordering::Relaxed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn memory(fill: u64) -> &'static [[AtomicU64; WORDS]; SLOTS] {
+        let slot = || [(); WORDS].map(|()| AtomicU64::new(fill));
+        Box::leak(Box::new([(); SLOTS].map(|()| slot())))
+    }
+
+    const fn record(value: u64) -> Record {
+        Record {
+            class: 3,
+            partition: 1,
+            vcpu: 2,
+            ticks: 1_000,
+            pc: 0x4020_0000,
+            value,
+        }
+    }
+
+    fn values(records: &Records, most: usize) -> Vec<u64> {
+        records.before(most).map(|one| one.value).collect()
+    }
+
+    #[test]
+    fn records_are_found_after_a_reset_in_their_order() {
+        let memory = memory(0);
+        let first = Records::resume(memory);
+        (10..13).for_each(|value| first.append(&record(value)));
+        let second = Records::resume(memory);
+        assert_eq!(second.before(8).next(), Some(record(10)));
+        assert_eq!(values(&second, 8), [10, 11, 12]);
+        assert_eq!(values(&second, 2), [11, 12]);
+    }
+
+    #[test]
+    fn records_of_the_boot_before_the_last_are_not_told_again() {
+        let memory = memory(0);
+        Records::resume(memory).append(&record(1));
+        Records::resume(memory).append(&record(2));
+        assert_eq!(values(&Records::resume(memory), 8), [2]);
+    }
+
+    #[test]
+    fn memory_that_holds_something_else_has_no_records() {
+        for fill in [0, u64::MAX, MAGIC | VERSION << 32] {
+            assert_eq!(values(&Records::resume(memory(fill)), 8), []);
+        }
+    }
+
+    #[test]
+    fn damaged_record_is_not_told_whichever_word_it_is() {
+        for damaged in 0..WORDS {
+            let memory = memory(0);
+            Records::resume(memory).append(&record(1));
+            memory[0][damaged].fetch_xor(1 << 17, Ordering::Relaxed);
+            assert_eq!(values(&Records::resume(memory), 8), [], "word {damaged}");
+        }
+    }
+
+    #[test]
+    fn oldest_record_goes_when_the_ring_is_full() {
+        let memory = memory(0);
+        let records = Records::resume(memory);
+        (0..=SLOTS as u64).for_each(|value| records.append(&record(value)));
+        let after = values(&Records::resume(memory), SLOTS);
+        assert_eq!((after.len(), after[0]), (SLOTS, 1));
+        assert_eq!(after.last(), Some(&(SLOTS as u64)));
+    }
+
+    #[test]
+    fn layout_is_the_one_of_the_documentation() {
+        let words = record(0x3fff_fffc).encode(7, 9);
+        assert_eq!(
+            words[..6],
+            [0x0201_0301_4352_4842, 7, 9, 1_000, 0x4020_0000, 0x3fff_fffc]
+        );
+    }
+}

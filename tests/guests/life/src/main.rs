@@ -1,0 +1,80 @@
+//! Fails as the letter says that is typed, or orders something about the second partition of the system.
+//!
+//! `a` illegal access, `u` undefined instruction, `h` a call that nobody has, `p` panic with code 7, `w` no more signs of life;
+//! `s` start, `t` stop, `r` restart, `z` suspend, `g` go on, `i` how it does. Of each order it says the status.
+#![no_std]
+#![no_main]
+
+use core::arch::asm;
+
+use board::psci::Conduit;
+use board::{Board, mmio, println, timer, uart};
+
+/// Bulkhead's own calls (docs/guest-abi.md).
+mod call {
+    pub const STATE: u64 = 0xc600_0010;
+    pub const START: u64 = 0xc600_0011;
+    pub const STOP: u64 = 0xc600_0012;
+    pub const RESTART: u64 = 0xc600_0013;
+    pub const SUSPEND: u64 = 0xc600_0014;
+    pub const RESUME: u64 = 0xc600_0015;
+    pub const PANIC: u64 = 0xc600_0016;
+    pub const ALIVE: u64 = 0xc600_0017;
+    pub const NOBODYS: u64 = 0xc600_0fff;
+}
+
+/// How often the guest looks for what was typed and says that it is alive, in microseconds.
+const PERIOD: u64 = 1_000;
+/// What a partition of a board with RAM from 0x4000_0000 on does not have.
+const FOREIGN: u64 = 0x3fff_fffc;
+/// The second partition of the system.
+const OTHER: u64 = 1;
+
+board::entry!(main);
+
+fn main(_: &'static Board) -> ! {
+    println!("life: ready");
+    let mut alive = true;
+    loop {
+        if alive {
+            hypercall(call::ALIVE, 0);
+        }
+        let (name, order) = match uart::read_byte() {
+            Some(b'a') => {
+                // SAFETY: nothing of this guest is there; the access ends the guest or changes nothing of its own.
+                unsafe { mmio::write32(FOREIGN, 1) };
+                continue;
+            }
+            Some(b'u') => {
+                // SAFETY: the exception, if it comes back, stops the guest. The register is in the space of implementations (Arm ARM D22.3.5).
+                unsafe { asm!("mrs {}, S3_0_C11_C0_0", out(reg) _) };
+                continue;
+            }
+            Some(b'h') => ("nobody's call", call::NOBODYS),
+            Some(b'p') => {
+                hypercall(call::PANIC, 7);
+                continue;
+            }
+            Some(b'w') => {
+                alive = false;
+                continue;
+            }
+            Some(b's') => ("start", call::START),
+            Some(b't') => ("stop", call::STOP),
+            Some(b'r') => ("restart", call::RESTART),
+            Some(b'z') => ("suspend", call::SUSPEND),
+            Some(b'g') => ("go on", call::RESUME),
+            Some(b'i') => ("state", call::STATE),
+            _ => {
+                timer::wait_until(PERIOD, || false);
+                continue;
+            }
+        };
+        println!("life: {name} {}", hypercall(order, OTHER));
+    }
+}
+
+fn hypercall(function: u64, argument: u64) -> i64 {
+    // SAFETY: the call answers, or ends or stops this guest as a whole.
+    unsafe { Conduit::Hvc.call(function, [argument, 0, 0]) }
+}

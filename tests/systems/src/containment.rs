@@ -1,0 +1,224 @@
+//! Partitions that fail, are started again up to a limit, leave records, and control one another.
+
+use anyhow::{Context, ensure};
+use qemu::session::Session;
+use regex::Regex;
+
+use crate::attacks::{self, Place};
+use crate::bench::Bench;
+use crate::partitions::partition;
+use crate::registry::Test;
+use crate::system_file::SystemFile;
+
+/// Restarts beside a live partition.
+const RESTARTS: u64 = 1_000;
+
+/// The letter by which the guest `life` fails, and what the log says.
+const FAILURES: [(&str, &str); 5] = [
+    ("a", "illegal access"),
+    ("u", "undefined instruction"),
+    ("h", "refused call"),
+    ("p", "guest panic"),
+    ("w", "watchdog"),
+];
+
+/// All of them restart it, at most as often as there are, and the next one ends the system.
+const FRAGILE: &str = "on_fault = { policy = \"restart\", limit = 5, back_off = \"20ms\", then = \"stop-system\" }\n\
+     on = { undefined_trap = \"restart\", hypercall_abuse = \"restart\" }\nwatchdog = \"100ms\"\n";
+
+pub fn tests() -> Vec<Test> {
+    let mut tests = Vec::new();
+    for gic in ["gicv2", "gicv3"] {
+        let board = format!("qemu-virt-{gic}");
+        let own = SystemFile::new("failures-own", &board).partition(
+            "life",
+            1,
+            "16MiB",
+            "\"guest:life\"",
+            FRAGILE,
+        );
+        let shared = SystemFile::new("failures-shared", &board)
+            .pool("shared", &[0], "\"rtds\"")
+            .guest_in(
+                "shared",
+                "life",
+                "life",
+                1,
+                &format!("period = \"10ms\"\nbudget = \"3ms\"\n{FRAGILE}"),
+            )
+            .guest_in(
+                "shared",
+                "busy",
+                "busy",
+                1,
+                "period = \"10ms\"\nbudget = \"3ms\"\n",
+            );
+        for (place, system) in [("dedicated", own), ("rtds", shared)] {
+            let system = system.end("reset");
+            tests.push(Test::new(
+                format!("containment/failures/{gic}/{place}"),
+                &["guests", "fault", "restart"],
+                move |bench| each_failure_restarts_up_to_the_limit(bench, &system),
+            ));
+        }
+        for (place, word) in [(Place::Dedicated, "dedicated"), (Place::OneShared, "rtds")] {
+            tests.push(
+                Test::new(
+                    format!("containment/restarts/{gic}/{word}"),
+                    &["guests", "attack", "restart"],
+                    move |bench| neighbour_does_not_notice_restarts(bench, gic, place),
+                )
+                .limit(60),
+            );
+        }
+        let system = SystemFile::new("control", &board)
+            .partition(
+                "life",
+                1,
+                "16MiB",
+                "\"guest:life\"",
+                "may_control = [\"clock\"]\n",
+            )
+            .partition(
+                "clock",
+                1,
+                "16MiB",
+                "\"guest:victim\"",
+                "start = { automatic = false }\n",
+            )
+            .guest("other", "life", 1);
+        tests.push(Test::new(
+            format!("containment/control/{gic}"),
+            &["guests", "restart"],
+            move |bench| partition_with_the_right_controls_another(bench, &system),
+        ));
+    }
+    tests
+}
+
+/// Each class that a guest can cause restarts it, with its reason and number told; one more ends the system by a reset, after which the records of
+/// all of them are there.
+fn each_failure_restarts_up_to_the_limit(
+    bench: &Bench<'_>,
+    system: &SystemFile,
+) -> anyhow::Result<()> {
+    let mut session = bench.start(system)?;
+    session.wait_for("life", "^life: ready$", bench.left())?;
+    for ((letter, reason), number) in FAILURES.into_iter().zip(1..) {
+        session.send("life", letter)?;
+        let told = format!("life: restart {number} of at most 5 in 20 ms: {reason}$");
+        session.wait_for("hv", &told, bench.left())?;
+        session.wait_for("hv", "life: started again", bench.left())?;
+        session.wait_for("life", "^life: ready$", bench.left())?;
+    }
+    session.send("life", "p")?;
+    let told = "life: not started again after 5 restarts, the limit: guest panic$";
+    session.wait_for("hv", told, bench.left())?;
+    for (class, details) in [
+        ("illegal-access", "0x3ffffffc, vCPU 0, pc 0x[0-9a-f]+"),
+        ("undefined-trap", "0x[0-9a-f]+, vCPU 0, pc 0x[0-9a-f]+"),
+        ("hypercall-abuse", "0xc6000fff, vCPU 0, pc 0x[0-9a-f]+"),
+        ("guest-panic", "0x7, vCPU 0, pc 0x[0-9a-f]+"),
+        ("watchdog", "0x0"),
+        ("guest-panic", "0x7, vCPU 0, pc 0x[0-9a-f]+"),
+    ] {
+        let record = format!("^before the last reset: life: {class} {details}$");
+        session.wait_for("hv", &record, bench.left())?;
+    }
+    session.wait_for("life", "^life: ready$", bench.left())?;
+    Ok(())
+}
+
+/// One resets itself again and again; the other's memory stays whole and its wake-ups in time, until there were a thousand restarts.
+fn neighbour_does_not_notice_restarts(
+    bench: &Bench<'_>,
+    gic: &str,
+    place: Place,
+) -> anyhow::Result<()> {
+    let mut session = bench.start_with(&place.system(gic), |options| options.icount = true)?;
+    session.wait_for("victim", "^victim: ready$", bench.left())?;
+    session.wait_for("attacker", "^attacker: ready$", bench.left())?;
+    session.send("attacker", "t")?;
+    let late = Regex::new(r"max=(\d+) ns, missed=(\d+)")?;
+    let bound = attacks::latest(place, "reset");
+    loop {
+        let line = session.wait_for("victim", attacks::ROUND, bench.left())?;
+        let found = late
+            .captures(&line)
+            .context("the victim measured nothing")?;
+        let (latest, missed): (u64, u64) = (found[1].parse()?, found[2].parse()?);
+        ensure!(
+            missed == 0 && latest <= bound,
+            "woken up {latest} ns late, {bound} at most; {missed} periods missed"
+        );
+        if restarts(&session)? >= RESTARTS {
+            break;
+        }
+    }
+    attacks::nobody_failed(&session)
+}
+
+/// The newest number of restarts that was told.
+fn restarts(session: &Session) -> anyhow::Result<u64> {
+    let told = Regex::new("attacker: started again, ([0-9]+) restarts")?;
+    let text = session.text("hv");
+    let newest = told.captures_iter(&text).last();
+    newest.map_or(Ok(0), |found| Ok(found[1].parse()?))
+}
+
+/// A partition that is held starts, rests, goes on, starts again and stops as another one orders; a third one, without the right, is refused.
+fn partition_with_the_right_controls_another(
+    bench: &Bench<'_>,
+    system: &SystemFile,
+) -> anyhow::Result<()> {
+    let mut session = bench.start(system)?;
+    session.wait_for("life", "^life: ready$", bench.left())?;
+    session.wait_for("other", "^life: ready$", bench.left())?;
+    session.wait_for("hv", "clock: waits until it is started$", bench.left())?;
+    for letter in ["s", "z", "r", "i"] {
+        session.send("other", letter)?;
+        session.wait_for("other", "^life: .* -3$", bench.left())?;
+    }
+    ensure!(session.text("clock").is_empty(), "the clock runs already");
+    order(&mut session, bench, "s", "start", 0)?;
+    session.wait_for("clock", attacks::ROUND, bench.left())?;
+    order(&mut session, bench, "s", "start", -2)?;
+    order(&mut session, bench, "z", "suspend", 0)?;
+    // A line that was on its way arrives; no further one is printed.
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    let before = session.text("clock");
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    ensure!(
+        session.text("clock") == before,
+        "a suspended partition runs"
+    );
+    order(&mut session, bench, "g", "go on", 0)?;
+    session.wait_for("clock", attacks::ROUND, bench.left())?;
+    order(&mut session, bench, "r", "restart", 0)?;
+    session.wait_for("clock", "^victim: ready$", bench.left())?;
+    order(&mut session, bench, "t", "stop", 0)?;
+    session.wait_for("hv", "clock: stopped$", bench.left())?;
+    let clock = partition(&mut session, "clock", bench)?;
+    ensure!(
+        (clock.state.as_str(), clock.restarts, clock.faults) == ("stopped", 1, 0),
+        "clock is {} after {} restarts and {} faults",
+        clock.state,
+        clock.restarts,
+        clock.faults
+    );
+    order(&mut session, bench, "s", "start", 0)?;
+    session.wait_for("clock", attacks::ROUND, bench.left())?;
+    Ok(())
+}
+
+fn order(
+    session: &mut Session,
+    bench: &Bench<'_>,
+    letter: &str,
+    name: &str,
+    status: i64,
+) -> anyhow::Result<()> {
+    session.send("life", letter)?;
+    session.wait_for("life", &format!("^life: {name} {status}$"), bench.left())?;
+    Ok(())
+}
