@@ -34,7 +34,7 @@ const GREEDY: &str = "period = \"10ms\"\nbudget = \"7700us\"\nextra_time = true\
 
 /// How the partitions have their CPUs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+pub(crate) enum Place {
     /// One each.
     Dedicated,
     /// One together.
@@ -50,7 +50,7 @@ impl Place {
         (Self::TwoShared, "rtds-2"),
     ];
 
-    fn system(self, gic: &str) -> SystemFile {
+    pub(crate) fn system(self, gic: &str) -> SystemFile {
         let board = format!("qemu-virt-{gic}");
         match self {
             Self::Dedicated => SystemFile::new("attack-own", &board)
@@ -85,7 +85,7 @@ const LATEST_OF: [(&str, u64); 3] = [
 const OF_TWO_CPUS: [&str; 2] = ["reset", "sgi-storm"];
 
 /// A round of the victim's, or what it found wrong.
-const ROUND: &str = "^victim: (late .* memory whole|FAILED.*)$";
+pub(crate) const ROUND: &str = "^victim: (late .* memory whole|FAILED.*)$";
 
 pub fn tests() -> Vec<Test> {
     let mut tests = Vec::new();
@@ -107,6 +107,15 @@ pub fn tests() -> Vec<Test> {
         }
     }
     tests
+}
+
+/// Nanoseconds that the victim may wake up late at most beside an attack.
+pub(crate) fn latest(place: Place, name: &str) -> u64 {
+    let of_attack = LATEST_OF.iter().find(|(attack, _)| *attack == name);
+    match place {
+        Place::Dedicated => LATEST_ALONE,
+        Place::OneShared | Place::TwoShared => of_attack.map_or(LATEST_SHARED, |(_, bound)| *bound),
+    }
 }
 
 fn victim_does_not_notice(
@@ -137,11 +146,7 @@ fn victim_does_not_notice(
         // can be said.
         return Ok(());
     }
-    let of_attack = LATEST_OF.iter().find(|(attack, _)| *attack == name);
-    let bound = match place {
-        Place::Dedicated => LATEST_ALONE,
-        Place::OneShared | Place::TwoShared => of_attack.map_or(LATEST_SHARED, |(_, bound)| *bound),
-    };
+    let bound = latest(place, name);
     ensure!(
         latest <= bound && missed == 0,
         "{line}: more than {bound} ns"
@@ -149,7 +154,7 @@ fn victim_does_not_notice(
     Ok(())
 }
 
-fn nobody_failed(session: &Session) -> anyhow::Result<()> {
+pub(crate) fn nobody_failed(session: &Session) -> anyhow::Result<()> {
     for (who, word) in [("victim", "FAILED"), ("attacker", "FAILED"), ("hv", "***")] {
         let text = session.text(who);
         let line = text.lines().find(|line| line.contains(word));

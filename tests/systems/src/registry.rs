@@ -5,9 +5,9 @@ use std::time::Duration;
 use crate::bench::Bench;
 use crate::iommus;
 use crate::{
-    attacks, boards, channels, command_line, costs, cpu_models, defects, demo, desk, dma,
-    dma_storm, functions, global, guests, hostile_gic, legacy, linux, machines, messages, panics,
-    partitions, stress, timeline, turns, wrong_board, x86, zynqmp,
+    attacks, boards, channels, command_line, containment, costs, cpu_models, defects, demo, desk,
+    dma, dma_storm, functions, global, guests, hostile_gic, legacy, linux, machines, messages,
+    panics, partitions, stress, timeline, turns, wrong_board, x86, zynqmp,
 };
 
 /// Something that must be there before a test can say anything about Bulkhead.
