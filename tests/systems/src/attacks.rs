@@ -110,7 +110,7 @@ pub fn tests() -> Vec<Test> {
 }
 
 /// Nanoseconds that the victim may wake up late at most beside an attack.
-pub(crate) fn latest(place: Place, name: &str) -> u64 {
+pub(crate) fn bound_of(place: Place, name: &str) -> u64 {
     let of_attack = LATEST_OF.iter().find(|(attack, _)| *attack == name);
     match place {
         Place::Dedicated => LATEST_ALONE,
@@ -146,7 +146,7 @@ fn victim_does_not_notice(
         // can be said.
         return Ok(());
     }
-    let bound = latest(place, name);
+    let bound = bound_of(place, name);
     ensure!(
         latest <= bound && missed == 0,
         "{line}: more than {bound} ns"
