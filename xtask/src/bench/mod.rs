@@ -4,7 +4,9 @@ mod chart;
 mod costs;
 mod decisions;
 mod dma;
+mod paths;
 mod rtds;
+mod x86;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -38,12 +40,14 @@ pub enum Subject {
     /// The scheduling policies, on the host: conformance, defects, curves, soundness, supply, bursts, costs; and in QEMU: instructions.
     Rtds(RtdsArguments),
     /// Mapping, unmapping, invalidating and faults of a device behind an SMMUv3, in instructions.
-    Dma(DmaArguments),
+    Dma(PathArguments),
+    /// Exits on a PC under AMD SVM, in instructions.
+    X86(PathArguments),
 }
 
-/// How the paths of DMA are measured.
+/// How paths of one machine are measured.
 #[derive(Args)]
-pub struct DmaArguments {
+pub struct PathArguments {
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -75,6 +79,7 @@ pub fn run(
         None => costs::run(builder, costs),
         Some(Subject::Rtds(arguments)) => rtds::run(builder, &arguments),
         Some(Subject::Dma(arguments)) => dma::run(builder, arguments.json),
+        Some(Subject::X86(arguments)) => x86::run(builder, arguments.json),
     }
 }
 

@@ -18,8 +18,9 @@ fn measure(name: &str, mut what: impl FnMut()) {
         *time = cpu::tsc() - start;
     }
     times.sort_unstable();
-    let [least, middle, most] = [0, ROUNDS / 2, ROUNDS - 1].map(|index| times[index]);
-    println!("bench: {name} p50={middle} min={least} max={most}");
+    let [least, middle, late, most] =
+        [0, 50, 99, 100].map(|share| times[(ROUNDS - 1) * share / 100]);
+    println!("bench: {name} min={least} p50={middle} p99={late} max={most} ticks");
 }
 
 fn main(_machine: &Machine) -> ! {

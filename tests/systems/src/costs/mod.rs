@@ -39,6 +39,8 @@ pub struct Budget {
     pub channels: Vec<Row>,
     /// What devices behind an SMMUv3 cost: rows of `cargo xtask bench dma`.
     pub dma: Vec<Row>,
+    /// What exits cost on a PC: rows of `cargo xtask bench x86`.
+    pub x86: Vec<Row>,
 }
 
 /// One row: instructions, except for [`IMAGE_BYTES`].

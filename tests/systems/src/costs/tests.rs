@@ -4,15 +4,17 @@ use anyhow::{Context, ensure};
 
 use super::{Budget, CONTROLLERS, IMAGE_BYTES, Measured};
 use crate::bench::Bench;
-use crate::registry::Test;
+use crate::registry::{Need, Test};
 use crate::system_file::SystemFile;
 
 pub(crate) fn tests() -> Vec<Test> {
-    let dma = Test::new(
-        "guests/costs/dma",
-        &["guests", "bench", "dma"],
-        dma_is_within_its_bounds_and_repeats,
-    );
+    let dma = Test::new("guests/costs/dma", &["guests", "bench", "dma"], |bench| {
+        rows_are_within_their_bounds_and_repeat(bench, "dma")
+    });
+    let x86 = Test::new("x86/costs", &["x86", "bench"], |bench| {
+        rows_are_within_their_bounds_and_repeat(bench, "x86")
+    })
+    .needs(Need::Pc);
     let mut tests: Vec<Test> = CONTROLLERS
         .map(|controller| {
             Test::new(
@@ -22,13 +24,13 @@ pub(crate) fn tests() -> Vec<Test> {
             )
         })
         .into();
-    tests.push(dma);
+    tests.extend([dma, x86]);
     tests
 }
 
-/// `cargo xtask bench dma` measures twice and compares.
-fn dma_is_within_its_bounds_and_repeats(bench: &Bench<'_>) -> anyhow::Result<()> {
-    let output = bench.xtask(&["--offline", "bench", "dma", "--json"])?;
+/// `cargo xtask bench` measures a subject of paths twice and compares.
+fn rows_are_within_their_bounds_and_repeat(bench: &Bench<'_>, subject: &str) -> anyhow::Result<()> {
+    let output = bench.xtask(&["--offline", "bench", subject, "--json"])?;
     ensure!(
         output.status.success(),
         "{}{}",
