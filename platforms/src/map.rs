@@ -21,6 +21,7 @@ unsafe extern "C" {
     static __text_end: u8;
     static __rodata_end: u8;
     static __stacks_start: u8;
+    static __boot_stack_start: u8;
     static __payload_start: u8;
 }
 
@@ -59,10 +60,13 @@ pub fn build(load: u64, tree: u64) -> Result<Pa, MapError> {
     image(start, text_end, OwnMemory::Code)?;
     image(text_end, rodata_end, OwnMemory::Constants)?;
     image(rodata_end, stacks & !(PAGE - 1), OwnMemory::Data)?;
-    for index in 0..=storage::PCPUS as u64 {
-        let bottom = stacks + index * STACK_STRIDE as u64;
-        image(bottom + PAGE, bottom + STACK_STRIDE as u64, OwnMemory::Data)?;
+    let mut stack =
+        |bottom: u64, bytes: usize| image(bottom + PAGE, bottom + bytes as u64, OwnMemory::Data);
+    for index in 0..storage::PCPUS {
+        stack(stacks + (index * STACK_STRIDE) as u64, STACK_STRIDE)?;
     }
+    let boot = (&raw const __boot_stack_start) as u64;
+    stack(boot, storage::BOOT_STACK_BYTES)?;
     let payload_end = payload() + SYSTEM.payload_size.next_multiple_of(PAGE);
     image(payload(), payload_end, OwnMemory::Constants)?;
     let page = physical(TRAMPOLINE_PAGE, load);

@@ -9,6 +9,7 @@ use hv::console::Ring;
 use hv::memory::Page;
 use hv::partition::{Partition, VcpuShared};
 use hv::sync::BootCell;
+use hv::terminal::Terminal;
 use hv::vcpu::{Hypervisor, Vcpu};
 use static_cell::{ConstStaticCell, StaticCell};
 
@@ -19,6 +20,7 @@ use crate::machine::Board;
 #[cfg(feature = "pci")]
 use crate::pci::BRIDGES;
 use crate::serial::Serial;
+use crate::shared;
 
 /// Partitions.
 pub const PARTITIONS: usize = SYSTEM.partitions.len();
@@ -86,7 +88,7 @@ pub static VCPU_STATE: StaticCell<heapless::Vec<Vcpu<Board>, VCPUS>> = StaticCel
 /// Text on its way.
 pub static RINGS: [Ring; SOURCES] = [const { Ring::new() }; SOURCES];
 /// The console.
-pub static TERMINAL: BootCell<hv::terminal::Terminal<Serial, SOURCES>> = BootCell::new();
+pub static TERMINAL: BootCell<Terminal<Serial, SOURCES>> = BootCell::new();
 /// The hypervisor.
 pub static HYPERVISOR: BootCell<Hypervisor<Board>> = BootCell::new();
 /// The virtual CPU of each pCPU, until the pCPU takes it.
@@ -95,31 +97,43 @@ pub static ASSIGNED: [AtomicPtr<Vcpu<Board>>; PCPUS] =
 
 /// A stack, with a page below it that is not mapped.
 #[repr(C, align(16384))]
-pub struct Stack(UnsafeCell<[u8; STACK_STRIDE]>);
+pub struct Stack<const BYTES: usize>(UnsafeCell<[u8; BYTES]>);
 
 // SAFETY: each is used by one CPU, as its stack; nothing else refers to it.
-unsafe impl Sync for Stack {}
+unsafe impl<const BYTES: usize> Sync for Stack<BYTES> {}
 
-/// One stack for each pCPU, and one for the boot CPU while it boots.
+/// One for each pCPU.
 #[unsafe(link_section = ".stacks")]
-pub static STACKS: [Stack; PCPUS + 1] =
-    [const { Stack(UnsafeCell::new([0; STACK_STRIDE])) }; PCPUS + 1];
+pub static STACKS: [Stack<STACK_STRIDE>; PCPUS] =
+    [const { Stack(UnsafeCell::new([0; STACK_STRIDE])) }; PCPUS];
+
+/// Bytes of the boot CPU's stack while it boots, with the page below it. What grows with the system is put together there and moved to its place, and
+/// the compiler keeps up to so many copies: the build measures the stack that the linked image takes and holds it to this.
+pub const BOOT_STACK_BYTES: usize = {
+    const COPIES: usize = 2;
+    let growing = size_of::<Terminal<Serial, SOURCES>>() + shared::LARGEST;
+    (STACK_STRIDE + COPIES * growing).next_multiple_of(STACK_STRIDE)
+};
+
+/// For the boot CPU while it boots.
+#[unsafe(link_section = ".stacks.boot")]
+pub static BOOT_STACK: Stack<BOOT_STACK_BYTES> = Stack(UnsafeCell::new([0; BOOT_STACK_BYTES]));
 
 /// For the assembly: a static that holds an address.
 #[repr(transparent)]
-pub struct Address(*const Stack);
+pub struct Address(*const Stack<0>);
 
 // SAFETY: an address is only a number here.
 unsafe impl Sync for Address {}
 
 #[unsafe(no_mangle)]
 #[allow(non_upper_case_globals, reason = "named for the assembly")]
-static bulkhead_stacks_base: Address = Address(STACKS.as_ptr());
+static bulkhead_stacks_base: Address = Address(STACKS.as_ptr().cast());
 
 #[unsafe(no_mangle)]
 #[allow(non_upper_case_globals, reason = "named for the assembly")]
-// SAFETY: one past the last element of the array.
-static bulkhead_boot_stack_top: Address = Address(unsafe { STACKS.as_ptr().add(PCPUS + 1) });
+// SAFETY: one past the end of the stack.
+static bulkhead_boot_stack_top: Address = Address(unsafe { (&raw const BOOT_STACK).add(1).cast() });
 
 /// Top of a pCPU's stack.
 pub fn stack_top(pcpu: usize) -> u64 {

@@ -17,6 +17,7 @@ use qemu::session::Bootable;
 use crate::command;
 use crate::dependencies;
 use crate::image;
+use crate::linked::stack;
 use crate::pvh;
 use crate::resources::{Host, command_line, write_if_changed};
 use crate::setup;
@@ -229,6 +230,9 @@ impl Builder {
             .join(binary.name);
         let elf =
             std::fs::read(&linked).with_context(|| format!("cannot read {}", linked.display()))?;
+        if compiled.target == Target::Arm64 {
+            stack::check(&elf, compiled.pcpus.len())?;
+        }
         let sources = dependencies::read(&linked.with_extension("d"))?;
         let board = self.board(&compiled)?;
         let (image, room) = match &board {

@@ -78,7 +78,7 @@ pub fn run(builder: &Builder, system: &Path, json: bool) -> anyhow::Result<u8> {
         .with_context(|| format!("cannot read {}", list.display()))?;
     let graph = Graph::read(&elf)?;
     let panics = Allowed::parse(&list)?.judge(&panics::find(&graph)?);
-    let stacks = stack::measure(&graph, stack::size(&elf, built.compiled.pcpus.len())?);
+    let stacks = stack::measure(&graph, stack::sizes(&elf, built.compiled.pcpus.len())?);
     let packages = packages::linked(builder, &built.compiled.image_features)?;
     let root = builder.workspace().root();
     let manifests = IMAGE_CRATES
@@ -171,9 +171,10 @@ fn print(figures: &Figures) {
         println!("  {problem}");
     }
     println!();
+    let size = figures.stacks.size;
     println!(
-        "stack below each entry   bytes of {}, at most",
-        figures.stacks.size
+        "stack below each entry   bytes of {}, of {} at boot, at most",
+        size.pcpu, size.boot
     );
     for entry in &figures.stacks.entries {
         println!("  {:<48} {:>6}", entry.function, entry.bytes);

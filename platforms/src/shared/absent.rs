@@ -4,6 +4,9 @@ use hv::vcpu::{Hypervisor, Vcpu};
 
 use crate::machine::Board;
 
+/// No scheduler is put together.
+pub const LARGEST: usize = 0;
+
 /// Gives each of `vcpus` to `dedicated`. `None` when that fails.
 pub fn prepare(
     _hypervisor: &'static Hypervisor<Board>,

@@ -56,6 +56,9 @@ const fn is_global(pool: &system::Pool) -> bool {
     matches!(pool.policy, system::Policy::GlobalRtds)
 }
 
+/// Bytes of the largest thing that is put together here.
+pub const LARGEST: usize = size_of::<Pool<Board>>();
+
 /// The pools, of which there are no more than pCPUs.
 static POOLS: StaticCell<heapless::Vec<Pool<Board>, PCPUS>> = StaticCell::new();
 /// The virtual CPUs of all of them.

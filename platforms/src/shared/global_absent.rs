@@ -4,6 +4,9 @@ use hv::vcpu::{Hypervisor, Vcpu};
 
 use crate::machine::Board;
 
+/// No pool is put together.
+pub const LARGEST: usize = 0;
+
 /// No pools.
 pub struct Pools;
 

@@ -65,6 +65,9 @@ impl SharedMachine for Board {
     type GlobalPolicy = global::Policy;
 }
 
+/// Bytes of the largest thing that is put together here.
+pub const LARGEST: usize = size_of::<Scheduler<Board>>() + global::LARGEST;
+
 /// The schedulers.
 static SCHEDULERS: StaticCell<heapless::Vec<Scheduler<Board>, PCPUS>> = StaticCell::new();
 /// The virtual CPUs of all of them.

@@ -6,6 +6,7 @@ mod decisions;
 mod dma;
 mod paths;
 mod rtds;
+mod scale;
 mod x86;
 
 use std::path::PathBuf;
@@ -43,9 +44,11 @@ pub enum Subject {
     Dma(PathArguments),
     /// Exits on a PC under AMD SVM, in instructions.
     X86(PathArguments),
+    /// Exits, boot and image as partitions, virtual CPUs, interrupts, channels and memory grow.
+    Scale(PathArguments),
 }
 
-/// How paths of one machine are measured.
+/// How it is told.
 #[derive(Args)]
 pub struct PathArguments {
     /// Print JSON.
@@ -80,6 +83,7 @@ pub fn run(
         Some(Subject::Rtds(arguments)) => rtds::run(builder, &arguments),
         Some(Subject::Dma(arguments)) => dma::run(builder, arguments.json),
         Some(Subject::X86(arguments)) => x86::run(builder, arguments.json),
+        Some(Subject::Scale(arguments)) => scale::run(builder, arguments.json),
     }
 }
 

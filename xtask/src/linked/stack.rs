@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use serde::Serialize;
 
 use super::graph::Graph;
@@ -19,8 +19,11 @@ const NESTED: u64 = 2;
 /// A formatter is an implementation of a trait of this module.
 const FORMATTER: &str = " as core::fmt::";
 
-/// Where the stacks are: one for each pCPU, and that of the boot.
-const STACKS: [&str; 2] = ["__stacks_start", "__stacks_end"];
+/// Where the stacks are: one for each pCPU, then that of the boot.
+const STACKS: [&str; 3] = ["__stacks_start", "__boot_stack_start", "__stacks_end"];
+
+/// The entry that runs on the stack of the boot.
+const BOOT: &str = "bulkhead_boot";
 
 /// The unmapped page at the end of each stack.
 const GUARD: u64 = 4096;
@@ -36,32 +39,46 @@ pub struct Entry {
     pub chain: Vec<String>,
 }
 
+/// Bytes of the stacks, without the pages below them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Sizes {
+    /// Of each pCPU.
+    pub pcpu: u64,
+    /// Of the CPU that boots, while it boots.
+    pub boot: u64,
+}
+
 /// What was found.
 #[derive(Debug, Serialize)]
 pub struct Stacks {
-    /// Bytes of each pCPU's stack.
-    pub size: u64,
+    /// What there is.
+    pub size: Sizes,
     /// Every entry, the deepest first.
     pub entries: Vec<Entry>,
     /// What is wrong, in words.
     pub problems: Vec<String>,
 }
 
-/// Bytes of each stack, where there are so many pCPUs.
+/// Bytes of the stacks, where there are so many pCPUs.
 ///
 /// # Errors
 /// The image does not say where the stacks are.
-pub fn size(elf: &[u8], pcpus: usize) -> anyhow::Result<u64> {
+pub fn sizes(elf: &[u8], pcpus: usize) -> anyhow::Result<Sizes> {
     let file = object::File::parse(elf).context("the linked image is no ELF file")?;
-    let [from, to] = STACKS.map(|name| image::address(&file, name));
-    let all = to?.checked_sub(from?);
-    let one = all.map(|all| all / (pcpus as u64 + 1));
-    one.and_then(|one| one.checked_sub(GUARD))
-        .context("the stacks of the linked image have no room")
+    let [from, boot, to] = STACKS.map(|name| image::address(&file, name));
+    let (from, boot, to) = (from?, boot?, to?);
+    let room = |from: u64, to: u64, stacks: u64| {
+        let one = to.checked_sub(from)?.checked_div(stacks)?;
+        one.checked_sub(GUARD)
+    };
+    let pcpu = room(from, boot, pcpus as u64);
+    let found = pcpu.zip(room(boot, to, 1));
+    let (pcpu, boot) = found.context("the stacks of the linked image have no room")?;
+    Ok(Sizes { pcpu, boot })
 }
 
-/// Measures every entry, and holds the deepest to the size of a stack.
-pub fn measure(graph: &Graph, size: u64) -> Stacks {
+/// Measures every entry, and holds each to the size of its stack.
+pub fn measure(graph: &Graph, size: Sizes) -> Stacks {
     let mut depths = Depths {
         graph,
         known: BTreeMap::new(),
@@ -106,13 +123,19 @@ pub fn measure(graph: &Graph, size: u64) -> Stacks {
             .then_with(|| one.function.cmp(&other.function))
     });
     let mut problems = depths.problems;
-    if let Some(deepest) = entries.first().filter(|entry| entry.bytes > size) {
-        problems.push(format!(
-            "{} may take {} bytes of the stack, which has {size}: {}",
-            deepest.function,
-            deepest.bytes,
-            deepest.chain.join(" -> ")
-        ));
+    for entry in &entries {
+        let size = match entry.function.as_str() {
+            BOOT => size.boot,
+            _ => size.pcpu,
+        };
+        if entry.bytes > size {
+            problems.push(format!(
+                "{} may take {} bytes of its stack, which has {size}: {}",
+                entry.function,
+                entry.bytes,
+                entry.chain.join(" -> ")
+            ));
+        }
     }
     problems.sort();
     problems.dedup();
@@ -121,6 +144,20 @@ pub fn measure(graph: &Graph, size: u64) -> Stacks {
         entries,
         problems,
     }
+}
+
+/// Makes sure of an image's stacks before anybody boots it: what the boot puts together grows with the system.
+///
+/// # Errors
+/// A stack may overflow, or it cannot be told.
+pub fn check(elf: &[u8], pcpus: usize) -> anyhow::Result<()> {
+    let stacks = measure(&Graph::read(elf)?, sizes(elf, pcpus)?);
+    ensure!(
+        stacks.problems.is_empty(),
+        "the hypervisor's stack may overflow in this system: {}",
+        stacks.problems.join("; ")
+    );
+    Ok(())
 }
 
 #[derive(Clone, Debug, Default)]
@@ -185,10 +222,9 @@ mod tests {
     }
 
     fn measured(functions: &[(&str, u32, u32)], pointers: &[u64], size: u64) -> Stacks {
-        measure(
-            &Graph::read(&image(functions, pointers)).expect("functions"),
-            size,
-        )
+        let graph = Graph::read(&image(functions, pointers)).expect("functions");
+        let boot = size - 16;
+        measure(&graph, Sizes { pcpu: size, boot })
     }
 
     #[test]
@@ -218,6 +254,16 @@ mod tests {
             "{:?}",
             stacks.problems
         );
+    }
+
+    #[test]
+    fn boot_has_a_stack_of_its_own() {
+        let problems = |entry| {
+            let functions = [("leaf", take(64), RET), (entry, take(16), call(-3))];
+            measured(&functions, &[], 90).problems
+        };
+        assert_eq!(problems("entry"), [""; 0]);
+        assert!(problems(BOOT)[0].contains("which has 74"));
     }
 
     #[test]

@@ -41,6 +41,22 @@ pub struct Budget {
     pub dma: Vec<Row>,
     /// What exits cost on a PC: rows of `cargo xtask bench x86`.
     pub x86: Vec<Row>,
+    /// How much systems may cost more as they grow.
+    pub scale: Vec<Growth>,
+}
+
+/// What each unit of something may add to a system.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Growth {
+    /// What grows.
+    pub name: String,
+    /// Instructions from reset to the guest's second instruction.
+    pub boot: i64,
+    /// Bytes of the image.
+    pub bytes: i64,
+    /// How much the medians of a row of exits may differ at all, in instructions.
+    pub exits: u64,
 }
 
 /// One row: instructions, except for [`IMAGE_BYTES`].
