@@ -129,8 +129,7 @@ impl SystemFile {
         self.placed(name, 1, size, None, image, more)
     }
 
-    /// Adds a partition that sees its memory where it lies. `place`: where that is, when it must be somewhere.
-    pub fn placed(
+    fn placed(
         self,
         name: &str,
         vcpus: u32,

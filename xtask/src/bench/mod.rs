@@ -44,7 +44,7 @@ pub enum Subject {
     Dma(PathArguments),
     /// Exits on a PC under AMD SVM, in instructions.
     X86(PathArguments),
-    /// Exits, boot and image as partitions, virtual CPUs, interrupts, channels and memory grow.
+    /// Exits, boot and image as partitions, virtual CPUs, channels and memory grow.
     Scale(PathArguments),
 }
 
