@@ -10,10 +10,18 @@ use crate::linux::{CLOUD, wait_for_shell};
 use crate::registry::{Need, Test};
 use crate::system_file::SystemFile;
 
+/// Partitions of the test with many: what the boot puts together for them is larger than the stack of a CPU.
+const MANY: u32 = 16;
+
 pub fn tests() -> Vec<Test> {
     let mut tests = Vec::new();
     for gic in ["gicv2", "gicv3"] {
         let board = format!("qemu-virt-{gic}");
+        tests.push(Test::new(
+            format!("partitions/many/{gic}"),
+            &["guests", "rtds"],
+            move |bench| many_partitions_share_a_cpu(bench, gic),
+        ));
         let system = SystemFile::new("two-linux", &board)
             .linux("left", CLOUD, 2)
             .linux("right", CLOUD, 1);
@@ -69,6 +77,23 @@ fn passed_uart_works_both_ways(bench: &Bench<'_>, system: &SystemFile) -> anyhow
 }
 
 /// Both answer on their own console; when one powers off, the other goes on.
+fn many_partitions_share_a_cpu(bench: &Bench<'_>, gic: &str) -> anyhow::Result<()> {
+    let system = SystemFile::new("many", &format!("qemu-virt-{gic}"));
+    let system = (0..MANY).fold(system.pool("all", &[0], "\"rtds\""), |system, number| {
+        let turns = "period = \"10ms\"\nbudget = \"500us\"\n";
+        system.guest_in("all", &format!("hello-{number}"), "hello", 1, turns)
+    });
+    let mut session = bench.start(&system)?;
+    for number in 0..MANY {
+        session.wait_for(
+            &format!("hello-{number}"),
+            "^hello: switching off$",
+            bench.left(),
+        )?;
+    }
+    Ok(())
+}
+
 fn two_linux_side_by_side(bench: &Bench<'_>, system: &SystemFile) -> anyhow::Result<()> {
     let mut session = bench.start(system)?;
     wait_for_shell(&mut session, "left", 2, bench)?;

@@ -63,7 +63,7 @@ const AXES: [Axis; 4] = [
 
 const RTDS: &str = "\"rtds\"";
 /// Turns of partitions that share a CPU: of the one that has the first, and of the others.
-const FIRST: &str = "priority = 0\nperiod = \"100ms\"\nbudget = \"40ms\"\n";
+const FIRST: &str = "priority = 0\nperiod = \"10ms\"\nbudget = \"4ms\"\n";
 const LATER: &str = "priority = 1\nperiod = \"100ms\"\nbudget = \"2ms\"\n";
 
 /// The measured guest has the first turn on the first CPU.
