@@ -4,7 +4,7 @@ use super::interrupt::{Flags, Interrupt, NOBODY};
 #[cfg(feature = "its")]
 use super::its;
 use super::registers::{Map, Register, find, identification};
-use super::{Access, Caller, Frame, Geometry, Hardware, ReadValue, VcpuSet, Version, Vgic, Width};
+use super::{Access, Calls, Frame, Geometry, Hardware, ReadValue, VcpuSet, Version, Vgic, Width};
 use crate::ListRegisters;
 use core::ops::Range;
 use model::device::Trigger;
@@ -144,14 +144,14 @@ impl Vgic {
 
     /// A guest's read. Reading the pending or active state of interrupts in the caller's list registers empties them into the state:
     /// [`flush`](Self::flush) before entering the guest.
-    pub fn read<L: ListRegisters, H: Hardware>(
+    pub fn read(
         &mut self,
         frame: Frame,
         offset: u32,
         width: Width,
-        caller: Caller<'_, L, H>,
+        caller: impl Calls,
     ) -> Access<ReadValue> {
-        let Some(target) = self.decode(frame, offset, width, caller.cpu) else {
+        let Some(target) = self.decode(frame, offset, width, caller.cpu()) else {
             return Access::Unknown;
         };
         if let Some(value) = self.plain(target) {
@@ -183,24 +183,24 @@ impl Vgic {
 
     /// A guest's write. Returns the virtual CPUs to kick; [`flush`](Self::flush) before entering the guest. Where the CPU is
     /// [wanted](Hardware::is_wanted) it may be [unfinished](Self::is_unfinished): then the same call goes on with it.
-    pub fn write<L: ListRegisters, H: Hardware>(
+    pub fn write(
         &mut self,
         frame: Frame,
         offset: u32,
         width: Width,
         value: u64,
-        caller: Caller<'_, L, H>,
+        caller: impl Calls,
     ) -> Access<VcpuSet> {
-        let Some(target) = self.decode(frame, offset, width, caller.cpu) else {
+        let Some(target) = self.decode(frame, offset, width, caller.cpu()) else {
             return Access::Unknown;
         };
         let word = value as u32;
         let kicks = match target.register {
             Register::Control => self.write_control(word, caller),
             #[cfg(any(feature = "v2", feature = "legacy"))]
-            Register::Sgi => self.write_sgir(caller.cpu, word),
+            Register::Sgi => self.write_sgir(caller.cpu(), word),
             #[cfg(feature = "virtual-v3")]
-            Register::Route => self.write_route(target, value, caller.hardware),
+            Register::Route => self.write_route(target, value, caller.hardware()),
             #[cfg(feature = "virtual-v3")]
             Register::Waker => {
                 if let Some(cpu) = target.owner {
@@ -235,12 +235,12 @@ impl Vgic {
     }
 
     /// Does to an interrupt what a register says whose part for it was written with `field`.
-    fn write_one<L: ListRegisters, H: Hardware>(
+    fn write_one(
         &mut self,
         register: Register,
         (intid, cpu): (IntId, VcpuId),
         field: u32,
-        caller: Caller<'_, L, H>,
+        caller: impl Calls,
     ) -> VcpuSet {
         match register {
             Register::Group => self.set_group(intid, cpu, field != 0),
@@ -252,7 +252,7 @@ impl Vgic {
             Register::ClearActive => self.clear_active(intid, cpu, caller),
             Register::Priority => self.set_priority(intid, cpu, field as u8),
             #[cfg(any(feature = "v2", feature = "legacy"))]
-            Register::Target => self.set_targets(intid, field, caller.hardware),
+            Register::Target => self.set_targets(intid, field, caller.hardware()),
             Register::Configuration => self.configure(intid, cpu, field & 2 != 0, caller),
             #[cfg(any(feature = "v2", feature = "legacy"))]
             Register::SetSgiPending => self.add_sources(intid, cpu, field as u8),
@@ -262,8 +262,8 @@ impl Vgic {
         }
     }
 
-    fn write_control<L, H: Hardware>(&mut self, value: u32, caller: Caller<'_, L, H>) -> VcpuSet {
-        let done = self.resume(caller.cpu);
+    fn write_control(&mut self, value: u32, caller: impl Calls) -> VcpuSet {
+        let done = self.resume(caller.cpu());
         if core::mem::replace(&mut self.groups, value & 3) == self.groups && done == 0 {
             return VcpuSet::EMPTY;
         }
@@ -302,7 +302,7 @@ impl Vgic {
     }
 
     /// The accessed interrupts that wait in the physical controller, one bit each.
-    fn physically_pending<L, H: Hardware>(&self, target: Target, caller: Caller<'_, L, H>) -> u32 {
+    fn physically_pending(&self, target: Target, caller: impl Calls) -> u32 {
         let first = target.interrupts(1).start;
         let mut value = 0;
         for (index, interrupt) in (0..).zip(self.all_accessed(target, 1)) {
@@ -310,8 +310,8 @@ impl Vgic {
                 && self
                     .accessed(first + index, target)
                     .is_some_and(|(intid, cpu)| {
-                        (intid.is_spi() || cpu == caller.cpu)
-                            && caller.hardware.is_pending(intid, cpu)
+                        (intid.is_spi() || cpu == caller.cpu())
+                            && caller.hardware().is_pending(intid, cpu)
                     });
             value |= u32::from(waits) << index;
         }
@@ -319,16 +319,16 @@ impl Vgic {
     }
 
     /// Hands each accessed interrupt in `touched`, one bit each, its field of `bits` bits of `value`.
-    fn write_each<L: ListRegisters, H: Hardware>(
+    fn write_each(
         &mut self,
         target: Target,
         bits: u32,
         value: u32,
         touched: u32,
-        caller: Caller<'_, L, H>,
+        caller: impl Calls,
     ) -> VcpuSet {
         let numbers = target.interrupts(bits);
-        let mut rest = touched & u32::MAX << self.resume(caller.cpu);
+        let mut rest = touched & u32::MAX << self.resume(caller.cpu());
         rest &= u32::MAX >> (32 - numbers.len());
         let mut kicks = VcpuSet::EMPTY;
         while rest != 0 {
@@ -359,9 +359,9 @@ impl Vgic {
     }
 
     /// Notes that `done` interrupts of a write are, if the rest must wait.
-    fn breaks_off<L, H: Hardware>(&mut self, done: u32, caller: Caller<'_, L, H>) -> bool {
-        let state = self.vcpus.get_mut(usize::from(caller.cpu.get()));
-        let state = state.filter(|_| caller.hardware.is_wanted());
+    fn breaks_off(&mut self, done: u32, caller: impl Calls) -> bool {
+        let state = self.vcpus.get_mut(usize::from(caller.cpu().get()));
+        let state = state.filter(|_| caller.hardware().is_wanted());
         state.map(|state| state.done = done).is_some()
     }
 
@@ -392,93 +392,60 @@ impl Vgic {
     }
 
     /// Brings the known state of the accessed interrupts up to date: at once where the caller holds one, soon where another does.
-    pub(super) fn refresh<L: ListRegisters, H: Hardware>(
-        &mut self,
-        target: Target,
-        caller: Caller<'_, L, H>,
-    ) -> VcpuSet {
+    pub(super) fn refresh(&mut self, target: Target, caller: impl Calls) -> VcpuSet {
         let all = self.all_accessed(target, 1).iter();
         let keepers = all.fold(VcpuSet::EMPTY, |keepers, interrupt| {
-            keepers | interrupt.keeper(caller.cpu)
+            keepers | interrupt.keeper(caller.cpu())
         });
         self.claim_from(keepers, caller)
     }
 
     /// Gets hold of an interrupt's state: reads the caller's list registers back if they hold it, and has another holder do so.
-    pub(super) fn claim<L: ListRegisters, H: Hardware>(
-        &mut self,
-        intid: IntId,
-        cpu: VcpuId,
-        caller: Caller<'_, L, H>,
-    ) -> VcpuSet {
+    pub(super) fn claim(&mut self, intid: IntId, cpu: VcpuId, caller: impl Calls) -> VcpuSet {
         let keeper = self
             .interrupt(intid, cpu)
-            .map_or(VcpuSet::EMPTY, |interrupt| interrupt.keeper(caller.cpu));
+            .map_or(VcpuSet::EMPTY, |interrupt| interrupt.keeper(caller.cpu()));
         self.claim_from(keeper, caller)
     }
 
     /// The same for all interrupts that these virtual CPUs hold.
-    fn claim_from<L: ListRegisters, H: Hardware>(
-        &mut self,
-        keepers: VcpuSet,
-        caller: Caller<'_, L, H>,
-    ) -> VcpuSet {
+    fn claim_from(&mut self, keepers: VcpuSet, caller: impl Calls) -> VcpuSet {
         let mut kicks = VcpuSet::EMPTY;
-        for keeper in keepers.without(caller.cpu).iter() {
+        for keeper in keepers.without(caller.cpu()).iter() {
             kicks |= self.recall_all(keeper);
         }
-        if keepers.contains(caller.cpu) {
+        if keepers.contains(caller.cpu()) {
             kicks |= self.sync(caller);
         }
         kicks
     }
 
     /// Ends an access that changed an interrupt: its physical side, then its place.
-    pub(super) fn finish<L, H: Hardware>(
-        &mut self,
-        intid: IntId,
-        cpu: VcpuId,
-        caller: Caller<'_, L, H>,
-    ) -> VcpuSet {
+    pub(super) fn finish(&mut self, intid: IntId, cpu: VcpuId, caller: impl Calls) -> VcpuSet {
         self.settle(intid, cpu, caller) | self.update(intid, cpu)
     }
 
     /// Enables or disables the physical interrupt, if there is one within reach, as the virtual one is. Another CPU's timer follows when
     /// that CPU settles.
-    pub(super) fn apply_enable<L, H: Hardware>(
-        &self,
-        intid: IntId,
-        cpu: VcpuId,
-        caller: Caller<'_, L, H>,
-    ) {
-        let within_reach = intid.is_spi() || cpu == caller.cpu;
+    pub(super) fn apply_enable(&self, intid: IntId, cpu: VcpuId, caller: impl Calls) {
+        let within_reach = intid.is_spi() || cpu == caller.cpu();
         let owned = self
             .interrupt(intid, cpu)
             .is_some_and(|interrupt| interrupt.is(Flags::OWNED));
         match self.shown.is_enabled(intid, cpu) {
             _ if !owned || !within_reach => {}
-            true => caller.hardware.enable(intid, cpu),
-            false => caller.hardware.disable(intid, cpu),
+            true => caller.hardware().enable(intid, cpu),
+            false => caller.hardware().disable(intid, cpu),
         }
     }
 
-    fn enable<L: ListRegisters, H: Hardware>(
-        &mut self,
-        intid: IntId,
-        cpu: VcpuId,
-        caller: Caller<'_, L, H>,
-    ) -> VcpuSet {
+    fn enable(&mut self, intid: IntId, cpu: VcpuId, caller: impl Calls) -> VcpuSet {
         self.shown.set_enabled(intid, cpu, true);
         self.apply_enable(intid, cpu, caller);
         self.reconsider(intid, cpu) | self.finish(intid, cpu, caller)
     }
 
-    fn disable<L: ListRegisters, H: Hardware>(
-        &mut self,
-        intid: IntId,
-        cpu: VcpuId,
-        caller: Caller<'_, L, H>,
-    ) -> VcpuSet {
+    fn disable(&mut self, intid: IntId, cpu: VcpuId, caller: impl Calls) -> VcpuSet {
         self.shown.set_enabled(intid, cpu, false);
         self.apply_enable(intid, cpu, caller);
         // What the guest handles stays with it, link and all; what it has not seen comes back.
@@ -503,11 +470,11 @@ impl Vgic {
         self.update(intid, cpu)
     }
 
-    pub(super) fn clear_pending<L: ListRegisters, H: Hardware>(
+    pub(super) fn clear_pending(
         &mut self,
         intid: IntId,
         cpu: VcpuId,
-        caller: Caller<'_, L, H>,
+        caller: impl Calls,
     ) -> VcpuSet {
         if self
             .interrupt(intid, cpu)
@@ -518,19 +485,14 @@ impl Vgic {
         let kicks = self.claim(intid, cpu, caller);
         if let Some(interrupt) = self.interrupt_mut(intid, cpu) {
             interrupt.unpend();
-            if interrupt.is(Flags::OWNED) && (intid.is_spi() || cpu == caller.cpu) {
-                caller.hardware.clear_pending(intid, cpu);
+            if interrupt.is(Flags::OWNED) && (intid.is_spi() || cpu == caller.cpu()) {
+                caller.hardware().clear_pending(intid, cpu);
             }
         }
         kicks | self.finish(intid, cpu, caller)
     }
 
-    fn set_active<L: ListRegisters, H: Hardware>(
-        &mut self,
-        intid: IntId,
-        cpu: VcpuId,
-        caller: Caller<'_, L, H>,
-    ) -> VcpuSet {
+    fn set_active(&mut self, intid: IntId, cpu: VcpuId, caller: impl Calls) -> VcpuSet {
         let kicks = self.claim(intid, cpu, caller);
         if let Some(interrupt) = self.interrupt_mut(intid, cpu) {
             interrupt.activate();
@@ -540,18 +502,14 @@ impl Vgic {
 
     /// The guest wrote `value` to `ICC_DIR_EL1` or `GICV_DIR`, and was trapped. Unless it has separated deactivation from the drop of priority that
     /// is UNPREDICTABLE (IHI 0048B 4.4.14, IHI 0069H 12.2.10), and does nothing.
-    pub fn write_deactivate<L: ListRegisters, H: Hardware>(
-        &mut self,
-        value: u32,
-        caller: Caller<'_, L, H>,
-    ) -> VcpuSet {
+    pub fn write_deactivate(&mut self, value: u32, caller: impl Calls) -> VcpuSet {
         let number = match self.geometry.version {
             #[cfg(any(feature = "v2", feature = "legacy"))]
             Version::V2 => value & 0x3ff,
             #[cfg(feature = "virtual-v3")]
             Version::V3 => value & 0xff_ffff,
         };
-        if caller.registers.splits_ends() {
+        if caller.registers().splits_ends() {
             self.deactivate(IntId::new(number), caller)
         } else {
             VcpuSet::EMPTY
@@ -559,23 +517,14 @@ impl Vgic {
     }
 
     /// The guest deactivates an interrupt. It may be active at another CPU: an SPI's active state belongs to no CPU (IHI 0069H 4.1.2).
-    pub fn deactivate<L: ListRegisters, H: Hardware>(
-        &mut self,
-        intid: IntId,
-        caller: Caller<'_, L, H>,
-    ) -> VcpuSet {
-        if self.interrupt(intid, caller.cpu).is_none() {
+    pub fn deactivate(&mut self, intid: IntId, caller: impl Calls) -> VcpuSet {
+        if self.interrupt(intid, caller.cpu()).is_none() {
             return VcpuSet::EMPTY;
         }
-        self.clear_active(intid, caller.cpu, caller)
+        self.clear_active(intid, caller.cpu(), caller)
     }
 
-    fn clear_active<L: ListRegisters, H: Hardware>(
-        &mut self,
-        intid: IntId,
-        cpu: VcpuId,
-        caller: Caller<'_, L, H>,
-    ) -> VcpuSet {
+    fn clear_active(&mut self, intid: IntId, cpu: VcpuId, caller: impl Calls) -> VcpuSet {
         let kicks = self.claim(intid, cpu, caller);
         if let Some(interrupt) = self.interrupt_mut(intid, cpu) {
             interrupt.deactivate();
@@ -602,13 +551,7 @@ impl Vgic {
     }
 
     /// SGIs are edge-triggered, and the trigger of PPIs is fixed here, as IHI 0069H 12.11.7 allows.
-    fn configure<L: ListRegisters, H: Hardware>(
-        &mut self,
-        intid: IntId,
-        cpu: VcpuId,
-        edge: bool,
-        caller: Caller<'_, L, H>,
-    ) -> VcpuSet {
+    fn configure(&mut self, intid: IntId, cpu: VcpuId, edge: bool, caller: impl Calls) -> VcpuSet {
         if !intid.is_spi()
             || self
                 .interrupt(intid, cpu)
@@ -621,7 +564,7 @@ impl Vgic {
             interrupt.set_edge(edge);
             if interrupt.is(Flags::OWNED) {
                 caller
-                    .hardware
+                    .hardware()
                     .set_trigger(intid, if edge { Trigger::Edge } else { Trigger::Level });
             }
         }

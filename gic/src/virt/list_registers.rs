@@ -2,7 +2,7 @@
 
 use super::interrupt::{Flags, UNRANKED};
 use super::sets::Bits;
-use super::{Caller, FROM_SPI_TO_LPI, Hardware, VcpuSet, Vgic};
+use super::{Calls, FROM_SPI_TO_LPI, Hardware, VcpuSet, Vgic};
 use crate::{Announce, ListRegister, ListRegisters, MAX_LIST_REGISTERS};
 use model::{IntId, VcpuId};
 
@@ -10,11 +10,7 @@ impl Vgic {
     /// Hands an arrived physical interrupt to the guest: [`raise`](Self::raise) and [`flush`](Self::flush) in one. In the common case
     /// (enabled, for this virtual CPU, nothing else waiting, a list register free) that is one register read and one write.
     #[inline]
-    pub fn deliver<L: ListRegisters, H: Hardware>(
-        &mut self,
-        intid: IntId,
-        caller: Caller<'_, L, H>,
-    ) -> VcpuSet {
+    pub fn deliver(&mut self, intid: IntId, caller: impl Calls) -> VcpuSet {
         if self.deliver_straight(intid, caller).is_some() {
             return VcpuSet::EMPTY;
         }
@@ -22,23 +18,15 @@ impl Vgic {
     }
 
     #[inline(never)]
-    fn deliver_by_the_state<L: ListRegisters, H: Hardware>(
-        &mut self,
-        intid: IntId,
-        caller: Caller<'_, L, H>,
-    ) -> VcpuSet {
-        let kicks = self.raise(intid, caller.cpu);
-        kicks.without(caller.cpu) | self.flush(caller)
+    fn deliver_by_the_state(&mut self, intid: IntId, caller: impl Calls) -> VcpuSet {
+        let kicks = self.raise(intid, caller.cpu());
+        kicks.without(caller.cpu()) | self.flush(caller)
     }
 
     #[inline]
-    fn deliver_straight<L: ListRegisters, H>(
-        &mut self,
-        intid: IntId,
-        caller: Caller<'_, L, H>,
-    ) -> Option<()> {
-        let gate = self.gate(intid, caller.cpu);
-        let cpu = caller.cpu.get();
+    fn deliver_straight(&mut self, intid: IntId, caller: impl Calls) -> Option<()> {
+        let gate = self.gate(intid, caller.cpu());
+        let cpu = caller.cpu().get();
         let state = self.vcpus.get_mut(usize::from(cpu))?;
         if state.recall || !state.waiting.is_empty() {
             return None;
@@ -54,7 +42,7 @@ impl Vgic {
         if !interrupt.is_straight(cpu, gate) {
             return None;
         }
-        let empty = caller.registers.empty() as u16;
+        let empty = caller.registers().empty() as u16;
         let slot = if interrupt.is(Flags::HELD) {
             interrupt.slot
         } else {
@@ -66,27 +54,27 @@ impl Vgic {
         *state.held.get_mut(usize::from(slot))? = intid;
         state.used |= 1 << slot;
         caller
-            .registers
+            .registers()
             .write(usize::from(slot), interrupt.link(intid, cpu, slot));
         self.grant(intid, caller);
         Some(())
     }
 
     /// Lets the vectors deliver the next arrival of an interrupt in the caller's list registers, if it will be an ordinary one.
-    fn grant<L: ListRegisters, H>(&mut self, intid: IntId, caller: Caller<'_, L, H>) {
-        let gate = self.gate(intid, caller.cpu);
+    fn grant(&mut self, intid: IntId, caller: impl Calls) {
+        let gate = self.gate(intid, caller.cpu());
         let physical = self.physical(intid);
-        let Some(grants) = self.grants.get(usize::from(caller.cpu.get())) else {
+        let Some(grants) = self.grants.get(usize::from(caller.cpu().get())) else {
             return;
         };
-        let Some(interrupt) = self.interrupt_mut(intid, caller.cpu) else {
+        let Some(interrupt) = self.interrupt_mut(intid, caller.cpu()) else {
             return;
         };
-        let Some(content) = interrupt.standing(intid, caller.cpu.get(), gate) else {
+        let Some(content) = interrupt.standing(intid, caller.cpu().get(), gate) else {
             return;
         };
         let slot = usize::from(interrupt.slot);
-        if let Some(image) = caller.registers.image(slot, content)
+        if let Some(image) = caller.registers().image(slot, content)
             && grants.set(physical, slot, image)
         {
             interrupt.flags |= Flags::GRANTED;
@@ -109,8 +97,8 @@ impl Vgic {
     /// Puts what waits for the calling virtual CPU into its list registers, most urgent first. To be called before it enters the guest
     /// after a change, and after a kick or a refill interrupt. Returns others to kick.
     #[inline]
-    pub fn flush<L: ListRegisters, H: Hardware>(&mut self, caller: Caller<'_, L, H>) -> VcpuSet {
-        let Some(state) = self.vcpus.get(usize::from(caller.cpu.get())) else {
+    pub fn flush(&mut self, caller: impl Calls) -> VcpuSet {
+        let Some(state) = self.vcpus.get(usize::from(caller.cpu().get())) else {
             return VcpuSet::EMPTY;
         };
         if !state.recall && state.waiting.is_empty() {
@@ -121,22 +109,22 @@ impl Vgic {
 
     /// Answers the maintenance interrupt: the guest ended something that had asked to be heard of or that had no list register, or has
     /// taken all that was pending in them.
-    pub fn maintain<L: ListRegisters, H: Hardware>(&mut self, caller: Caller<'_, L, H>) -> VcpuSet {
-        let _ = self.recall_all(caller.cpu);
+    pub fn maintain(&mut self, caller: impl Calls) -> VcpuSet {
+        let _ = self.recall_all(caller.cpu());
         self.flush(caller)
     }
 
     /// [`sync`](Self::sync) for a virtual CPU that is turned off: when it comes back its CPU interface has been reset, and nothing that it
     /// still has active is to be ended by a drop of priority.
-    pub fn park<L: ListRegisters, H: Hardware>(&mut self, caller: Caller<'_, L, H>) -> VcpuSet {
+    pub fn park(&mut self, caller: impl Calls) -> VcpuSet {
         let kicks = self.sync(caller);
-        while let Some((_, intid)) = self.last_stranded(caller.cpu) {
-            if let Some(interrupt) = self.interrupt_mut(intid, caller.cpu) {
+        while let Some((_, intid)) = self.last_stranded(caller.cpu()) {
+            if let Some(interrupt) = self.interrupt_mut(intid, caller.cpu()) {
                 interrupt.running = UNRANKED;
             }
         }
         let recall = self.ends_anywhere();
-        if let Some(state) = self.vcpus.get_mut(usize::from(caller.cpu.get())) {
+        if let Some(state) = self.vcpus.get_mut(usize::from(caller.cpu().get())) {
             state.announced = Announce::NOTHING;
             state.recall = recall;
         }
@@ -157,28 +145,28 @@ impl Vgic {
     /// Ends those in no list register whose priority the guest has dropped. An end of interrupt names nobody here, but it drops the most urgent
     /// priority, and that is the one of what was acknowledged last (IHI 0069H 4.8.6, IHI 0048B 3.2.1): what is more urgent than what
     /// still runs has been ended.
-    fn end_stranded<L: ListRegisters, H: Hardware>(&mut self, caller: Caller<'_, L, H>) -> VcpuSet {
+    fn end_stranded(&mut self, caller: impl Calls) -> VcpuSet {
         let mut kicks = VcpuSet::EMPTY;
-        if caller.registers.splits_ends() {
+        if caller.registers().splits_ends() {
             return kicks;
         }
-        let still = caller.registers.running_priority();
+        let still = caller.registers().running_priority();
         while let Some((_, intid)) = self
-            .last_stranded(caller.cpu)
+            .last_stranded(caller.cpu())
             .filter(|(running, _)| *running < still)
         {
-            if let Some(interrupt) = self.interrupt_mut(intid, caller.cpu) {
+            if let Some(interrupt) = self.interrupt_mut(intid, caller.cpu()) {
                 interrupt.deactivate();
             }
-            kicks |= self.settle(intid, caller.cpu, caller) | self.update(intid, caller.cpu);
+            kicks |= self.settle(intid, caller.cpu(), caller) | self.update(intid, caller.cpu());
         }
         kicks
     }
 
     /// Reads the calling virtual CPU's list registers back and empties them, so that all state is here. [`flush`](Self::flush) must
     /// follow before it enters the guest. Returns others to kick.
-    pub fn sync<L: ListRegisters, H: Hardware>(&mut self, caller: Caller<'_, L, H>) -> VcpuSet {
-        let cpu = caller.cpu;
+    pub fn sync(&mut self, caller: impl Calls) -> VcpuSet {
+        let cpu = caller.cpu();
         let Some(state) = self.vcpus.get_mut(usize::from(cpu.get())) else {
             return VcpuSet::EMPTY;
         };
@@ -190,8 +178,8 @@ impl Vgic {
             kicks |= self.end_stranded(caller);
         }
         for slot in Bits(u64::from(used)) {
-            let last = caller.registers.read(slot as usize);
-            caller.registers.write(slot as usize, ListRegister::EMPTY);
+            let last = caller.registers().read(slot as usize);
+            caller.registers().write(slot as usize, ListRegister::EMPTY);
             kicks |= self.take_back(slot as usize, last, caller);
         }
         if timers_changed {
@@ -204,33 +192,23 @@ impl Vgic {
     }
 
     /// Takes the interrupt that register `slot` held back into the state; the register's last content was `last`.
-    fn take_back<L, H: Hardware>(
-        &mut self,
-        slot: usize,
-        last: ListRegister,
-        caller: Caller<'_, L, H>,
-    ) -> VcpuSet {
+    fn take_back(&mut self, slot: usize, last: ListRegister, caller: impl Calls) -> VcpuSet {
         let Some(intid) = self
             .vcpus
-            .get(usize::from(caller.cpu.get()))
+            .get(usize::from(caller.cpu().get()))
             .and_then(|state| state.held.get(slot))
             .copied()
         else {
             return VcpuSet::EMPTY;
         };
-        if let Some(interrupt) = self.interrupt_mut(intid, caller.cpu) {
+        if let Some(interrupt) = self.interrupt_mut(intid, caller.cpu()) {
             interrupt.unload(last);
         }
-        self.settle(intid, caller.cpu, caller) | self.update(intid, caller.cpu)
+        self.settle(intid, caller.cpu(), caller) | self.update(intid, caller.cpu())
     }
 
     /// Ends the physical interrupt if no list register will.
-    pub(super) fn settle<L, H: Hardware>(
-        &mut self,
-        intid: IntId,
-        cpu: VcpuId,
-        caller: Caller<'_, L, H>,
-    ) -> VcpuSet {
+    pub(super) fn settle(&mut self, intid: IntId, cpu: VcpuId, caller: impl Calls) -> VcpuSet {
         let enabled = self.is_enabled(intid, cpu);
         let Some(interrupt) = self
             .interrupt_mut(intid, cpu)
@@ -238,9 +216,9 @@ impl Vgic {
         else {
             return VcpuSet::EMPTY;
         };
-        if intid.is_spi() || cpu == caller.cpu {
+        if intid.is_spi() || cpu == caller.cpu() {
             if interrupt.settle(enabled) {
-                caller.hardware.deactivate(intid, cpu);
+                caller.hardware().deactivate(intid, cpu);
             }
             return VcpuSet::EMPTY;
         }
@@ -251,11 +229,11 @@ impl Vgic {
         self.recall_all(cpu)
     }
 
-    fn place<L: ListRegisters, H: Hardware>(&mut self, caller: Caller<'_, L, H>) -> VcpuSet {
-        let registers = caller.registers;
+    fn place(&mut self, caller: impl Calls) -> VcpuSet {
+        let registers = caller.registers();
         let all = ((1_u32 << registers.count().min(MAX_LIST_REGISTERS)) - 1) as u16;
         let mut kicks = VcpuSet::EMPTY;
-        let Some(state) = self.vcpus.get_mut(usize::from(caller.cpu.get())) else {
+        let Some(state) = self.vcpus.get_mut(usize::from(caller.cpu().get())) else {
             return kicks;
         };
         let mut room = registers.empty() as u16 & all;
@@ -267,30 +245,30 @@ impl Vgic {
             // Everything that fits is loaded already, and nothing more urgent came.
             return kicks;
         } else if !self.join_held(&mut room, caller)
-            || self.waiting_len(caller.cpu) > room.count_ones()
+            || self.waiting_len(caller.cpu()) > room.count_ones()
         {
             kicks |= self.sync(caller);
             room = all;
         }
 
-        if self.waiting_len(caller.cpu) != 0 {
-            let chosen = self.choose(caller.cpu, room.count_ones() as usize);
+        if self.waiting_len(caller.cpu()) != 0 {
+            let chosen = self.choose(caller.cpu(), room.count_ones() as usize);
             for intid in chosen.iter() {
                 kicks |= self.load(intid, &mut room, caller);
             }
         }
-        let announce = self.left_over(caller.cpu);
-        if let Some(state) = self.vcpus.get_mut(usize::from(caller.cpu.get())) {
+        let announce = self.left_over(caller.cpu());
+        if let Some(state) = self.vcpus.get_mut(usize::from(caller.cpu().get())) {
             state.changed = false;
             let before = core::mem::replace(&mut state.announced, announce);
             if before != announce || before.unmatched {
                 registers.announce(announce);
             }
             if !state.waiting.is_empty() {
-                self.revoke_held(caller.cpu);
+                self.revoke_held(caller.cpu());
             }
         }
-        kicks.without(caller.cpu)
+        kicks.without(caller.cpu())
     }
 
     /// What must be heard of since it has no list register.
@@ -323,49 +301,44 @@ impl Vgic {
 
     /// Joins new arrivals into the registers that already hold their interrupts, and takes those out of `room`. False when one cannot be
     /// joined in place.
-    fn join_held<L: ListRegisters, H>(&mut self, room: &mut u16, caller: Caller<'_, L, H>) -> bool {
-        let Some(state) = self.vcpus.get(usize::from(caller.cpu.get())) else {
+    fn join_held(&mut self, room: &mut u16, caller: impl Calls) -> bool {
+        let Some(state) = self.vcpus.get(usize::from(caller.cpu().get())) else {
             return true;
         };
         for slot in Bits(u64::from(state.used)) {
             let slot = slot as usize;
             let Some(&intid) = self
                 .vcpus
-                .get(usize::from(caller.cpu.get()))
+                .get(usize::from(caller.cpu().get()))
                 .and_then(|state| state.held.get(slot))
             else {
                 continue;
             };
             if self
-                .interrupt(intid, caller.cpu)
-                .is_none_or(|interrupt| interrupt.waits_at != caller.cpu.get())
+                .interrupt(intid, caller.cpu())
+                .is_none_or(|interrupt| interrupt.waits_at != caller.cpu().get())
             {
                 continue;
             }
-            let now = caller.registers.read(slot);
-            let gate = self.gate(intid, caller.cpu);
+            let now = caller.registers().read(slot);
+            let gate = self.gate(intid, caller.cpu());
             let Some(joined) = self
-                .interrupt_mut(intid, caller.cpu)
+                .interrupt_mut(intid, caller.cpu())
                 .and_then(|interrupt| interrupt.join(intid, now, gate))
             else {
                 return false;
             };
-            caller.registers.write(slot, joined);
+            caller.registers().write(slot, joined);
             *room &= !(1 << slot);
-            let _ = self.update(intid, caller.cpu);
+            let _ = self.update(intid, caller.cpu());
             self.grant(intid, caller);
         }
         true
     }
 
     /// Loads one waiting interrupt into a register of `room`, and takes that register out of it.
-    fn load<L: ListRegisters, H: Hardware>(
-        &mut self,
-        intid: IntId,
-        room: &mut u16,
-        caller: Caller<'_, L, H>,
-    ) -> VcpuSet {
-        let cpu = caller.cpu;
+    fn load(&mut self, intid: IntId, room: &mut u16, caller: impl Calls) -> VcpuSet {
+        let cpu = caller.cpu();
         let gate = self.gate(intid, cpu);
         let Some(state) = self.vcpus.get_mut(usize::from(cpu.get())) else {
             return VcpuSet::EMPTY;
@@ -394,7 +367,7 @@ impl Vgic {
         }
         if let Some(interrupt) = self.interrupt_mut(intid, cpu) {
             caller
-                .registers
+                .registers()
                 .write(slot, interrupt.load(intid, cpu.get(), slot as u8, gate));
         }
         kicks |= self.update(intid, cpu);

@@ -5,8 +5,7 @@
 
 use super::interrupt::{Flags, Interrupt, NOBODY};
 use super::its::{Change, Its, Memory, Part};
-use super::{Caller, Hardware, MOST_LPIS, VcpuSet, Vgic};
-use crate::ListRegisters;
+use super::{Calls, Hardware, MOST_LPIS, VcpuSet, Vgic};
 use model::{IntId, VcpuId};
 
 /// `GICR_CTLR.EnableLPIs`.
@@ -60,11 +59,11 @@ impl Vgic {
     }
 
     /// Reads the configuration of a mapped LPI. Where there is no table, or it is not memory of the partition, the LPI is disabled.
-    pub(super) fn configure_lpi<L: ListRegisters, H: Hardware>(
+    pub(super) fn configure_lpi(
         &mut self,
         lpi: usize,
         memory: &impl Memory,
-        caller: Caller<'_, L, H>,
+        caller: impl Calls,
     ) -> VcpuSet {
         let intid = lpi_number(lpi);
         let byte = self.properties_of(lpi, memory).unwrap_or(0);
@@ -79,7 +78,7 @@ impl Vgic {
         }
         interrupt.put(Flags::ENABLED, enabled);
         if let Some((device, event, collection)) = self.its.event(lpi) {
-            caller.hardware.translate(Change::Enable {
+            caller.hardware().translate(Change::Enable {
                 device,
                 event,
                 lpi: self.physical(intid),
@@ -111,11 +110,11 @@ impl Vgic {
     }
 
     /// `GICR_CTLR`: `EnableLPIs` may be cleared again, though `CES` (12.11.2) does not promise it.
-    pub(super) fn write_lpi_control<L, H: Hardware>(
+    pub(super) fn write_lpi_control(
         &mut self,
         owner: Option<VcpuId>,
         value: u32,
-        caller: Caller<'_, L, H>,
+        caller: impl Calls,
     ) -> VcpuSet {
         let enabled = value & ENABLE_LPIS != 0;
         match owner.and_then(|cpu| self.its.redistributor(cpu)) {
@@ -124,7 +123,7 @@ impl Vgic {
             }
             _ => return VcpuSet::EMPTY,
         }
-        self.place_lpis(caller.hardware)
+        self.place_lpis(caller.hardware())
     }
 
     /// `GICR_PROPBASER` at 0, `GICR_PENDBASER` at 8.

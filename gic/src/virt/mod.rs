@@ -54,7 +54,7 @@ pub use sets::VcpuSet;
 pub use sgi_registers::SgiRegister;
 pub use shown::Shown;
 
-use crate::{Announce, MAX_LIST_REGISTERS};
+use crate::{Announce, ListRegisters, MAX_LIST_REGISTERS};
 use interrupt::{Flags, Gate, NOBODY};
 use model::device::{PassedInterrupt, Trigger};
 #[cfg(feature = "its")]
@@ -156,6 +156,31 @@ impl<L, H> Clone for Caller<'_, L, H> {
 }
 
 impl<L, H> Copy for Caller<'_, L, H> {}
+
+/// A [`Caller`], whatever its hardware is.
+pub trait Calls: Copy {
+    /// Which virtual CPU.
+    fn cpu(&self) -> VcpuId;
+    /// The list registers of this physical CPU.
+    fn registers(&self) -> &impl ListRegisters;
+    /// The physical interrupts.
+    fn hardware(&self) -> &impl Hardware;
+}
+
+impl<L: ListRegisters, H: Hardware> Calls for Caller<'_, L, H> {
+    #[inline]
+    fn cpu(&self) -> VcpuId {
+        self.cpu
+    }
+    #[inline]
+    fn registers(&self) -> &impl ListRegisters {
+        self.registers
+    }
+    #[inline]
+    fn hardware(&self) -> &impl Hardware {
+        self.hardware
+    }
+}
 
 /// A page of emulated registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,17 +1,11 @@
 //! Software-generated interrupts that were left for a virtual CPU.
 
-use super::{Caller, Hardware, VcpuSet, Version, Vgic};
-use crate::ListRegisters;
+use super::{Calls, VcpuSet, Version, Vgic};
 use model::{IntId, VcpuId};
 
 impl Vgic {
     /// An SGI that was left for the calling virtual CPU arrives, from these source CPUs if it is one of a GICv2.
-    pub fn deliver_sgi<L: ListRegisters, H: Hardware>(
-        &mut self,
-        sgi: IntId,
-        sources: u8,
-        caller: Caller<'_, L, H>,
-    ) -> VcpuSet {
+    pub fn deliver_sgi(&mut self, sgi: IntId, sources: u8, caller: impl Calls) -> VcpuSet {
         match self.geometry.version {
             #[cfg(any(feature = "v2", feature = "legacy"))]
             Version::V2 => self.deliver_from(sgi, sources, caller),

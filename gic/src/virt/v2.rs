@@ -3,7 +3,7 @@
 use super::distributor::Target;
 use super::interrupt::{Flags, NOBODY};
 use super::registers::Register;
-use super::{Caller, Hardware, VcpuSet, Vgic, Width};
+use super::{Calls, Hardware, VcpuSet, Vgic, Width};
 use crate::ListRegisters;
 use model::{IntId, VcpuId};
 
@@ -26,22 +26,18 @@ impl Vgic {
     }
 
     /// An SGI that was left for the calling virtual CPU arrives from these source CPUs.
-    pub(super) fn deliver_from<L: ListRegisters, H: Hardware>(
-        &mut self,
-        sgi: IntId,
-        sources: u8,
-        caller: Caller<'_, L, H>,
-    ) -> VcpuSet {
+    pub(super) fn deliver_from(&mut self, sgi: IntId, sources: u8, caller: impl Calls) -> VcpuSet {
         if sources.is_power_of_two()
-            && let Some(grants) = self.grants.get(usize::from(caller.cpu.get()))
+            && let Some(grants) = self.grants.get(usize::from(caller.cpu().get()))
             && let source = VcpuId::new(sources.trailing_zeros() as u8)
-            && let Some((slot, image)) = grants.straight_from(source, sgi, caller.registers.empty())
+            && let Some((slot, image)) =
+                grants.straight_from(source, sgi, caller.registers().empty())
         {
-            caller.registers.write_image(slot, image);
+            caller.registers().write_image(slot, image);
             return VcpuSet::EMPTY;
         }
-        let kicks = self.add_sources(sgi, caller.cpu, sources);
-        kicks.without(caller.cpu) | self.flush(caller)
+        let kicks = self.add_sources(sgi, caller.cpu(), sources);
+        kicks.without(caller.cpu()) | self.flush(caller)
     }
 
     /// Makes a GICv2 SGI of `cpu` pending for these source CPUs.
@@ -59,12 +55,12 @@ impl Vgic {
         self.update(intid, cpu)
     }
 
-    pub(super) fn clear_sources<L: ListRegisters, H: Hardware>(
+    pub(super) fn clear_sources(
         &mut self,
         intid: IntId,
         cpu: VcpuId,
         sources: u8,
-        caller: Caller<'_, L, H>,
+        caller: impl Calls,
     ) -> VcpuSet {
         let mut kicks = VcpuSet::EMPTY;
         if sources != 0 {
@@ -77,11 +73,7 @@ impl Vgic {
     }
 
     /// `SPENDSGIR` and `CPENDSGIR`: who has each SGI pending (IHI 0048B 4.3.16).
-    pub(super) fn read_sources<L: ListRegisters, H: Hardware>(
-        &mut self,
-        target: Target,
-        caller: Caller<'_, L, H>,
-    ) -> (VcpuSet, u32) {
+    pub(super) fn read_sources(&mut self, target: Target, caller: impl Calls) -> (VcpuSet, u32) {
         let sgis = Target {
             register: Register::SetPending,
             at: 0,

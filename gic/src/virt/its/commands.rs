@@ -1,11 +1,10 @@
 //! What each command does, and whether it may.
 
 use super::{COLLECTIONS, Change, Device, EVENT_BITS, Memory, STEPS, Translation};
-use crate::ListRegisters;
 use crate::its_command::{Command, KINDS, UNKNOWN};
 use crate::virt::interrupt::{Flags, NOBODY};
 use crate::virt::lpi::lpi_number;
-use crate::virt::{Caller, Hardware, VcpuSet, Vgic};
+use crate::virt::{Calls, Hardware, VcpuSet, Vgic};
 use model::{IntId, VcpuId};
 
 /// What became of a command.
@@ -37,11 +36,7 @@ impl Vgic {
     /// Executes commands of the guest's queue, at most [`STEPS`] steps of them; what is left is for the next call. A command that is refused has no
     /// effect, and the queue goes on behind it (IHI 0069H 5.3.2 leaves it open). Returns the virtual CPUs to kick;
     /// [`flush`](Self::flush) before entering the guest.
-    pub fn run_commands<L: ListRegisters, H: Hardware>(
-        &mut self,
-        memory: &impl Memory,
-        caller: Caller<'_, L, H>,
-    ) -> VcpuSet {
+    pub fn run_commands(&mut self, memory: &impl Memory, caller: impl Calls) -> VcpuSet {
         let mut kicks = VcpuSet::EMPTY;
         let mut steps = STEPS;
         while steps != 0 && self.its.has_commands() {
@@ -89,12 +84,12 @@ impl Vgic {
         Some([word(0)?, word(1)?, word(2)?, word(3)?])
     }
 
-    fn execute<L: ListRegisters, H: Hardware>(
+    fn execute(
         &mut self,
         command: Command,
         steps: &mut u32,
         memory: &impl Memory,
-        caller: Caller<'_, L, H>,
+        caller: impl Calls,
     ) -> Outcome {
         match command {
             // Every command has taken effect when the next one is read.
@@ -138,7 +133,7 @@ impl Vgic {
             Command::Int { device, event } => {
                 let found = self.its.find(device, event);
                 found
-                    .map(|lpi| self.raise(lpi_number(lpi), caller.cpu))
+                    .map(|lpi| self.raise(lpi_number(lpi), caller.cpu()))
                     .into()
             }
             Command::Clear { device, event } => self.clear_event(device, event, caller).into(),
@@ -164,12 +159,7 @@ impl Vgic {
         (number < self.vcpus.len() as u64).then_some(number as u8)
     }
 
-    fn map_device<L, H: Hardware>(
-        &mut self,
-        device: u32,
-        bits: u8,
-        caller: Caller<'_, L, H>,
-    ) -> Option<VcpuSet> {
+    fn map_device(&mut self, device: u32, bits: u8, caller: impl Calls) -> Option<VcpuSet> {
         let mut ranges = self.its.config?.devices.iter();
         let owned = ranges.any(|range| range.contains(device));
         // Mapping it again would take the events that it has away unseen.
@@ -178,19 +168,14 @@ impl Vgic {
         }
         let free = self.its.devices.iter().position(|one| one.bits == 0)?;
         let change = self.its.table_change(device, free, true);
-        if !caller.hardware.translate(change) {
+        if !caller.hardware().translate(change) {
             return None;
         }
         *self.its.devices.get_mut(free)? = Device { device, bits };
         Some(VcpuSet::EMPTY)
     }
 
-    fn unmap_device<L: ListRegisters, H: Hardware>(
-        &mut self,
-        device: u32,
-        steps: &mut u32,
-        caller: Caller<'_, L, H>,
-    ) -> Outcome {
+    fn unmap_device(&mut self, device: u32, steps: &mut u32, caller: impl Calls) -> Outcome {
         let Some(place) = self.its.device_place(device) else {
             return Outcome::Refused;
         };
@@ -198,7 +183,7 @@ impl Vgic {
         let outcome = self.for_each_lpi(fits, steps, |vgic, lpi| vgic.discard(lpi, caller));
         if let Outcome::Done(_) = outcome {
             let change = self.its.table_change(device, place, false);
-            caller.hardware.translate(change);
+            caller.hardware().translate(change);
             if let Some(place) = self.its.devices.get_mut(place) {
                 *place = Device::NONE;
             }
@@ -227,12 +212,12 @@ impl Vgic {
         Outcome::Done(kicks)
     }
 
-    fn map_collection<L, H: Hardware>(
+    fn map_collection(
         &mut self,
         collection: u16,
         target: u64,
         valid: bool,
-        caller: Caller<'_, L, H>,
+        caller: impl Calls,
     ) -> Option<VcpuSet> {
         let cpu = match valid {
             true => self.processor(target)?,
@@ -244,19 +229,19 @@ impl Vgic {
                 collection: self.its.physical_collection(collection),
                 cpu: VcpuId::new(cpu),
             };
-            caller.hardware.translate(change);
+            caller.hardware().translate(change);
         }
-        Some(self.place_lpis(caller.hardware))
+        Some(self.place_lpis(caller.hardware()))
     }
 
-    fn map_event<L: ListRegisters, H: Hardware>(
+    fn map_event(
         &mut self,
         device: u32,
         event: u32,
         intid: u32,
         collection: u16,
         memory: &impl Memory,
-        caller: Caller<'_, L, H>,
+        caller: impl Calls,
     ) -> Option<VcpuSet> {
         let table = self.its.devices.get(self.its.device_place(device)?)?;
         let lpi = intid.checked_sub(IntId::FIRST_LPI)? as usize;
@@ -272,7 +257,7 @@ impl Vgic {
             lpi: self.physical(IntId::new(intid)),
             collection: self.its.physical_collection(collection),
         };
-        if !caller.hardware.translate(change) {
+        if !caller.hardware().translate(change) {
             return None;
         }
         *self.its.translations.get_mut(lpi)? = Translation {
@@ -281,15 +266,15 @@ impl Vgic {
             collection,
             mapped: true,
         };
-        Some(self.place_lpi(lpi, caller.hardware) | self.configure_lpi(lpi, memory, caller))
+        Some(self.place_lpi(lpi, caller.hardware()) | self.configure_lpi(lpi, memory, caller))
     }
 
-    fn move_event<L, H: Hardware>(
+    fn move_event(
         &mut self,
         device: u32,
         event: u32,
         collection: u16,
-        caller: Caller<'_, L, H>,
+        caller: impl Calls,
     ) -> Option<VcpuSet> {
         let lpi = self.its.find(device, event)?;
         if collection >= COLLECTIONS {
@@ -300,22 +285,17 @@ impl Vgic {
             event: event as u16,
             collection: self.its.physical_collection(collection),
         };
-        if !caller.hardware.translate(change) {
+        if !caller.hardware().translate(change) {
             return None;
         }
         self.its.translations.get_mut(lpi)?.collection = collection;
-        Some(self.place_lpi(lpi, caller.hardware))
+        Some(self.place_lpi(lpi, caller.hardware()))
     }
 
-    fn clear_event<L: ListRegisters, H: Hardware>(
-        &mut self,
-        device: u32,
-        event: u32,
-        caller: Caller<'_, L, H>,
-    ) -> Option<VcpuSet> {
+    fn clear_event(&mut self, device: u32, event: u32, caller: impl Calls) -> Option<VcpuSet> {
         let lpi = self.its.find(device, event)?;
         let (device, event, collection) = self.its.event(lpi)?;
-        caller.hardware.translate(Change::Clear {
+        caller.hardware().translate(Change::Clear {
             device,
             event,
             collection,
@@ -324,12 +304,12 @@ impl Vgic {
     }
 
     /// `INVALL`, a few LPIs at a time.
-    fn configure_collection<L: ListRegisters, H: Hardware>(
+    fn configure_collection(
         &mut self,
         collection: u16,
         steps: &mut u32,
         memory: &impl Memory,
-        caller: Caller<'_, L, H>,
+        caller: impl Calls,
     ) -> Outcome {
         if collection >= COLLECTIONS {
             return Outcome::Refused;
@@ -341,17 +321,13 @@ impl Vgic {
     }
 
     /// Takes an LPI from its event, with all that is pending of it.
-    fn discard<L: ListRegisters, H: Hardware>(
-        &mut self,
-        lpi: usize,
-        caller: Caller<'_, L, H>,
-    ) -> VcpuSet {
-        self.discard_physical(lpi, caller.hardware);
+    fn discard(&mut self, lpi: usize, caller: impl Calls) -> VcpuSet {
+        self.discard_physical(lpi, caller.hardware());
         if let Some(interrupt) = self.lpis.get_mut(lpi) {
             interrupt.flags -= Flags::ENABLED;
         }
         self.clear_pending(lpi_number(lpi), VcpuId::new(0), caller)
-            | self.place_lpi(lpi, caller.hardware)
+            | self.place_lpi(lpi, caller.hardware())
     }
 
     fn discard_physical(&mut self, lpi: usize, hardware: &impl Hardware) {
