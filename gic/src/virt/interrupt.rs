@@ -14,6 +14,9 @@ pub(super) const NOBODY: u8 = u8::MAX;
 /// "No priority to drop" in [`Interrupt::running`]: a register write made it active, or its CPU has been off since.
 pub(super) const UNRANKED: u8 = u8::MAX;
 
+/// [Ranks](Interrupt::rank) of interrupts that are not active start here.
+pub(super) const INACTIVE: u16 = 0x100;
+
 bitflags! {
     /// What is true of an interrupt.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,6 +169,15 @@ impl Interrupt {
     /// Active at `cpu`, and in no list register.
     pub(super) fn is_stranded(&self, cpu: u8) -> bool {
         self.is(Flags::ACTIVE) && !self.is(Flags::HELD) && self.holder == cpu
+    }
+
+    /// How soon it needs a list register, the smaller the sooner: an active one by the priority to drop, then a pending one by its own.
+    pub(super) fn rank(&self) -> u16 {
+        if self.is(Flags::ACTIVE) {
+            u16::from(self.running)
+        } else {
+            INACTIVE + u16::from(self.priority)
+        }
     }
 
     /// True when the guest lets it through.

@@ -1,7 +1,7 @@
 //! Between the state and the list registers: loading, reading back, and the straight path for an arriving physical interrupt.
 
-use super::interrupt::{Flags, UNRANKED};
-use super::sets::Bits;
+use super::interrupt::{Flags, INACTIVE, Interrupt, UNRANKED};
+use super::sets::{Bits, IntIdSet};
 use super::{Calls, FROM_SPI_TO_LPI, Hardware, VcpuSet, Vgic};
 use crate::{Announce, ListRegister, ListRegisters, MAX_LIST_REGISTERS};
 use model::{IntId, VcpuId};
@@ -118,7 +118,7 @@ impl Vgic {
     /// still has active is to be ended by a drop of priority.
     pub fn park(&mut self, caller: impl Calls) -> VcpuSet {
         let kicks = self.sync(caller);
-        while let Some((_, intid)) = self.last_stranded(caller.cpu()) {
+        for intid in self.waiting(caller.cpu()).iter() {
             if let Some(interrupt) = self.interrupt_mut(intid, caller.cpu()) {
                 interrupt.running = UNRANKED;
             }
@@ -131,17 +131,6 @@ impl Vgic {
         kicks
     }
 
-    /// The interrupt that `cpu` has in no list register and acknowledged last, with its priority then: they nest by priority.
-    fn last_stranded(&self, cpu: VcpuId) -> Option<(u8, IntId)> {
-        let waiting = &self.vcpus.get(usize::from(cpu.get()))?.waiting;
-        let ranked = waiting.iter().filter_map(|intid| {
-            let interrupt = self.interrupt(intid, cpu)?;
-            let ranked = interrupt.is_stranded(cpu.get()) && interrupt.running != UNRANKED;
-            ranked.then_some((interrupt.running, intid))
-        });
-        ranked.min()
-    }
-
     /// Ends those in no list register whose priority the guest has dropped. An end of interrupt names nobody here, but it drops the most urgent
     /// priority, and that is the one of what was acknowledged last (IHI 0069H 4.8.6, IHI 0048B 3.2.1): what is more urgent than what
     /// still runs has been ended.
@@ -150,15 +139,15 @@ impl Vgic {
         if caller.registers().splits_ends() {
             return kicks;
         }
+        let cpu = caller.cpu();
         let still = caller.registers().running_priority();
-        while let Some((_, intid)) = self
-            .last_stranded(caller.cpu())
-            .filter(|(running, _)| *running < still)
-        {
-            if let Some(interrupt) = self.interrupt_mut(intid, caller.cpu()) {
+        for intid in self.waiting(cpu).iter() {
+            let interrupt = self.interrupt_mut(intid, cpu);
+            let dropped = |one: &&mut Interrupt| one.is_stranded(cpu.get()) && one.running < still;
+            if let Some(interrupt) = interrupt.filter(dropped) {
                 interrupt.deactivate();
+                kicks |= self.finish(intid, cpu, caller);
             }
-            kicks |= self.settle(intid, caller.cpu(), caller) | self.update(intid, caller.cpu());
         }
         kicks
     }
@@ -230,73 +219,78 @@ impl Vgic {
     }
 
     fn place(&mut self, caller: impl Calls) -> VcpuSet {
+        let cpu = caller.cpu();
         let registers = caller.registers();
         let all = ((1_u32 << registers.count().min(MAX_LIST_REGISTERS)) - 1) as u16;
         let mut kicks = VcpuSet::EMPTY;
-        let Some(state) = self.vcpus.get_mut(usize::from(caller.cpu().get())) else {
+        let Some(state) = self.vcpus.get_mut(usize::from(cpu.get())) else {
             return kicks;
         };
         let mut room = registers.empty() as u16 & all;
         let changed = core::mem::take(&mut state.changed);
-        if state.recall {
-            kicks |= self.sync(caller);
-            room = all;
-        } else if !changed && room == 0 {
+        let broken_off = core::mem::take(&mut state.unplaced);
+        if broken_off && !changed && !state.recall {
+            // What has been loaded since they were read back stands.
+            room = all & !state.used;
+        } else if !state.recall && !changed && room == 0 {
             // Everything that fits is loaded already, and nothing more urgent came.
             return kicks;
-        } else if !self.join_held(&mut room, caller)
-            || self.waiting_len(caller.cpu()) > room.count_ones()
+        } else if state.recall
+            || !self.join_held(&mut room, caller)
+            || self.waiting(cpu).len() > room.count_ones()
         {
             kicks |= self.sync(caller);
             room = all;
         }
 
-        if self.waiting_len(caller.cpu()) != 0 {
-            let chosen = self.choose(caller.cpu(), room.count_ones() as usize);
-            for intid in chosen.iter() {
-                kicks |= self.load(intid, &mut room, caller);
-            }
-        }
-        let announce = self.left_over(caller.cpu());
-        if let Some(state) = self.vcpus.get_mut(usize::from(caller.cpu().get())) {
+        // All that has changed is seen now.
+        if let Some(state) = self.vcpus.get_mut(usize::from(cpu.get())) {
             state.changed = false;
+        }
+        let chosen = self.choose(room.count_ones() as usize, caller);
+        for (index, (_, intid)) in chosen.iter().flat_map(Ranking::iter).enumerate() {
+            if index != 0 && caller.hardware().is_wanted() {
+                return self.break_off_placing(cpu, kicks);
+            }
+            kicks |= self.load(intid, &mut room, caller);
+        }
+        let Some(chosen) = chosen else {
+            return self.break_off_placing(cpu, kicks);
+        };
+        let mut announce = chosen.left_over();
+        announce.deactivations |= self.ends_anywhere();
+        if let Some(state) = self.vcpus.get_mut(usize::from(cpu.get())) {
+            // What had ended in a register that was taken over, and comes again.
+            announce.refill |= core::mem::take(&mut state.changed);
             let before = core::mem::replace(&mut state.announced, announce);
             if before != announce || before.unmatched {
                 registers.announce(announce);
             }
             if !state.waiting.is_empty() {
-                self.revoke_held(caller.cpu());
+                self.revoke_held(cpu);
             }
         }
-        kicks.without(caller.cpu())
+        kicks.without(cpu)
     }
 
-    /// What must be heard of since it has no list register.
-    fn left_over(&self, cpu: VcpuId) -> Announce {
-        let mut left = Announce {
-            deactivations: self.ends_anywhere(),
-            ..Announce::NOTHING
-        };
-        let Some(state) = self.vcpus.get(usize::from(cpu.get())) else {
-            return left;
-        };
-        for interrupt in state
-            .waiting
-            .iter()
-            .filter_map(|id| self.interrupt(id, cpu))
-        {
-            let stranded = interrupt.is_stranded(cpu.get());
-            left.unmatched |= stranded;
-            left.deactivations |= stranded;
-            left.refill |= !stranded;
+    fn break_off_placing(&mut self, cpu: VcpuId, kicks: VcpuSet) -> VcpuSet {
+        if let Some(state) = self.vcpus.get_mut(usize::from(cpu.get())) {
+            state.unplaced = true;
         }
-        left
+        kicks.without(cpu)
     }
 
-    fn waiting_len(&self, cpu: VcpuId) -> u32 {
-        self.vcpus
-            .get(usize::from(cpu.get()))
-            .map_or(0, |state| state.waiting.len())
+    /// True when placing interrupts in the list registers of this virtual CPU was [broken off](Hardware::is_wanted): [`flush`](Self::flush) goes on with it,
+    /// before the guest is entered.
+    pub fn is_unplaced(&self, cpu: VcpuId) -> bool {
+        let state = self.vcpus.get(usize::from(cpu.get()));
+        state.is_some_and(|state| state.unplaced)
+    }
+
+    /// What waits for a list register of `cpu`.
+    fn waiting(&self, cpu: VcpuId) -> IntIdSet {
+        let state = self.vcpus.get(usize::from(cpu.get()));
+        state.map_or(IntIdSet::EMPTY, |state| state.waiting)
     }
 
     /// Joins new arrivals into the registers that already hold their interrupts, and takes those out of `room`. False when one cannot be
@@ -375,30 +369,27 @@ impl Vgic {
         kicks
     }
 
-    /// The waiting interrupts of `cpu` that get the next `room` registers. Active ones come first, since those that the guest ends without
+    /// The caller's waiting interrupts that get the next `room` registers. Active ones come first, since those that the guest ends without
     /// finding them cost an exit, but one register is kept for the most urgent pending one, since it may preempt them all. Active ones in
-    /// the order in which the guest must end them, pending ones by priority, both then by number.
-    fn choose(&self, cpu: VcpuId, room: usize) -> Ranking {
+    /// the order in which the guest must end them, pending ones by priority, both then by number. `None`: the pCPU is wanted.
+    fn choose(&self, room: usize, caller: impl Calls) -> Option<Ranking> {
         let mut ranking = Ranking::new(room);
-        let Some(state) = self.vcpus.get(usize::from(cpu.get())) else {
-            return ranking;
-        };
-        for intid in state.waiting.iter() {
-            if let Some(interrupt) = self
-                .interrupt(intid, cpu)
-                .filter(|interrupt| !interrupt.is(Flags::HELD))
-            {
-                let rank = if interrupt.is(Flags::ACTIVE) {
-                    u16::from(interrupt.running)
-                } else {
-                    Ranking::INACTIVE + u16::from(interrupt.priority)
-                };
-                ranking.add(intid, rank);
+        let state = self.vcpus.get(usize::from(caller.cpu().get()))?;
+        for (index, intid) in state.waiting.iter().enumerate() {
+            if index % BETWEEN_LOOKS == BETWEEN_LOOKS - 1 && caller.hardware().is_wanted() {
+                return None;
+            }
+            let interrupt = self.interrupt(intid, caller.cpu());
+            if let Some(interrupt) = interrupt.filter(|interrupt| !interrupt.is(Flags::HELD)) {
+                ranking.add(intid, interrupt.rank());
             }
         }
-        ranking
+        Some(ranking)
     }
 }
+
+/// How many waiting interrupts are looked at before somebody else who waits for the pCPU is looked for.
+const BETWEEN_LOOKS: usize = 8;
 
 /// The best few of many interrupts, in order.
 struct Ranking {
@@ -408,38 +399,33 @@ struct Ranking {
     room: usize,
     /// The most urgent one that is not active.
     urgent: Option<(u16, IntId)>,
+    /// How many were added: active ones, others.
+    active: usize,
+    inactive: usize,
 }
 
 impl Ranking {
-    /// Ranks of interrupts that are not active start here.
-    const INACTIVE: u16 = 0x100;
-
-    const fn new(room: usize) -> Self {
-        let best = [(0, IntId::new(0)); MAX_LIST_REGISTERS];
-        let room = if room < MAX_LIST_REGISTERS {
-            room
-        } else {
-            MAX_LIST_REGISTERS
-        };
+    fn new(room: usize) -> Self {
         Self {
-            best,
+            best: [(0, IntId::new(0)); MAX_LIST_REGISTERS],
             len: 0,
-            room,
+            room: room.min(MAX_LIST_REGISTERS),
             urgent: None,
+            active: 0,
+            inactive: 0,
         }
     }
 
     fn add(&mut self, intid: IntId, rank: u16) {
         let entry = (rank, intid);
-        if rank >= Self::INACTIVE && self.urgent.is_none_or(|urgent| entry < urgent) {
-            self.urgent = Some(entry);
+        if rank < INACTIVE {
+            self.active += 1;
+        } else {
+            self.inactive += 1;
+            self.urgent = Some(self.urgent.map_or(entry, |urgent| urgent.min(entry)));
         }
-        let at = self
-            .best
-            .iter()
-            .take(self.len)
-            .position(|other| entry < *other)
-            .unwrap_or(self.len);
+        let best = self.best.iter().take(self.len);
+        let at = best.filter(|other| **other < entry).count();
         if at >= self.room {
             return;
         }
@@ -450,19 +436,28 @@ impl Ranking {
         }
     }
 
-    /// The interrupts, best first.
-    fn iter(&self) -> impl Iterator<Item = IntId> {
+    /// The interrupts with their ranks, best first.
+    fn iter(&self) -> impl Iterator<Item = (u16, IntId)> {
         let last = self.len.checked_sub(1).filter(|_| self.len == self.room);
+        let best = self.best.iter().take(self.len);
         let crowded_out = self
             .urgent
-            .filter(|urgent| !self.best.iter().take(self.len).any(|entry| entry == urgent));
-        self.best
-            .iter()
-            .take(self.len)
-            .enumerate()
+            .filter(|urgent| !best.clone().any(|entry| entry == urgent));
+        best.enumerate()
             .map(move |(index, entry)| match crowded_out {
-                Some(urgent) if Some(index) == last => urgent.1,
-                _ => entry.1,
+                Some(urgent) if Some(index) == last => urgent,
+                _ => *entry,
             })
+    }
+
+    /// What must be heard of since it got no register.
+    fn left_over(&self) -> Announce {
+        let active = self.iter().filter(|(rank, _)| *rank < INACTIVE).count();
+        let stranded = self.active > active;
+        Announce {
+            unmatched: stranded,
+            deactivations: stranded,
+            refill: self.inactive > self.len - active,
+        }
     }
 }

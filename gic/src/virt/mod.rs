@@ -127,7 +127,7 @@ pub trait Hardware {
     fn clear_pending(&self, intid: IntId, cpu: VcpuId);
     /// Ends the active state that the hypervisor's acknowledgement left.
     fn deactivate(&self, intid: IntId, cpu: VcpuId);
-    /// True when a write that changes many interrupts had better be broken off, since someone else waits for the physical CPU.
+    /// True when what concerns many interrupts had better be broken off, since someone else waits for the physical CPU.
     fn is_wanted(&self) -> bool {
         false
     }
@@ -224,6 +224,8 @@ pub struct VcpuState {
     used: u16,
     /// Its list registers must be read back before it goes on.
     recall: bool,
+    /// What waits has not all been placed in them, since the physical CPU was wanted.
+    unplaced: bool,
     /// What its virtual CPU interface tells of.
     announced: Announce,
     /// Another virtual CPU changed the timers' interrupts, whose physical side only this one's physical CPU reaches.
@@ -252,6 +254,7 @@ impl VcpuState {
         held: [IntId::new(0); MAX_LIST_REGISTERS],
         used: 0,
         recall: false,
+        unplaced: false,
         announced: Announce::NOTHING,
         timers_changed: false,
         #[cfg(feature = "virtual-v3")]

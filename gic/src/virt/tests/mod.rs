@@ -228,6 +228,8 @@ pub struct PhysicalInterrupts {
     acting: Cell<u8>,
     /// Somebody else waits for the physical CPU: at every other look, so that all tests have writes that are broken off.
     wanted: Cell<bool>,
+    /// Nobody waits for the physical CPU.
+    calm: Cell<bool>,
     /// What the physical ITS was told.
     #[cfg(feature = "its")]
     messages: its::physical::PhysicalIts,
@@ -298,7 +300,7 @@ impl Hardware for PhysicalInterrupts {
         self.deactivations.set(self.deactivations.get() + 1);
     }
     fn is_wanted(&self) -> bool {
-        self.wanted.replace(!self.wanted.get())
+        self.wanted.replace(!self.wanted.get()) && !self.calm.get()
     }
     #[cfg(feature = "its")]
     fn translate(&self, change: super::its::Change) -> bool {
@@ -429,7 +431,27 @@ impl Machine {
         }
     }
 
+    /// What a virtual CPU does, and what was broken off while its interrupts were placed. Those who wait for its physical CPU come without end only if
+    /// they are no more than a few.
     fn act<T>(
+        &mut self,
+        cpu: u8,
+        act: impl FnOnce(&mut Vgic, Caller<'_, VirtualInterface, PhysicalInterrupts>) -> T,
+    ) -> T {
+        let done = self.act_once(cpu, act);
+        for attempt in 0.. {
+            if !self.vgic.is_unplaced(VcpuId::new(cpu)) {
+                break;
+            }
+            self.physical.calm.set(attempt > 3);
+            let kicks = self.act_once(cpu, |vgic, caller| vgic.flush(caller));
+            self.physical.calm.set(false);
+            self.kick(kicks);
+        }
+        done
+    }
+
+    fn act_once<T>(
         &mut self,
         cpu: u8,
         act: impl FnOnce(&mut Vgic, Caller<'_, VirtualInterface, PhysicalInterrupts>) -> T,
