@@ -3,7 +3,7 @@
 //! Every function here runs on the one pCPU that runs the virtual CPU; other pCPUs reach it through
 //! [`VcpuShared`](crate::partition::VcpuShared) and a kick.
 
-use gic::virt::{Caller, Hardware, VcpuSet};
+use gic::virt::{Caller, Hardware, VcpuSet, Vgic};
 use gic::{Acknowledged, InterruptController};
 use model::device::Trigger;
 use model::partition::FaultPolicy;
@@ -290,16 +290,32 @@ impl<M: Machine> Vcpu<M> {
     /// A physical interrupt of the partition: into a list register of this virtual CPU, or to the one that it is routed to.
     #[inline]
     fn deliver(&mut self, intid: IntId) {
-        let kicks = {
-            let mut devices = self.partition.devices.lock();
-            if self.on {
-                self.with_caller(|caller| devices.gic.deliver(intid, caller))
-            } else {
-                devices.gic.raise(intid, self.id)
-            }
-        };
-        if !kicks.is_empty() {
+        if self.on {
+            self.with_gic(|gic, caller| gic.deliver(intid, caller));
+        } else {
+            let kicks = self.partition.devices.lock().gic.raise(intid, self.id);
             self.kick_others(kicks);
+        }
+    }
+
+    /// Does something with the partition's interrupt controller, and kicks the others that it concerns. Placing interrupts in the list registers
+    /// may be broken off for others who wait for the pCPU: then it goes on in this virtual CPU's turns.
+    #[inline]
+    pub fn with_gic(
+        &mut self,
+        f: impl FnOnce(
+            &mut Vgic,
+            Caller<'_, Registers<'_, M::Gic>, Physical<'static, M::Gic>>,
+        ) -> VcpuSet,
+    ) {
+        let (kicks, unplaced) = {
+            let gic = &mut self.partition.devices.lock().gic;
+            let kicks = self.with_caller(|caller| f(gic, caller));
+            (kicks, gic.is_unplaced(self.id))
+        };
+        self.kick_others(kicks.without(self.id));
+        if unplaced {
+            self.place_in_turns();
         }
     }
 
@@ -335,20 +351,18 @@ impl<M: Machine> Vcpu<M> {
 
     /// Brings the list registers in line with the virtual interrupt controller.
     pub fn refresh_interrupts(&mut self) {
-        let kicks = self.with_caller(|caller| self.partition.devices.lock().gic.flush(caller));
-        self.kick_others(kicks.without(self.id));
+        self.with_gic(|gic, caller| gic.flush(caller));
     }
 
     /// The guest ended an interrupt that had asked to be heard of, or a list register is free for one that waits.
     pub fn maintain_interrupts(&mut self) {
-        let kicks = self.with_caller(|caller| self.partition.devices.lock().gic.maintain(caller));
-        self.kick_others(kicks.without(self.id));
+        self.with_gic(|gic, caller| gic.maintain(caller));
     }
 
     /// The end of every exit: whatever others asked for is done, and the exit is counted.
     #[inline]
     pub fn finish(&mut self, kind: ExitKind) {
-        while self.shared.has_requests() {
+        while self.shared.has_requests() && !self.is_broken_off() {
             self.serve_requests();
         }
         self.interface.signal::<M::Cpu>();
@@ -370,14 +384,16 @@ impl<M: Machine> Vcpu<M> {
             return;
         }
         self.take_sgis(requests >> request::FIRST_SGI);
-        self.refresh_interrupts();
+        if !self.is_broken_off() {
+            self.refresh_interrupts();
+        }
     }
 
     /// Before its turn goes on or ends: what others asked for is done, and it starts if someone has turned it on.
     #[cfg(feature = "shared")]
     pub fn settle_power(&mut self) {
         loop {
-            while self.shared.has_requests() {
+            while self.shared.has_requests() && !self.is_broken_off() {
                 self.serve_requests();
             }
             if self.on {
@@ -393,21 +409,26 @@ impl<M: Machine> Vcpu<M> {
         }
     }
 
-    /// SGIs that other virtual CPUs sent, bit n for SGI n, arrive here.
-    fn take_sgis(&mut self, sgis: u32) {
-        if sgis == 0 {
-            return;
+    /// SGIs that other virtual CPUs sent, bit n for SGI n, arrive here: a single one in the short way, if it can. Others who wait for the pCPU come between two,
+    /// and the rest is asked for again.
+    fn take_sgis(&mut self, mut sgis: u32) {
+        let shared = self.shared;
+        let id = self.id;
+        let single = sgis.is_power_of_two();
+        while sgis != 0 {
+            let sgi = IntId::new(sgis.trailing_zeros());
+            sgis &= sgis - 1;
+            let sources = shared.take_sources(sgi);
+            self.with_gic(|gic, caller| match single {
+                true => gic.deliver_sgi(sgi, sources, caller),
+                false => gic.note_sgi(sgi, sources, id),
+            });
+            if sgis != 0 && self.physical().is_wanted() {
+                shared.request(sgis << request::FIRST_SGI);
+                self.place_in_turns();
+                return;
+            }
         }
-        let kicks = self.with_caller(|caller| {
-            let gic = &mut self.partition.devices.lock().gic;
-            (0..16)
-                .filter(|sgi| sgis >> sgi & 1 != 0)
-                .fold(VcpuSet::EMPTY, |kicks, sgi| {
-                    let sgi = IntId::new(sgi);
-                    kicks | gic.deliver_sgi(sgi, self.shared.take_sources(sgi), caller)
-                })
-        });
-        self.kick_others(kicks.without(self.id));
     }
 
     /// Stops the partition this virtual CPU belongs to, or starts it again, beginning with this one.
@@ -428,8 +449,7 @@ impl<M: Machine> Vcpu<M> {
         let gic = self.machine().gic();
         M::Cpu::stop_guest_timers();
         if self.on {
-            let kicks = self.with_caller(|caller| self.partition.devices.lock().gic.park(caller));
-            self.kick_others(kicks.without(self.id));
+            self.with_gic(|gic, caller| gic.park(caller));
         }
         self.interface.reset(&gic);
         self.on = false;

@@ -91,11 +91,7 @@ pub fn access<M: Machine>(vcpu: &mut Vcpu<M>, access: MmioAccess) -> Result<bool
         let physical = vcpu.physical();
         let stored = interface.store(offset as u32, access.width, value, vcpu.id, &physical);
         if let Access::Done(Some(beyond)) = stored {
-            let kicks = vcpu.with_caller(|caller| {
-                let gic = &mut vcpu.partition.devices.lock().gic;
-                gic.deactivate(beyond, caller) | gic.flush(caller)
-            });
-            vcpu.kick_others(kicks.without(vcpu.id));
+            vcpu.with_gic(|gic, caller| gic.deactivate(beyond, caller) | gic.flush(caller));
         } else if stored == Access::Unknown {
             vcpu.partition.count_unknown_register();
         }

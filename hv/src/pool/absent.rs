@@ -124,6 +124,21 @@ impl<M: Machine> Vcpu<M> {
     #[inline(always)]
     pub const fn finish_in_turns(&mut self, _access: MmioAccess) {}
 
+    /// Never called: interrupts are placed at once.
+    #[inline(always)]
+    pub const fn place_in_turns(&mut self) {}
+
+    /// Never called: commands go on in exits.
+    #[cfg(feature = "its")]
+    #[inline(always)]
+    pub const fn execute_in_turns(&mut self) {}
+
+    /// Nothing is broken off.
+    #[inline(always)]
+    pub const fn is_broken_off(&self) -> bool {
+        false
+    }
+
     /// Never called: no WFI is the scheduler's.
     #[inline(always)]
     pub const fn wait_its_turn(&mut self) {}

@@ -1,5 +1,5 @@
-//! What a virtual CPU does in its turns before its guest goes on: the image of a partition that starts again is put into place, or an access that was
-//! broken off is finished.
+//! What a virtual CPU does in its turns before its guest goes on: the image of a partition that starts again is put into place, or what was broken off is
+//! finished: an access to the virtual interrupt controller, SGIs that were sent to it, the placing of its interrupts in list registers.
 //!
 //! Its neighbours wait for one piece at most. Between two pieces an interrupt is looked for: whatever could change whose turn it is, the alarm
 //! at the end of the budget among it, comes as one.
@@ -33,18 +33,45 @@ impl<M: Machine> Vcpu<M> {
         self.turn.waits = true;
     }
 
+    /// Placing its interrupts in list registers was broken off: the rest comes in this virtual CPU's turns.
+    pub fn place_in_turns(&mut self) {
+        self.turn.unplaced = true;
+        self.turn.waits = true;
+    }
+
+    /// Commands of its guest to its virtual ITS are left: they come in this virtual CPU's turns.
+    #[cfg(feature = "its")]
+    pub fn execute_in_turns(&mut self) {
+        self.turn.commands = true;
+        self.turn.waits = true;
+    }
+
+    /// True when others who wait for the pCPU come first.
+    pub fn is_broken_off(&self) -> bool {
+        self.turn.unplaced
+    }
+
     /// True when there is something to do before the guest goes on.
     pub(super) fn has_errand(&self) -> bool {
-        self.turn.loading.is_some() || self.turn.access.is_some()
+        self.turn.loading.is_some()
+            || self.turn.access.is_some()
+            || self.turn.unplaced
+            || self.turn.commands
     }
 
     /// Goes on until an interrupt comes, or it is done.
     pub(super) fn go_on(&mut self) {
-        if let Some(access) = self.turn.access {
-            // What broke it off comes first, and may end the turn.
-            if !M::Cpu::is_interrupt_pending() {
-                self.turn.access = None;
+        // What broke it off comes first, and may end the turn.
+        if !M::Cpu::is_interrupt_pending() {
+            if core::mem::take(&mut self.turn.unplaced) {
+                if self.is_on() {
+                    self.refresh_interrupts();
+                }
+            } else if let Some(access) = self.turn.access.take() {
                 self.finish_access(access);
+            } else if core::mem::take(&mut self.turn.commands) {
+                #[cfg(feature = "its")]
+                crate::arch::aarch64::its::run_commands(self);
             }
         }
         while let Some(loading) = self.turn.loading {

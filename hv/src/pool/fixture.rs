@@ -1,6 +1,6 @@
 //! A pCPU that two virtual CPUs share, for tests.
 
-use model::partition::Vcpu as VcpuConfig;
+use model::partition::{Partition, Vcpu as VcpuConfig};
 use model::time::{Budget, Duration, TimeShare};
 use model::{Mpidr, PcpuId};
 
@@ -26,7 +26,15 @@ fn shared(mpidr: u64) -> VcpuConfig {
 
 /// The virtual CPUs of `LINUX` share a pCPU, and the first one runs. What was done so far is forgotten.
 pub fn first_turn() -> (World, Guest) {
-    let world = World::with(|linux| linux.vcpus = Vec::leak(vec![shared(0), shared(1)]));
+    first_turn_with(|_| ())
+}
+
+/// The same, with more that `change` says of the partition.
+pub fn first_turn_with(change: impl FnOnce(&mut Partition)) -> (World, Guest) {
+    let world = World::with(|linux| {
+        linux.vcpus = Vec::leak(vec![shared(0), shared(1)]);
+        change(linux);
+    });
     let members = Vec::leak((0..2).map(|_| None).collect());
     let scheduler = Scheduler::new(world.hypervisor, Budgets::new(), members, 1_000_000_000);
     let scheduler = Box::leak(Box::new(scheduler));

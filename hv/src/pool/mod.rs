@@ -25,7 +25,7 @@ pub mod clock;
 pub mod counters;
 mod errand;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 #[cfg_attr(not(feature = "global"), path = "global/absent.rs")]
 pub mod global;
 mod hardware;
@@ -71,6 +71,10 @@ pub struct Turn<M: Machine> {
     loading: Option<Loading>,
     /// Its guest's access that was broken off.
     access: Option<MmioAccess>,
+    /// Its interrupts have not all been placed.
+    unplaced: bool,
+    /// Commands of its guest to the virtual ITS are left.
+    commands: bool,
     /// The guest's registers, while they are not loaded.
     world: World,
     interface: InterfaceState,
@@ -88,6 +92,8 @@ impl<M: Machine> Turn<M> {
             waits: false,
             loading: None,
             access: None,
+            unplaced: false,
+            commands: false,
             world: World::new(),
             interface: InterfaceState::default(),
             timers: PrivateState::default(),

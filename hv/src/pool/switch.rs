@@ -80,8 +80,6 @@ impl<M: Machine> Vcpu<M> {
         gic.change_private(timers.bank, left, self.turn.timers);
         M::Cpu::start_timers(&self.turn.world);
         self.turn.waits = false;
-        #[cfg(feature = "its")]
-        self.remind_of_commands();
     }
 
     /// True when an interrupt is pending in a list register: it ends a WFI, masked or not.

@@ -22,6 +22,13 @@ impl From<Option<VcpuSet>> for Outcome {
     }
 }
 
+/// Takes one of the steps that are left. False when there is none, or others who wait for the physical CPU come before all but the first.
+fn takes_step(steps: &mut u32, caller: impl Calls) -> bool {
+    let goes_on = *steps == STEPS || *steps != 0 && !caller.hardware().is_wanted();
+    *steps -= u32::from(goes_on);
+    goes_on
+}
+
 impl Vgic {
     /// True when the guest's queue holds commands that can be executed.
     pub fn has_commands(&self) -> bool {
@@ -33,14 +40,14 @@ impl Vgic {
         self.its.refused
     }
 
-    /// Executes commands of the guest's queue, at most [`STEPS`] steps of them; what is left is for the next call. A command that is refused has no
-    /// effect, and the queue goes on behind it (IHI 0069H 5.3.2 leaves it open). Returns the virtual CPUs to kick;
+    /// Executes commands of the guest's queue, at most [`STEPS`] steps of them, and one where the physical CPU is
+    /// [wanted](Hardware::is_wanted); what is left is for the next call. A command that is refused has no effect, and the queue goes on behind it
+    /// (IHI 0069H 5.3.2 leaves it open). Returns the virtual CPUs to kick;
     /// [`flush`](Self::flush) before entering the guest.
     pub fn run_commands(&mut self, memory: &impl Memory, caller: impl Calls) -> VcpuSet {
         let mut kicks = VcpuSet::EMPTY;
         let mut steps = STEPS;
-        while steps != 0 && self.its.has_commands() {
-            steps -= 1;
+        while self.its.has_commands() && takes_step(&mut steps, caller) {
             // A command that was begun ends as it was, whatever stands in the queue now.
             let command = match self.its.begun.take() {
                 Some(begun) => Some(begun),
@@ -180,7 +187,7 @@ impl Vgic {
             return Outcome::Refused;
         };
         let fits = |one: &Translation| one.device == device;
-        let outcome = self.for_each_lpi(fits, steps, |vgic, lpi| vgic.discard(lpi, caller));
+        let outcome = self.for_each_lpi(fits, steps, caller, |vgic, lpi| vgic.discard(lpi, caller));
         if let Outcome::Done(_) = outcome {
             let change = self.its.table_change(device, place, false);
             caller.hardware().translate(change);
@@ -196,15 +203,15 @@ impl Vgic {
         &mut self,
         fits: impl Fn(&Translation) -> bool,
         steps: &mut u32,
+        caller: impl Calls,
         mut act: impl FnMut(&mut Self, usize) -> VcpuSet,
     ) -> Outcome {
         let mut kicks = VcpuSet::EMPTY;
         while let Some(translation) = self.its.translations.get(self.its.progress) {
             if translation.mapped && fits(translation) {
-                if *steps == 0 {
+                if !takes_step(steps, caller) {
                     return Outcome::Unfinished(kicks);
                 }
-                *steps -= 1;
                 kicks |= act(self, self.its.progress);
             }
             self.its.progress += 1;
@@ -315,7 +322,7 @@ impl Vgic {
             return Outcome::Refused;
         }
         let fits = |one: &Translation| one.collection == collection;
-        self.for_each_lpi(fits, steps, |vgic, lpi| {
+        self.for_each_lpi(fits, steps, caller, |vgic, lpi| {
             vgic.configure_lpi(lpi, memory, caller)
         })
     }

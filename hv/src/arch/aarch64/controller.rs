@@ -50,7 +50,7 @@ pub const fn find(encoding: u16, write: bool) -> Option<Register> {
 
 /// An access by a guest that sees a GICv3. The value that a read gives.
 pub(super) fn access<M: Machine>(
-    vcpu: &Vcpu<M>,
+    vcpu: &mut Vcpu<M>,
     register: Register,
     transfer: RegisterTransfer,
 ) -> Option<u64> {

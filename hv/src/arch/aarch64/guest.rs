@@ -24,6 +24,7 @@ use crate::event::FaultKind;
 use crate::exit::{AbortCause, Exit, ExitKind, MmioAccess, RegisterTransfer};
 use crate::interface;
 use crate::machine::{Cpu, Machine};
+use crate::partition::Partition;
 use crate::partition::request;
 use crate::pool;
 use crate::power::{Start, Then};
@@ -325,13 +326,9 @@ fn mmio<M: Machine>(vcpu: &mut Vcpu<M>, access: MmioAccess) -> Result<(), AbortC
 
 /// A trapped deactivation, with the interrupt in general register `register`.
 #[cfg(any(feature = "v2", feature = "v3"))]
-pub(super) fn deactivate<M: Machine>(vcpu: &Vcpu<M>, register: u8) {
+pub(super) fn deactivate<M: Machine>(vcpu: &mut Vcpu<M>, register: u8) {
     let value = vcpu.context.register(register) as u32;
-    let kicks = vcpu.with_caller(|caller| {
-        let gic = &mut vcpu.partition.devices.lock().gic;
-        gic.write_deactivate(value, caller) | gic.flush(caller)
-    });
-    vcpu.kick_others(kicks.without(vcpu.id));
+    vcpu.with_gic(|gic, caller| gic.write_deactivate(value, caller) | gic.flush(caller));
 }
 
 /// An access to the virtual interrupt controller that was broken off goes on.
@@ -345,47 +342,51 @@ pub(crate) fn gic_access_again<M: Machine>(vcpu: &mut Vcpu<M>, access: MmioAcces
 /// An access to the virtual interrupt controller.
 fn gic_access<M: Machine>(vcpu: &mut Vcpu<M>, access: MmioAccess, frame: Frame, offset: u32) {
     let stored = vcpu.context.register(access.register);
-    let (loaded, kicks, unfinished) = vcpu.with_caller(|caller| {
-        let gic = &mut vcpu.partition.devices.lock().gic;
-        let sent = sgis_under_way(vcpu, frame, gic);
-        let (loaded, mut kicks) = if access.write {
+    let (partition, id) = (vcpu.partition, vcpu.id);
+    let mut loaded = None;
+    let mut unfinished = false;
+    vcpu.with_gic(|gic, caller| {
+        let sent = sgis_under_way(partition, id, frame, gic);
+        let kicks = if access.write {
             match gic.write(frame, offset, access.width, stored, caller) {
-                Access::Done(kicks) => (None, kicks),
-                Access::Unknown => (None, unknown_register(vcpu)),
+                Access::Done(kicks) => kicks,
+                Access::Unknown => unknown_register(partition),
             }
         } else {
-            match gic.read(frame, offset, access.width, caller) {
-                Access::Done(read) => (Some(read.value), read.kicks),
-                Access::Unknown => (Some(0), unknown_register(vcpu)),
-            }
+            let read = gic.read(frame, offset, access.width, caller);
+            let (value, kicks) = match read {
+                Access::Done(read) => (read.value, read.kicks),
+                Access::Unknown => (0, unknown_register(partition)),
+            };
+            loaded = Some(value);
+            kicks
         };
-        kicks |= sent | gic.flush(caller);
-        (loaded, kicks, gic.is_unfinished(vcpu.id))
+        unfinished = gic.is_unfinished(id);
+        kicks | sent | gic.flush(caller)
     });
     if let Some(value) = loaded {
         vcpu.context
             .set_register(access.register, access.loaded(value));
     }
-    vcpu.kick_others(kicks.without(vcpu.id));
     if unfinished {
         vcpu.finish_in_turns(access);
     }
 }
 
 /// A register that is not there reads as zero and ignores writes. Nobody is to be kicked.
-fn unknown_register<M: Machine>(vcpu: &Vcpu<M>) -> VcpuSet {
-    vcpu.partition.count_unknown_register();
+fn unknown_register(partition: &Partition) -> VcpuSet {
+    partition.count_unknown_register();
     VcpuSet::EMPTY
 }
 
 /// SGIs that were sent to the virtual CPU whose private interrupts the frame has, and that it has not taken: they arrive before the access.
-fn sgis_under_way<M: Machine>(vcpu: &Vcpu<M>, frame: Frame, gic: &mut Vgic) -> VcpuSet {
-    let of = match (frame, vcpu.partition.config.gic) {
+fn sgis_under_way(partition: &Partition, id: VcpuId, frame: Frame, gic: &mut Vgic) -> VcpuSet {
+    let of = match (frame, partition.config.gic) {
         (Frame::Redistributor(of), _) => of,
-        (Frame::Distributor, VirtualGic::V2 { .. }) => vcpu.id,
+        (Frame::Distributor, VirtualGic::V2 { .. }) => id,
         (Frame::Distributor, VirtualGic::V3 { .. }) => return VcpuSet::EMPTY,
     };
-    let Some(shared) = vcpu.partition.vcpus.get(usize::from(of.get())) else {
+    let Some(shared) = partition.vcpus.get(usize::from(of.get())) else {
         return VcpuSet::EMPTY;
     };
     let sgis = shared.take_sgis();

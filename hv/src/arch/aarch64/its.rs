@@ -71,41 +71,29 @@ pub(super) fn access<M: Machine>(vcpu: &mut Vcpu<M>, access: MmioAccess) -> Resu
     Ok(())
 }
 
-/// Executes some of the guest's commands. What is left waits for the next exit of this kind, which comes by itself.
-fn run_commands<M: Machine>(vcpu: &Vcpu<M>) {
+/// Executes some of the guest's commands. What is left is for the virtual CPU's turns, or for the next exit of this kind, which comes by itself.
+pub(crate) fn run_commands<M: Machine>(vcpu: &mut Vcpu<M>) {
     let memory = Ram {
         partition: vcpu.partition,
         machine: vcpu.machine(),
     };
-    let (kicks, left) = vcpu.with_caller(|caller| {
-        let gic = &mut vcpu.partition.devices.lock().gic;
+    let mut left = false;
+    vcpu.with_gic(|gic, caller| {
         if !gic.has_commands() {
-            return (VcpuSet::EMPTY, false);
+            return VcpuSet::EMPTY;
         }
         let kicks = gic.run_commands(&memory, caller) | gic.flush(caller);
-        (kicks, gic.has_commands())
+        left = gic.has_commands();
+        kicks
     });
-    vcpu.kick_others(kicks.without(vcpu.id));
-    if left {
-        vcpu.remind();
+    if left && !vcpu.takes_turns() {
+        vcpu.machine().gic().kick(vcpu.shared.pcpu(), GO_ON);
+    } else if left {
+        vcpu.execute_in_turns();
     }
 }
 
 impl<M: Machine> Vcpu<M> {
-    /// Its pCPU is to go on with the commands soon, if it still runs this virtual CPU then.
-    fn remind(&self) {
-        self.machine().gic().kick(self.shared.pcpu(), GO_ON);
-    }
-
-    /// Its turn begins: commands that were left when the last one ended, and whose reminder another virtual CPU got, go on.
-    #[cfg(feature = "shared")]
-    #[inline]
-    pub(crate) fn remind_of_commands(&self) {
-        if self.partition.config.its.is_some() && self.partition.devices.lock().gic.has_commands() {
-            self.remind();
-        }
-    }
-
     /// An interrupt that may be about an ITS: an LPI, or the reminder of commands. False when it is another one.
     pub(crate) fn message(&mut self, intid: IntId) -> bool {
         if intid.is_lpi() {
@@ -125,14 +113,10 @@ impl<M: Machine> Vcpu<M> {
         if owner.id != self.partition.id || !self.is_on() {
             return self.hypervisor.note_lpi(physical);
         }
-        let kicks = {
-            let gic = &mut owner.devices.lock().gic;
-            match gic.lpi(physical) {
-                Some(lpi) => self.with_caller(|caller| gic.deliver(lpi, caller)),
-                None => return,
-            }
-        };
-        self.kick_others(kicks);
+        self.with_gic(|gic, caller| {
+            let lpi = gic.lpi(physical);
+            lpi.map_or(VcpuSet::EMPTY, |lpi| gic.deliver(lpi, caller))
+        });
     }
 }
 

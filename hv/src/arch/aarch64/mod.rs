@@ -13,7 +13,7 @@ mod frames;
 pub mod guest;
 pub mod inject;
 #[cfg(feature = "its")]
-mod its;
+pub(crate) mod its;
 #[cfg(feature = "pci")]
 mod pci;
 pub mod psci;

@@ -4,9 +4,11 @@ use crate::event::Event;
 use gic::virt::Width;
 
 use crate::fake::{
-    DISTRIBUTOR, Done, FakeMachine, HYPERVISOR_TIMER, LINUX, SYSTEM_RESET, pend, run_on, take_done,
+    DISTRIBUTOR, Done, FakeMachine, HYPERVISOR_TIMER, LINUX, REDISTRIBUTORS, SYSTEM_RESET, pend,
+    run_on, take_done,
 };
-use crate::pool::fixture::first_turn;
+use crate::partition::request::FIRST_SGI;
+use crate::pool::fixture::{decide, first_turn};
 use crate::pool::schedule;
 
 /// Sizes of the pieces that were put into place.
@@ -86,4 +88,22 @@ fn access_is_not_broken_off_when_no_interrupt_waits() {
     guest.store(SET_ENABLE, Width::Word, u64::MAX);
     assert!(!guest.vcpu.has_errand());
     assert_eq!(guest.load(SET_ENABLE, Width::Word), 0xffff_ffff);
+}
+
+#[test]
+fn sgis_that_came_together_are_broken_off_for_an_interrupt_and_pending_before_the_guest_goes_on() {
+    let (_, mut guest) = first_turn();
+    guest.store(DISTRIBUTOR, Width::Word, 2);
+    for sgi in 0..16 {
+        guest.vcpu.shared.request(1 << (FIRST_SGI + sgi));
+    }
+    pend(0, HYPERVISOR_TIMER);
+    guest.store(SET_ENABLE, Width::Word, 0);
+    assert!(guest.vcpu.is_broken_off() && guest.vcpu.shared.has_requests());
+
+    decide(&mut guest);
+
+    assert!(!guest.vcpu.has_errand() && !guest.vcpu.shared.has_requests());
+    let pending = guest.load(REDISTRIBUTORS + 0x1_0200, Width::Word);
+    assert_eq!(pending, 0xffff);
 }

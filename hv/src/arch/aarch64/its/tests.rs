@@ -7,9 +7,10 @@ use model::its::DeviceIds;
 
 use super::*;
 use crate::fake::{
-    Done, Guest, LINUX, Outcome, PCPUS, RAM, REDISTRIBUTORS, RT, World, list_registers, put,
-    take_done,
+    Done, Guest, HYPERVISOR_TIMER, LINUX, Outcome, PCPUS, RAM, REDISTRIBUTORS, RT, World,
+    list_registers, pend, put, take_done,
 };
+use crate::pool::fixture::{decide, first_turn_with};
 use crate::report::Cursor;
 
 const ITS: u64 = 0x0808_0000;
@@ -166,30 +167,25 @@ fn commands_that_are_left_go_on_in_an_exit_that_comes_by_itself() {
 }
 
 #[test]
-fn commands_whose_reminder_another_virtual_cpu_got_go_on_when_the_turn_of_theirs_begins() {
-    let world = world();
-    let (mut guest, mut other) = (world.guest(LINUX, 0), world.guest(RT, 0));
-    guest.bring_up();
-    other.bring_up();
+fn commands_on_a_shared_cpu_are_broken_off_for_an_interrupt_and_done_before_the_guest_goes_on() {
+    let (_, mut guest) = first_turn_with(|linux| linux.its = Some(CONFIG));
     ready(&mut guest);
-    take_done();
+    pend(0, HYPERVISOR_TIMER);
     commands(&mut guest, &[Command::Sync { target: 0 }; 20]);
-    // The reminder comes while the other one has the pCPU.
-    other.pcpu = guest.pcpu;
-    other.pending_interrupt();
-    assert!(guest.vcpu.partition.devices.lock().gic.has_commands());
-    take_done();
+    let done = |guest: &Guest| {
+        guest
+            .vcpu
+            .partition
+            .devices
+            .lock()
+            .gic
+            .read_its(0x90, Width::Double)
+    };
+    assert_eq!(done(&guest), Access::Done(32));
 
-    guest.vcpu.remind_of_commands();
-    assert_eq!(take_done(), [Done::Kick(PCPUS[0])]);
-    guest.pending_interrupt();
-    assert!(!guest.vcpu.partition.devices.lock().gic.has_commands());
+    decide(&mut guest);
 
-    guest.vcpu.remind_of_commands();
-    assert!(
-        !take_done().contains(&Done::Kick(PCPUS[0])),
-        "none are left"
-    );
+    assert_eq!(done(&guest), Access::Done(20 * 32));
 }
 
 #[test]
