@@ -121,17 +121,24 @@ fn check_payload() {
 fn prepare(load: u64, gic: Gic) {
     let system = &SYSTEM;
     let built = build(load, gic, system);
-    let Some(hypervisor) = built.filter(|built| assign(built).is_some()) else {
+    let Some(machine) = built.and_then(|built| assign(built).map(|()| &built.machine)) else {
         stop(format_args!("the system table is inconsistent"));
     };
-    #[cfg(feature = "channels")]
-    hv::channel::clear(system.channels, &hypervisor.machine);
+    clear_channels(system, machine);
     cache::publish_tables();
     #[cfg(feature = "iommu")]
     crate::dma::publish_tables();
     #[cfg(feature = "measure")]
     crate::dma::measure::boot(load);
 }
+
+#[cfg(feature = "channels")]
+fn clear_channels(system: &model::system::System, machine: &Board) {
+    hv::channel::clear(system.channels, machine);
+}
+
+#[cfg(not(feature = "channels"))]
+const fn clear_channels(_: &model::system::System, _: &Board) {}
 
 /// Gives every virtual CPU to the pCPU that runs it. `None` when the table contradicts itself.
 fn assign(hypervisor: &'static Hypervisor<Board>) -> Option<()> {

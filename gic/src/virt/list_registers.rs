@@ -156,15 +156,24 @@ impl Vgic {
     /// follow before it enters the guest. Returns others to kick.
     pub fn sync(&mut self, caller: impl Calls) -> VcpuSet {
         let cpu = caller.cpu();
+        let calm = Announce {
+            deactivations: self.ends_anywhere(),
+            ..Announce::NOTHING
+        };
         let Some(state) = self.vcpus.get_mut(usize::from(cpu.get())) else {
             return VcpuSet::EMPTY;
         };
         state.recall = false;
         let timers_changed = core::mem::take(&mut state.timers_changed);
         let used = core::mem::take(&mut state.used);
+        let announced = core::mem::replace(&mut state.announced, calm);
         let mut kicks = VcpuSet::EMPTY;
-        if state.announced.unmatched {
+        if announced.unmatched {
             kicks |= self.end_stranded(caller);
+        }
+        if announced != calm {
+            // Registers that are empty only now would assert the maintenance interrupt, and be taken for one that waits for the CPU.
+            caller.registers().announce(calm);
         }
         for slot in Bits(u64::from(used)) {
             let last = caller.registers().read(slot as usize);
@@ -246,6 +255,13 @@ impl Vgic {
         // All that has changed is seen now.
         if let Some(state) = self.vcpus.get_mut(usize::from(cpu.get())) {
             state.changed = false;
+            if room == all
+                && !state.waiting.is_empty()
+                && caller.hardware().is_wanted()
+                && !broken_off
+            {
+                return self.break_off_placing(cpu, kicks);
+            }
         }
         let chosen = self.choose(room.count_ones() as usize, caller);
         for (index, (_, intid)) in chosen.iter().flat_map(Ranking::iter).enumerate() {

@@ -207,12 +207,15 @@ impl Vgic {
         mut act: impl FnMut(&mut Self, usize) -> VcpuSet,
     ) -> Outcome {
         let mut kicks = VcpuSet::EMPTY;
+        // One is done in any case: whoever comes back gets on.
+        let mut goes_on = true;
         while let Some(translation) = self.its.translations.get(self.its.progress) {
             if translation.mapped && fits(translation) {
-                if !takes_step(steps, caller) {
+                if !goes_on {
                     return Outcome::Unfinished(kicks);
                 }
                 kicks |= act(self, self.its.progress);
+                goes_on = takes_step(steps, caller);
             }
             self.its.progress += 1;
         }
