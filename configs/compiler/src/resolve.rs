@@ -76,7 +76,7 @@ impl Resolver<'_> {
             }
         };
         let mut partitions: Vec<Resolved> = system.partitions.iter().map(resolve).collect();
-        self.place_windows(&mut partitions, findings);
+        self.place_functions(&mut partitions, findings);
         partitions
     }
 

@@ -1,11 +1,12 @@
 //! What a function is: found at boot, and then fixed.
 
 use heapless::Vec;
-use model::pci::Function as Config;
+use model::pci::{Bridge, Function as Config};
 
+use super::capabilities::{Words, capabilities};
 use super::registers::{
-    BAR_COUNT, BARS, CAPABILITIES, COMMAND, EXTENDED, HEADER, HEADER_END, HEADER_TYPE, ID, ROM,
-    bar, capability, command, express, msi, msi_x,
+    BAR_COUNT, BARS, COMMAND, EXTENDED, HEADER, HEADER_TYPE, ID, INTERRUPT, PIN, ROM, bar,
+    capability, command, express, msi, msi_x,
 };
 use super::{ConfigurationSpace, NOBODY};
 
@@ -27,7 +28,7 @@ pub enum PciError {
         device: u16,
     },
     /// It is a bridge.
-    #[error("it is a bridge, and what is behind bridges cannot be told apart")]
+    #[error("it is a bridge, which belongs to the hypervisor: name the functions behind it")]
     Bridge,
     /// Its power state is not D0.
     #[error("firmware left it in power state D{0}")]
@@ -37,14 +38,29 @@ pub enum PciError {
     BadBar(usize),
     /// It has more than its window holds.
     #[error(
-        "its BARs need {needed:#x} bytes, and its window has {window:#x}: write a larger `window`"
+        "its BARs need {needed:#x} bytes {}, and its window has {window:#x}: write a larger `{}`",
+        if *.high { "above 4 GiB" } else { "below 4 GiB" },
+        if *.high { "high_window" } else { "window" }
     )]
     TooLarge {
-        /// All BARs together.
+        /// All BARs together that go there.
         needed: u64,
         /// What the system gives it.
         window: u64,
+        /// It is the window above 4 GiB.
+        high: bool,
     },
+    /// It interrupts by another pin than the system says.
+    #[error("its interrupt pin is {found} (1 is A, 0 is none), and the system says {expected}")]
+    OtherPin {
+        /// What its register says.
+        found: u8,
+        /// What the system says.
+        expected: u8,
+    },
+    /// It is older than the standard's way to turn a pin off.
+    #[error("its interrupt pin cannot be turned off (PCI 2.3)")]
+    LoudPin,
     /// Its registers are where it says, not where it is told.
     #[error("its registers cannot be moved (Enhanced Allocation)")]
     Immovable,
@@ -79,13 +95,18 @@ pub struct Layout {
     pub(super) capabilities: Vec<Capability, MOST_CAPABILITIES>,
     /// The register that resets it, and the bit.
     reset: Option<(u16, u32)>,
-    used: u64,
+    /// Bytes of BARs below and above 4 GiB.
+    used: [u64; 2],
 }
 
 impl Layout {
     /// Turns the function off and finds out what it is.
-    pub(super) fn find(config: &Config, space: &dyn ConfigurationSpace) -> Result<Self, PciError> {
-        let word = |offset| space.read(config.address, offset);
+    pub(super) fn find(
+        bridge: &Bridge,
+        config: &Config,
+        space: &dyn ConfigurationSpace,
+    ) -> Result<Self, PciError> {
+        let word = |offset| space.read(config.place, offset);
         let id = word(ID);
         if id == NOBODY {
             return Err(PciError::Missing);
@@ -97,16 +118,26 @@ impl Layout {
         if word(HEADER) & HEADER_TYPE != 0 {
             return Err(PciError::Bridge);
         }
-        space.write(config.address, COMMAND, command::INTX_DISABLE);
+        space.write(config.place, COMMAND, command::INTX_DISABLE);
+        let pin = (word(INTERRUPT) & PIN) >> PIN.trailing_zeros();
+        if pin != 0 && word(COMMAND) & command::INTX_DISABLE == 0 {
+            return Err(PciError::LoudPin);
+        }
+        if config.pin != 0 && u32::from(config.pin) != pin {
+            return Err(PciError::OtherPin {
+                found: pin as u8,
+                expected: config.pin,
+            });
+        }
         let mut layout = Self {
             id,
             bars: [Bar::default(); BAR_COUNT],
             capabilities: Vec::new(),
             reset: None,
-            used: 0,
+            used: [0; 2],
         };
         layout.find_capabilities(config, &word)?;
-        layout.find_bars(config, space)?;
+        layout.find_bars(config, space, config.place >> 8 == bridge.first_bus.into())?;
         Ok(layout)
     }
 
@@ -115,23 +146,26 @@ impl Layout {
         (self.id as u16, (self.id >> 16) as u16)
     }
 
-    /// Bytes of all its BARs together.
-    pub const fn used(&self) -> u64 {
+    /// Bytes of all its BARs together, below and above 4 GiB.
+    pub const fn used(&self) -> [u64; 2] {
         self.used
     }
 
-    /// Sizes the BARs and places them in the function's window. The largest comes first, so each is aligned to its size, as the window is.
+    /// Sizes the BARs and places them in the function's windows. The largest comes first, so each is aligned to its size, as the window is. Those
+    /// of 64 bits go above 4 GiB where the function has a window there; behind a bridge, which leads there by its window for memory that may be
+    /// prefetched, only those that may be (PCI-to-PCI Bridge 1.2, 3.2.5.8).
     fn find_bars(
         &mut self,
         config: &Config,
         space: &dyn ConfigurationSpace,
+        on_first_bus: bool,
     ) -> Result<(), PciError> {
         let ask = |index: usize| {
             let offset = BARS + 4 * index as u16;
-            space.write(config.address, offset, !0);
-            space.read(config.address, offset)
+            space.write(config.place, offset, !0);
+            space.read(config.place, offset)
         };
-        let mut sizes: Vec<(u64, usize), BAR_COUNT> = Vec::new();
+        let mut sizes: Vec<(u64, usize, bool), BAR_COUNT> = Vec::new();
         let mut index = 0;
         while index < BAR_COUNT {
             let low = ask(index);
@@ -153,33 +187,47 @@ impl Layout {
             if !size.is_power_of_two() {
                 return Err(PciError::BadBar(index));
             }
+            let may_rise = wide && (on_first_bus || low & bar::PREFETCHABLE != 0);
             // There are as many places as BARs.
-            let _ = sizes.push((size, index));
+            let _ = sizes.push((size, index, may_rise));
             self.set_size(index, low);
             if wide {
                 self.set_size(index + 1, high);
             }
             index += 1 + usize::from(wide);
         }
-        sizes.sort_unstable_by_key(|(size, index)| (core::cmp::Reverse(*size), *index));
-        self.used = sizes
-            .iter()
-            .fold(0, |sum, (size, _)| size.saturating_add(sum));
-        if self.used > config.window.size {
-            return Err(PciError::TooLarge {
-                needed: self.used,
-                window: config.window.size,
-            });
+        sizes.sort_unstable_by_key(|(size, index, _)| (core::cmp::Reverse(*size), *index));
+        let [mut below, mut above] = [0u64; 2];
+        for (size, index, may_rise) in sizes {
+            let (base, used) = match config.high {
+                Some(high) if may_rise => (high.base, &mut above),
+                _ => (config.window.base, &mut below),
+            };
+            self.set_place(index, base.wrapping_add(*used));
+            *used = used.saturating_add(size);
         }
-        let mut next = config.bus;
-        for (size, index) in sizes {
-            if let Some(bar) = self.bars.get_mut(index) {
-                bar.place = next | bar.size & bar::FLAGS;
+        self.used = [below, above];
+        let high = config.high.map_or(0, |high| high.size);
+        for (needed, window, high) in [(below, config.window.size, false), (above, high, true)] {
+            if needed > window {
+                return Err(PciError::TooLarge {
+                    needed,
+                    window,
+                    high,
+                });
             }
-            // All of them fit the window, which ends within 32 bits.
-            next = next.wrapping_add(size as u32);
         }
         Ok(())
+    }
+
+    fn set_place(&mut self, index: usize, place: u64) {
+        if let Some(low) = self.bars.get_mut(index) {
+            low.place = place as u32 | low.size & bar::FLAGS;
+        }
+        // A place below 4 GiB leaves the BAR behind one of 32 bits alone.
+        if let Some(upper) = self.bars.get_mut(index + 1).filter(|_| place >> 32 != 0) {
+            upper.place = (place >> 32) as u32;
+        }
     }
 
     fn set_size(&mut self, index: usize, size: u32) {
@@ -188,26 +236,9 @@ impl Layout {
         }
     }
 
-    /// Walks the list of capabilities (PCI 6.7). A list that is longer than there is room, or that comes back to itself, ends there.
-    fn find_capabilities(
-        &mut self,
-        config: &Config,
-        word: &impl Fn(u16) -> u32,
-    ) -> Result<(), PciError> {
-        if word(COMMAND) & command::HAS_CAPABILITIES == 0 {
-            return Ok(());
-        }
-        let mut seen = 0u64;
-        let mut next = word(CAPABILITIES);
-        loop {
-            let offset = (next & 0xfc) as u16;
-            let bit = 1u64 << (offset / 4);
-            if offset < HEADER_END || seen & bit != 0 {
-                return Ok(());
-            }
-            seen |= bit;
-            let header = word(offset);
-            next = header >> 8;
+    /// Which capabilities the guest is to see. What there is no room for it does not.
+    fn find_capabilities(&mut self, config: &Config, word: &impl Words) -> Result<(), PciError> {
+        for (offset, header) in capabilities(word) {
             let length = match header as u8 {
                 capability::POWER => match word(offset + 4) & 0b11 {
                     0 => 8,
@@ -240,9 +271,10 @@ impl Layout {
                 header,
             };
             if self.capabilities.push(shown).is_err() {
-                return Ok(());
+                break;
             }
         }
+        Ok(())
     }
 
     /// What the registers hold that the guest cannot change, but for the command: BARs, the ROM's off, no messages.

@@ -2,43 +2,49 @@
 //!
 //! Sections are those of PCI Local Bus 3.0 (PCI) and PCI Express Base 5.0 (PCIe).
 //!
-//! - At boot every function of the first bus that nobody owns is turned off. The BARs of the others are placed in the windows that the system gives
-//!   them, and stay there: a guest learns their sizes and addresses as from hardware, and moves nothing.
+//! - At boot every function that nobody owns is turned off. Bridges that lead to the others are set up and stay the hypervisor's: a guest sees its
+//!   functions on one bus, with nothing between ([`port`]). Their BARs are placed in the windows that the system gives them, and stay there: a guest
+//!   learns their sizes and addresses as from hardware, and moves nothing.
 //! - A guest reads what is harmless and changes what concerns its own function only: [`view`] is the list of it. What is not on the list reads as zero.
 //! - A function that raises messages is told where to by its guest. Where that can lead is the IOMMU's and the interrupt controller's matter, not that
 //!   of the registers: a device can write anywhere by DMA, too.
 //! - When a partition stops or starts again, its functions stop being bus masters, and are reset where they can be.
 //!
 //! # Limits
-//! Functions of the first bus of a bridge; BARs of memory, below 4 GiB; no interrupts of pins; no extended capabilities; no Enhanced Allocation.
+//! BARs of memory only; no extended capabilities; no Enhanced Allocation; nothing is plugged in or out.
 
+mod capabilities;
 mod layout;
+mod others;
+mod port;
 mod registers;
 #[cfg(test)]
 mod tests;
 mod view;
 
-use model::pci::{Bridge, Function as Config};
+use model::pci::{Bridge, Function as Config, Place as BusPlace};
 use model::{Ipa, PartitionId};
 
 use crate::exit::Width;
 use crate::sync::{Rank, TicketLock};
 
 pub use layout::{Layout, PciError};
-use registers::{CLASS, COMMAND, HEADER, ID, command};
+pub use others::turn_off_others;
+pub use port::{PortError, open};
+use registers::{COMMAND, ID, command};
 
 /// Nobody answers: what a read of configuration space gives then (PCI 6.1).
 const NOBODY: u32 = !0;
 /// The function is there and not yet ready (PCIe 2.3.2, Configuration Request Retry Status): how its vendor reads then.
 const NOT_READY: u32 = 0xffff_0001;
 
-/// The configuration space of one bus, real or a fake in a test.
+/// The configuration space of a host bridge's buses, real or a fake in a test.
 pub trait ConfigurationSpace: Sync {
-    /// The word at `offset`, a multiple of 4 below 4096, of function `device << 3 | function`.
-    fn read(&self, function: u8, offset: u16) -> u32;
+    /// The word at `offset`, a multiple of 4 below 4096, of the function at this place.
+    fn read(&self, function: BusPlace, offset: u16) -> u32;
 
     /// Writes that word.
-    fn write(&self, function: u8, offset: u16, value: u32);
+    fn write(&self, function: BusPlace, offset: u16, value: u32);
 }
 
 /// A function that a partition owns.
@@ -82,7 +88,7 @@ impl Function {
         space: &'static dyn ConfigurationSpace,
         pause: u64,
     ) -> Result<Self, PciError> {
-        let layout = Layout::find(config, space)?;
+        let layout = Layout::find(bridge, config, space)?;
         let function = Self {
             bridge,
             config,
@@ -106,11 +112,11 @@ impl Function {
     }
 
     fn word(&self, offset: u16) -> u32 {
-        self.space.read(self.config.address, offset)
+        self.space.read(self.config.place, offset)
     }
 
     fn set_word(&self, offset: u16, value: u32) {
-        self.space.write(self.config.address, offset, value);
+        self.space.write(self.config.place, offset, value);
     }
 
     /// As its guest finds it when it starts: its BARs in place, answering nowhere, writing and signalling nothing.
@@ -203,11 +209,11 @@ pub fn place(functions: &'static [Function], partition: PartitionId, ipa: Ipa) -
         if function.config.partition != partition {
             continue;
         }
-        let configuration = &function.bridge.configuration;
-        let Some(offset) = ipa.get().checked_sub(configuration.base.get()) else {
+        let first = function.bridge.configuration.base;
+        let Some(offset) = ipa.get().checked_sub(first.get()) else {
             continue;
         };
-        if offset >= configuration.size {
+        if offset >= Bridge::BUS {
             continue;
         }
         if offset / Bridge::FUNCTION == u64::from(function.config.address) {
@@ -217,34 +223,4 @@ pub fn place(functions: &'static [Function], partition: PartitionId, ipa: Ipa) -
         sees = true;
     }
     sees.then_some(Place::Nothing)
-}
-
-/// Turns off every function of a bridge's first bus that no partition owns, but for the bridge itself: it answers at no address, and writes nothing.
-/// Tells `each` where it is, and its vendor and device.
-pub fn turn_off_others(
-    bridge: &Bridge,
-    space: &dyn ConfigurationSpace,
-    mut each: impl FnMut(u8, u32),
-) {
-    const HOST_BRIDGE: u32 = 0x0600;
-    for device in 0..32u8 {
-        // A device without function 0 is none (PCI 3.2.2.3.4).
-        let first = device << 3;
-        if space.read(first, ID) == NOBODY {
-            continue;
-        }
-        let functions = match space.read(first, HEADER) & registers::MULTI_FUNCTION {
-            0 => 1,
-            _ => 8,
-        };
-        for address in first..=first + (functions - 1) {
-            let id = space.read(address, ID);
-            let owned = bridge.functions.iter().any(|one| one.address == address);
-            if id == NOBODY || owned || space.read(address, CLASS) >> 16 == HOST_BRIDGE {
-                continue;
-            }
-            space.write(address, COMMAND, command::INTX_DISABLE);
-            each(address, id);
-        }
-    }
 }

@@ -12,13 +12,25 @@ pub const HEADER: u16 = 0x0c;
 pub const BARS: u16 = 0x10;
 /// BARs of a function that is no bridge.
 pub const BAR_COUNT: usize = 6;
+/// Of a bridge: the bus that it is on, the first and the last one behind it, and a timer.
+pub const BUSES: u16 = 0x18;
+/// Of a bridge: I/O ports that it passes on, and its secondary status in the upper half.
+pub const IO: u16 = 0x1c;
+/// Of a bridge: memory that it passes on.
+pub const MEMORY: u16 = 0x20;
+/// Of a bridge: memory that may be prefetched, and that is above 4 GiB if the bridge has 64 bits.
+pub const PREFETCHABLE: u16 = 0x24;
+/// Of a bridge: upper halves of the first and of the last address of that.
+pub const PREFETCHABLE_UPPER: [u16; 2] = [0x28, 0x2c];
+/// Of a bridge: upper halves of [`IO`].
+pub const IO_UPPER: u16 = 0x30;
 /// Subsystem's vendor and device.
 pub const SUBSYSTEM: u16 = 0x2c;
 /// BAR of the expansion ROM.
 pub const ROM: u16 = 0x30;
 /// Offset of the first capability.
 pub const CAPABILITIES: u16 = 0x34;
-/// Interrupt line and pin.
+/// Interrupt line and pin; of a bridge its control in the upper half.
 pub const INTERRUPT: u16 = 0x3c;
 /// The header ends here; capabilities may begin.
 pub const HEADER_END: u16 = 0x40;
@@ -29,6 +41,10 @@ pub const EXTENDED: u16 = 0x100;
 pub const MULTI_FUNCTION: u32 = 1 << 23;
 /// In [`HEADER`]: which layout the rest has. 0 is that of a function that is no bridge.
 pub const HEADER_TYPE: u32 = 0x7f << 16;
+/// The layout of a bridge.
+pub const HEADER_BRIDGE: u32 = 1 << 16;
+/// In [`INTERRUPT`]: which pin, 1 for INTA to 4 for INTD; 0 for none.
+pub const PIN: u32 = 0xff << 8;
 
 /// Bits of [`COMMAND`].
 pub mod command {
@@ -42,6 +58,8 @@ pub mod command {
     pub const SERR: u32 = 1 << 8;
     /// It does not raise its pin's interrupt.
     pub const INTX_DISABLE: u32 = 1 << 10;
+    /// In the status: its pin's interrupt waits.
+    pub const INTX_WAITS: u32 = 1 << 19;
     /// In the status: it has capabilities.
     pub const HAS_CAPABILITIES: u32 = 1 << 20;
     /// In the status: errors, which writing a one clears.
@@ -58,6 +76,8 @@ pub mod bar {
     pub const BITS_32: u32 = 0b00 << 1;
     /// 64 bits: the next BAR is the upper half.
     pub const BITS_64: u32 = 0b10 << 1;
+    /// It may be read without effect.
+    pub const PREFETCHABLE: u32 = 1 << 3;
     /// What says how it is, not where.
     pub const FLAGS: u32 = 0xf;
 }
@@ -80,8 +100,42 @@ pub mod capability {
     pub const ENHANCED_ALLOCATION: u8 = 0x14;
 }
 
+/// Access control services (PCIe 7.7.8), an extended capability.
+pub mod access_control {
+    /// Its number.
+    pub const ID: u16 = 0x000d;
+    /// From its begin: what it can do, and what it does in the upper half.
+    pub const SERVICES: u16 = 4;
+    /// Source validation: a request from below must have a bus number from there.
+    pub const VALIDATION: u16 = 1 << 0;
+    /// Requests that a device claims to have translated are refused.
+    pub const BLOCKING: u16 = 1 << 1;
+    /// Requests to peers go up, past the IOMMU.
+    pub const REQUESTS: u16 = 1 << 2;
+    /// So do completions.
+    pub const COMPLETIONS: u16 = 1 << 3;
+    /// Requests to what is below, from there, go up first.
+    pub const FORWARDING: u16 = 1 << 4;
+    /// What it takes to keep apart what is below.
+    pub const NEEDED: u16 = VALIDATION | REQUESTS | COMPLETIONS | FORWARDING;
+}
+
 /// PCI Express capability (PCIe 7.5.3): words from its begin, and bits there.
 pub mod express {
+    /// In its first word: which kind of device.
+    pub const KIND: u32 = 0xf << 20;
+    /// A root port.
+    pub const ROOT_PORT: u32 = 4 << 20;
+    /// A switch's upper port.
+    pub const UPSTREAM: u32 = 5 << 20;
+    /// A switch's lower port.
+    pub const DOWNSTREAM: u32 = 6 << 20;
+    /// In its first word: its version.
+    pub const VERSION: u32 = 0xf << 16;
+    /// Device control 2, from version 2 on.
+    pub const CONTROL_2: u16 = 0x28;
+    /// There: device numbers below are functions (ARI).
+    pub const ARI: u32 = 1 << 5;
     /// Device capabilities.
     pub const DEVICE: u16 = 4;
     /// It can reset one function.

@@ -1,15 +1,22 @@
 //! Functions in a bus that behaves as the standard says, seen by their guests.
 
+mod high;
+mod pins;
+mod ports;
+
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use model::Pa;
 use model::memory::PhysicalRange;
+use model::pci::Window;
 use proptest::prelude::*;
 
 use super::*;
 use crate::fake::{LINUX, RT, World};
-use crate::pci::registers::{BARS, CAPABILITIES, INTERRUPT, MULTI_FUNCTION, ROM, SUBSYSTEM};
+use crate::pci::registers::{
+    BARS, CAPABILITIES, CLASS, HEADER, INTERRUPT, MULTI_FUNCTION, ROM, SUBSYSTEM,
+};
 
 const CONFIGURATION: u64 = 0x40_1000_0000;
 const WINDOW: u64 = 0x1000_0000;
@@ -25,10 +32,10 @@ struct Word {
 
 /// The functions of a bus, written from the standard and not from the code under test.
 #[derive(Default)]
-struct Bus(Mutex<BTreeMap<u8, BTreeMap<u16, Word>>>);
+struct Bus(Mutex<BTreeMap<BusPlace, BTreeMap<u16, Word>>>);
 
 impl ConfigurationSpace for Bus {
-    fn read(&self, function: u8, offset: u16) -> u32 {
+    fn read(&self, function: BusPlace, offset: u16) -> u32 {
         assert!(offset.is_multiple_of(4) && offset < 4096);
         let functions = self.0.lock().unwrap();
         let Some(words) = functions.get(&function) else {
@@ -37,21 +44,27 @@ impl ConfigurationSpace for Bus {
         words.get(&offset).map_or(0, |word| word.value)
     }
 
-    fn write(&self, function: u8, offset: u16, value: u32) {
+    fn write(&self, function: BusPlace, offset: u16, value: u32) {
         assert!(offset.is_multiple_of(4) && offset < 4096);
         let mut functions = self.0.lock().unwrap();
         let Some(words) = functions.get_mut(&function) else {
             return;
         };
         if let Some(word) = words.get_mut(&offset) {
-            let cleared = word.value & !(value & word.cleared);
-            word.value = cleared & !word.writable | value & word.writable;
+            word.write(value);
         }
     }
 }
 
+impl Word {
+    fn write(&mut self, value: u32) {
+        let cleared = self.value & !(value & self.cleared);
+        self.value = cleared & !self.writable | value & self.writable;
+    }
+}
+
 impl Bus {
-    fn put(&self, function: u8, offset: u16, value: u32, writable: u32) {
+    fn put(&self, function: BusPlace, offset: u16, value: u32, writable: u32) {
         let word = Word {
             value,
             writable,
@@ -65,17 +78,17 @@ impl Bus {
             .insert(offset, word);
     }
 
-    fn word(&self, function: u8, offset: u16) -> u32 {
+    fn word(&self, function: BusPlace, offset: u16) -> u32 {
         self.read(function, offset)
     }
 
-    fn remove(&self, function: u8) -> BTreeMap<u16, Word> {
+    fn remove(&self, function: BusPlace) -> BTreeMap<u16, Word> {
         self.0.lock().unwrap().remove(&function).unwrap_or_default()
     }
 
     /// A network card: BAR 0 of 64 KiB, BAR 1 of I/O, BAR 2 and 3 of 16 KiB with 64 bits, an expansion ROM; power management at 0x40, something
     /// unknown at 0x50, MSI with 64 bits and masks at 0x60, MSI-X at 0x80, PCI Express with a reset at 0xa0, a vendor's 16 bytes at 0xe0.
-    fn with_card(function: u8) -> &'static Self {
+    fn with_card(function: BusPlace) -> &'static Self {
         let bus = Self::default();
         let put = |offset, value, writable| bus.put(function, offset, value, writable);
         put(ID, 0x10d3_8086, 0);
@@ -116,19 +129,21 @@ impl Bus {
     }
 }
 
-fn config(address: u8, partition: usize, messages: u16) -> Config {
-    let window = u64::from(address) << 20;
+fn config(place: BusPlace, partition: usize, messages: u16) -> Config {
+    let window = u64::from(place & 0xff) << 20;
     Config {
-        address,
+        place,
+        address: place as u8,
         path: "/pcie/00:03.0",
         partition: PartitionId::new(partition as u8),
         id: None,
-        window: PhysicalRange {
-            base: Pa::new(WINDOW + window),
+        window: Window {
+            base: WINDOW + window,
             size: 0x10_0000,
         },
-        bus: (WINDOW + window) as u32,
+        high: None,
         messages,
+        pin: 0,
     }
 }
 
@@ -139,12 +154,14 @@ fn bridge(functions: Vec<Config>) -> &'static Bridge {
             base: Pa::new(CONFIGURATION),
             size: 1 << 20,
         },
+        first_bus: 0,
+        ports: &[],
         functions: functions.leak(),
     }))
 }
 
 /// Address of the card.
-const CARD: u8 = 0x18;
+const CARD: BusPlace = 0x18;
 
 fn new(bus: &'static Bus, config: Config) -> Result<&'static Function, PciError> {
     let bridge = bridge(vec![config]);
@@ -182,7 +199,7 @@ fn bars_are_placed_in_the_window_the_largest_first_and_the_function_is_off() {
     assert_eq!(bus.word(CARD, ROM), 0);
     assert_eq!(
         (function.layout().id(), function.layout().used()),
-        ((0x8086, 0x10d3), 0x1_4000)
+        ((0x8086, 0x10d3), [0x1_4000, 0])
     );
 }
 
@@ -409,6 +426,7 @@ fn function_that_is_not_what_the_system_says_is_refused() {
             PciError::TooLarge {
                 needed: 0x1_4000,
                 window: 0x1_0000,
+                high: false,
             },
         ),
         (|bus, _| bus.put(CARD, 0x50, 0x6014, 0), PciError::Immovable),
@@ -454,7 +472,7 @@ fn functions_of_nobody_are_turned_off_and_the_host_bridge_is_left() {
     }
     let bridge = bridge(vec![config(CARD, LINUX, 1)]);
     let mut told = Vec::new();
-    turn_off_others(bridge, bus, |address, id| told.push((address, id)));
+    turn_off_others(bridge, 0, 32, bus, &mut |place, id| told.push((place, id)));
     // The card says that it has more functions. Device 5 has no function 0: nobody finds the other.
     assert_eq!(told, [(0x08, 0x1000_1af4), (CARD + 1, 0x1000_1af4)]);
     assert_eq!(
@@ -486,7 +504,7 @@ fn world() -> (World, &'static Bus) {
 }
 
 /// Where a function's registers are.
-const fn at(function: u8, offset: u16) -> u64 {
+const fn at(function: BusPlace, offset: u16) -> u64 {
     CONFIGURATION + ((function as u64) << 12) + offset as u64
 }
 

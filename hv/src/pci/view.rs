@@ -3,7 +3,7 @@
 use super::Function;
 use super::layout::{Bar, Capability};
 use super::registers::{
-    BARS, CAPABILITIES, CLASS, COMMAND, HEADER, ID, INTERRUPT, MULTI_FUNCTION, SUBSYSTEM, bar,
+    BARS, CAPABILITIES, CLASS, COMMAND, HEADER, ID, INTERRUPT, MULTI_FUNCTION, PIN, SUBSYSTEM, bar,
     capability, command, express, msi, msi_x,
 };
 
@@ -106,11 +106,15 @@ impl Function {
             COMMAND => {
                 let own = command::MEMORY | command::MASTER | command::PARITY | command::SERR;
                 let (pins, capabilities) = (command::INTX_DISABLE, command::HAS_CAPABILITIES);
-                // Whether a pin's interrupt waits is hidden: there is none.
-                let status = 0xffff_0000 & !capabilities & !(1 << 19);
+                let status = 0xffff_0000 & !capabilities & !command::INTX_WAITS;
+                // Without a pin it stays off, and whether its interrupt waits is hidden: there is none.
+                let (own, shown, set) = match self.config.pin {
+                    0 => (own, status, pins),
+                    _ => (own | pins, status | command::INTX_WAITS, 0),
+                };
                 Rule {
-                    shown: own | status,
-                    set: pins | first.map_or(0, |_| capabilities),
+                    shown: own | shown,
+                    set: set | first.map_or(0, |_| capabilities),
                     writable: own,
                     cleared: command::ERRORS,
                 }
@@ -128,8 +132,11 @@ impl Function {
                 set: first.map_or(0, |one| one.offset.into()),
                 ..Rule::HIDDEN
             },
-            // The line is a note of software to itself; the pin reads as none.
-            INTERRUPT => Rule::writable(0xff),
+            // The line is a note of software to itself; the pin reads as none where the partition does not have its interrupt.
+            INTERRUPT => Rule {
+                shown: 0xff | if self.config.pin == 0 { 0 } else { PIN },
+                ..Rule::writable(0xff)
+            },
             _ => self.capability(offset).map_or(Rule::HIDDEN, |one| {
                 let within = offset - one.offset;
                 let mut rule = inside(one, within);

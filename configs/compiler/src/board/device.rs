@@ -2,7 +2,9 @@
 
 use super::Board;
 use super::gic::END_INTID;
-use super::pci::{self, FunctionAddress, FunctionTerms, HostMsi, Pci, PciFunction, PciHost};
+use super::pci::{
+    self, FunctionAddress, FunctionPath, FunctionTerms, HostMsi, Pci, PciFunction, PciHost,
+};
 use crate::codes::{self, Code};
 use crate::devicetree::addresses::registers;
 use crate::devicetree::interrupts::{EXTENDED_SPIS, Interrupt, Line, lines};
@@ -130,8 +132,16 @@ pub(crate) enum DeviceError {
     PciHost,
     #[error("{0} is no PCI host bridge")]
     NoBridge(String),
-    #[error("{0} is not on the bridge's first bus")]
-    BehindBridge(FunctionAddress),
+    #[error("{0} is not on the bridge's first bus, which is {1:02x}")]
+    NotOnFirstBus(FunctionAddress, u8),
+    #[error("the bus of {0} cannot be behind the one before: numbers grow on the way down")]
+    Misnumbered(FunctionAddress),
+    #[error("the bridge has no configuration space for the bus of {0}")]
+    NoSuchBus(FunctionAddress),
+    #[error("`acs` is for functions behind bridges, and it is on the first bus")]
+    NoBridges,
+    #[error("its pin's interrupt goes to {0}, and not to the GIC")]
+    PinElsewhere(String),
     #[error("it is a PCI function, which has no clocks and cannot be shared")]
     NotOfAFunction,
     #[error("`{0}` is for PCI functions, and it is none")]
@@ -163,6 +173,7 @@ impl DeviceError {
             Self::NothingToLeaveOut(_)
             | Self::ClockCount { .. }
             | Self::NotOfAFunction
+            | Self::NoBridges
             | Self::OfAFunction(_) => codes::BAD_HANDOVER,
             _ => codes::UNUSABLE_DEVICE,
         }
@@ -186,10 +197,14 @@ impl DeviceError {
             Self::NoBridge(_) => {
                 "write the bridge's label or path, and behind it the function: `/pcie@10000000/00:03.0`"
             }
-            Self::BehindBridge(_) => {
-                "give functions of the first bus, or the whole bridge: functions behind PCI-to-PCI bridges and switches cannot be \
-                 told apart safely by this version"
+            Self::NotOnFirstBus(..) => {
+                "write the bridges to it before it, as `lspci -PP` does: `/pcie@10000000/00:02.0/01:00.0`"
             }
+            Self::Misnumbered(_) | Self::NoSuchBus(_) => {
+                "give the buses other numbers: the hypervisor sets them as they are written here"
+            }
+            Self::NoBridges => "leave it out",
+            Self::PinElsewhere(_) => "leave `pin` out, and have the function use messages",
             Self::NotOfAFunction => "leave `clocks` and `access` out",
             Self::OfAFunction(_) => "leave it out, or name a function: `/pcie@10000000/00:03.0`",
             Self::UnknownMsi(_) => {
@@ -318,16 +333,7 @@ impl Board {
                 Line::Other { .. } => {}
             }
         }
-        let extended = |one: &&Interrupt| EXTENDED_SPIS.contains(&one.intid.get());
-        if let Some(extended) = interrupts.iter().find(extended) {
-            return Err(DeviceError::ExtendedInterrupt(extended.intid.get()));
-        }
-        if let Some(private) = interrupts.iter().find(|one| !one.intid.is_spi()) {
-            return Err(DeviceError::PrivateInterrupt(private.intid.get()));
-        }
-        if let Some(far) = interrupts.iter().find(|one| one.intid.get() >= END_INTID) {
-            return Err(DeviceError::FarInterrupt(far.intid.get()));
-        }
+        sound_interrupts(&interrupts)?;
         let mut all_streams = Vec::new();
         for member in &members {
             all_streams.extend(streams(tree, member.node)?);
@@ -356,10 +362,10 @@ impl Board {
     pub fn function(
         &self,
         bridge: NodeId,
-        address: FunctionAddress,
+        path: FunctionPath,
         handover: &Handover,
     ) -> Result<Device, DeviceError> {
-        pci::function(self, bridge, address, handover)
+        pci::function(self, bridge, path, handover)
     }
 
     /// The node and everything below it that is enabled and not left out.
@@ -457,6 +463,21 @@ impl Board {
         }
         false
     }
+}
+
+/// Refuses interrupts that no virtual distributor has.
+pub(super) fn sound_interrupts(interrupts: &[Interrupt]) -> Result<(), DeviceError> {
+    let extended = |one: &&Interrupt| EXTENDED_SPIS.contains(&one.intid.get());
+    if let Some(extended) = interrupts.iter().find(extended) {
+        return Err(DeviceError::ExtendedInterrupt(extended.intid.get()));
+    }
+    if let Some(private) = interrupts.iter().find(|one| !one.intid.is_spi()) {
+        return Err(DeviceError::PrivateInterrupt(private.intid.get()));
+    }
+    if let Some(far) = interrupts.iter().find(|one| one.intid.get() >= END_INTID) {
+        return Err(DeviceError::FarInterrupt(far.intid.get()));
+    }
+    Ok(())
 }
 
 /// Buses that need no driver: what is on them is reached by address alone.

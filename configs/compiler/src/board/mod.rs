@@ -20,7 +20,8 @@ pub(crate) use gic::{CPU_INTERFACE_SIZE, END_INTID, Gic, GicKind};
 pub(crate) use iommu::Iommu;
 pub(crate) use memory::Memory;
 pub(crate) use pci::{
-    BUS_BYTES, FunctionAddress, FunctionTerms, HostMsi, Pci, PciFunction, PciHost,
+    BUS_BYTES, FunctionAddress, FunctionPath, FunctionTerms, HostMsi, Pci, PciFunction, PciHost,
+    Window,
 };
 pub(crate) use timer::Timers;
 

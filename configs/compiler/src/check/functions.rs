@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::Context;
-use crate::board::{Device, FunctionAddress};
+use crate::board::{Device, FunctionAddress, FunctionPath, PciFunction};
 use crate::codes::{self, Code};
 use crate::devicetree::NodeId;
 use crate::diagnostics::{Diagnostic, Diagnostics};
@@ -14,7 +14,7 @@ struct Named<'a> {
     partition: usize,
     span: &'a Range<usize>,
     device: &'a Device,
-    address: Option<FunctionAddress>,
+    function: Option<&'a PciFunction>,
 }
 
 pub(super) fn check(context: &Context<'_>, findings: &mut Diagnostics) {
@@ -25,11 +25,12 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Diagnostics) {
                 partition,
                 span,
                 device,
-                address: device.function().map(|function| function.address),
+                function: device.function(),
             });
         }
     }
     for named in bridges.values() {
+        misnumbered(context, named, findings);
         for (index, one) in named.iter().enumerate() {
             if let Some(finding) = named[..index]
                 .iter()
@@ -57,14 +58,22 @@ fn pair(context: &Context<'_>, first: &Named<'_>, second: &Named<'_>) -> Option<
         )
     };
     let (path, other) = (&second.device.path, &first.device.path);
-    let (Some(one), Some(two)) = (first.address, second.address) else {
+    let (Some(one), Some(two)) = (first.function, second.function) else {
         // Two whole bridges are another rule's matter.
-        first.address.or(second.address)?;
+        first.function.or(second.function)?;
         let message = format!("{path} and {other} have functions in common");
         let help = "give the bridge as a whole to one partition, or each function by itself";
         return finding(codes::DEVICE_OWNED_TWICE, message, help);
     };
-    if one == two {
+    if one.path.bridges.contains(&two.path.function)
+        || two.path.bridges.contains(&one.path.function)
+    {
+        let message =
+            format!("{path} and {other} cannot both be functions: one leads to the other");
+        let help = "bridges belong to the hypervisor: name what is behind them";
+        return finding(codes::ISOLATION_GROUP, message, help);
+    }
+    if one.path.function == two.path.function {
         let message = match first.partition == second.partition {
             true => format!("{path} is named twice in {}", title(first)),
             false => format!(
@@ -76,26 +85,101 @@ fn pair(context: &Context<'_>, first: &Named<'_>, second: &Named<'_>) -> Option<
         let help = "name it once, in one partition";
         return finding(codes::DEVICE_OWNED_TWICE, message, help);
     }
-    if one.device == two.device && first.partition != second.partition {
-        let message = format!(
-            "{other} of {} and {path} of {} are functions of one device",
-            title(first),
-            title(second)
-        );
-        let help = "give all functions of the device to one partition: they may reach one another behind the IOMMU";
-        return finding(codes::ISOLATION_GROUP, message, help);
+    if first.partition == second.partition || !one.shares_group_with(two) {
+        return None;
     }
-    None
+    let one_device = one.path.function.slot() == two.path.function.slot();
+    let what = match one_device {
+        true => "functions of one device".to_owned(),
+        false => format!(
+            "behind the device {:02x}:{:02x}",
+            one.path.top().bus,
+            one.path.top().device
+        ),
+    };
+    let message = format!(
+        "{other} of {} and {path} of {} are {what}",
+        title(first),
+        title(second)
+    );
+    let help = match one_device {
+        true => {
+            "give all functions of the device to one partition: they may reach one another behind the IOMMU"
+        }
+        false => {
+            "give all of them to one partition: they may reach one another behind the IOMMU. Where each bridge to them has access control (ACS, \
+             as `lspci -vv` shows), write `acs = true` in each"
+        }
+    };
+    finding(codes::ISOLATION_GROUP, message, help)
+}
+
+/// Each bus number means one bus, and those behind a bridge are together: so bridges route (PCI-to-PCI Bridge 1.2, 3.1.2).
+fn misnumbered(context: &Context<'_>, named: &[Named<'_>], findings: &mut Diagnostics) {
+    let mut buses: BTreeMap<u8, (&[FunctionAddress], &Named<'_>)> = BTreeMap::new();
+    for one in named {
+        let Some(FunctionPath { bridges, .. }) = one.function.map(|function| &function.path) else {
+            continue;
+        };
+        for (index, bus) in one
+            .function
+            .into_iter()
+            .flat_map(|function| function.path.buses())
+        {
+            let way = bridges.get(..=index).unwrap_or_default();
+            let known = *buses.entry(bus).or_insert((way, one));
+            if known.0 != way {
+                let message = format!(
+                    "bus {bus:02x} is behind another bridge in {} than in {}",
+                    one.device.path, known.1.device.path
+                );
+                findings.push(number(context, one, message));
+                return;
+            }
+        }
+    }
+    for (bus, (way, one)) in &buses {
+        // From the first bus behind the same bridge to the last one, all are behind it.
+        let behind = |other: &[FunctionAddress]| other.starts_with(way);
+        let last = buses.iter().rev().find(|(_, (other, _))| behind(other));
+        let last = last.map_or(*bus, |(last, _)| *last);
+        let stray = buses
+            .range(*bus..=last)
+            .find(|(_, (other, _))| !behind(other));
+        if let Some((stray, (_, other))) = stray {
+            let message = format!(
+                "bus {stray:02x} of {} lies among the buses behind the bridge of bus {bus:02x}",
+                other.device.path
+            );
+            findings.push(number(context, one, message));
+            return;
+        }
+    }
+}
+
+fn number(context: &Context<'_>, one: &Named<'_>, message: String) -> Diagnostic {
+    Diagnostic::error(codes::ISOLATION_GROUP, message)
+        .at(context.source, one.span.clone())
+        .help("number the buses as `lspci -t` would show them: what is behind one bridge follows one another")
 }
 
 /// Software looks for the functions of a device only where it finds function 0 (PCI Local Bus 3.0, 6.1).
 fn lacks_first(context: &Context<'_>, all: &[Named<'_>], one: &Named<'_>) -> Option<Diagnostic> {
-    let address = one.address.filter(|address| address.function != 0)?;
+    let address = one.function?.path.function;
+    if address.function == 0 {
+        return None;
+    }
     let first = FunctionAddress {
         function: 0,
         ..address
     };
-    if all.iter().any(|other| other.address == Some(first)) {
+    let is_first = |other: &&PciFunction| other.path.function == first;
+    if all
+        .iter()
+        .filter_map(|other| other.function)
+        .find(is_first)
+        .is_some()
+    {
         return None;
     }
     let message = format!("{} comes without function 0 of its device", one.device.path);

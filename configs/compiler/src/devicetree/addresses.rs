@@ -236,17 +236,29 @@ pub(crate) struct PciWindow {
     pub cpu: AddressRange,
 }
 
-/// The windows of 32-bit memory of a PCI host bridge: in these every function's BARs fit.
+/// A kind of memory of PCI functions, by the first cell of a window (PCI Bus Binding to IEEE 1275, 2.2.1.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MemorySpace {
+    /// For every BAR.
+    Bits32 = 0x0200_0000,
+    /// For BARs of 64 bits.
+    Bits64 = 0x0300_0000,
+}
+
+/// The windows of a kind of memory of a PCI host bridge.
 ///
 /// # Errors
 /// As [`bus_windows`].
-pub(crate) fn memory_windows(tree: &Tree, bus: NodeId) -> Result<Vec<PciWindow>, TreeError> {
-    const MEMORY_32: u32 = 0x0200_0000;
+pub(crate) fn memory_windows(
+    tree: &Tree,
+    bus: NodeId,
+    space: MemorySpace,
+) -> Result<Vec<PciWindow>, TreeError> {
     let Some(above) = tree.parent(bus) else {
         return Ok(Vec::new());
     };
     let windows = windows_to(tree, bus, above, "ranges")?.unwrap_or_default();
-    let memory = windows.iter().filter(|window| window.space == MEMORY_32);
+    let memory = windows.iter().filter(|window| window.space == space as u32);
     let window = |window: &Window| {
         let whole = window.up(window.below);
         Ok(PciWindow {
@@ -255,7 +267,16 @@ pub(crate) fn memory_windows(tree: &Tree, bus: NodeId) -> Result<Vec<PciWindow>,
             cpu: to_cpu(tree, above, window.space_above, whole)?,
         })
     };
-    memory.map(window).collect()
+    let mut found = memory.map(window).collect::<Result<Vec<_>, _>>()?;
+    if space == MemorySpace::Bits32 {
+        // What lies beyond is in reach of no BAR of 32 bits.
+        found.retain_mut(|window| {
+            let reach = (1u64 << 32).checked_sub(window.bus);
+            window.cpu.size = window.cpu.size.min(reach.unwrap_or(0));
+            window.cpu.size > 0
+        });
+    }
+    Ok(found)
 }
 
 #[cfg(test)]

@@ -112,6 +112,24 @@ pub(crate) fn mapped(tree: &Tree, node: NodeId, gic: NodeId) -> Result<Vec<Mappe
     nexus::entries(tree, node)?.into_iter().map(entry).collect()
 }
 
+/// Where the pin (0 for INTA to 3 for INTD) of a function of a PCI host's first bus ends, by the requester number of the function (PCI Bus Binding to
+/// IEEE 1275, and Recommended Practice: Interrupt Mapping 0.9, section 2.1).
+///
+/// # Errors
+/// A host without a map, a malformed one, or one without an entry for the pin.
+pub(crate) fn of_pin(
+    tree: &Tree,
+    host: NodeId,
+    requester: u32,
+    pin: u8,
+    gic: NodeId,
+) -> Result<Line, TreeError> {
+    let unit = vec![requester << 8, 0, 0];
+    let specifier = vec![u32::from(pin) + 1];
+    let (end, cells) = nexus::follow_from(tree, host, host, unit, specifier, gic)?;
+    line(tree, host, "interrupt-map", gic, end, cells)
+}
+
 /// What a node raises, each with the controller that it names, and the property that says so.
 type Raised = (&'static str, Vec<(NodeId, Vec<u32>)>);
 

@@ -1,5 +1,7 @@
 //! The system as Rust source: one constant that the image is linked with.
 
+mod bridges;
+
 use std::fmt::Write as _;
 
 use model::device::Trigger;
@@ -9,7 +11,6 @@ use model::partition::{FaultPolicy, Segment};
 use model::system::EndState;
 
 use crate::board::{Board, GicKind, Layout, Uart, UartKind};
-use crate::bridges::Bridge;
 use crate::guest_gic::{GuestGic, REDISTRIBUTOR_STRIDE};
 use crate::iommus::Driven;
 use crate::plan::{Plan, Planned};
@@ -99,7 +100,7 @@ pub(crate) fn table(plan: &Plan) -> String {
     out.only_with("channels");
     out.list("channels", channels);
     iommus(&mut out, &plan.iommus);
-    bridges(&mut out, &plan.bridges);
+    bridges::write(&mut out, &plan.bridges);
     out.field("ipa_bits", &plan.ipa_bits.to_string());
     out.field("stage2_pages", &plan.stage2_pages.to_string());
     out.field("payload_size", &format!("{:#x}", plan.payload.size()));
@@ -232,37 +233,6 @@ fn iommus(out: &mut Source, iommus: &[Driven]) {
             )
         });
         out.list("owned", owned);
-        out.close("},");
-    }
-    out.close("],");
-}
-
-fn bridges(out: &mut Source, bridges: &[Bridge]) {
-    out.only_with("pci");
-    if bridges.is_empty() {
-        return out.field("bridges", "&[]");
-    }
-    out.open("bridges: &[");
-    for bridge in bridges {
-        out.open("model::pci::Bridge {");
-        out.field("path", &format!("{:?}", bridge.path));
-        out.field("configuration", &range(&bridge.configuration));
-        let functions = bridge.functions.iter().map(|one| {
-            let id = one.id.map_or("None".to_owned(), |(vendor, device)| {
-                format!("Some(({vendor:#06x}, {device:#06x}))")
-            });
-            format!(
-                "model::pci::Function {{ address: {:#04x}, path: {:?}, partition: model::PartitionId::new({}), id: {id}, window: {}, \
-                 bus: {:#x}, messages: {} }}",
-                one.address,
-                one.path,
-                one.partition,
-                range(&one.window.cpu),
-                one.window.bus,
-                one.messages
-            )
-        });
-        out.list("functions", functions);
         out.close("},");
     }
     out.close("],");

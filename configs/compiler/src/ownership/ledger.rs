@@ -61,7 +61,7 @@ pub(crate) fn ledger(context: &Context<'_>, board: &Board) -> Ledger {
                     "the configuration space of {}",
                     board.tree.path(device.node)
                 );
-                let range = function.configuration;
+                let range = function.reached;
                 ledger.pages(range, Owner::Hypervisor, &what, Sharing::SameOwner, None);
             }
             // What is only read is never told to do DMA.

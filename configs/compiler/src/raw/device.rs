@@ -6,7 +6,7 @@ use toml::de::DeValue;
 
 use super::reader::{Slot, TableReader, Value, each, wrong_type};
 use super::schema::DEVICE;
-use super::values::{array, frequency, number, one_of, size, string, strings};
+use super::values::{array, boolean, frequency, number, one_of, size, string, strings};
 use crate::codes;
 use crate::diagnostics::{Diagnostic, Diagnostics, SourceText};
 use crate::range::human_size;
@@ -26,8 +26,14 @@ pub(crate) struct RawDevice {
     pub id: Option<(u16, u16)>,
     /// Only for a PCI function: bytes for its BARs, a power of two of at least a page.
     pub window: Option<u64>,
+    /// Only for a PCI function: bytes for its BARs of 64 bits above 4 GiB, as `window`.
+    pub high_window: Option<u64>,
     /// Only for a PCI function: messages that it may have.
     pub vectors: Option<u16>,
+    /// Only for a PCI function: the pin by which it interrupts, 0 for INTA to 3 for INTD.
+    pub pin: Option<u8>,
+    /// Only for a PCI function: every bridge to it has access control services.
+    pub acs: bool,
     /// True when one of these fields was reported as wrong: what the device needs is not known then.
     pub wrong: bool,
 }
@@ -61,7 +67,10 @@ fn read_device(
                 read_only: None,
                 id: None,
                 window: None,
+                high_window: None,
                 vectors: None,
+                pin: None,
+                acs: false,
                 wrong: false,
             });
         }
@@ -78,8 +87,11 @@ fn read_device(
     let without = reader.optional("without", strings, findings);
     let access = reader.optional("access", access, findings);
     let id = reader.optional("id", function_id, findings);
+    let high_window = reader.optional("high_window", window, findings);
     let window = reader.optional("window", window, findings);
     let vectors = reader.optional("vectors", number, findings);
+    let pin = reader.optional("pin", pin, findings);
+    let acs = reader.optional("acs", boolean, findings);
     reader.finish(findings);
     Some(RawDevice {
         name: name?,
@@ -94,8 +106,11 @@ fn read_device(
             .map(|access| Spanned::new(access.span(), ())),
         id: id.map(Spanned::into_inner),
         window: window.map(Spanned::into_inner),
+        high_window: high_window.map(Spanned::into_inner),
         // The schema has no larger ones.
         vectors: vectors.and_then(|one| u16::try_from(one.into_inner()).ok()),
+        pin: pin.map(Spanned::into_inner),
+        acs: acs.is_some_and(Spanned::into_inner),
         wrong: findings.len() > before,
     })
 }
@@ -137,19 +152,24 @@ fn window(source: &SourceText, slot: Slot, value: &Value<'_>) -> Result<u64, Box
     if bytes.is_power_of_two() && bytes >= PAGE {
         return Ok(bytes);
     }
+    let name = slot.name;
     let rounded = bytes.max(PAGE).checked_next_power_of_two();
     let help = rounded.map_or_else(
         || "write a smaller one".to_owned(),
-        |bytes| format!("write `window = \"{}\"`", human_size(bytes)),
+        |bytes| format!("write `{name} = \"{}\"`", human_size(bytes)),
     );
-    Err(Diagnostic::error(
-        codes::BAD_SIZE,
-        "`window` is no power of two of at least 4KiB",
-    )
-    .at(source, value.span())
-    .found(human_size(bytes))
-    .help(help)
-    .into())
+    let message = format!("`{name}` is no power of two of at least 4KiB");
+    Err(Diagnostic::error(codes::BAD_SIZE, message)
+        .at(source, value.span())
+        .found(human_size(bytes))
+        .help(help)
+        .into())
+}
+
+/// Pins of a PCI function in their order.
+fn pin(source: &SourceText, slot: Slot, value: &Value<'_>) -> Result<u8, Box<Diagnostic>> {
+    let words = [("A", 0), ("B", 1), ("C", 2), ("D", 3)];
+    one_of(source, slot, value, &words)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::ops::Range;
 use toml::Spanned;
 
 use super::{Resolved, Resolver};
-use crate::board::{Board, Device, FunctionAddress, FunctionTerms, Handover};
+use crate::board::{Board, Device, FunctionPath, FunctionTerms, Handover};
 use crate::devicetree::NodeId;
 use crate::diagnostics::{Diagnostic, Diagnostics};
 use crate::raw::{FirmwareCalls, RawConsole, RawDevice, RawPartition};
@@ -71,12 +71,11 @@ impl Resolver<'_> {
         let text = name.get_ref();
         let report =
             |code, message: String| Diagnostic::error(code, message).at(self.source, name.span());
-        let function = FunctionAddress::split(text);
-        let function =
-            function.and_then(|(bridge, address)| Some((board.device_node(bridge)?, address)));
+        let function = FunctionPath::split(text);
+        let function = function.and_then(|(bridge, path)| Some((board.device_node(bridge)?, path)));
         let device = match (board.device_node(text), function) {
             (Some(node), _) => board.device(node, handover),
-            (None, Some((bridge, address))) => board.function(bridge, address, handover),
+            (None, Some((bridge, path))) => board.function(bridge, path, handover),
             (None, None) => {
                 return Err(Box::new(self.unknown_device(text, name.span(), board)));
             }
@@ -110,7 +109,10 @@ fn handover(device: &RawDevice) -> Handover {
         function: FunctionTerms {
             id: device.id,
             window: device.window,
+            high_window: device.high_window,
             vectors: device.vectors,
+            pin: device.pin,
+            acs: device.acs,
         },
     }
 }

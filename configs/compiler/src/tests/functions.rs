@@ -1,5 +1,9 @@
 //! PCI functions that are given away one by one.
 
+mod groups;
+mod pins;
+mod placing;
+
 use super::{compile_with, prove_with};
 use crate::devicetree::Tree;
 use crate::testing::{FakeResources, Gic, device, virt};
@@ -85,11 +89,12 @@ fn each_function_has_owner_window_stream_and_device_id() {
     let table = &compiled.table;
     for line in [
         "configuration: model::memory::PhysicalRange { base: model::Pa::new(0x4010000000), size: 0x100000 },",
-        "model::pci::Function { address: 0x18, path: \"/pcie@10000000/00:03.0\", partition: model::PartitionId::new(0), id: None, \
-         window: model::memory::PhysicalRange { base: model::Pa::new(0x10000000), size: 0x100000 }, bus: 0x10000000, messages: 32 },",
-        "model::pci::Function { address: 0x20, path: \"/pcie@10000000/00:04.0\", partition: model::PartitionId::new(1), \
-         id: Some((0x1af4, 0x1041)), \
-         window: model::memory::PhysicalRange { base: model::Pa::new(0x10100000), size: 0x10000 }, bus: 0x10100000, messages: 4 },",
+        "first_bus: 0x00,",
+        "ports: &[],",
+        "model::pci::Function { place: 0x0018, address: 0x18, path: \"/pcie@10000000/00:03.0\", partition: model::PartitionId::new(0), id: None, \
+         window: model::pci::Window { base: 0x10000000, size: 0x100000 }, high: None, messages: 32, pin: 0 },",
+        "model::pci::Function { place: 0x0020, address: 0x20, path: \"/pcie@10000000/00:04.0\", partition: model::PartitionId::new(1), \
+         id: Some((0x1af4, 0x1041)), window: model::pci::Window { base: 0x10100000, size: 0x10000 }, high: None, messages: 4, pin: 0 },",
         "devices: &[model::its::DeviceIds { first: 0x118, count: 0x1 }], share: 0",
         "devices: &[model::its::DeviceIds { first: 0x120, count: 0x1 }], share: 1",
     ] {
@@ -133,7 +138,7 @@ fn function_without_messages_shares_the_cpus_table_and_has_no_its() {
     let compiled = compiled([device, ""]);
     assert_eq!(compiled.image_features, ["v3", "smmuv3", "pci", "pl011"]);
     assert!(compiled.table.contains("dma: &[],"));
-    assert!(compiled.table.contains("messages: 0 },"));
+    assert!(compiled.table.contains("messages: 0, pin: 0 },"));
 }
 
 #[test]
@@ -161,7 +166,7 @@ fn guest_finds_the_first_bus_and_the_windows_of_its_functions() {
         [0x200_0000, 0, 0x1010_0000, 0, 0x1010_0000, 0, 0x10_0000]
     );
     assert_eq!(cells("linux,pci-probe-only"), [1]);
-    assert_eq!(cells("msi-map"), [0, ITS, 0x100, 0x1_0000]);
+    assert_eq!(cells("msi-map"), [0x20, ITS, 0x120, 1]);
     assert!(!tree.has(pcie, "iommu-map") && !tree.has(pcie, "interrupt-map"));
 }
 
@@ -221,11 +226,27 @@ fn function_that_no_iommu_sees_needs_trust() {
 }
 
 #[test]
-fn function_behind_a_bridge_on_no_bridge_or_with_foreign_fields_is_refused() {
+fn function_on_no_bridge_or_with_foreign_fields_is_refused() {
     for (device, says) in [
         (
             "\"/pcie@10000000/01:00.0\"",
             "is not on the bridge's first bus",
+        ),
+        (
+            "\"/pcie@10000000/00:02.0/00:00.0\"",
+            "numbers grow on the way down",
+        ),
+        (
+            "{ device = \"/pcie@10000000/00:03.0\", acs = true }",
+            "`acs` is for functions behind bridges",
+        ),
+        (
+            "{ device = \"/pcie@10000000/00:03.0\", high_window = \"24KiB\" }",
+            "write `high_window = \"32KiB\"`",
+        ),
+        (
+            "{ device = \"/pcie@10000000\", pin = \"A\" }",
+            "`pin` is for PCI functions",
         ),
         ("\"/pl011@9000000/00:03.0\"", "is no PCI host bridge"),
         (

@@ -1,10 +1,12 @@
 //! PCI host bridges that are given away as a whole, with everything behind them, or function by function (Linux, host-generic-pci.yaml,
 //! pci-msi.txt).
 
+mod address;
 mod function;
 
+pub(crate) use address::{FunctionAddress, FunctionPath};
 pub(super) use function::function;
-pub(crate) use function::{BUS_BYTES, FunctionAddress, FunctionTerms, PciFunction};
+pub(crate) use function::{BUS_BYTES, FunctionTerms, PciFunction, Window};
 
 use model::device::Trigger;
 use model::ids::IntId;

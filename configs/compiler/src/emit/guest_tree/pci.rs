@@ -1,22 +1,22 @@
 //! PCI host bridges: windows, interrupts of pins, and where messages go.
 
 use super::Guest;
-use crate::board::{BUS_BYTES, Device, PciFunction, PciHost};
-use crate::devicetree::addresses::PciWindow;
-use crate::devicetree::interrupts::Line;
+use crate::board::{BUS_BYTES, Device, HostMsi, PciFunction, PciHost};
+use crate::devicetree::addresses::{MemorySpace, PciWindow};
+use crate::devicetree::interrupts::{Line, Mapped};
 use crate::devicetree::{NodeId, Tree};
 use crate::system::Partition;
 
 /// Cells of a PCI address, and of a size behind a bridge (PCI Bus Binding to IEEE 1275, section 2.2.1).
 const ADDRESS: usize = 3;
 const SIZE: usize = 2;
-/// In `ranges`, the first cell of a window of 32-bit memory (2.2.1.1).
-const MEMORY_32: u32 = 0x0200_0000;
 
 /// Writes what the copy `to` of the bridge `from` says in its own way.
 pub(super) fn write(guest: &mut Guest<'_>, from: NodeId, to: NodeId, host: &PciHost) {
     windows(guest, from, to, host);
-    pins(guest, from, to, host);
+    if pins(guest, to, &host.pins) {
+        guest.copy(from, to, &["interrupt-map-mask"]);
+    }
     if host.msi.is_some() {
         guest.copy(from, to, &["msi-map", "msi-map-mask", "msi-parent"]);
     } else {
@@ -47,11 +47,12 @@ fn windows(guest: &mut Guest<'_>, from: NodeId, to: NodeId, host: &PciHost) {
     guest.tree.set_cells(to, NAME, &kept);
 }
 
-/// `interrupt-map` with each pin's interrupt at its end: the partition's interrupt controller, or a controller that is given, too.
-fn pins(guest: &mut Guest<'_>, from: NodeId, to: NodeId, host: &PciHost) {
+/// `interrupt-map` with each pin's interrupt at its end: the partition's interrupt controller, or a controller that is given, too. False when there is
+/// none.
+fn pins(guest: &mut Guest<'_>, to: NodeId, pins: &[Mapped]) -> bool {
     let board = &guest.board.tree;
     let mut cells = Vec::new();
-    for pin in &host.pins {
+    for pin in pins {
         let (controller, specifier) = match &pin.line {
             Line::Gic(one) => {
                 let number = one.intid.get().wrapping_sub(model::ids::IntId::FIRST_SPI);
@@ -68,15 +69,14 @@ fn pins(guest: &mut Guest<'_>, from: NodeId, to: NodeId, host: &PciHost) {
         cells.extend(std::iter::repeat_n(0, units.unwrap_or(0) as usize));
         cells.extend(specifier);
     }
-    if cells.is_empty() {
-        return;
+    if !cells.is_empty() {
+        guest.tree.set_cells(to, "interrupt-map", &cells);
     }
-    guest.tree.set_cells(to, "interrupt-map", &cells);
-    guest.copy(from, to, &["interrupt-map-mask"]);
+    !cells.is_empty()
 }
 
-/// Writes a bridge of which the partition has some functions: the configuration space of its first bus, the windows of these functions,
-/// and their messages. They have no interrupts of pins. Their BARs stay where the hypervisor put them, which Linux is told twice: for all
+/// Writes a bridge of which the partition has some functions: the configuration space of one bus with nothing but these functions, their windows, their
+/// messages, and the interrupts of pins of those that have them. Their BARs stay where the hypervisor put them, which Linux is told twice: for all
 /// bridges by older kernels' way, and for this one (Linux, Documentation/devicetree/bindings/chosen.txt and pci/pci.txt).
 pub(super) fn write_functions(
     guest: &mut Guest<'_>,
@@ -99,29 +99,67 @@ pub(super) fn write_functions(
         reg.extend(cells(BUS_BYTES, sizes));
         guest.tree.set_cells(to, "reg", &reg);
     }
-    let bus = functions.first().map_or(0, |function| function.address.bus);
+    let bus = functions.first().map_or(0, |function| function.first_bus);
     guest
         .tree
         .set_cells(to, "bus-range", &[bus.into(), bus.into()]);
-    let windows = functions.iter().filter_map(|function| function.window);
-    let entry = |window: PciWindow| {
-        let mut entry = vec![MEMORY_32];
+    let below = functions.iter().filter_map(|one| one.window.place);
+    let below = below.map(|window| (MemorySpace::Bits32, window));
+    let above = functions.iter().filter_map(|one| one.high.as_ref()?.place);
+    let above = above.map(|window| (MemorySpace::Bits64, window));
+    let entry = |(space, window): (MemorySpace, PciWindow)| {
+        let mut entry = vec![space as u32];
         entry.extend(cells(window.bus, 2));
         entry.extend(cells(window.above, upper));
         entry.extend(cells(window.cpu.size, SIZE));
         entry
     };
-    let ranges: Vec<u32> = windows.flat_map(entry).collect();
+    let ranges: Vec<u32> = below.chain(above).flat_map(entry).collect();
     guest.tree.set_cells(to, "ranges", &ranges);
     guest.tree.set_cells(to, FIXED, &[1]);
     if let Some(chosen) = guest.tree.find("/chosen") {
         guest.tree.set_cells(chosen, FIXED, &[1]);
     }
-    if functions.iter().any(|function| function.msi.is_some()) {
-        guest.copy(from, to, &["msi-map", "msi-map-mask", "msi-parent"]);
-    } else {
-        guest.tree.remove(to, "msi-parent");
+    guest.tree.remove(to, "msi-parent");
+    let messages: Vec<u32> = functions
+        .iter()
+        .flat_map(|one| message(board, one))
+        .collect();
+    if !messages.is_empty() {
+        guest.tree.set_cells(to, "msi-map", &messages);
     }
+    let lines = functions.iter().filter_map(|function| {
+        let pin = function.pin?;
+        Some(Mapped {
+            child: vec![
+                function.seen_requester() << 8,
+                0,
+                0,
+                u32::from(pin.number) + 1,
+            ],
+            line: Line::Gic(pin.interrupt),
+        })
+    });
+    let lines: Vec<Mapped> = lines.collect();
+    if pins(guest, to, &lines) {
+        // Bus, device and function, and the pin (Interrupt Mapping 0.9, 2.1).
+        guest
+            .tree
+            .set_cells(to, "interrupt-map-mask", &[0x00ff_ff00, 0, 0, 7]);
+    }
+}
+
+/// The entry of `msi-map` for a function: it is known to the ITS by its real number, whichever its partition sees (Linux, pci-msi.txt).
+fn message(board: &Tree, function: &PciFunction) -> Vec<u32> {
+    let seen = function.seen_requester();
+    let Some(msi) = &function.msi else {
+        return Vec::new();
+    };
+    let known = match msi {
+        HostMsi::Its { devices, .. } => devices.first().map_or(seen, |ids| ids.first),
+        HostMsi::V2m { .. } => seen,
+    };
+    vec![seen, board.phandle(msi.node()).unwrap_or(0), known, 1]
 }
 
 /// Cells of an address and of a size on the bus above a bridge.

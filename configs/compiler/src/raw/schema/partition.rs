@@ -339,7 +339,7 @@ pub(crate) const DEVICE: Table = Table {
             Kind::Text("device"),
             "\"uart2\"",
             "The device: its label, alias or path. A function of a PCI host bridge comes behind the bridge: `/pcie@10000000/00:03.0`, with bus, device and \
-             function as `lspci` writes them.",
+             function as `lspci` writes them. Bridges to it stand before it: `/pcie@10000000/00:02.0/01:00.0`.",
         ),
         maybe(
             "clocks",
@@ -376,6 +376,13 @@ pub(crate) const DEVICE: Table = Table {
             "\"16MiB\"",
             "Only for a PCI function: how much of the bridge's 32-bit memory its BARs get, a power of two of at least 4KiB. The boot stops when they do not fit.",
         ),
+        maybe(
+            "high_window",
+            Kind::Size,
+            "all BARs are in `window`",
+            "\"8GiB\"",
+            "Only for a PCI function: how much of the bridge's 64-bit memory its BARs of 64 bits get, a power of two of at least 4KiB. Behind another bridge only those that may be prefetched go there. The boot stops when they do not fit.",
+        ),
         optional(
             "vectors",
             Kind::Number { least: 1, most: 64 },
@@ -383,8 +390,29 @@ pub(crate) const DEVICE: Table = Table {
             "5",
             "Only for a PCI function: how many messages (MSI, MSI-X) it may be told to use.",
         ),
+        maybe(
+            "pin",
+            Kind::Word(&PINS),
+            "the function interrupts by messages only",
+            "\"A\"",
+            "Only for a PCI function: the pin by which it interrupts. `lspci -v` shows it. Its interrupt, by the host bridge's `interrupt-map`, goes to the partition, and to no other one. The boot stops when the function has another pin.",
+        ),
+        optional(
+            "acs",
+            Kind::Boolean,
+            "false",
+            "true",
+            "Only for a PCI function behind bridges: each of them is a port of PCI Express with access control services (ACS), so that different partitions may have what is behind it. The boot turns ACS on, and stops when a bridge has none.",
+        ),
     ],
 };
+
+const PINS: [Word; 4] = [
+    word("A", "INTA#"),
+    word("B", "INTB#"),
+    word("C", "INTC#"),
+    word("D", "INTD#"),
+];
 
 const TRIGGERS: [Word; 2] = [
     word("level", "asserted until the device is served"),
