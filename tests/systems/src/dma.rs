@@ -9,7 +9,49 @@ use crate::registry::Test;
 use crate::system_file::SystemFile;
 
 /// Where `edu` is.
-const EDU: &str = "/pcie@10000000/00:03.0";
+struct Spot {
+    path: &'static str,
+    /// Its stream, as faults tell it.
+    stream: &'static str,
+    /// Fields of the device in the system file.
+    fields: &'static str,
+    /// QEMU's bridges to it, and the one that it is behind.
+    machine: &'static [&'static str],
+}
+
+/// On the first bus. By itself, without messages: to them belongs a page that it reaches.
+const FIRST_BUS: Spot = Spot {
+    path: "/pcie@10000000/00:03.0",
+    stream: "0x18",
+    fields: "without = [\"msi\"]",
+    machine: &["edu,addr=3"],
+};
+/// Behind a root port that keeps it apart.
+const ROOT_PORT: Spot = Spot {
+    path: "/pcie@10000000/00:06.0/05:00.0",
+    stream: "0x500",
+    fields: "without = [\"msi\"], acs = true",
+    machine: &["pcie-root-port,id=upper,addr=6,chassis=1", "edu,bus=upper"],
+};
+/// Behind a bridge to a conventional bus, which stands for it: with device 0 of that bus.
+const CONVENTIONAL: Spot = Spot {
+    path: "/pcie@10000000/00:06.0/01:00.0/02:04.0",
+    stream: "0x200",
+    fields: "without = [\"msi\"]",
+    machine: &[
+        "pcie-root-port,id=upper,addr=6,chassis=1",
+        "pcie-pci-bridge,id=lower,bus=upper",
+        "edu,bus=lower,addr=4",
+    ],
+};
+/// Behind a root port that lacks access control, which the system file claims.
+const MIXING: Spot = Spot {
+    machine: &[
+        "pcie-root-port,id=upper,addr=6,chassis=1,disable-acs=on",
+        "edu,bus=upper",
+    ],
+    ..ROOT_PORT
+};
 /// What the `dma` guest does when this is typed: moves memory inside its own,
 const INSIDE: &str = "i";
 /// reads and writes what is not its own,
@@ -23,39 +65,79 @@ const CHECK: &str = "c";
 const PLACES: u64 = 8;
 
 pub fn tests() -> Vec<Test> {
-    // The device by itself, without messages: to them belongs a page that it reaches. And the bridge with all that is behind it.
     let confined = |on_fault: &str, device: &str| {
         let more = format!("devices = [{device}]\non_fault = \"{on_fault}\"\n");
         SystemFile::new(&format!("dma-{on_fault}"), "qemu-virt-gicv3-smmu")
             .partition("attacker", 1, "16MiB", "\"guest:dma\"", &more)
             .guest_at("victim", "dma", "0x60000000")
     };
-    let alone = format!("{{ device = \"{EDU}\", without = [\"msi\"] }}");
-    let inject = confined("inject", &alone);
-    let restart = confined("restart", "\"/pcie@10000000\"");
-    vec![
+    let alone = |spot: &Spot| {
+        let device = format!("{{ device = \"{}\", {} }}", spot.path, spot.fields);
+        confined("inject", &device)
+    };
+    let attack = |name: &str, spot: Spot| {
+        let system = alone(&spot);
         Test::new(
-            "dma/smmuv3/attack",
-            &["dma", "attack", "guests", "fault"],
-            move |bench| attacker_reaches_its_own_memory_only(bench, &inject),
-        ),
+            format!("dma/smmuv3/{name}"),
+            &["dma", "attack", "guests", "fault", "pci"],
+            move |bench| attacker_reaches_its_own_memory_only(bench, &system, &spot),
+        )
+    };
+    // The bridge with all that is behind it.
+    let restart = confined("restart", "\"/pcie@10000000\"");
+    let refused = alone(&MIXING);
+    vec![
+        attack("attack", FIRST_BUS),
+        attack("attack-behind-root-port", ROOT_PORT),
+        attack("attack-behind-conventional-bridge", CONVENTIONAL),
         Test::new(
             "dma/smmuv3/restart",
             &["dma", "guests", "restart"],
             move |bench| fault_restarts_the_attacker_and_its_device_works_again(bench, &restart),
         ),
+        Test::new(
+            "dma/smmuv3/no-access-control",
+            &["dma", "guests", "boot", "pci"],
+            move |bench| port_without_access_control_stops_the_boot(bench, &refused),
+        ),
     ]
 }
 
-fn start(bench: &Bench<'_>, system: &SystemFile) -> anyhow::Result<Session> {
-    let mut session = bench.start_with(system, |options| {
-        // By default the device cuts addresses to 28 bits, below all RAM.
-        let edu = ["-device", "edu,addr=3,dma_mask=0xffffffffffffffff"];
-        options.extra.extend(edu.map(str::to_owned));
-    })?;
+/// Starts the system with the device where it is to be.
+fn machine(bench: &Bench<'_>, system: &SystemFile, spot: &Spot) -> anyhow::Result<Session> {
+    bench.start_with(system, |options| {
+        for device in spot.machine {
+            // By default the device cuts addresses to 28 bits, below all RAM.
+            let wide = match device.starts_with("edu") {
+                true => ",dma_mask=0xffffffffffffffff",
+                false => "",
+            };
+            options
+                .extra
+                .extend(["-device".to_owned(), format!("{device}{wide}")]);
+        }
+    })
+}
+
+fn start(bench: &Bench<'_>, system: &SystemFile, spot: &Spot) -> anyhow::Result<Session> {
+    let mut session = machine(bench, system, spot)?;
     session.wait_for("victim", "^dma: secret is in place$", bench.left())?;
     session.wait_for("attacker", "^dma: edu is there$", bench.left())?;
     Ok(session)
+}
+
+/// What the system file says of the port is not so: nobody starts.
+fn port_without_access_control_stops_the_boot(
+    bench: &Bench<'_>,
+    system: &SystemFile,
+) -> anyhow::Result<()> {
+    let mut session = machine(bench, system, &MIXING)?;
+    let told = format!(
+        "{} cannot be given to partition attacker: at /pcie@10000000/00:06.0 it lacks the access control services",
+        MIXING.path
+    );
+    session.wait_for("hv", &told, bench.left())?;
+    Ok(())
 }
 
 fn works_inside(session: &mut Session, bench: &Bench<'_>) -> anyhow::Result<()> {
@@ -75,8 +157,10 @@ fn victim_is_intact(session: &mut Session, bench: &Bench<'_>) -> anyhow::Result<
 fn attacker_reaches_its_own_memory_only(
     bench: &Bench<'_>,
     system: &SystemFile,
+    spot: &Spot,
 ) -> anyhow::Result<()> {
-    let mut session = start(bench, system)?;
+    let Spot { path, stream, .. } = spot;
+    let mut session = start(bench, system, spot)?;
     works_inside(&mut session, bench)?;
     session.send("attacker", ABROAD)?;
     let over = "^dma: attack is over, 0 secrets read$";
@@ -84,12 +168,12 @@ fn attacker_reaches_its_own_memory_only(
     for place in ["0x60800000", "0xbffff000", "0x8000000", "0x9050020"] {
         for what in ["write", "read"] {
             let told = format!(
-                "attacker: fault \\d+: DMA of {EDU}, stream 0x18: {what} at {place}: nothing is mapped there"
+                "attacker: fault \\d+: DMA of {path}, stream {stream}: {what} at {place}: nothing is mapped there"
             );
             session.wait_for("hv", &told, bench.left())?;
         }
     }
-    let muted = format!("{EDU}: its further DMA faults are not told");
+    let muted = format!("{path}: its further DMA faults are not told");
     session.wait_for("hv", &muted, bench.left())?;
     let found = partition(&mut session, "attacker", bench)?;
     ensure!(
@@ -118,7 +202,7 @@ fn fault_restarts_the_attacker_and_its_device_works_again(
     bench: &Bench<'_>,
     system: &SystemFile,
 ) -> anyhow::Result<()> {
-    let mut session = start(bench, system)?;
+    let mut session = start(bench, system, &FIRST_BUS)?;
     for restarts in 1..=2 {
         works_inside(&mut session, bench)?;
         session.send("attacker", STORM)?;

@@ -10,7 +10,20 @@ use crate::registry::{Need, Test};
 use crate::system_file::SystemFile;
 
 const CARD: &str = "{ device = \"/pcie@10000000/00:04.0\", id = \"1af4:1041\", vectors = 4 }";
-const DISK: &str = "\"/pcie@10000000/00:05.0\"";
+/// With the BAR of 64 bits above 4 GiB.
+const HIGH_CARD: &str = "{ device = \"/pcie@10000000/00:04.0\", id = \"1af4:1041\", vectors = 4, high_window = \"64KiB\" }";
+/// Behind a root port each.
+const DISK: &str = "{ device = \"/pcie@10000000/00:05.0/01:00.0\", acs = true }";
+const EDU: &str = "{ device = \"/pcie@10000000/00:06.0/02:00.0\", acs = true }";
+const PORTS: [&str; 4] = [
+    "-device",
+    "pcie-root-port,id=to-disk,addr=5,chassis=1",
+    "-device",
+    "pcie-root-port,id=to-edu,addr=6,chassis=2",
+];
+/// A disk that interrupts by its pin, behind a root port.
+const PINNED_DISK: &str =
+    "{ device = \"/pcie@10000000/00:05.0/01:00.0\", without = [\"msi\"], pin = \"A\" }";
 /// Where the network card and the disk are, as QEMU wants it.
 const BEHIND_IOMMU: &str =
     "virtio-net-pci,netdev=net,addr=4,disable-legacy=on,iommu_platform=on,romfile=";
@@ -27,20 +40,17 @@ pub fn tests() -> Vec<Test> {
             1,
             "256MiB",
             &image,
-            &own(&format!("{CARD}, {DISK}")),
+            &own(&format!("{HIGH_CARD}, {DISK}")),
         )
-        .partition(
-            "attacker",
-            1,
-            "16MiB",
-            "\"guest:dma\"",
-            &own("\"/pcie@10000000/00:03.0\""),
-        );
+        .partition("attacker", 1, "16MiB", "\"guest:dma\"", &own(EDU));
     let frame = SystemFile::new("functions", "qemu-virt-gicv2").partition_by_identity(
         "linux",
         "256MiB",
         &image,
-        &format!("dma = \"trusted\"\n{}", own(CARD)),
+        &format!(
+            "dma = \"trusted\"\n{}",
+            own(&format!("{CARD}, {PINNED_DISK}"))
+        ),
     );
     let tags = &[
         "dma",
@@ -58,7 +68,7 @@ pub fn tests() -> Vec<Test> {
         .needs(Need::Kernel(CLOUD))
         .limit(300),
         Test::new("functions/v2m/linux", tags, move |bench| {
-            network_card_signals_through_a_frame(bench, &frame)
+            network_card_signals_through_a_frame_and_disk_by_its_pin(bench, &frame)
         })
         .needs(Need::Kernel(CLOUD))
         .limit(300),
@@ -100,6 +110,13 @@ fn disk_works(session: &mut Session, bench: &Bench<'_>) -> anyhow::Result<()> {
     ask(session, bench, work, "^disk=2$")
 }
 
+/// The one interrupt that Linux has for the disk is an SPI of the GIC, by level, and it has come.
+fn disk_interrupts_by_its_pin(session: &mut Session, bench: &Bench<'_>) -> anyhow::Result<()> {
+    let count =
+        "echo pins=$(awk '/GIC.*Level.*nvme0q0, nvme0q1/ && $2 > 9' /proc/interrupts | wc -l)";
+    ask(session, bench, count, "^pins=1$")
+}
+
 /// The device of the attacker reaches its own memory and nothing else; what it tries is told with its function and its partition.
 fn attack_is_confined(session: &mut Session, bench: &Bench<'_>) -> anyhow::Result<()> {
     session.send("attacker", "i")?;
@@ -112,7 +129,7 @@ fn attack_is_confined(session: &mut Session, bench: &Bench<'_>) -> anyhow::Resul
     )?;
     session.wait_for(
         "hv",
-        "attacker: fault \\d+: DMA of /pcie@10000000/00:03.0, stream 0x18",
+        "attacker: fault \\d+: DMA of /pcie@10000000/00:06.0/02:00.0, stream 0x200",
         bench.left(),
     )?;
     Ok(())
@@ -127,7 +144,7 @@ fn neighbours_behind_one_smmu_work_through_attacks_and_restarts(
         let drive = format!("if=none,id=disk,format=raw,file={}", disk.display());
         let devices = [
             "-device",
-            "edu,addr=3,dma_mask=0xffffffffffffffff",
+            "edu,bus=to-edu,dma_mask=0xffffffffffffffff",
             "-netdev",
             "user,id=net",
             "-device",
@@ -135,8 +152,9 @@ fn neighbours_behind_one_smmu_work_through_attacks_and_restarts(
             "-drive",
             &drive,
             "-device",
-            "nvme,drive=disk,serial=1,addr=5",
+            "nvme,drive=disk,serial=1,bus=to-disk",
         ];
+        options.extra.extend(PORTS.map(str::to_owned));
         options.extra.extend(devices.map(str::to_owned));
     })?;
     session.wait_for("attacker", "^dma: edu is there$", bench.left())?;
@@ -164,20 +182,35 @@ fn neighbours_behind_one_smmu_work_through_attacks_and_restarts(
     Ok(())
 }
 
-fn network_card_signals_through_a_frame(
+fn network_card_signals_through_a_frame_and_disk_by_its_pin(
     bench: &Bench<'_>,
     system: &SystemFile,
 ) -> anyhow::Result<()> {
+    let disk = bench.file("disk", &"\0".repeat(1 << 20))?;
     let mut session = bench.start_with(system, |options| {
-        let devices = ["-netdev", "user,id=net", "-device", ALONE];
+        let drive = format!("if=none,id=disk,format=raw,file={}", disk.display());
+        let devices = [
+            "-netdev",
+            "user,id=net",
+            "-device",
+            ALONE,
+            "-drive",
+            &drive,
+            "-device",
+            "nvme,drive=disk,serial=1,bus=to-disk",
+        ];
+        options.extra.extend(PORTS.map(str::to_owned));
         options.extra.extend(devices.map(str::to_owned));
     })?;
     wait_for_shell(&mut session, "linux", 1, bench)?;
     network_works(&mut session, bench, "MSI")?;
+    disk_works(&mut session, bench)?;
+    disk_interrupts_by_its_pin(&mut session, bench)?;
     session.send("linux", "reboot -f\n")?;
     session.wait_for("hv", "linux: started again, 1 restarts", bench.left())?;
     wait_for_shell(&mut session, "linux", 1, bench)?;
     network_works(&mut session, bench, "MSI")?;
+    disk_works(&mut session, bench)?;
     let linux = partition(&mut session, "linux", bench)?;
     ensure!(linux.faults == 0, "{} faults of Linux", linux.faults);
     Ok(())
