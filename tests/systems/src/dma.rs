@@ -10,6 +10,8 @@ use crate::system_file::SystemFile;
 
 /// Where `edu` is.
 struct Spot {
+    /// What the system is called then.
+    system: &'static str,
     path: &'static str,
     /// Its stream, as faults tell it.
     stream: &'static str,
@@ -21,6 +23,7 @@ struct Spot {
 
 /// On the first bus. By itself, without messages: to them belongs a page that it reaches.
 const FIRST_BUS: Spot = Spot {
+    system: "dma-first-bus",
     path: "/pcie@10000000/00:03.0",
     stream: "0x18",
     fields: "without = [\"msi\"]",
@@ -28,6 +31,7 @@ const FIRST_BUS: Spot = Spot {
 };
 /// Behind a root port that keeps it apart.
 const ROOT_PORT: Spot = Spot {
+    system: "dma-root-port",
     path: "/pcie@10000000/00:06.0/05:00.0",
     stream: "0x500",
     fields: "without = [\"msi\"], acs = true",
@@ -35,6 +39,7 @@ const ROOT_PORT: Spot = Spot {
 };
 /// Behind a bridge to a conventional bus, which stands for it: with device 0 of that bus.
 const CONVENTIONAL: Spot = Spot {
+    system: "dma-old-bus",
     path: "/pcie@10000000/00:06.0/01:00.0/02:04.0",
     stream: "0x200",
     fields: "without = [\"msi\"]",
@@ -46,6 +51,7 @@ const CONVENTIONAL: Spot = Spot {
 };
 /// Behind a root port that lacks access control, which the system file claims.
 const MIXING: Spot = Spot {
+    system: "dma-no-acs",
     machine: &[
         "pcie-root-port,id=upper,addr=6,chassis=1,disable-acs=on",
         "edu,bus=upper",
@@ -65,15 +71,15 @@ const CHECK: &str = "c";
 const PLACES: u64 = 8;
 
 pub fn tests() -> Vec<Test> {
-    let confined = |on_fault: &str, device: &str| {
+    let confined = |name: &str, on_fault: &str, device: &str| {
         let more = format!("devices = [{device}]\non_fault = \"{on_fault}\"\n");
-        SystemFile::new(&format!("dma-{on_fault}"), "qemu-virt-gicv3-smmu")
+        SystemFile::new(name, "qemu-virt-gicv3-smmu")
             .partition("attacker", 1, "16MiB", "\"guest:dma\"", &more)
             .guest_at("victim", "dma", "0x60000000")
     };
     let alone = |spot: &Spot| {
         let device = format!("{{ device = \"{}\", {} }}", spot.path, spot.fields);
-        confined("inject", &device)
+        confined(spot.system, "inject", &device)
     };
     let attack = |name: &str, spot: Spot| {
         let system = alone(&spot);
@@ -84,7 +90,7 @@ pub fn tests() -> Vec<Test> {
         )
     };
     // The bridge with all that is behind it.
-    let restart = confined("restart", "\"/pcie@10000000\"");
+    let restart = confined("dma-restart", "restart", "\"/pcie@10000000\"");
     let refused = alone(&MIXING);
     vec![
         attack("attack", FIRST_BUS),

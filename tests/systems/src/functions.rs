@@ -21,9 +21,6 @@ const PORTS: [&str; 4] = [
     "-device",
     "pcie-root-port,id=to-edu,addr=6,chassis=2",
 ];
-/// A disk that interrupts by its pin, behind a root port.
-const PINNED_DISK: &str =
-    "{ device = \"/pcie@10000000/00:05.0/01:00.0\", without = [\"msi\"], pin = \"A\" }";
 /// Where the network card and the disk are, as QEMU wants it.
 const BEHIND_IOMMU: &str =
     "virtio-net-pci,netdev=net,addr=4,disable-legacy=on,iommu_platform=on,romfile=";
@@ -47,10 +44,7 @@ pub fn tests() -> Vec<Test> {
         "linux",
         "256MiB",
         &image,
-        &format!(
-            "dma = \"trusted\"\n{}",
-            own(&format!("{CARD}, {PINNED_DISK}"))
-        ),
+        &format!("dma = \"trusted\"\n{}", own(CARD)),
     );
     let tags = &[
         "dma",
@@ -68,7 +62,7 @@ pub fn tests() -> Vec<Test> {
         .needs(Need::Kernel(CLOUD))
         .limit(300),
         Test::new("functions/v2m/linux", tags, move |bench| {
-            network_card_signals_through_a_frame_and_disk_by_its_pin(bench, &frame)
+            network_card_signals_through_a_frame(bench, &frame)
         })
         .needs(Need::Kernel(CLOUD))
         .limit(300),
@@ -108,13 +102,6 @@ fn disk_works(session: &mut Session, bench: &Bench<'_>) -> anyhow::Result<()> {
     let work = "head -c 262144 /dev/urandom > sample; dd if=sample of=/dev/nvme0n1 bs=4096 conv=fsync 2>/dev/null; \
                 echo 3 > /proc/sys/vm/drop_caches; head -c 262144 /dev/nvme0n1 | cmp - sample && echo disk=$((1+1))";
     ask(session, bench, work, "^disk=2$")
-}
-
-/// The one interrupt that Linux has for the disk is an SPI of the GIC, by level, and it has come.
-fn disk_interrupts_by_its_pin(session: &mut Session, bench: &Bench<'_>) -> anyhow::Result<()> {
-    let count =
-        "echo pins=$(awk '/GIC.*Level.*nvme0q0, nvme0q1/ && $2 > 9' /proc/interrupts | wc -l)";
-    ask(session, bench, count, "^pins=1$")
 }
 
 /// The device of the attacker reaches its own memory and nothing else; what it tries is told with its function and its partition.
@@ -182,35 +169,20 @@ fn neighbours_behind_one_smmu_work_through_attacks_and_restarts(
     Ok(())
 }
 
-fn network_card_signals_through_a_frame_and_disk_by_its_pin(
+fn network_card_signals_through_a_frame(
     bench: &Bench<'_>,
     system: &SystemFile,
 ) -> anyhow::Result<()> {
-    let disk = bench.file("disk", &"\0".repeat(1 << 20))?;
     let mut session = bench.start_with(system, |options| {
-        let drive = format!("if=none,id=disk,format=raw,file={}", disk.display());
-        let devices = [
-            "-netdev",
-            "user,id=net",
-            "-device",
-            ALONE,
-            "-drive",
-            &drive,
-            "-device",
-            "nvme,drive=disk,serial=1,bus=to-disk",
-        ];
-        options.extra.extend(PORTS.map(str::to_owned));
+        let devices = ["-netdev", "user,id=net", "-device", ALONE];
         options.extra.extend(devices.map(str::to_owned));
     })?;
     wait_for_shell(&mut session, "linux", 1, bench)?;
     network_works(&mut session, bench, "MSI")?;
-    disk_works(&mut session, bench)?;
-    disk_interrupts_by_its_pin(&mut session, bench)?;
     session.send("linux", "reboot -f\n")?;
     session.wait_for("hv", "linux: started again, 1 restarts", bench.left())?;
     wait_for_shell(&mut session, "linux", 1, bench)?;
     network_works(&mut session, bench, "MSI")?;
-    disk_works(&mut session, bench)?;
     let linux = partition(&mut session, "linux", bench)?;
     ensure!(linux.faults == 0, "{} faults of Linux", linux.faults);
     Ok(())
