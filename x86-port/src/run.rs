@@ -8,12 +8,14 @@ use hv::memory::place::each_piece;
 use hv::report::Line;
 use hv::terminal::{Command, Console};
 use model::partition::FaultPolicy;
-use model::x86::Partition as Config;
+use model::x86::{Partition as Config, port};
 use model::{PartitionId, VcpuId};
 use x86_port::policy::cpuid::{self, Virtual};
 use x86_port::policy::hypercall::{self, Call};
 use x86_port::policy::msr::{self, Access};
-use x86_port::policy::serial::{COM1, PORTS, Serial};
+use x86_port::policy::power::{self, Request};
+use x86_port::policy::serial::Serial;
+use x86_port::policy::vmware;
 use x86_port::svm::control::{self, Exit, Fault, Io, event};
 
 use crate::partition::{ExitKind, Partition};
@@ -108,7 +110,8 @@ impl Vcpu {
         self.serial = Serial::NEW;
         apic::reset();
         world::reset_extended_state();
-        self.blocks.registers = Registers::at_entry(self.config.start_info.get());
+        self.blocks.registers =
+            Registers::at_entry(self.config.handover, self.config.start_info.get());
         let guest = &mut self.blocks.guest;
         guest.control = x86_port::svm::vmcb::Vmcb::ZERO.control;
         guest.control.intercept_first = control::first::ALL;
@@ -221,15 +224,20 @@ impl Vcpu {
         Next::GoOn
     }
 
-    fn cpuid(&mut self) -> Next {
-        let leaf = self.blocks.guest.state.rax as u32;
-        let subleaf = self.blocks.registers.rcx as u32;
-        let own = Virtual {
+    /// What its CPU is, beside what the physical one is.
+    fn own(&self) -> Virtual {
+        Virtual {
             apic: self.apic,
             tsc_khz: cpu::tsc_khz(),
             apic_khz: cpu::apic_khz(),
             os_xsave: self.blocks.guest.state.cr4 & OS_XSAVE != 0,
-        };
+        }
+    }
+
+    fn cpuid(&mut self) -> Next {
+        let leaf = self.blocks.guest.state.rax as u32;
+        let subleaf = self.blocks.registers.rcx as u32;
+        let own = self.own();
         let answer = cpuid::guest(leaf, subleaf, cpu::cpuid(leaf, subleaf), &own);
         self.blocks.guest.state.rax = answer.eax.into();
         self.blocks.registers.rbx = answer.ebx.into();
@@ -289,31 +297,62 @@ impl Vcpu {
         if io.string {
             return self.inject(event::PROTECTION);
         }
-        let register = io.port.wrapping_sub(COM1);
-        let is_serial = self.config.console && register < PORTS && io.bytes == 1;
+        self.advance_to(io.next);
+        let register = io.port.wrapping_sub(port::COM1);
+        let is_serial =
+            self.config.console && register < u16::from(port::COM1_PORTS) && io.bytes == 1;
         if io.input {
-            let value = match is_serial {
-                true => u64::from(self.read_serial(register)),
+            let value = match io.port {
+                _ if is_serial => u32::from(self.read_serial(register)),
+                vmware::PORT if io.bytes == 4 => self.vmware(),
+                port::SLEEP_STATUS => 0,
                 // Nothing is there: the bus reads as ones.
-                false => u64::MAX,
+                _ => u32::MAX,
             };
-            let mask = match io.bytes {
-                1 => 0xff,
-                2 => 0xffff,
-                _ => 0xffff_ffff,
-            };
-            let rax = &mut self.blocks.guest.state.rax;
-            // A 32-bit result clears the upper half, a narrower one keeps what is above it.
-            let kept = if io.bytes == 4 { 0 } else { *rax & !mask };
-            *rax = kept | value & mask;
-        } else if is_serial {
-            let byte = self.blocks.guest.state.rax as u8;
+            self.put_in(io.bytes, value.into());
+            return Next::GoOn;
+        }
+        let byte = self.blocks.guest.state.rax as u8;
+        if is_serial {
             if let Some(byte) = self.serial.write(register, byte) {
                 self.print(byte);
             }
+            return Next::GoOn;
         }
-        self.advance_to(io.next);
-        Next::GoOn
+        match power::request(io.port, byte) {
+            Some(Request::Reset) => Next::Restart,
+            Some(Request::Off) => Next::Stop,
+            None => Next::GoOn,
+        }
+    }
+
+    /// What an IN of `bytes` bytes leaves in RAX.
+    fn put_in(&mut self, bytes: u8, value: u64) {
+        let mask = match bytes {
+            1 => 0xff,
+            2 => 0xffff,
+            _ => 0xffff_ffff,
+        };
+        let rax = &mut self.blocks.guest.state.rax;
+        // A 32-bit result clears the upper half, a narrower one keeps what is above it.
+        let kept = if bytes == 4 { 0 } else { *rax & !mask };
+        *rax = kept | value & mask;
+    }
+
+    /// A command of VMware's interface. Returns what EAX gets.
+    fn vmware(&mut self) -> u32 {
+        let own = self.own();
+        let (eax, command) = (self.blocks.guest.state.rax, self.blocks.registers.rcx);
+        let Some(answer) = vmware::answer(eax as u32, command as u32, &own) else {
+            return u32::MAX;
+        };
+        if let Some(ebx) = answer.ebx {
+            self.blocks.registers.rbx = ebx.into();
+        }
+        if let Some(ecx) = answer.ecx {
+            self.blocks.registers.rcx = ecx.into();
+        }
+        answer.eax
     }
 
     fn read_serial(&mut self, register: u16) -> u8 {

@@ -2,6 +2,7 @@
 
 use core::arch::{asm, global_asm};
 
+use model::x86::Handover;
 use x86_64::registers::control::{Cr4, Cr4Flags, Efer, EferFlags};
 use x86_64::registers::model_specific::Msr;
 use x86_port::svm::vmcb::Vmcb;
@@ -84,21 +85,33 @@ pub struct Registers {
     pub rcx: u64,
     /// RDX.
     pub rdx: u64,
-    /// RSI, RDI, RBP, R8 to R15.
-    others: [u64; 11],
+    /// RSI.
+    pub rsi: u64,
+    /// RDI, RBP, R8 to R15.
+    others: [u64; 10],
 }
 
 impl Registers {
     /// All zero.
-    pub const ZERO: Self = Self::at_entry(0);
+    pub const ZERO: Self = Self {
+        rbx: 0,
+        rcx: 0,
+        rdx: 0,
+        rsi: 0,
+        others: [0; 10],
+    };
 
-    /// All zero but RBX, where the boot protocol has its start information.
-    pub const fn at_entry(start_info: u64) -> Self {
-        Self {
-            rbx: start_info,
-            rcx: 0,
-            rdx: 0,
-            others: [0; 11],
+    /// All zero but the register in which the boot protocol has its start information.
+    pub const fn at_entry(handover: Handover, start_info: u64) -> Self {
+        match handover {
+            Handover::Pvh => Self {
+                rbx: start_info,
+                ..Self::ZERO
+            },
+            Handover::Linux => Self {
+                rsi: start_info,
+                ..Self::ZERO
+            },
         }
     }
 }

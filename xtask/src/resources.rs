@@ -7,7 +7,8 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, bail, ensure};
 use compiler::{BoardFiles, QemuMachine, ResourceError, Resources, Source, TreeSource};
 use qemu::debian::cache::Cache;
-use qemu::debian::part::{self, BUSYBOX, Part};
+use qemu::debian::package::architecture;
+use qemu::debian::part::{self, BUSYBOX, PC_BUSYBOX, Part, busybox_for};
 use qemu::initramfs;
 use qemu::machine::{Architecture, Machine};
 use qemu::version::{PROGRAM, Version};
@@ -113,10 +114,13 @@ impl Resources for Host<'_> {
             Source::Debian(package) => setup::part(self.steps, self.cache, package, Part::Kernel)
                 .map_err(|error| unavailable(&error, Some("`cargo xtask setup` fetches it"))),
             Source::Busybox => self
-                .busybox(None)
+                .busybox(BUSYBOX, None)
+                .map_err(|error| unavailable(&error, Some("`cargo xtask setup` fetches it"))),
+            Source::PcBusybox => self
+                .busybox(PC_BUSYBOX, None)
                 .map_err(|error| unavailable(&error, Some("`cargo xtask setup` fetches it"))),
             Source::BusyboxFor(package) => self
-                .busybox(Some(package))
+                .busybox(busybox_for(package), Some(package))
                 .map_err(|error| unavailable(&error, Some("`cargo xtask setup` fetches it"))),
             Source::Guest(name) => self.guest(name),
         }
@@ -238,12 +242,13 @@ impl Host<'_> {
 
     /// The initramfs, built anew each time: it takes less time than to find out whether it is current. With network modules for the kernel of a
     /// package: they must be of the very version that was fetched.
-    fn busybox(&self, kernel: Option<&str>) -> anyhow::Result<PathBuf> {
-        let busybox = setup::part(self.steps, self.cache, BUSYBOX, Part::BusyBox)?;
+    fn busybox(&self, package: &str, kernel: Option<&str>) -> anyhow::Result<PathBuf> {
+        let busybox = setup::part(self.steps, self.cache, package, Part::BusyBox)?;
         let busybox = std::fs::read(&busybox)
             .with_context(|| format!("cannot read {}", busybox.display()))?;
         let Some(kernel) = kernel else {
-            let path = self.workspace.output().join("initramfs.cpio");
+            let name = format!("initramfs-{}.cpio", architecture(package));
+            let path = self.workspace.output().join(name);
             write_if_changed(&path, &initramfs::build(&busybox, &[]))?;
             return Ok(path);
         };

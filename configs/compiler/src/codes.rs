@@ -189,7 +189,7 @@ codes! {
     BROKEN_IMAGE = "BH0508", "broken image",
         "The file begins like an image of a known format but breaks its rules, or is empty or cut off.";
     KERNEL_FORMAT = "BH0509", "kernel of the wrong format",
-        "`kernel = …` takes an uncompressed arm64 Linux Image. An ELF file is given as `image = \"path\"`.";
+        "`kernel = …` takes an uncompressed arm64 Linux Image, on a PC a `bzImage`. An ELF file is given as `image = \"path\"`.";
     ENTRY_FOR_WHOLE_IMAGE = "BH0510", "entry or load address for a file that has its own",
         "An ELF file and an arm64 Image say themselves where they go and where they start; `entry` and `load` are for raw files. Taken as raw bytes, the file's header would be run as code.";
 

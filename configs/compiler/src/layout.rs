@@ -9,6 +9,7 @@ use model::memory::PAGE;
 
 use crate::codes::{self, Code};
 use crate::image::{Image, Kernel, Piece, Program};
+use crate::pc::linux;
 use crate::range::{AddressRange, align_down, align_up, human_size};
 
 /// Room kept for a device tree, in bytes.
@@ -53,6 +54,8 @@ pub(crate) enum LayoutError {
     },
     #[error("two segments overlap at {0:#x}")]
     Overlap(u64),
+    #[error("a kernel for x86 begins in low memory, and the partition has {0}")]
+    NotFromZero(AddressRange),
     #[error("the entry {0:#x} lies in no segment of the image")]
     Entry(u64),
 }
@@ -62,7 +65,7 @@ impl LayoutError {
         match self {
             Self::Image { .. } => codes::IMAGE_DOES_NOT_FIT,
             Self::Together { .. } | Self::TreeSlot { .. } => codes::LAYOUT_DOES_NOT_FIT,
-            Self::Segment { .. } => codes::SEGMENT_OUTSIDE,
+            Self::Segment { .. } | Self::NotFromZero(_) => codes::SEGMENT_OUTSIDE,
             Self::Overlap(_) => codes::BROKEN_IMAGE,
             Self::Entry(_) => codes::ENTRY_OUTSIDE,
         }
@@ -72,6 +75,7 @@ impl LayoutError {
         match self {
             Self::Image { .. } | Self::Together { .. } => "give the partition more memory",
             Self::TreeSlot { .. } => "give the partition more memory, or link the image lower",
+            Self::NotFromZero(_) => "leave `at` out: memory then begins at 0",
             Self::Segment { .. } => "link the image for the memory that the partition sees",
             Self::Overlap(_) => "link the image so that its segments do not overlap",
             Self::Entry(_) => "let the image start in what it loads",
@@ -87,6 +91,7 @@ pub(crate) fn lay_out(
 ) -> Result<Layout, LayoutError> {
     match image {
         Image::Kernel(kernel) => kernel_layout(kernel, initrd, memory),
+        Image::PcKernel(kernel) => linux::lay_out(kernel, initrd, memory),
         Image::Program(program) => program_layout(program, memory),
     }
 }

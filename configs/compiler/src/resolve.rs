@@ -106,7 +106,7 @@ impl Resolver<'_> {
         let bytes = self.file(partition, main, findings)?;
         files.insert(0, ImageFile::new(role, main.get_ref(), &bytes));
         let image = match raw {
-            RawImage::Kernel { .. } => image::kernel(&bytes),
+            RawImage::Kernel { .. } => image::kernel(&bytes, self.machine),
             RawImage::File {
                 entry: None,
                 load: None,
@@ -149,7 +149,10 @@ impl Resolver<'_> {
         name: &Spanned<String>,
         findings: &mut Diagnostics,
     ) -> Option<Rc<[u8]>> {
-        let source = Source::parse(name.get_ref());
+        let source = match (Source::parse(name.get_ref()), self.machine) {
+            (Source::Busybox, Machine::X86) => Source::PcBusybox,
+            (source, _) => source,
+        };
         let path = self.resources.image(&source, self.folder);
         let bytes = path.and_then(|path| {
             std::fs::read(&path).map_err(|error| ResourceError::Unavailable {

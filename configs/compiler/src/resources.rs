@@ -44,11 +44,13 @@ pub struct BoardFiles {
 pub enum Source {
     /// A file; a relative path starts at the system file's folder.
     File(PathBuf),
-    /// The kernel of a Debian arm64 package.
+    /// The kernel of a Debian package.
     Debian(String),
-    /// A generated initramfs with Debian's static BusyBox.
+    /// A generated initramfs with Debian's static BusyBox for Arm.
     Busybox,
-    /// The same with the network modules of a Debian arm64 kernel package, loaded before the shell starts.
+    /// The same for a PC. A system file calls it `busybox`, too.
+    PcBusybox,
+    /// The same with the network modules of a Debian kernel package, loaded before the shell starts.
     BusyboxFor(String),
     /// A Rust guest of `tests/guests`, built to an ELF file.
     Guest(String),
@@ -76,7 +78,7 @@ impl Display for Source {
         match self {
             Self::File(path) => write!(f, "{}", path.display()),
             Self::Debian(package) => write!(f, "debian:{package}"),
-            Self::Busybox => f.write_str("busybox"),
+            Self::Busybox | Self::PcBusybox => f.write_str("busybox"),
             Self::BusyboxFor(package) => write!(f, "busybox:{package}"),
             Self::Guest(name) => write!(f, "guest:{name}"),
         }

@@ -72,10 +72,41 @@ pub struct Partition {
     pub segments: &'static [Segment],
     /// Where it starts, in 32-bit protected mode without paging.
     pub entry: Ipa,
-    /// Its start information, passed in EBX (the PVH boot protocol, Xen's `hvm_start_info`).
+    /// What it is told at its start.
     pub start_info: Ipa,
+    /// How it is told.
+    pub handover: Handover,
     /// It has an emulated 16550 at COM1, multiplexed on the console.
     pub console: bool,
     /// What happens when it does what it may not.
     pub on_fault: FaultPolicy,
+}
+
+/// The protocol by which a partition's image starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handover {
+    /// PVH: EBX points to Xen's `hvm_start_info`.
+    Pvh,
+    /// Linux's 32-bit boot protocol: ESI points to its boot parameters.
+    Linux,
+}
+
+/// I/O ports that a partition's ACPI tables name, and the hypervisor answers.
+pub mod port {
+    /// First port of the serial port COM1.
+    pub const COM1: u16 = 0x3f8;
+    /// How many it has.
+    pub const COM1_PORTS: u8 = 8;
+    /// The ACPI reset register (ACPI 6.5, 4.8.3.6).
+    pub const RESET: u16 = 0xcf9;
+    /// What starts the partition again when it is written there.
+    pub const RESET_VALUE: u8 = 0x06;
+    /// The ACPI sleep control register (4.8.3.7).
+    pub const SLEEP_CONTROL: u16 = 0x604;
+    /// The ACPI sleep status register: no sleep ends by it.
+    pub const SLEEP_STATUS: u16 = 0x605;
+    /// The type of the sleep state S5, "soft off".
+    pub const SOFT_OFF: u8 = 5;
+    /// What stops the partition when it is written to [`SLEEP_CONTROL`]: the type in bits 4 to 2, and bit 5.
+    pub const SLEEP_VALUE: u8 = SOFT_OFF << 2 | 1 << 5;
 }

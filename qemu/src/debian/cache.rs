@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use nix::fcntl::{Flock, FlockArg};
 
 use super::apt::Apt;
-use super::package::{self, ARCHITECTURE};
+use super::package::{self, architecture};
 use super::part::Part;
 
 /// The cache. Nothing in it is ever changed, only added, so it serves several checkouts.
@@ -78,7 +78,8 @@ impl Cache {
         }
         self.fetch(package, part, &path).with_context(|| {
             format!(
-                "the Debian package {package} ({ARCHITECTURE}) cannot be had. By hand: unpack it and copy its {} to {}",
+                "the Debian package {package} ({}) cannot be had. By hand: unpack it and copy its {} to {}",
+                architecture(package),
                 part.found_at(),
                 path.display()
             )
@@ -102,7 +103,13 @@ impl Cache {
     }
 
     fn fetch(&self, package: &str, part: Part, to: &Path) -> anyhow::Result<()> {
-        let apt = Apt::new(&self.folder.join("apt"), Some(ARCHITECTURE))?;
+        // The indices of an architecture are a state of their own.
+        let architecture = architecture(package);
+        let state = match architecture {
+            "arm64" => "apt".to_owned(),
+            other => format!("apt-{other}"),
+        };
+        let apt = Apt::new(&self.folder.join(state), Some(architecture))?;
         apt.update()?;
         let folder = to.parent().context("a cached file has a folder")?;
         let work = folder.join(format!("unpacking-{}", std::process::id()));

@@ -6,8 +6,15 @@ use anyhow::{Context, bail};
 
 use super::apt::Apt;
 
-/// The architecture of every guest and board.
-pub const ARCHITECTURE: &str = "arm64";
+/// Debian's name of the architecture of a package's guests: PCs where the name says so, as `linux-image-cloud-amd64` and
+/// `busybox-static:amd64` do, else Arm.
+pub fn architecture(package: &str) -> &'static str {
+    if package.ends_with("amd64") {
+        "amd64"
+    } else {
+        "arm64"
+    }
+}
 
 /// A package that was downloaded.
 pub(super) struct Fetched {
@@ -19,9 +26,11 @@ pub(super) struct Fetched {
 
 /// A package name becomes a folder and an argument: only what Debian Policy 5.6.1 allows.
 pub(super) fn check_name(package: &str) -> anyhow::Result<()> {
-    let valid = package.len() >= 2
-        && package.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && package
+    // apt's own way to name one of another architecture than the host's.
+    let bare = package.strip_suffix(":amd64").unwrap_or(package);
+    let valid = bare.len() >= 2
+        && bare.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && bare
             .chars()
             .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-.".contains(c));
     if valid {
@@ -47,7 +56,8 @@ pub(super) fn download(apt: &Apt, package: &str, into: &Path) -> anyhow::Result<
 
 /// How apt names the package: a package for all architectures is known by its bare name only.
 fn argument(apt: &Apt, package: &str) -> anyhow::Result<String> {
-    let foreign = format!("{package}:{ARCHITECTURE}");
+    let bare = package.strip_suffix(":amd64").unwrap_or(package);
+    let foreign = format!("{bare}:{}", architecture(package));
     // Of a name that it has never heard, apt says nothing or fails; what is wrong with apt itself shows with the bare name.
     let is_foreign = show(apt, &foreign).is_ok_and(|shown| !shown.is_empty());
     Ok(if is_foreign {
@@ -110,8 +120,20 @@ mod tests {
     }
 
     #[test]
+    fn architecture_is_in_the_name_or_is_that_of_most_guests() {
+        for package in [
+            "linux-image-6.12.95+deb12-cloud-amd64",
+            "busybox-static:amd64",
+        ] {
+            assert!(check_name(package).is_ok(), "{package}");
+            assert_eq!(architecture(package), "amd64", "{package}");
+        }
+        assert_eq!(architecture("busybox-static"), "arm64");
+    }
+
+    #[test]
     fn names_that_are_paths_or_options_are_refused() {
-        for name in ["../x", "-o", "a b", "", "Linux", "a/b"] {
+        for name in ["../x", "-o", "a b", "", "Linux", "a/b", "a:arm64", ":amd64"] {
             assert!(check_name(name).is_err(), "{name}");
         }
         assert!(check_name("linux-image-6.12.57+deb12-cloud-arm64").is_ok());

@@ -6,8 +6,21 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, bail, ensure};
 
+use super::package::architecture;
+
 /// The package with the static BusyBox.
 pub const BUSYBOX: &str = "busybox-static";
+/// The same for PCs.
+pub const PC_BUSYBOX: &str = "busybox-static:amd64";
+
+/// The BusyBox that runs on the kernel of a package.
+pub fn busybox_for(kernel: &str) -> &'static str {
+    if architecture(kernel) == architecture(PC_BUSYBOX) {
+        PC_BUSYBOX
+    } else {
+        BUSYBOX
+    }
+}
 
 /// The package with U-Boot for QEMU's machines.
 pub const U_BOOT: &str = "u-boot-qemu";
@@ -260,6 +273,15 @@ fn first(root: &Path, folders: &[&str], prefix: &str) -> anyhow::Result<PathBuf>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn busybox_is_that_of_the_kernels_architecture() {
+        assert_eq!(
+            busybox_for("linux-image-6.12.95+deb12-cloud-amd64"),
+            PC_BUSYBOX
+        );
+        assert_eq!(busybox_for("linux-image-rt-arm64"), BUSYBOX);
+    }
 
     #[test]
     fn first_entry_with_the_prefix_is_found_in_either_folder() {

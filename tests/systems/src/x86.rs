@@ -5,10 +5,20 @@ use qemu::session::Session;
 use qemu::statistics::Statistics;
 
 use crate::bench::Bench;
+use crate::linux::wait_for_shell;
 use crate::registry::{Need, Test};
 use crate::system_file::SystemFile;
 
 const BOARD: &str = "x86-qemu";
+
+/// The kernel of the Linux guests.
+const KERNEL: &str = "linux-image-cloud-amd64";
+
+/// A Linux guest's image.
+const IMAGE: &str = "{ kernel = \"debian:linux-image-cloud-amd64\", initrd = \"busybox\", cmdline = \"console=ttyS0,115200\" }";
+
+/// A CPU model beside the board's own `max`.
+const MODEL: &str = "EPYC,+svm,+npt,+x2apic";
 
 /// The kinds of exits that a guest with a timer of its own may have: none is for the timer.
 const BOOT_EXITS: [&str; 3] = ["cpuid", "msr", "io"];
@@ -34,7 +44,10 @@ const DEFECTS: [(&str, &str, &str, &str); 3] = [
 ];
 
 pub fn tests() -> Vec<Test> {
-    let mut tests = vec![Test::new("x86/demo", &["x86", "demo", "attack"], demo).needs(Need::Pc)];
+    let demo = Test::new("x86/demo", &["x86", "demo", "attack"], demo);
+    let linux = Test::new("x86/linux", &["x86", "linux"], linux);
+    let mut tests =
+        Vec::from([demo, linux].map(|test| test.needs(Need::Pc).needs(Need::Kernel(KERNEL))));
     let policies = [
         ("stop", "^vandal: stopped$"),
         ("restart", "^vandal: started again, 3 restarts$"),
@@ -96,13 +109,41 @@ pub fn tests() -> Vec<Test> {
     tests
 }
 
-/// A clock whose timer needs no exit, a guest that attacks, and one that ends at once, each to its end; then the machine is off.
+/// Debian's kernel on another CPU model: it takes a command and switches itself off.
+fn linux(bench: &Bench<'_>) -> anyhow::Result<()> {
+    let system = SystemFile::new("linux", BOARD)
+        .partition("linux", 1, "256MiB", IMAGE, "on_fault = \"stop\"\n")
+        .guest("hello", "pc-hello", 1);
+    let mut session = bench.start_with(&system, |options| {
+        options.cpu = Some(MODEL.to_owned());
+    })?;
+    session.wait_for(
+        "hello",
+        "^hello: from 64-bit mode under BulkheadHype$",
+        bench.left(),
+    )?;
+    session.wait_for("hv", "^hello: stopped$", bench.left())?;
+    wait_for_shell(&mut session, "linux", 1, bench)?;
+    session.send(
+        "linux",
+        "uname -m; cat /proc/cmdline; echo I am $((6 * 7))\n",
+    )?;
+    session.wait_for("linux", "^x86_64$", bench.left())?;
+    session.wait_for("linux", "^console=ttyS0,115200$", bench.left())?;
+    session.wait_for("linux", "^I am 42$", bench.left())?;
+    session.send("linux", "poweroff -f\n")?;
+    session.wait_for("hv", "^linux: stopped$", bench.left())?;
+    Ok(())
+}
+
+/// Linux, a clock whose timer needs no exit, and a guest that attacks, each to its end; then the machine is off.
 fn demo(bench: &Bench<'_>) -> anyhow::Result<()> {
     let path = bench.root().join("configs/x86-qemu/demo.toml");
     let mut session = bench.start_file(&path)?;
-    session.wait_for("hello", "^hello: from 64-bit mode", bench.left())?;
     session.wait_for("vandal", "^vandal: done$", bench.left())?;
-    session.wait_for("clock", "^clock: done", bench.left())?;
+    session.wait_for("rt", "^clock: done", bench.left())?;
+    wait_for_shell(&mut session, "linux", 1, bench)?;
+    session.send("linux", "poweroff -f\n")?;
     session.wait_for("hv", "^report end$", bench.left())?;
     let status = session.wait_for_exit(bench.left())?;
     ensure!(status.success(), "QEMU ended with {status}");
@@ -113,13 +154,13 @@ fn demo(bench: &Bench<'_>) -> anyhow::Result<()> {
         let found = report.partitions.iter().find(|one| one.name == name);
         found.with_context(|| format!("the report lacks {name}"))
     };
-    let (clock, vandal) = (of("clock")?, of("vandal")?);
+    let (clock, vandal) = (of("rt")?, of("vandal")?);
     ensure!(
         vandal.faults == ATTACKS,
         "{} faults of the vandal, {ATTACKS} expected",
         vandal.faults
     );
-    for other in [clock, of("hello")?] {
+    for other in [clock, of("linux")?] {
         ensure!(
             other.faults == 0 && other.restarts == 0 && other.state == "stopped",
             "a neighbour of the vandal: {other:?}"

@@ -17,15 +17,30 @@ pub struct Virtual {
 
 /// Highest basic leaf.
 const LAST: u32 = 0xd;
-/// First and highest leaf of the hypervisor.
-const HYPERVISOR: u32 = 0x4000_0000;
-const LAST_HYPERVISOR: u32 = 0x4000_0010;
+/// First and highest leaf of [VMware's interface](super::vmware), which Linux looks for in this place only.
+const VMWARE: u32 = 0x4000_0000;
+const LAST_VMWARE: u32 = 0x4000_0010;
+/// The hypervisor's own leaf: the next place of those that hypervisors agree on.
+const HYPERVISOR: u32 = 0x4000_0100;
 /// First and highest extended leaf.
 const EXTENDED: u32 = 0x8000_0000;
 const LAST_EXTENDED: u32 = 0x8000_0008;
 
 /// What the hypervisor calls itself: twelve bytes in EBX, ECX, EDX.
 pub const SIGNATURE: &[u8; 12] = b"BulkheadHype";
+/// What the interface is called that Linux knows.
+const VMWARE_SIGNATURE: &[u8; 12] = b"VMwareVMware";
+
+/// A leaf with a name.
+const fn named(last: u32, name: &[u8; 12]) -> Leaf {
+    let [a, b, c, d, e, f, g, h, i, j, k, l] = *name;
+    Leaf {
+        eax: last,
+        ebx: u32::from_le_bytes([a, b, c, d]),
+        ecx: u32::from_le_bytes([e, f, g, h]),
+        edx: u32::from_le_bytes([i, j, k, l]),
+    }
+}
 
 /// Bits by their positions.
 const fn bits<const N: usize>(positions: [u32; N]) -> u32 {
@@ -113,17 +128,10 @@ pub fn guest(leaf: u32, subleaf: u32, host: Leaf, own: &Virtual) -> Leaf {
             ..NONE
         },
         0xd => host,
-        HYPERVISOR => {
-            let [a, b, c, d, e, f, g, h, i, j, k, l] = *SIGNATURE;
-            Leaf {
-                eax: LAST_HYPERVISOR,
-                ebx: u32::from_le_bytes([a, b, c, d]),
-                ecx: u32::from_le_bytes([e, f, g, h]),
-                edx: u32::from_le_bytes([i, j, k, l]),
-            }
-        }
+        VMWARE => named(LAST_VMWARE, VMWARE_SIGNATURE),
+        HYPERVISOR => named(HYPERVISOR, SIGNATURE),
         // The frequencies, in the leaf that hypervisors agree on.
-        LAST_HYPERVISOR => Leaf {
+        LAST_VMWARE => Leaf {
             eax: own.tsc_khz,
             ebx: own.apic_khz,
             ..NONE
@@ -212,12 +220,13 @@ mod tests {
 
     #[test]
     fn hypervisor_leaves_have_signature_and_frequencies() {
-        let leaf = seen(0x4000_0000, 0);
+        let leaf = seen(0x4000_0100, 0);
         let mut name = leaf.ebx.to_le_bytes().to_vec();
         name.extend(leaf.ecx.to_le_bytes());
         name.extend(leaf.edx.to_le_bytes());
         assert_eq!(name, SIGNATURE);
-        assert_eq!(leaf.eax, 0x4000_0010);
+        assert_eq!(leaf.eax, 0x4000_0100);
+        assert_eq!(seen(0x4000_0000, 0).eax, 0x4000_0010);
         let leaf = seen(0x4000_0010, 0);
         assert_eq!((leaf.eax, leaf.ebx), (1_000_000, 1_000_000));
     }

@@ -4,4 +4,6 @@
 pub mod cpuid;
 pub mod hypercall;
 pub mod msr;
+pub mod power;
 pub mod serial;
+pub mod vmware;

@@ -1,9 +1,4 @@
-//! The emulated serial port of a partition: a 16550 at COM1 without interrupts, as far as polling drivers use it.
-
-/// First port of COM1.
-pub const COM1: u16 = 0x3f8;
-/// How many ports it has.
-pub const PORTS: u16 = 8;
+//! The emulated serial port of a partition: a 16550 at COM1 without an interrupt line, as far as polling drivers use it.
 
 /// Line status: a byte was received.
 const RECEIVED: u8 = 1 << 0;
@@ -11,6 +6,10 @@ const RECEIVED: u8 = 1 << 0;
 const EMPTY: u8 = 0b11 << 5;
 /// Line control: the divisor latch takes the place of the first two registers.
 const DIVISOR: u8 = 1 << 7;
+/// Interrupt enable: a byte was received.
+const RECEIVER: u8 = 1 << 0;
+/// Interrupt enable: the transmitter takes a byte.
+const TRANSMITTER: u8 = 1 << 1;
 /// Modem control: loopback.
 const LOOPBACK: u8 = 1 << 4;
 
@@ -44,8 +43,7 @@ impl Serial {
             },
             0 => received.take().unwrap_or(0),
             1 => self.interrupts,
-            // FIFOs are on; no interrupt waits.
-            2 => 0xc1,
+            2 => self.identification(received.is_some(), room),
             3 => self.line,
             4 => self.modem,
             5 => (u8::from(received.is_some()) * RECEIVED) | (u8::from(room) * EMPTY),
@@ -69,6 +67,19 @@ impl Serial {
             _ => {}
         }
         None
+    }
+
+    /// Interrupt identification, FIFOs on: a driver without an interrupt line asks here what it would have been interrupted for.
+    const fn identification(&self, received: bool, room: bool) -> u8 {
+        const FIFOS: u8 = 0xc0;
+        FIFOS
+            | if self.interrupts & RECEIVER != 0 && received {
+                0x04
+            } else if self.interrupts & TRANSMITTER != 0 && room {
+                0x02
+            } else {
+                0x01
+            }
     }
 
     /// Modem status: the other side is there. In loopback the outputs come back: RTS to CTS, DTR to DSR, OUT1 to RI, OUT2 to DCD.
@@ -121,7 +132,16 @@ mod tests {
     }
 
     #[test]
-    fn interrupt_identification_says_that_none_waits() {
-        assert_eq!(Serial::NEW.read(2, &mut None, true) & 1, 1);
+    fn interrupt_identification_tells_what_is_enabled_and_waits_receiver_first() {
+        let mut port = Serial::NEW;
+        let identify =
+            |port: &Serial, received: bool, room| port.read(2, &mut received.then_some(b'a'), room);
+        assert_eq!(identify(&port, true, true), 0xc1);
+        port.write(1, TRANSMITTER);
+        assert_eq!(identify(&port, true, true), 0xc2);
+        assert_eq!(identify(&port, false, false), 0xc1);
+        port.write(1, TRANSMITTER | RECEIVER);
+        assert_eq!(identify(&port, true, true), 0xc4);
+        assert_eq!(identify(&port, false, true), 0xc2);
     }
 }

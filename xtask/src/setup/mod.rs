@@ -8,14 +8,18 @@ mod rust;
 use std::path::PathBuf;
 
 use ::qemu::debian::cache::Cache;
-use ::qemu::debian::part::{BUSYBOX, Part, U_BOOT, UEFI};
+use ::qemu::debian::part::{Part, U_BOOT, UEFI, busybox_for};
 use ::qemu::machine::Architecture;
 
 use crate::steps::Steps;
 use crate::toolchain::Toolchain;
 
 /// The kernels that the system tests boot.
-pub const TEST_KERNELS: [&str; 2] = ["linux-image-cloud-arm64", "linux-image-rt-arm64"];
+pub const TEST_KERNELS: [&str; 3] = [
+    "linux-image-cloud-arm64",
+    "linux-image-rt-arm64",
+    "linux-image-cloud-amd64",
+];
 
 /// The kernel package whose compiled device trees the boards of this checkout use.
 pub const BOARD_TREES: &str = "linux-image-arm64";
@@ -89,15 +93,16 @@ fn describe(package: &str, part: Part) -> String {
     }
 }
 
-/// Makes sure that these kernels and BusyBox are in the cache.
+/// Makes sure that these kernels and the BusyBox of each are in the cache.
 ///
 /// # Errors
 /// One cannot be fetched.
 pub fn guests(steps: Steps, cache: &Cache, kernels: &[&str]) -> anyhow::Result<()> {
     for &kernel in kernels {
         part(steps, cache, kernel, Part::Kernel)?;
+        part(steps, cache, busybox_for(kernel), Part::BusyBox)?;
     }
-    part(steps, cache, BUSYBOX, Part::BusyBox).map(drop)
+    Ok(())
 }
 
 /// The verb: all of it.

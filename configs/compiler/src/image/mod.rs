@@ -1,9 +1,13 @@
 //! Guest images: what is in the file, before it is known where it goes.
 
 mod arm64;
+mod bzimage;
 mod elf;
 mod file;
 
+#[cfg(test)]
+pub(crate) use bzimage::tests::sample as pc_kernel_file;
+pub(crate) use bzimage::{HEADER as PC_HEADER, PcKernel};
 pub(crate) use file::{ImageFile, sha256};
 
 use std::rc::Rc;
@@ -15,6 +19,8 @@ use crate::codes::{self, Code};
 pub(crate) enum Image {
     /// An arm64 Linux Image: goes to the start of memory, wherever that is.
     Kernel(Kernel),
+    /// A Linux kernel for x86, which goes where it prefers to be.
+    PcKernel(PcKernel),
     /// Pieces with fixed addresses: an ELF or raw file.
     Program(Program),
 }
@@ -63,12 +69,18 @@ impl Machine {
     }
 }
 
+impl std::fmt::Display for Machine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 /// Why a file is no image that can run.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ImageError {
     #[error("the file is empty")]
     Empty,
-    #[error("neither an arm64 Image nor an ELF file")]
+    #[error("neither a Linux kernel nor an ELF file")]
     Unknown,
     #[error("it is compressed with {0}")]
     Compressed(&'static str),
@@ -82,6 +94,10 @@ pub(crate) enum ImageError {
     Elf(String),
     #[error("the arm64 Image is broken: {0}")]
     Header(&'static str),
+    #[error("the kernel for x86 cannot be booted: {0}")]
+    PcHeader(&'static str),
+    #[error("this is a Linux kernel for {found}")]
+    KernelFor { found: Machine, wanted: Machine },
 }
 
 impl ImageError {
@@ -90,15 +106,17 @@ impl ImageError {
             Self::Unknown | Self::Compressed(_) => codes::UNKNOWN_IMAGE,
             Self::ElfAsKernel => codes::KERNEL_FORMAT,
             Self::NotRaw(_) => codes::ENTRY_FOR_WHOLE_IMAGE,
-            Self::Machine { .. } => codes::WRONG_MACHINE,
-            Self::Empty | Self::Elf(_) | Self::Header(_) => codes::BROKEN_IMAGE,
+            Self::Machine { .. } | Self::KernelFor { .. } => codes::WRONG_MACHINE,
+            Self::Empty | Self::Elf(_) | Self::Header(_) | Self::PcHeader(_) => codes::BROKEN_IMAGE,
         }
     }
 
     /// What to do about the file that the system file calls `source`.
     pub fn help(&self, source: &str) -> String {
         let help = match self {
-            Self::Empty | Self::Elf(_) | Self::Header(_) => "build or fetch the file again",
+            Self::Empty | Self::Elf(_) | Self::Header(_) | Self::PcHeader(_) => {
+                "build or fetch the file again"
+            }
             Self::Unknown => "for a raw binary write `image = { file = \"…\", entry = \"0x…\" }`",
             Self::Compressed(_) => {
                 "decompress it first: the guest's memory is filled with the file as it is"
@@ -106,6 +124,9 @@ impl ImageError {
             Self::ElfAsKernel | Self::NotRaw(_) => return format!("write `image = \"{source}\"`"),
             Self::Machine { wanted, .. } => {
                 return format!("build it for {}, little-endian, 64 bits", wanted.name());
+            }
+            Self::KernelFor { wanted, .. } => {
+                return format!("take a kernel for {}", wanted.name());
             }
         };
         help.to_owned()
@@ -126,6 +147,9 @@ fn format(bytes: &[u8]) -> Option<&'static str> {
     if bytes.starts_with(ELF_MAGIC) {
         return Some("an ELF file");
     }
+    if bzimage::has_header(bytes) {
+        return Some("a Linux kernel for x86");
+    }
     arm64::has_header(bytes).then_some("an arm64 Image")
 }
 
@@ -137,8 +161,18 @@ pub(crate) fn recognise(bytes: &[u8], machine: Machine) -> Result<Image, ImageEr
     if bytes.starts_with(ELF_MAGIC) {
         return elf::read(bytes, machine).map(Image::Program);
     }
-    if let Some(kernel) = arm64::read(bytes)? {
-        return Ok(Image::Kernel(kernel));
+    let found = if let Some(kernel) = bzimage::read(bytes)? {
+        Some((Image::PcKernel(kernel), Machine::X86))
+    } else {
+        arm64::read(bytes)?.map(|kernel| (Image::Kernel(kernel), Machine::Arm64))
+    };
+    match found {
+        Some((image, found)) if found == machine => return Ok(image),
+        Some((_, found)) => {
+            let wanted = machine;
+            return Err(ImageError::KernelFor { found, wanted });
+        }
+        None => {}
     }
     match COMPRESSED
         .iter()
@@ -155,8 +189,8 @@ pub(crate) fn load_without_entry(bytes: &[u8]) -> ImageError {
 }
 
 /// Understands a Linux kernel.
-pub(crate) fn kernel(bytes: &[u8]) -> Result<Image, ImageError> {
-    match recognise(bytes, Machine::Arm64)? {
+pub(crate) fn kernel(bytes: &[u8], machine: Machine) -> Result<Image, ImageError> {
+    match recognise(bytes, machine)? {
         Image::Program(_) => Err(ImageError::ElfAsKernel),
         kernel => Ok(kernel),
     }

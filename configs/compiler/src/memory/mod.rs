@@ -8,7 +8,7 @@ mod form;
 mod place;
 
 pub(crate) use address_space::{Seen, seen};
-pub(crate) use place::arrange;
+pub(crate) use place::{arrange, payload_room};
 
 use std::ops::Range;
 

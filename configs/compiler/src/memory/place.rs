@@ -79,11 +79,12 @@ pub(crate) fn arrange(context: &Context<'_>, findings: &mut Diagnostics) -> Arra
 }
 
 /// Bytes of the payload, with the largest device tree that each partition may have.
-fn payload_room(resolved: &[Resolved]) -> u64 {
+pub(crate) fn payload_room(resolved: &[Resolved]) -> u64 {
     let mut payload = Payload::default();
     for image in resolved.iter().filter_map(|one| one.image.as_ref()) {
         match &image.image {
             Image::Kernel(kernel) => _ = payload.add(&kernel.bytes),
+            Image::PcKernel(kernel) => _ = payload.add(&kernel.bytes),
             Image::Program(program) => {
                 for piece in program
                     .pieces

@@ -5,10 +5,13 @@ use std::ops::Range;
 use toml::Spanned;
 
 use super::PcBoard;
+use super::linux::LONGEST_COMMAND_LINE;
 use crate::check::Context;
 use crate::codes;
 use crate::diagnostics::{Diagnostic, Diagnostics};
+use crate::image::Image;
 use crate::raw::{PoolPolicy, RawConsole, RawHypervisorConsole, RawImage, RawPartition};
+use crate::resolve::Resolved;
 
 /// Reports every use of what the image cannot do, and every CPU that the board does not have.
 pub(super) fn check(context: &Context<'_>, board: &PcBoard, findings: &mut Diagnostics) {
@@ -41,8 +44,9 @@ pub(super) fn check(context: &Context<'_>, board: &PcBoard, findings: &mut Diagn
             "choose its console: `board.toml` names the one",
         ));
     }
-    for partition in &system.partitions {
+    for (partition, resolved) in system.partitions.iter().zip(context.resolved) {
         each(partition, &mut uses);
+        findings.extend(long_command_line(context, partition, resolved));
     }
     for (span, what) in uses {
         findings.push(
@@ -66,13 +70,10 @@ fn each(partition: &RawPartition, uses: &mut Vec<(Range<usize>, &str)>) {
     }
     if let Some(image) = &partition.image {
         match image.get_ref() {
-            RawImage::Kernel { kernel, .. } => {
-                uses.push((kernel.span(), "load a Linux kernel: give an ELF file"));
-            }
             RawImage::File {
                 entry: Some(entry), ..
             } => uses.push((entry.span(), "load a raw file: give an ELF file")),
-            RawImage::File { .. } => {}
+            RawImage::Kernel { .. } | RawImage::File { .. } => {}
         }
     }
     if let Some(overlay) = &partition.overlay {
@@ -112,6 +113,29 @@ fn each(partition: &RawPartition, uses: &mut Vec<(Range<usize>, &str)>) {
     if let Some(calls) = &partition.firmware_calls {
         uses.push((calls.span(), "pass firmware calls on: a PC has none"));
     }
+}
+
+/// A command line that the kernel itself would cut off.
+fn long_command_line(
+    context: &Context<'_>,
+    partition: &RawPartition,
+    resolved: &Resolved,
+) -> Option<Diagnostic> {
+    let loaded = resolved.image.as_ref()?;
+    let Image::PcKernel(kernel) = &loaded.image else {
+        return None;
+    };
+    let most = kernel.longest_command_line.min(LONGEST_COMMAND_LINE);
+    let length = loaded.cmdline.as_ref()?.len() as u64;
+    let main = partition.image.as_ref()?.get_ref().main();
+    (length > most).then(|| {
+        let message = format!("the command line of {} is too long", partition.title());
+        Diagnostic::error(codes::OUT_OF_RANGE, message)
+            .at(context.source, main.span())
+            .found(format!("{length} bytes"))
+            .expected(format!("at most {most}, as the kernel says"))
+            .help("shorten `cmdline`")
+    })
 }
 
 fn no_such_cpu(context: &Context<'_>, board: &PcBoard, cpu: &Spanned<u32>) -> Diagnostic {

@@ -3,8 +3,10 @@
 //! What a system file says and the rules that ask no device tree are the same as everywhere; this module has what a PC does differently: its
 //! board is described by `board.toml` alone, and its partitions have no device tree.
 
+mod acpi;
 mod board;
 mod limits;
+pub(crate) mod linux;
 mod place;
 mod plan;
 mod report;

@@ -4,10 +4,8 @@ use super::PcBoard;
 use crate::check::Context;
 use crate::codes::{self, Code};
 use crate::diagnostics::{Diagnostic, Diagnostics};
-use crate::image::Image;
 use crate::layout::{Layout, lay_out};
-use crate::memory::Region;
-use crate::payload::Payload;
+use crate::memory::{Region, payload_room};
 use crate::range::{AddressRange, align_up, human_size};
 
 /// Room for the hypervisor itself: its code, data, stacks and tables.
@@ -43,7 +41,7 @@ pub(super) fn arrange(
         Diagnostic::error(code, message).at(context.source, region.span.clone())
     };
     let mut free = Free(board.banks().collect());
-    let payload = payload_size(context);
+    let payload = payload_room(context.resolved);
     let image = align_up(
         board
             .load
@@ -152,22 +150,6 @@ fn settle(regions: &[Region]) -> Option<Vec<Placed>> {
         placed.push(Placed { seen, pa });
     }
     Some(placed)
-}
-
-/// Bytes of the payload, with the start information of each partition.
-fn payload_size(context: &Context<'_>) -> u64 {
-    let mut payload = Payload::default();
-    let images = context.resolved.iter().filter_map(|one| one.image.as_ref());
-    for image in images {
-        if let Image::Program(program) = &image.image {
-            let pieces = program.pieces.iter();
-            for piece in pieces.filter(|piece| !piece.bytes.is_empty()) {
-                payload.add(&piece.bytes);
-            }
-        }
-    }
-    let starts = (context.resolved.len() as u64).saturating_mul(model::memory::PAGE);
-    payload.size().saturating_add(starts)
 }
 
 /// RAM that nobody has.

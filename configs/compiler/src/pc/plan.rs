@@ -6,12 +6,13 @@ use model::ids::{Ipa, Pa};
 use model::memory::{Mapping, MemoryKind};
 use model::partition::{FaultPolicy, Segment};
 use model::system::EndState;
+use model::x86::Handover;
 use toml::Spanned;
 
-use super::PcBoard;
 use super::place::{Placed, Places};
 use super::start_info::start_info;
-use crate::image::ImageFile;
+use super::{PcBoard, acpi, linux};
+use crate::image::{Image, ImageFile};
 use crate::payload::Payload;
 use crate::processors::{Pool, Vcpu, assign};
 use crate::range::AddressRange;
@@ -52,6 +53,8 @@ pub(super) struct Planned {
     pub files: Vec<ImageFile>,
     pub entry: u64,
     pub start_info: u64,
+    pub handover: Handover,
+    pub command_line: Option<String>,
     pub console: Console,
     pub on_fault: FaultPolicy,
 }
@@ -76,7 +79,7 @@ impl Plan {
         let mut partitions = Vec::new();
         let parts = raw.partitions.iter().zip(resolved).zip(vcpus);
         for (((raw, resolved), vcpus), place) in parts.zip(places.partitions) {
-            partitions.push(planned(raw, resolved, vcpus, place, &mut payload)?);
+            partitions.push(planned(raw, resolved, vcpus, place, &board, &mut payload)?);
         }
         let mut cpus: Vec<usize> = pools
             .iter()
@@ -134,6 +137,7 @@ fn planned(
     resolved: &Resolved,
     vcpus: Vec<Vcpu>,
     (memory, layout): (Vec<Placed>, crate::layout::Layout),
+    board: &PcBoard,
     payload: &mut Payload,
 ) -> Option<Planned> {
     let vcpu = vcpus.into_iter().next()?;
@@ -165,22 +169,42 @@ fn planned(
     for (piece, name) in &layout.pieces {
         add(piece.address, &piece.bytes, piece.zeros, *name);
     }
-    let start: Rc<[u8]> = start_info(layout.tree, &memory).into();
-    add(layout.tree, &start, 0, "start information");
     let console = match raw.console.as_ref().map(Spanned::get_ref)? {
         RawConsole::Virtual => Console::Virtual,
         RawConsole::None | RawConsole::Device(_) => Console::None,
     };
+    let loaded = resolved.image.as_ref()?;
+    let cpu = *vcpu.cpus.first()?;
+    let (handover, start) = match &loaded.image {
+        Image::PcKernel(kernel) => {
+            let boot = linux::Boot {
+                kernel,
+                entry: layout.entry,
+                initrd: layout.initrd,
+                command_line: loaded.cmdline.as_deref().unwrap_or_default(),
+                memory: &memory,
+                machine: acpi::Machine {
+                    apics: &[*board.cpus.get(cpu)?],
+                    console: console == Console::Virtual,
+                },
+            };
+            (Handover::Linux, linux::start(&boot))
+        }
+        Image::Kernel(_) | Image::Program(_) => (Handover::Pvh, start_info(layout.tree, &memory)),
+    };
+    add(layout.tree, &start.into(), 0, "start information");
     Some(Planned {
         name: raw.name.as_ref()?.get_ref().clone(),
-        cpu: *vcpu.cpus.first()?,
+        cpu,
         vcpu,
         mappings,
         segments,
         segment_names,
-        files: resolved.image.as_ref()?.files.clone(),
+        files: loaded.files.clone(),
         entry: layout.entry,
         start_info: layout.tree,
+        handover,
+        command_line: loaded.cmdline.clone(),
         console,
         on_fault: raw.fault_policy(),
     })

@@ -177,7 +177,7 @@ fn entry(plan: &Plan, asid: u16, partition: &Planned) -> PartitionEntry {
                 sha256: file.sha256.clone(),
             })
             .collect(),
-        command_line: None,
+        command_line: partition.command_line.clone(),
         entry: partition.entry,
         console: match partition.console {
             Console::Virtual => "virtual",

@@ -76,6 +76,10 @@ fn fields(out: &mut Source, plan: &Plan, index: usize, partition: &Planned) {
     out.field("entry", &format!("model::Ipa::new({:#x})", partition.entry));
     let start_info = format!("model::Ipa::new({:#x})", partition.start_info);
     out.field("start_info", &start_info);
+    out.field(
+        "handover",
+        &format!("model::x86::Handover::{:?}", partition.handover),
+    );
     let console = partition.console == Console::Virtual;
     out.field("console", &console.to_string());
     out.field(

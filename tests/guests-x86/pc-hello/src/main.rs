@@ -7,7 +7,7 @@ use pc::{Machine, cpu, println};
 pc::entry!(main);
 
 fn main(machine: &Machine) -> ! {
-    let leaf = cpu::cpuid(0x4000_0000);
+    let leaf = cpu::cpuid(0x4000_0100);
     let mut name = [0; 12];
     for (bytes, word) in name.chunks_exact_mut(4).zip([leaf.ebx, leaf.ecx, leaf.edx]) {
         bytes.copy_from_slice(&word.to_le_bytes());

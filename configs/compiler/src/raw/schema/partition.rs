@@ -256,13 +256,13 @@ pub(crate) const MEMORY: Table = Table {
 pub(crate) const KERNEL: Table = Table {
     name: "kernel",
     header: "image = { kernel = … }",
-    doc: "An arm64 Linux kernel with what goes with it.",
+    doc: "A Linux kernel with what goes with it.",
     fields: &[
         required(
             "kernel",
             Kind::Text("source"),
             "\"debian:linux-image-cloud-arm64\"",
-            "An uncompressed arm64 Linux Image.",
+            "An uncompressed arm64 Linux Image; on a PC an x86 one (`bzImage`).",
         ),
         maybe(
             "initrd",
