@@ -225,6 +225,7 @@ impl Vcpu {
     }
 
     /// What its CPU is, beside what the physical one is.
+    #[inline]
     fn own(&self) -> Virtual {
         Virtual {
             apic: self.apic,
