@@ -114,7 +114,10 @@ impl End {
     pub fn send(&mut self, message: &[u8]) -> Result<(), channel::SendError> {
         loop {
             match self.queue.send(message) {
-                Ok(ring) => return Ok(self.answer(ring)),
+                Ok(ring) => {
+                    self.answer(ring);
+                    return Ok(());
+                }
                 Err(channel::SendError::Full) => sleep_while(|| self.queue.wait_for_room()),
                 Err(error) => return Err(error),
             }
