@@ -202,7 +202,7 @@ pub(in crate::board) fn function(
         registers: function.frame().into_iter().collect(),
         interrupts,
         streams: streams(board, bridge, &function)?,
-        pci: Some(pci::Pci::Function(function)),
+        pci: Some(pci::Pci::Function(Box::new(function))),
         clocks: None,
         without: handover.without.clone(),
         read_only: false,

@@ -34,7 +34,7 @@ pub(crate) enum Pci {
     /// A host bridge with all its functions.
     Host(PciHost),
     /// One function.
-    Function(PciFunction),
+    Function(Box<PciFunction>),
 }
 
 impl Pci {
