@@ -23,6 +23,7 @@ use crate::event::Event;
 use crate::machine::{Cpu, Machine};
 use crate::partition::{Partition, request};
 use crate::power::{Lifecycle, Then};
+use crate::report::Line;
 use crate::vcpu::{Hypervisor, Vcpu};
 use bucket::Bucket;
 use record::{Record, Records};
@@ -294,6 +295,22 @@ impl<M: Machine> Hypervisor<M> {
         let first = gic::virt::VcpuSet::only(VcpuId::new(0));
         self.kick(partition, first, request::POWER);
     }
+}
+
+/// Failures of a partition by class, if there were any.
+pub(crate) fn report(partition: &Partition, line: &mut Line) {
+    let counts = Class::ALL.map(|class| (class, partition.health.count(class)));
+    if counts.iter().all(|(_, count)| *count == 0) {
+        return;
+    }
+    line.put(format_args!(
+        "report failures partition={}",
+        partition.config.name
+    ));
+    for (class, count) in counts {
+        line.put(format_args!(" {}={count}", class.name()));
+    }
+    line.put(format_args!("\n"));
 }
 
 impl Partition {

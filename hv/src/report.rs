@@ -76,6 +76,8 @@ impl Cursor {
                 power.restarts(),
                 partition.faults(),
             ));
+            #[cfg(feature = "monitor")]
+            crate::monitor::report(partition, &mut line);
             return (line, Some(below));
         };
         let Some(kind) = ExitKind::ALL.get(before) else {

@@ -157,6 +157,23 @@ fn storm_of_failures_is_counted_in_full_and_told_as_often_as_the_bucket_lasts() 
     assert_eq!(health.count(Class::HypercallAbuse), 1_000);
 }
 
+#[test]
+fn report_has_the_failures_of_a_partition_by_class_once_there_is_one() {
+    let world = watched(|_| {});
+    let mut guest = world.started(LINUX);
+    let text = || {
+        let mut line = Line::new();
+        report(world.partition(LINUX), &mut line);
+        String::from_utf8(line.bytes().to_vec()).unwrap()
+    };
+    assert_eq!(text(), "");
+    guest.hvc([0xc600_0fff, 0, 0, 0]);
+    assert_eq!(
+        text(),
+        "report failures partition=linux illegal-access=0 undefined-trap=0 hypercall-abuse=1 iommu-fault=0 watchdog=0 guest-panic=0\n"
+    );
+}
+
 // Limits and pauses.
 
 fn restarting(limit: Option<u32>, back_off: u64, at_limit: FaultPolicy) -> (World, Guest) {
