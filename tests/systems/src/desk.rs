@@ -1,13 +1,15 @@
 //! Boards that are not at hand, at a desk: each board's system is built into its image from the board's own device tree, and the image's very
 //! instructions run on a model that the same tree makes, up to the first instruction of every guest.
 
+use std::path::Path;
+
 use anyhow::{Context, anyhow, ensure};
 use board_model::board::Board;
 use board_model::isolation::{self, Own};
 use board_model::machine::Machine;
 
 use crate::bench::Bench;
-use crate::iommus::{self, ZCU102};
+use crate::iommus::{self, THUNDERX, ZCU102};
 use crate::registry::{Need, Test};
 
 /// A board with a system `configs/<board>/linux-rt.toml`.
@@ -16,26 +18,37 @@ struct Desk {
     board: &'static str,
     /// Partitions that begin before any interrupt comes: on one CPU for all, the second waits for its turn.
     begin: usize,
+    /// CPUs that the system starts.
+    cpus: usize,
     /// Some device is behind an IOMMU and belongs to a partition.
     dma: bool,
 }
 
 const DESKS: [Desk; 10] = [
-    desk("rcar-h3", 2, true),
-    desk("rcar-m3n", 2, true),
-    desk("rcar-e3", 2, true),
-    desk("rcar-d3", 1, true),
-    desk("rcar-v3h", 2, true),
-    desk("rcar-s4", 2, true),
-    desk("rcar-v4h", 2, true),
-    desk("thunderx-88xx", 2, false),
-    desk("thunderx2", 2, false),
-    desk(ZCU102, 2, true),
+    desk("rcar-h3", 2, 5, true),
+    desk("rcar-m3n", 2, 2, true),
+    desk("rcar-e3", 2, 2, true),
+    desk("rcar-d3", 1, 1, true),
+    desk("rcar-v3h", 2, 4, true),
+    desk("rcar-s4", 2, 7, true),
+    desk("rcar-v4h", 2, 4, true),
+    desk(THUNDERX, 2, 9, false),
+    desk("thunderx2", 2, 4, false),
+    desk(ZCU102, 2, 4, true),
 ];
 
-const fn desk(board: &'static str, begin: usize, dma: bool) -> Desk {
-    Desk { board, begin, dma }
+const fn desk(board: &'static str, begin: usize, cpus: usize, dma: bool) -> Desk {
+    Desk {
+        board,
+        begin,
+        cpus,
+        dma,
+    }
 }
+
+/// A pool has as many CPUs as a partition may have.
+const POOLS: usize = 6;
+const POOL: usize = 8;
 
 /// The kernel of all these systems.
 const KERNEL: &str = "linux-image-arm64";
@@ -45,31 +58,72 @@ const MOST_INSTRUCTIONS: u64 = 200_000_000;
 const BLOCK: u64 = 2 << 20;
 
 pub fn tests() -> Vec<Test> {
-    DESKS
+    let mut tests: Vec<Test> = DESKS
         .map(|desk| {
-            let name = format!("boards/desk/{}", desk.board);
-            Test::new(name, &["boards", "boot"], move |bench| {
-                image_starts(bench, desk)
-            })
-            .needs(Need::Board(desk.board))
-            .needs(Need::Kernel(KERNEL))
+            let body = move |bench: &Bench<'_>| {
+                let system = match desk.board {
+                    ZCU102 => iommus::zcu102(bench)?,
+                    board => iommus::configs(bench, board).join(iommus::SYSTEM),
+                };
+                image_starts(bench, &system, desk)
+            };
+            test(desk.board, desk.board, body).needs(Need::Kernel(KERNEL))
         })
-        .into()
+        .into();
+    tests.push(test(
+        "thunderx-88xx-all",
+        THUNDERX,
+        every_cpu_of_a_thunderx_starts,
+    ));
+    tests
 }
 
-fn image_starts(bench: &Bench<'_>, desk: Desk) -> anyhow::Result<()> {
-    let system = match desk.board {
-        ZCU102 => iommus::zcu102(bench)?,
-        board => bench
-            .root()
-            .join("configs")
-            .join(board)
-            .join("linux-rt.toml"),
-    };
+fn test(
+    name: &str,
+    board: &'static str,
+    body: impl Fn(&Bench<'_>) -> anyhow::Result<()> + Send + Sync + 'static,
+) -> Test {
+    let name = format!("boards/desk/{name}");
+    Test::new(name, &["boards", "boot"], body).needs(Need::Board(board))
+}
+
+/// All 48 CPUs in their three clusters, eight for each partition.
+fn every_cpu_of_a_thunderx_starts(bench: &Bench<'_>) -> anyhow::Result<()> {
+    let overlay = iommus::board_file(bench, THUNDERX, iommus::OVERLAY)?;
+    bench.file(iommus::OVERLAY, &overlay)?;
+    let mut text = format!(
+        "[system]\nname = \"all\"\nboard = \"{THUNDERX}\"\noverlays = [\"{}\"]\n",
+        iommus::OVERLAY
+    );
+    for pool in 0..POOLS {
+        let cpus: Vec<_> = (pool * POOL..(pool + 1) * POOL).collect();
+        text += &format!(
+            r#"
+[pools.p{pool}]
+policy = "dedicated"
+cpus = {cpus:?}
+
+[[partition]]
+name = "p{pool}"
+pool = "p{pool}"
+vcpus = {POOL}
+memory = {{ size = "16MiB", at = "0x40000000" }}
+image = "guest:hello"
+console = "virtual"
+"#
+        );
+    }
+    let system = bench.file("all.toml", &text)?;
+    let desk = desk(THUNDERX, POOLS, POOLS * POOL, false);
+    image_starts(bench, &system, desk)
+}
+
+fn image_starts(bench: &Bench<'_>, system: &Path, desk: Desk) -> anyhow::Result<()> {
     let output = bench.xtask(&["--offline", "build", &system.to_string_lossy()])?;
     let complaint = || String::from_utf8_lossy(&output.stderr).into_owned();
     ensure!(output.status.success(), "{}", complaint());
-    let folder = bench.output().join(desk.board).join("linux-rt");
+    let name = system.file_stem().context("the system has no name")?;
+    let folder = bench.output().join(desk.board).join(name);
     let image = std::fs::read(folder.join("bulkhead.img")).context("no image")?;
     let load = load(bench, desk.board)?;
     let tree = bench.board_tree(desk.board)?;
@@ -94,6 +148,7 @@ fn image_starts(bench: &Bench<'_>, desk: Desk) -> anyhow::Result<()> {
         !said.contains("stop:") && said.contains("[hv] Bulkhead"),
         "{said}"
     );
+    ensure!(booted.cpus == desk.cpus, "{} CPUs are on", booted.cpus);
     ensure!(
         booted.guests.len() == desk.begin,
         "{:?}\n{said}",

@@ -13,10 +13,10 @@ use crate::registry::{Need, Test};
 /// Boards with a system `configs/<board>/linux-rt.toml` that gives devices behind IOMMUs away: an MMU-500, and IPMMUs that share the CPU's tables and that
 /// have their own.
 const BOARDS: [&str; 3] = [ZCU102, "rcar-h3", "rcar-e3"];
-const SYSTEM: &str = "linux-rt.toml";
+pub(crate) const SYSTEM: &str = "linux-rt.toml";
 pub(crate) const ZCU102: &str = "xlnx-zcu102";
 /// What is true of a board and not in its tree, where a board needs that.
-const OVERLAY: &str = "board.dtso";
+pub(crate) const OVERLAY: &str = "board.dtso";
 /// The kernel of these systems.
 const KERNEL: &str = "linux-image-arm64";
 /// The package whose tests have the register models.
@@ -39,11 +39,11 @@ pub fn tests() -> Vec<Test> {
     tests
 }
 
-fn configs(bench: &Bench<'_>, board: &str) -> PathBuf {
+pub(crate) fn configs(bench: &Bench<'_>, board: &str) -> PathBuf {
     bench.root().join("configs").join(board)
 }
 
-fn board_file(bench: &Bench<'_>, board: &str, name: &str) -> anyhow::Result<String> {
+pub(crate) fn board_file(bench: &Bench<'_>, board: &str, name: &str) -> anyhow::Result<String> {
     let path = configs(bench, board).join(name);
     std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
 }
@@ -94,7 +94,7 @@ fn drivers_start(bench: &Bench<'_>, board: &str, system: &Path) -> anyhow::Resul
     Ok(())
 }
 
-const THUNDERX: &str = "thunderx-88xx";
+pub(crate) const THUNDERX: &str = "thunderx-88xx";
 /// What firmware adds to the tree of a ThunderX: an SMMU, where Cavium's published trees of the same SoC family have it, and a generic host
 /// bridge behind it.
 const ADDED: &str = r#"

@@ -183,3 +183,19 @@ fn boards_without_a_place_for_the_guests_get_linux_alone() {
     let names: Vec<&str> = draft(&tree).systems.iter().map(|(name, _)| *name).collect();
     assert_eq!(names, ["linux.toml"]);
 }
+
+#[test]
+fn changed_trees_give_a_board_file_that_reads_back_or_are_refused() {
+    use crate::testing::{mutate, random::Random};
+    let mut random = Random::new(0x6e65_7762_6f61_7264);
+    let (first, second) = (virt(Gic::V2), board());
+    for _ in 0..300 {
+        let base = if random.once_in(2) { &first } else { &second };
+        let tree = mutate::tree(&mut random, base);
+        let bytes = mutate::bytes(&mut random, &tree.write(), &second.write());
+        match new_board(&request(&bytes)) {
+            Ok(drafted) => drop(read_back(&drafted)),
+            Err(findings) => assert!(findings.has_errors()),
+        }
+    }
+}
