@@ -533,6 +533,10 @@ impl SharedCpu for FakeCpu {
         state(|state| state.registers[state.pcpu].floating_point = world.floating_point);
     }
     fn enter_next(_context: &mut Context) {}
+    #[cfg(feature = "masked")]
+    fn number() -> usize {
+        state(|state| state.pcpu)
+    }
     fn is_interrupt_pending() -> bool {
         state(|state| !state.pending[state.pcpu].is_empty())
     }

@@ -34,6 +34,8 @@ pub mod exit;
 mod fake;
 pub mod interface;
 pub mod machine;
+#[cfg(feature = "masked")]
+pub mod masked;
 pub mod memory;
 #[cfg(feature = "monitor")]
 pub mod monitor;

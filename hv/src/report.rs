@@ -60,6 +60,17 @@ impl Cursor {
     pub fn line(self, partitions: &[Partition]) -> (Line, Option<Self>) {
         let mut line = Line::new();
         let Some(partition) = partitions.get(self.partition) else {
+            #[cfg(feature = "masked")]
+            if crate::masked::report(self.line, &mut line) {
+                let below = self.line + 1;
+                return (
+                    line,
+                    Some(Self {
+                        line: below,
+                        ..self
+                    }),
+                );
+            }
             line.put(format_args!("{}report end\n", pool::SUMMARY));
             return (line, None);
         };

@@ -273,6 +273,8 @@ impl<M: Machine> Hypervisor<M> {
         self.set_alarm(console.serve(self.now()));
         match console.take_command() {
             Some(Command::Statistics) => {
+                #[cfg(feature = "masked")]
+                crate::masked::freeze();
                 self.call_for_counters();
                 *self.report.lock() = Some(Cursor::START);
             }

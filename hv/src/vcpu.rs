@@ -498,12 +498,11 @@ impl<M: Machine> Vcpu<M> {
     /// Loads the image and lets the first virtual CPU start: at once where no other virtual CPU waits for this pCPU, else piece by piece.
     pub(crate) fn restart(&mut self) {
         self.deny_devices();
-        let begin = self.partition.begin_load(&self.physical());
         if self.takes_turns() {
-            self.load_in_turns(begin);
+            self.restart_in_turns();
             return;
         }
-        let mut at = Some(begin);
+        let mut at = Some(self.partition.begin_load(&self.physical()));
         while let Some(loading) = at {
             at = self.partition.load_piece(self.machine(), loading, u64::MAX);
         }

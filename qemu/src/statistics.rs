@@ -7,6 +7,19 @@ use std::collections::BTreeMap;
 pub struct Statistics {
     /// Partitions in the order of the system file.
     pub partitions: Vec<PartitionStatistics>,
+    /// For how long interrupts were masked at most, in ticks, on each physical CPU that measures it: an image with the feature `masked` does.
+    pub masked: Vec<Masked>,
+}
+
+/// The longest time for which a physical CPU did not look for interrupts, guests excepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Masked {
+    /// In ticks of the system counter.
+    pub longest: u64,
+    /// When it ended, in ticks.
+    pub end: u64,
+    /// Why the guest had been left: `syndrome=` with `ESR_EL2`, or `interrupt=` with what was acknowledged.
+    pub cause: String,
 }
 
 /// One partition in a report.
@@ -96,6 +109,12 @@ impl Statistics {
                     pcpu: fields.number("pcpu")?,
                     counters: fields.numbers(),
                     events: Vec::new(),
+                });
+            } else if let Some(fields) = line.strip_prefix("report masked ") {
+                statistics.masked.push(Masked {
+                    longest: Fields(fields).number("longest")?,
+                    end: Fields(fields).number("end")?,
+                    cause: fields.split_whitespace().last()?.to_owned(),
                 });
             } else if let Some(fields) = line.strip_prefix("report refused ") {
                 let fields = Fields(fields);

@@ -6,7 +6,7 @@ use gic::Acknowledged;
 
 use crate::exit::MmioAccess;
 use crate::machine::Machine;
-use crate::partition::{Loading, Partition};
+use crate::partition::Partition;
 use crate::report::Line;
 use crate::vcpu::{Hypervisor, KICK, Vcpu};
 use model::IntId;
@@ -118,7 +118,7 @@ impl<M: Machine> Vcpu<M> {
 
     /// Never called: an image is loaded at once.
     #[inline(always)]
-    pub const fn load_in_turns(&mut self, _from: Loading) {}
+    pub const fn restart_in_turns(&mut self) {}
 
     /// Never called: an access is finished at once.
     #[inline(always)]

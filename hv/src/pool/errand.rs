@@ -1,7 +1,7 @@
-//! What a virtual CPU does in its turns before its guest goes on: the image of a partition that starts again is put into place, or what was broken off is
-//! finished: an access to the virtual interrupt controller, SGIs that were sent to it, the placing of its interrupts in list registers.
+//! What a virtual CPU does in its turns before its guest goes on: its partition starts again, step by step, or what was broken off is finished: an access to
+//! the virtual interrupt controller, SGIs that were sent to it, the placing of its interrupts in list registers.
 //!
-//! Its neighbours wait for one piece at most. Between two pieces an interrupt is looked for: whatever could change whose turn it is, the alarm
+//! Its neighbours wait for one step at most. Between two steps an interrupt is looked for: whatever could change whose turn it is, the alarm
 //! at the end of the budget among it, comes as one.
 
 use super::hardware::SharedCpu;
@@ -11,7 +11,7 @@ use crate::machine::Machine;
 use crate::partition::Loading;
 use crate::vcpu::Vcpu;
 
-/// Bytes between two looks: some 500 instructions, cache maintenance included.
+/// Bytes of the image between two looks: some 500 instructions, cache maintenance included.
 const PIECE: u64 = 2048;
 
 /// What says whether others wait for the pCPU: an interrupt does, which may be for them.
@@ -20,10 +20,21 @@ pub fn wanted<C: SharedCpu>() -> fn() -> bool {
     C::is_interrupt_pending
 }
 
+/// How far a restart has come.
+#[derive(Clone, Copy)]
+pub(super) enum Restart {
+    /// The virtual devices are yet to be made fresh.
+    Devices,
+    /// The image comes into place.
+    Image(Loading),
+    /// The first virtual CPU may start, which is told.
+    Start,
+}
+
 impl<M: Machine> Vcpu<M> {
-    /// The image comes into place in this virtual CPU's turns.
-    pub fn load_in_turns(&mut self, from: Loading) {
-        self.turn.loading = Some(from);
+    /// The partition starts again in this virtual CPU's turns.
+    pub fn restart_in_turns(&mut self) {
+        self.turn.restart = Some(Restart::Devices);
     }
 
     /// The access to the virtual interrupt controller was broken off: the rest comes in this virtual CPU's turns.
@@ -53,7 +64,7 @@ impl<M: Machine> Vcpu<M> {
 
     /// True when there is something to do before the guest goes on.
     pub(super) fn has_errand(&self) -> bool {
-        self.turn.loading.is_some()
+        self.turn.restart.is_some()
             || self.turn.access.is_some()
             || self.turn.unplaced
             || self.turn.commands
@@ -74,15 +85,23 @@ impl<M: Machine> Vcpu<M> {
                 crate::arch::aarch64::its::run_commands(self);
             }
         }
-        while let Some(loading) = self.turn.loading {
-            self.turn.loading = self.partition.load_piece(self.machine(), loading, PIECE);
-            if self.turn.loading.is_none() {
-                self.loaded();
-                return;
-            }
-            if M::Cpu::is_interrupt_pending() {
-                break;
-            }
+        while !M::Cpu::is_interrupt_pending()
+            && let Some(restart) = self.turn.restart
+        {
+            self.turn.restart = match restart {
+                Restart::Devices => {
+                    let begin = self.partition.begin_load(&self.physical());
+                    Some(Restart::Image(begin))
+                }
+                Restart::Image(at) => {
+                    let next = self.partition.load_piece(self.machine(), at, PIECE);
+                    Some(next.map_or(Restart::Start, Restart::Image))
+                }
+                Restart::Start => {
+                    self.loaded();
+                    None
+                }
+            };
         }
         self.take_interrupts();
     }

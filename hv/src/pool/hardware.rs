@@ -40,6 +40,10 @@ pub trait SharedCpu {
     /// The guest that this CPU enters next.
     fn enter_next(context: &mut Context);
 
+    /// A number that this CPU has alone.
+    #[cfg(feature = "masked")]
+    fn number() -> usize;
+
     /// True when an interrupt waits to be acknowledged.
     fn is_interrupt_pending() -> bool;
 

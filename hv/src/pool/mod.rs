@@ -48,7 +48,6 @@ use model::IntId;
 use crate::arch::aarch64::world::World;
 use crate::exit::MmioAccess;
 use crate::machine::{Cpu, Machine};
-use crate::partition::Loading;
 use crate::vcpu::KICK;
 pub use counters::{Published, SUMMARY, report};
 pub use errand::wanted;
@@ -67,8 +66,8 @@ pub struct Turn<M: Machine> {
     post: Option<&'static mut global::Post<M>>,
     /// It waits for an interrupt.
     waits: bool,
-    /// It puts its partition's image into place, so far.
-    loading: Option<Loading>,
+    /// Its partition starts again, so far.
+    restart: Option<errand::Restart>,
     /// Its guest's access that was broken off.
     access: Option<MmioAccess>,
     /// Its interrupts have not all been placed.
@@ -90,7 +89,7 @@ impl<M: Machine> Turn<M> {
             #[cfg(feature = "global")]
             post: None,
             waits: false,
-            loading: None,
+            restart: None,
             access: None,
             unplaced: false,
             commands: false,

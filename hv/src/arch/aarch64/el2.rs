@@ -185,6 +185,9 @@ impl Cpu for El2 {
 
     fn wait_for_interrupt() {
         asm::barrier::dsb(asm::barrier::SY);
+        #[cfg(feature = "masked")]
+        crate::masked::looking::<Self, _>(asm::wfi);
+        #[cfg(not(feature = "masked"))]
         asm::wfi();
     }
 

@@ -44,19 +44,27 @@ pub fn handlers<M: Machine>() -> [usize; vector::HANDLERS] {
 }
 
 extern "C" fn synchronous_entry<M: Machine>(vcpu: &'static mut Vcpu<M>) {
-    exit(vcpu, Reason::Synchronous);
-    pool::schedule(vcpu);
+    answer(vcpu, Reason::Synchronous);
 }
 
 /// `acknowledged` is what the vectors read from the acknowledge register.
 extern "C" fn interrupt_entry<M: Machine>(vcpu: &'static mut Vcpu<M>, acknowledged: u32) {
-    exit(vcpu, Reason::Interrupt { acknowledged });
-    pool::schedule(vcpu);
+    answer(vcpu, Reason::Interrupt { acknowledged });
 }
 
 extern "C" fn system_error_entry<M: Machine>(vcpu: &'static mut Vcpu<M>) {
-    exit(vcpu, Reason::SystemError);
+    answer(vcpu, Reason::SystemError);
+}
+
+/// From one guest to the next.
+#[inline(always)]
+fn answer<M: Machine>(vcpu: &'static mut Vcpu<M>, reason: Reason) {
+    #[cfg(feature = "masked")]
+    crate::masked::entered::<M::Cpu>(vcpu.context.entered, reason);
+    exit(vcpu, reason);
     pool::schedule(vcpu);
+    #[cfg(feature = "masked")]
+    crate::masked::left::<M::Cpu>();
 }
 
 /// Why the vectors call.

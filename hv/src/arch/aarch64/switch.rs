@@ -111,9 +111,22 @@ impl SharedCpu for El2 {
     fn is_interrupt_pending() -> bool {
         /// `ISR_EL1.I`.
         const IRQ: u64 = 1 << 7;
-        // What was written to the interrupt controller and to timers so far is seen here.
-        barrier::isb(barrier::SY);
-        read_register!("isr_el1") & IRQ != 0
+        let look = || {
+            // What was written to the interrupt controller and to timers so far is seen here.
+            barrier::isb(barrier::SY);
+            read_register!("isr_el1") & IRQ != 0
+        };
+        #[cfg(feature = "masked")]
+        return crate::masked::looking::<Self, _>(look);
+        #[cfg(not(feature = "masked"))]
+        look()
+    }
+
+    #[cfg(feature = "masked")]
+    fn number() -> usize {
+        // Aff0 and Aff1 of `MPIDR_EL1`, as QEMU's machines number their CPUs: at most 16 in a cluster.
+        let affinity = read_register!("mpidr_el1");
+        (affinity & 0xf | (affinity >> 4) & 0x30) as usize
     }
 
     fn alarm() -> Option<u64> {
