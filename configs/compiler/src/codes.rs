@@ -123,6 +123,8 @@ codes! {
         "A system has at most 64 channels. More uses can share one: a channel is memory, which its partitions divide as they like.";
     NEVER_STARTS = "BH0234", "partition that nobody can start",
         "A partition with `automatic = false` waits until another one starts it by a call. The file grants nobody that right, so it would never run.";
+    MIXED_CPUS = "BH0235", "virtual CPU moves between types of CPUs",
+        "With `placement = \"global\"` a virtual CPU moves between the CPUs of its affinity. It keeps the identification (`MIDR_EL1`) and the features that its guest saw on the first one, and its budget was measured on one of them: CPUs of another type have other errata, other features and another speed. `mixed_cpus = true` in the pool allows it.";
 
     UNKNOWN_BOARD = "BH0301", "unknown board",
         "A board is a folder of `platforms/boards` with a `board.toml`. The nearest known name is offered.";

@@ -322,11 +322,12 @@ pub(crate) struct FakeResources {
     given: Vec<u8>,
 }
 
-const BOARDS: [&str; 11] = [
+const BOARDS: [&str; 12] = [
     "qemu-virt-gicv2",
     "qemu-virt-gicv3",
     "lab",
     "narrow-iommu",
+    "two-types",
     "firmware",
     "firmware-low",
     "cut-tree",
@@ -393,6 +394,12 @@ impl Resources for FakeResources {
             "qemu-virt-gicv2" => virt(Gic::V2).write(),
             "qemu-virt-gicv3" => virt(Gic::V3).write(),
             "lab" | "narrow-iommu" => lab().write(),
+            "two-types" => {
+                let mut tree = lab();
+                let little = tree.find("/cpus/cpu@1").unwrap();
+                tree.set_string(little, "compatible", "arm,cortex-a53");
+                tree.write()
+            }
             "given" => self.given.clone(),
             "firmware" => with_firmware(0x7ed0_0000).write(),
             "firmware-low" => with_firmware(0x4030_0000).write(),

@@ -4,6 +4,7 @@ mod admission;
 mod affinity;
 mod channel_ends;
 mod console;
+mod cpu_types;
 mod cpus;
 mod devices;
 mod dma;
@@ -164,6 +165,7 @@ const RULES: &[fn(&Context<'_>, &mut Diagnostics)] = &[
     cpus::check,
     vcpus::check,
     affinity::check,
+    cpu_types::check,
     schedule::check,
     windows::check,
     admission::check,

@@ -67,7 +67,7 @@ fn strange(context: &Context<'_>, partition: &RawPartition) -> Vec<Strange> {
     strange.into_values().collect()
 }
 
-/// `major_frame` is there in cyclic pools and nowhere else, `switch_cost` and `placement` in rtds pools at most.
+/// `major_frame` is there in cyclic pools and nowhere else, `switch_cost`, `placement` and `mixed_cpus` in rtds pools at most.
 fn frames(context: &Context<'_>, findings: &mut Diagnostics) {
     for pool in &context.system.pools {
         let Some(policy) = &pool.policy else { continue };
@@ -95,6 +95,7 @@ fn frames(context: &Context<'_>, findings: &mut Diagnostics) {
             _ => {}
         }
         let of_rtds = [
+            ("mixed_cpus", pool.mixed_cpus.as_ref().map(Spanned::span)),
             ("switch_cost", pool.switch_cost.as_ref().map(Spanned::span)),
             ("placement", pool.placement.as_ref().map(Spanned::span)),
         ];

@@ -32,7 +32,7 @@ pub(crate) use hypervisor::RawHypervisorConsole;
 pub(crate) use image::RawImage;
 pub(crate) use memory::RawMemory;
 pub(crate) use partition::RawPartition;
-pub(crate) use pool::PoolPolicy;
+pub(crate) use pool::{PoolPolicy, RawPool};
 pub(crate) use rights::FirmwareCalls;
 pub(crate) use system::RawSystem;
 pub(crate) use vcpu::RawVcpu;

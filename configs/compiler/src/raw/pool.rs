@@ -5,7 +5,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::reader::{Slot, TableReader, Value, wrong_type};
 use super::schema::POOL;
-use super::values::{duration, numbers, one_of};
+use super::values::{boolean, duration, numbers, one_of};
 use crate::codes;
 use crate::diagnostics::{Diagnostic, Diagnostics, SourceText};
 use crate::nearest::nearest;
@@ -22,9 +22,18 @@ pub(crate) struct RawPool {
     pub switch_cost: Option<Spanned<u64>>,
     /// Whether the virtual CPUs of an rtds pool move between its CPUs.
     pub placement: Option<Spanned<Placement>>,
+    /// Whether they may do so between CPUs of different types.
+    pub mixed_cpus: Option<Spanned<bool>>,
 }
 
 impl RawPool {
+    /// True when the file says that its virtual CPUs may move between CPUs of different types.
+    pub fn allows_mixed_cpus(&self) -> bool {
+        self.mixed_cpus
+            .as_ref()
+            .is_some_and(|mixed| *mixed.get_ref())
+    }
+
     /// True when its virtual CPUs move between its CPUs.
     pub fn is_global(&self) -> bool {
         let placement = self.placement.as_ref().map(Spanned::get_ref);
@@ -87,6 +96,7 @@ pub(super) fn read_pools(
             major_frame: reader.optional("major_frame", duration, findings),
             switch_cost: reader.optional("switch_cost", duration, findings),
             placement: reader.optional("placement", placement, findings),
+            mixed_cpus: reader.optional("mixed_cpus", boolean, findings),
         });
         reader.finish(findings);
     }

@@ -220,5 +220,13 @@ pub(crate) const POOL: Table = Table {
             "\"global\"",
             "Whether virtual CPUs move between the CPUs of the pool.",
         ),
+        maybe(
+            "mixed_cpus",
+            Kind::Boolean,
+            "`false`; not allowed outside rtds pools",
+            "true",
+            "Whether virtual CPUs may move between CPUs of different types. A guest keeps the identification and the features of the CPU that it \
+             started on.",
+        ),
     ],
 };
