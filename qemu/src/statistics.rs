@@ -267,6 +267,18 @@ mod tests {
     }
 
     #[test]
+    fn longest_time_without_a_look_for_interrupts_is_read_with_its_cause() {
+        let masked = "report masked pcpu=3 longest=1236 end=99 syndrome=0x5e000000\nreport end";
+        let statistics = Statistics::parse(&REPORT.replace("report end", masked));
+        let found = Masked {
+            longest: 1236,
+            end: 99,
+            cause: "syndrome=0x5e000000".into(),
+        };
+        assert_eq!(statistics.map(|all| all.masked), Some(vec![found]));
+    }
+
+    #[test]
     fn last_of_two_reports_counts() {
         let twice = format!("{REPORT}{}", REPORT.replace("restarts=1", "restarts=7"));
         let statistics = Statistics::parse(&twice).expect("complete report");

@@ -278,6 +278,7 @@ mod tests {
                 partition("rt", vec![]),
                 partition("vandal", vec![]),
             ],
+            masked: Vec::new(),
         }
     }
 

@@ -144,7 +144,7 @@ fn neighbour_does_not_notice_restarts(
     session.wait_for("attacker", "^attacker: ready$", bench.left())?;
     session.send("attacker", "t")?;
     let late = Regex::new(r"max=(\d+) ns, missed=(\d+)")?;
-    let bound = attacks::bound_of(place, "reset");
+    let bound = attacks::bound_of(place, "reset")?;
     loop {
         let line = session.wait_for("victim", attacks::ROUND, bench.left())?;
         let found = late

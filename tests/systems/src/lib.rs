@@ -6,13 +6,13 @@
 //!
 //! How a system is built is not known here: the command line hands in a [`Workshop`](bench::Workshop).
 
+pub mod attacks;
 pub mod bench;
 pub mod costs;
 pub mod harness;
 pub mod registry;
 pub mod system_file;
 
-mod attacks;
 mod attribution;
 mod boards;
 mod channels;

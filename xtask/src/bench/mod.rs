@@ -4,6 +4,7 @@ mod chart;
 mod costs;
 mod decisions;
 mod dma;
+mod masked;
 mod paths;
 mod rtds;
 mod scale;
@@ -46,6 +47,8 @@ pub enum Subject {
     X86(PathArguments),
     /// Exits, boot and image as partitions, virtual CPUs, channels and memory grow.
     Scale(PathArguments),
+    /// For how long interrupts are masked at most while a guest attacks, on a CPU that it shares: some minutes.
+    Masked(PathArguments),
 }
 
 /// How it is told.
@@ -84,6 +87,7 @@ pub fn run(
         Some(Subject::Dma(arguments)) => dma::run(builder, arguments.json),
         Some(Subject::X86(arguments)) => x86::run(builder, arguments.json),
         Some(Subject::Scale(arguments)) => scale::run(builder, arguments.json),
+        Some(Subject::Masked(arguments)) => masked::run(builder, arguments.json),
     }
 }
 

@@ -43,6 +43,9 @@ pub struct Budget {
     pub x86: Vec<Row>,
     /// How much systems may cost more as they grow.
     pub scale: Vec<Growth>,
+    /// What attacks may cost a neighbour on the same physical CPU.
+    #[serde(rename = "attack")]
+    pub attacks: Vec<Attacks>,
 }
 
 /// What each unit of something may add to a system.
@@ -57,6 +60,18 @@ pub struct Growth {
     pub bytes: i64,
     /// How much the medians of a row of exits may differ at all, in instructions.
     pub exits: u64,
+}
+
+/// What some attacks may cost a neighbour on the same physical CPU: rows of `cargo xtask bench masked`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Attacks {
+    /// Which.
+    pub names: Vec<String>,
+    /// For how many nanoseconds no interrupt may be looked for at most.
+    pub masked: u64,
+    /// How many nanoseconds late a neighbour may wake up.
+    pub late: u64,
 }
 
 /// One row: instructions, except for [`IMAGE_BYTES`].
@@ -93,6 +108,16 @@ impl Budget {
     /// The file is not what this module reads.
     pub fn read() -> anyhow::Result<Self> {
         toml::from_str(include_str!("../../costs.toml")).context("costs.toml")
+    }
+
+    /// The row of this attack.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn attack(&self, name: &str) -> anyhow::Result<&Attacks> {
+        let mut rows = self.attacks.iter();
+        rows.find(|row| row.names.iter().any(|one| one == name))
+            .with_context(|| format!("costs.toml has no row for the attack {name}"))
     }
 }
 
