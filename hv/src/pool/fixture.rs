@@ -7,7 +7,7 @@ use model::{Mpidr, PcpuId};
 use super::budget::Budgets;
 use super::{Scheduler, bring_up, schedule};
 use crate::fake::{
-    FakeMachine, Guest, HYPERVISOR_TIMER, LINUX, Outcome, World, pend, run_on, take_done,
+    FakeMachine, Guest, HYPERVISOR_TIMER, LINUX, Outcome, World, advance, pend, run_on, take_done,
 };
 
 /// Virtual CPU `mpidr` on the first pCPU, with 1 000 ns of each 10 000 and extra time.
@@ -26,15 +26,21 @@ fn shared(mpidr: u64) -> VcpuConfig {
 
 /// The virtual CPUs of `LINUX` share a pCPU, and the first one runs. What was done so far is forgotten.
 pub fn first_turn() -> (World, Guest) {
-    first_turn_with(|_| ())
+    first_turn_after(0, |_| ())
 }
 
 /// The same, with more that `change` says of the partition.
 pub fn first_turn_with(change: impl FnOnce(&mut Partition)) -> (World, Guest) {
+    first_turn_after(0, change)
+}
+
+/// The same, so many ticks after the machine's reset.
+pub fn first_turn_after(ticks: u64, change: impl FnOnce(&mut Partition)) -> (World, Guest) {
     let world = World::with(|linux| {
         linux.vcpus = Vec::leak(vec![shared(0), shared(1)]);
         change(linux);
     });
+    advance(ticks);
     let members = Vec::leak((0..2).map(|_| None).collect());
     let scheduler = Scheduler::new(world.hypervisor, Budgets::new(), members, 1_000_000_000);
     let scheduler = Box::leak(Box::new(scheduler));

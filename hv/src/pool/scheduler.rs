@@ -217,15 +217,19 @@ pub fn schedule<M: Machine>(vcpu: &'static mut Vcpu<M>) -> &'static mut Vcpu<M> 
     if vcpu.is_on() && !vcpu.turn.waits && !scheduler.look {
         return vcpu;
     }
-    let vcpu = take_turns(vcpu);
+    let left = vcpu.context.entered;
+    let vcpu = take_turns(vcpu, Some(left));
     vcpu.interface.signal::<M::Cpu>();
     vcpu
 }
 
+/// `left` says when the guest was left, in ticks, if it ran.
 #[inline(never)]
-fn take_turns<M: Machine>(mut vcpu: &'static mut Vcpu<M>) -> &'static mut Vcpu<M> {
+fn take_turns<M: Machine>(
+    mut vcpu: &'static mut Vcpu<M>,
+    mut left: Option<u64>,
+) -> &'static mut Vcpu<M> {
     vcpu.shared.turns.count_entry();
-    let mut left = Some(vcpu.context.entered);
     loop {
         match vcpu.next(left.take()) {
             Next::Again => {}
@@ -447,7 +451,11 @@ pub fn bring_up<M: Machine>(scheduler: &'static mut Scheduler<M>) -> Option<&'st
     first.turn.scheduler = Some(scheduler);
     M::Cpu::trap_floating_point(true);
     M::Cpu::enter_next(&mut first.context);
-    let first = take_turns(first);
+    // No guest has run: what passed since the machine's reset is nobody's.
+    let first = take_turns(first, None);
     first.interface.signal::<M::Cpu>();
     Some(first)
 }
+
+#[cfg(test)]
+mod tests;

@@ -263,7 +263,8 @@ fn end_of_exit(vcpu: Loaded) -> Turn<FakeMachine> {
     if vcpu.is_on() && !vcpu.turn.waits && !post.look {
         return Turn::Enter(vcpu);
     }
-    take_turns(vcpu)
+    let left = vcpu.context.entered;
+    take_turns(vcpu, Some(left))
 }
 
 /// What happens next, on the pCPU with this number.

@@ -28,7 +28,8 @@ pub fn schedule<M: Machine>(vcpu: &'static mut Vcpu<M>) -> &'static mut Vcpu<M> 
     if vcpu.is_on() && !vcpu.turn.waits && !post.look {
         return vcpu;
     }
-    let vcpu = stay_until_entering(take_turns(vcpu));
+    let left = vcpu.context.entered;
+    let vcpu = stay_until_entering(take_turns(vcpu, Some(left)));
     vcpu.interface.signal::<M::Cpu>();
     vcpu
 }
@@ -71,16 +72,18 @@ fn stay_until_entering<M: Machine>(mut turn: Turn<M>) -> &'static mut Vcpu<M> {
 pub(super) fn begin<M: Machine>(post: &'static mut Post<M>) -> Turn<M> {
     match post.next(None) {
         Ok(vcpu) if vcpu.may_enter_at_once() => Turn::Enter(vcpu),
-        Ok(vcpu) => take_turns(vcpu),
+        Ok(vcpu) => take_turns(vcpu, None),
         Err(post) => Turn::Wait(post),
     }
 }
 
-/// A pCPU with a virtual CPU loaded, whose guest was left, asks the policy until it enters one or has none.
+/// A pCPU with a virtual CPU loaded asks the policy until it enters one or has none. `left` says when the guest was left, in ticks, if it ran.
 #[inline(never)]
-pub(super) fn take_turns<M: Machine>(mut vcpu: &'static mut Vcpu<M>) -> Turn<M> {
+pub(super) fn take_turns<M: Machine>(
+    mut vcpu: &'static mut Vcpu<M>,
+    mut left: Option<u64>,
+) -> Turn<M> {
     vcpu.shared.turns.count_entry();
-    let mut left = Some(vcpu.context.entered);
     loop {
         if vcpu.keeps_its_pcpu(left.take()) {
             if !vcpu.has_errand() {

@@ -26,16 +26,16 @@ fn events(partition: &Partition, vcpu: usize) -> Vec<String> {
 fn turn_is_recorded_from_wake_to_block() {
     let (world, guest) = first_turn();
     let partition = world.partition(LINUX);
-    assert_eq!(events(partition, 0), ["wake@0", "run@0"]);
+    assert_eq!(events(partition, 0), ["wake@1000", "run@1000"]);
     guest.vcpu.wait_its_turn();
     let vcpu = guest.vcpu;
-    vcpu.context.entered = 300;
+    vcpu.context.entered = 1_300;
     run_on(0, || {
         schedule::<FakeMachine>(vcpu);
     });
     let all = events(partition, 0);
     assert!(
-        all.ends_with(&["block@300".to_owned(), "stop@300".to_owned()]),
+        all.ends_with(&["block@1300".to_owned(), "stop@1300".to_owned()]),
         "{all:?}"
     );
     assert!(events(partition, 1).is_empty());
