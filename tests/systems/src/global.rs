@@ -12,7 +12,7 @@ use crate::registry::{Need, Test};
 use crate::system_file::SystemFile;
 use crate::turns::{URGENT, counted, figure};
 
-const GLOBAL: &str = "\"rtds\"\nplacement = \"global\"";
+pub(crate) const GLOBAL: &str = "\"rtds\"\nplacement = \"global\"";
 
 pub fn tests() -> Vec<Test> {
     let mut tests = Vec::new();

@@ -3,6 +3,7 @@
 use anyhow::ensure;
 
 use crate::bench::Bench;
+use crate::global::GLOBAL;
 use crate::guests::{all_cpus_come_and_go, more_are_active_than_list_registers};
 use crate::linux::{CLOUD, boot_and_power_off};
 use crate::partitions::partition;
@@ -32,12 +33,26 @@ pub fn tests() -> Vec<Test> {
         .guest_in("shared", "nest", "nest", 1, &share)
         .guest_in("shared", "smp", "smp", 1, &share)
         .guest_in("shared", "spin", "spin", 1, &share);
+    let third = format!("period = \"3ms\"\nbudget = \"900us\"\n{GICV2}");
+    let moving = SystemFile::new("moving-legacy", BOARD)
+        .pool("shared", &[0, 1], GLOBAL)
+        .guest_in("shared", "smp", "smp", 3, &third)
+        .guest_in(
+            "shared",
+            "spin",
+            "spin",
+            1,
+            "period = \"10ms\"\nbudget = \"1ms\"\npriority = 1\n",
+        );
     vec![
         Test::new("legacy/nest", &["guests", "gic"], move |bench| {
             more_are_active_than_list_registers(bench, &nest)
         }),
         Test::new("legacy/shared-cpu", &["guests", "rtds"], move |bench| {
             three_guests_take_turns(bench, &shared)
+        }),
+        Test::new("legacy/global-pool", &["guests", "rtds"], move |bench| {
+            virtual_cpus_move(bench, &moving)
         }),
         Test::new("legacy/smp/4-cpus", &["guests", "smp"], move |bench| {
             all_cpus_come_and_go(bench.start(&smp)?, bench, 4)
@@ -88,6 +103,17 @@ fn three_guests_take_turns(bench: &Bench<'_>, system: &SystemFile) -> anyhow::Re
         let text = session.text(name);
         ensure!(!text.contains("FAILED"), "{text}");
     }
+    Ok(())
+}
+
+/// Three virtual CPUs on two physical ones: CPUs come and go, SGIs and timers find each wherever it is.
+fn virtual_cpus_move(bench: &Bench<'_>, system: &SystemFile) -> anyhow::Result<()> {
+    let mut session = bench.start(system)?;
+    session.wait_for("smp", "^smp: done 3 cpus$", bench.left())?;
+    ensure!(!session.text("smp").contains("FAILED"), "smp failed");
+    let smp = partition(&mut session, "smp", bench)?;
+    let moves = |vcpu| smp.counter(vcpu, "migrations").unwrap_or_default();
+    ensure!((0..3).any(|vcpu| moves(vcpu) > 0), "nobody moved");
     Ok(())
 }
 

@@ -4,6 +4,7 @@ use anyhow::{Context, ensure};
 use regex::Regex;
 
 use crate::bench::Bench;
+use crate::global::GLOBAL;
 use crate::linux::{CLOUD, wait_for_shell};
 use crate::partitions::partition;
 use crate::registry::{Need, Test};
@@ -34,6 +35,14 @@ pub fn tests() -> Vec<Test> {
     );
     let system = SystemFile::new("messages-linux", "qemu-virt-gicv3")
         .partition_with_bridge("linux", 1, "256MiB", None, &image);
+    tests.push(
+        Test::new(
+            "messages/global-pool/gicv3",
+            &["messages", "msi", "its", "guests", "rtds"],
+            messages_find_a_virtual_cpu_that_moves,
+        )
+        .limit(120),
+    );
     tests.push(
         Test::new(
             "messages/linux/gicv3",
@@ -70,6 +79,38 @@ fn all_messages_arrive_also_after_a_restart(
         starts += 1;
     }
     ensure!(starts == 2, "{starts} starts, not 2");
+    Ok(())
+}
+
+/// A more urgent guest takes one CPU after the other from it while its messages come, by the ITS.
+fn messages_find_a_virtual_cpu_that_moves(bench: &Bench<'_>) -> anyhow::Result<()> {
+    let pinned =
+        |period, cpu| format!("period = \"{period}\"\nbudget = \"400us\"\naffinity = [{cpu}]\n");
+    let system = SystemFile::new("messages-moving", "qemu-virt-gicv3")
+        .pool("shared", &[0, 1], GLOBAL)
+        .guest_in("shared", "left", "spin", 1, &pinned("1ms", 0))
+        .guest_in("shared", "right", "spin", 1, &pinned("1300us", 1))
+        .partition_with_bridge_in(
+            "shared",
+            "msi",
+            1,
+            "{ size = \"16MiB\", identity = true, address = \"0x50000000\" }",
+            "\"guest:msi\"",
+            "period = \"10ms\"\nbudget = \"2ms\"\nextra_time = true\npriority = 1\n",
+        );
+    let mut session = bench.start_with(&system, |options| {
+        options.icount = true;
+        options.extra = ["-device", "edu"].map(str::to_owned).to_vec();
+    })?;
+    session.wait_for("msi", "^msi: (done|FAILED.*)$", bench.left())?;
+    let text = session.text("msi");
+    let counted = text.matches("msi: 100 of 100 messages").count();
+    ensure!(
+        counted == 2 && !text.contains("FAILED"),
+        "{counted} times 100 of 100 messages, not twice: {text}"
+    );
+    let moves = partition(&mut session, "msi", bench)?.counter(0, "migrations");
+    ensure!(moves.is_some_and(|moves| moves > 0), "moves: {moves:?}");
     Ok(())
 }
 

@@ -98,7 +98,14 @@ fn system(gic: &str, vcpus: u32, disk: Disk, place: Place) -> SystemFile {
             let cpus: Vec<u32> = (0..vcpus).collect();
             system
                 .pool("shared", &cpus, RTDS)
-                .partition_with_bridge_in("shared", "linux", vcpus, "256MiB", &image, REST)
+                .partition_with_bridge_in(
+                    "shared",
+                    "linux",
+                    vcpus,
+                    "{ size = \"256MiB\", identity = true }",
+                    &image,
+                    REST,
+                )
                 .guest_in("shared", "wake", "wake", 1, URGENT)
         }
         Place::Own => {

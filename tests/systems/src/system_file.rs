@@ -210,20 +210,20 @@ impl SystemFile {
         self
     }
 
-    /// [`partition_with_bridge`](Self::partition_with_bridge) in a pool. `more` as for [`guest_in`](Self::guest_in).
+    /// [`partition_with_bridge`](Self::partition_with_bridge) in a pool, with `memory` as a TOML value. `more` as for [`guest_in`](Self::guest_in).
     pub fn partition_with_bridge_in(
         mut self,
         pool: &str,
         name: &str,
         vcpus: u32,
-        size: &str,
+        memory: &str,
         image: &str,
         more: &str,
     ) -> Self {
         // Writing to a String cannot fail.
         let _ = write!(
             self.partitions,
-            "\n[[partition]]\nname = \"{name}\"\npool = \"{pool}\"\nvcpus = {vcpus}\nmemory = {{ size = \"{size}\", identity = true }}\nimage = {image}\nconsole = \"virtual\"\n{BRIDGE}{more}",
+            "\n[[partition]]\nname = \"{name}\"\npool = \"{pool}\"\nvcpus = {vcpus}\nmemory = {memory}\nimage = {image}\nconsole = \"virtual\"\n{BRIDGE}{more}",
         );
         self
     }

@@ -101,7 +101,7 @@ mod tests {
     #[test]
     fn virtual_cpu_whose_affinity_has_two_types_is_refused_there() {
         let found = compile_text(&system("", "affinity = [2, 1]\n"));
-        let text = found.err().expect("refused").to_string();
+        let text = found.expect_err("refused").to_string();
         assert!(
             text.contains("BH0235") && text.contains("affinity = [2, 1]"),
             "{text}"
