@@ -139,7 +139,7 @@ mod tests {
         let svg = draw(&example(0, 0), 0);
         assert!(svg.contains("PSCI_VERSION round trip"));
         assert!(svg.contains("<title>Bao: 194</title>"));
-        assert!(!svg.contains("bytes"));
+        assert!(!svg.contains("image without guests"));
     }
 
     #[test]
