@@ -24,6 +24,8 @@ const GUESTS: [(&str, u64, u64); 3] = [
 ];
 /// Turns that are compared: some ten of the longest periods.
 const TURNS: usize = 80;
+/// When all periods begin together for the second time, and everybody has rested, in nanoseconds: before, the turns come later by as much as the boot took.
+const ALL_ANEW: u64 = 12_000_000;
 /// A turn that is shorter is what the switches before have cost, in nanoseconds; nor does a turn begin earlier or later by more.
 const SWITCHES: u64 = 20_000;
 
@@ -138,8 +140,11 @@ fn switches_come_as_simulated(bench: &Bench<'_>) -> anyhow::Result<()> {
         system = system.guest_in("shared", name, "busy", 1, &time);
     }
     let folder = record(bench, "three-turns", &system, "^busy: counted")?;
-    let found = recorded(&schedule(&folder)?)?;
-    let expected = simulated()?;
+    let mut found = recorded(&schedule(&folder)?)?;
+    let mut expected = simulated()?;
+    for turns in [&mut found, &mut expected] {
+        turns.retain(|(_, from)| from + SWITCHES >= ALL_ANEW);
+    }
     ensure!(
         found.len() >= TURNS,
         "only {} turns were recorded",
