@@ -246,7 +246,7 @@ impl Vgic {
             return kicks;
         } else if state.recall
             || !self.join_held(&mut room, caller)
-            || self.waiting(cpu).len() > room.count_ones()
+            || self.waiting_len(cpu) > room.count_ones()
         {
             kicks |= self.sync(caller);
             room = all;
@@ -263,17 +263,13 @@ impl Vgic {
                 return self.break_off_placing(cpu, kicks);
             }
         }
-        let chosen = self.choose(room.count_ones() as usize, caller);
-        for (index, (_, intid)) in chosen.iter().flat_map(Ranking::iter).enumerate() {
-            if index != 0 && caller.hardware().is_wanted() {
-                return self.break_off_placing(cpu, kicks);
-            }
-            kicks |= self.load(intid, &mut room, caller);
-        }
-        let Some(chosen) = chosen else {
+        let left_over = match self.waiting_len(cpu) {
+            0 => Some(Announce::NOTHING),
+            _ => self.load_most_urgent(&mut room, &mut kicks, caller),
+        };
+        let Some(mut announce) = left_over else {
             return self.break_off_placing(cpu, kicks);
         };
-        let mut announce = chosen.left_over();
         announce.deactivations |= self.ends_anywhere();
         if let Some(state) = self.vcpus.get_mut(usize::from(cpu.get())) {
             // What had ended in a register that was taken over, and comes again.
@@ -287,6 +283,23 @@ impl Vgic {
             }
         }
         kicks.without(cpu)
+    }
+
+    /// Loads the most urgent of those that wait into `room`. Says what must be heard of since it has no list register; `None`: the pCPU is wanted.
+    fn load_most_urgent(
+        &mut self,
+        room: &mut u16,
+        kicks: &mut VcpuSet,
+        caller: impl Calls,
+    ) -> Option<Announce> {
+        let chosen = self.choose(room.count_ones() as usize, caller)?;
+        for (index, (_, intid)) in chosen.iter().enumerate() {
+            if index != 0 && caller.hardware().is_wanted() {
+                return None;
+            }
+            *kicks |= self.load(intid, room, caller);
+        }
+        Some(chosen.left_over())
     }
 
     fn break_off_placing(&mut self, cpu: VcpuId, kicks: VcpuSet) -> VcpuSet {
@@ -303,7 +316,13 @@ impl Vgic {
         state.is_some_and(|state| state.unplaced)
     }
 
-    /// What waits for a list register of `cpu`.
+    /// How many interrupts wait for a list register of `cpu`. The set itself is large: it is not copied for this.
+    fn waiting_len(&self, cpu: VcpuId) -> u32 {
+        let state = self.vcpus.get(usize::from(cpu.get()));
+        state.map_or(0, |state| state.waiting.len())
+    }
+
+    /// A copy of what waits for a list register of `cpu`, to change each meanwhile.
     fn waiting(&self, cpu: VcpuId) -> IntIdSet {
         let state = self.vcpus.get(usize::from(cpu.get()));
         state.map_or(IntIdSet::EMPTY, |state| state.waiting)
