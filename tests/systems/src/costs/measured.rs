@@ -1,6 +1,6 @@
 //! What the guest `bench` prints.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context;
 use regex::Regex;
@@ -142,6 +142,32 @@ impl Measured {
     /// What a row costs: its median. `None` when it was not measured.
     pub fn cost(&self, name: &str) -> Option<u64> {
         self.sample(name).map(|sample| sample.median)
+    }
+
+    /// The rows that are not the same in `other`, with both figures, for people.
+    pub(super) fn differences(&self, other: &Self) -> String {
+        let show = |sample: Option<Sample>| match sample {
+            Some(Sample {
+                least,
+                median,
+                p99,
+                most,
+            }) => format!("{least}/{median}/{p99}/{most}"),
+            None => "none".to_owned(),
+        };
+        let names: BTreeSet<&String> = self.0.keys().chain(other.0.keys()).collect();
+        let rows = names.into_iter().filter_map(|name| {
+            let [ours, theirs] = [self, other].map(|measured| measured.sample(name));
+            let row = || {
+                format!(
+                    "{name} min/p50/p99/max {}, then {}",
+                    show(ours),
+                    show(theirs)
+                )
+            };
+            (ours != theirs).then(row)
+        });
+        rows.collect::<Vec<String>>().join("; ")
     }
 
     /// A row. `None` when it was not measured.

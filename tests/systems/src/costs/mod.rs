@@ -1,6 +1,7 @@
 //! What the hypervisor's paths cost: the rows with their bounds, and what the guest `bench` measured.
 
 mod measured;
+mod repeated;
 mod tests;
 
 use std::collections::BTreeMap;
@@ -9,6 +10,7 @@ use anyhow::{Context, ensure};
 use serde::{Deserialize, Serialize};
 
 pub use measured::{Measured, Sample};
+pub use repeated::repeated;
 pub(crate) use tests::{run, tests};
 
 /// Row that a system with one CPU measures: from the machine's reset to the guest's second instruction.
