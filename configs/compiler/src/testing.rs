@@ -320,6 +320,8 @@ pub(crate) struct FakeResources {
     folder: PathBuf,
     /// The tree of the board "given".
     given: Vec<u8>,
+    /// What its `board.toml` says beside what every board's does.
+    said: String,
 }
 
 const BOARDS: [&str; 12] = [
@@ -372,12 +374,18 @@ impl FakeResources {
         Self {
             folder,
             given: Vec::new(),
+            said: String::new(),
         }
     }
 
     /// Replaces the tree of the board "given".
     pub fn give(&mut self, tree: Vec<u8>) {
         self.given = tree;
+    }
+
+    /// Adds this to the `board.toml` of the board "given".
+    pub fn say_of_given(&mut self, text: &str) {
+        self.said.push_str(text);
     }
 }
 
@@ -434,8 +442,12 @@ impl Resources for FakeResources {
             }
         };
         let mut board_toml = board_toml(name);
-        if name == "narrow-iommu" {
-            board_toml += "[[iommu]]\nnode = \"/iommu@91a0000\"\nstream_match_registers = 1\n";
+        match name {
+            "narrow-iommu" => {
+                board_toml += "[[iommu]]\nnode = \"/iommu@91a0000\"\nstream_match_registers = 1\n";
+            }
+            "given" => board_toml += &self.said,
+            _ => {}
         }
         Ok(BoardFiles {
             board_toml,

@@ -26,7 +26,7 @@ pub(crate) use pci::{
 pub(crate) use timer::Timers;
 
 pub(crate) use file::read_qemu;
-pub(crate) use given::{IommuLimits, read_memory};
+pub(crate) use given::read_memory;
 
 pub use given::MemoryBank;
 

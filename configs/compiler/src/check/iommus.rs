@@ -1,9 +1,10 @@
-//! What is put behind an IOMMU fits it, where `board.toml` says how much it holds, or its kind.
+//! What is put behind an IOMMU fits it: what `board.toml` says that it holds, else the most that its architecture allows.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use super::Context;
-use crate::board::{Board, IommuLimits};
+use crate::board::{Board, Iommu};
 use crate::codes;
 use crate::devicetree::NodeId;
 use crate::devicetree::streams::{Ids, IommuKind};
@@ -15,11 +16,10 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Diagnostics) {
     let Some(board) = context.board else { return };
     too_many_partitions(context, board, findings);
     for (node, claims) in context.ledger.streams.iommus() {
-        let iommu = board.iommu(node);
-        let Some(limits) = iommu.and_then(|iommu| iommu.limits.as_ref()) else {
+        let Some(iommu) = board.iommu(node) else {
             continue;
         };
-        for excess in excesses(limits, claims) {
+        for excess in excesses(&Limits::of(iommu), claims) {
             let span = excess.at.span.clone().unwrap_or(0..0);
             let message = format!(
                 "{} cannot hold the streams of {}: too many {}",
@@ -31,7 +31,7 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Diagnostics) {
                 Diagnostic::error(codes::IOMMU_FULL, message)
                     .at(context.source, span)
                     .found(format!("{} with this device", excess.wanted))
-                    .expected(format!("at most {}, as board.toml says", excess.most))
+                    .expected(excess.most.to_string())
                     .help("give fewer devices away behind this IOMMU"),
             );
         }
@@ -46,10 +46,19 @@ fn too_many_partitions(context: &Context<'_>, board: &Board, findings: &mut Diag
             continue;
         };
         let main = iommu.main.unwrap_or(node);
-        let most = usize::from(ipmmu::generation(&board.tree, main).partitions());
+        let generation = ipmmu::generation(&board.tree, main);
+        let said = board.iommu(main).and_then(|main| main.limits.as_ref());
+        let most = Most::of(
+            said.and_then(|limits| limits.contexts),
+            Some((
+                u32::from(generation.partitions()),
+                "as many contexts as it has",
+            )),
+        );
+        let Some(most) = most else { continue };
         let owners = partitions.entry(main).or_default();
         for claim in claims {
-            if !owners.insert(claim.owner) || owners.len() != most + 1 {
+            if !owners.insert(claim.owner) || owners.len() as u64 != most.number + 1 {
                 continue;
             }
             let message = format!(
@@ -60,9 +69,59 @@ fn too_many_partitions(context: &Context<'_>, board: &Board, findings: &mut Diag
                 Diagnostic::error(codes::IOMMU_FULL, message)
                     .at(context.source, claim.span.clone().unwrap_or(0..0))
                     .found(format!("{} with {}", owners.len(), claim.device))
-                    .expected(format!("at most {most}"))
+                    .expected(most.to_string())
                     .help("give devices behind this IPMMU to fewer partitions"),
             );
+        }
+    }
+}
+
+/// The most of something that an IOMMU holds, and who says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Most {
+    number: u64,
+    source: &'static str,
+}
+
+impl Most {
+    /// What `board.toml` says, else what the architecture says.
+    fn of(said: Option<u32>, architecture: Option<(u32, &'static str)>) -> Option<Self> {
+        let (number, source) = said
+            .map(|said| (said, "as board.toml says"))
+            .or(architecture)?;
+        Some(Self {
+            number: u64::from(number),
+            source,
+        })
+    }
+}
+
+impl fmt::Display for Most {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "at most {}, {}", self.number, self.source)
+    }
+}
+
+/// What an IOMMU holds; `None` where nothing limits it.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    registers: Option<Most>,
+    contexts: Option<Most>,
+    bits: Option<Most>,
+}
+
+impl Limits {
+    fn of(iommu: &Iommu) -> Self {
+        const V2: &str = "as the architecture SMMUv2 has it";
+        // Arm IHI 0062, 2.3 and SMMU_IDR0.EXIDS.
+        let v2 = |most: u32| (iommu.kind == IommuKind::SmmuV2).then_some((most, V2));
+        let said = iommu.limits.as_ref();
+        // The contexts of an IPMMU are its main instance's: see `too_many_partitions`.
+        let contexts = said.and_then(|said| said.contexts);
+        Self {
+            registers: Most::of(said.and_then(|said| said.stream_match_registers), v2(128)),
+            contexts: Most::of(contexts.filter(|_| iommu.kind != IommuKind::Ipmmu), v2(128)),
+            bits: Most::of(said.and_then(|said| said.stream_bits), v2(16)),
         }
     }
 }
@@ -71,18 +130,18 @@ fn too_many_partitions(context: &Context<'_>, board: &Board, findings: &mut Diag
 struct Excess<'a> {
     what: &'static str,
     wanted: u64,
-    most: u64,
+    most: Most,
     /// The first claim that is too much.
     at: &'a StreamClaim,
 }
 
 /// What is too much, each limit at most once.
-fn excesses<'a>(limits: &IommuLimits, claims: &'a [StreamClaim]) -> Vec<Excess<'a>> {
+fn excesses<'a>(limits: &Limits, claims: &'a [StreamClaim]) -> Vec<Excess<'a>> {
     let mut found = Vec::new();
     let mut registers = 0;
     let mut owners = BTreeSet::new();
-    let mut over = |what, limit: Option<u64>, wanted: u64, at: &'a StreamClaim| {
-        let most = limit.filter(|most| wanted > *most);
+    let mut over = |what, limit: Option<Most>, wanted: u64, at: &'a StreamClaim| {
+        let most = limit.filter(|most| wanted > most.number);
         if let Some(most) = most.filter(|_| !found.iter().any(|one: &Excess| one.what == what)) {
             found.push(Excess {
                 what,
@@ -95,13 +154,10 @@ fn excesses<'a>(limits: &IommuLimits, claims: &'a [StreamClaim]) -> Vec<Excess<'
     for claim in claims {
         registers += match_registers(claim.ids);
         owners.insert(claim.owner);
-        let streams = limits.stream_match_registers.map(u64::from);
-        over("stream match registers", streams, registers, claim);
-        let contexts = limits.contexts.map(u64::from);
-        over("contexts", contexts, owners.len() as u64, claim);
+        over("stream match registers", limits.registers, registers, claim);
+        over("contexts", limits.contexts, owners.len() as u64, claim);
         let bits = u64::from(u32::BITS - claim.ids.last().leading_zeros());
-        let most = limits.stream_bits.map(u64::from);
-        over("bits in a stream number", most, bits, claim);
+        over("bits in a stream number", limits.bits, bits, claim);
     }
     found
 }
@@ -141,12 +197,12 @@ mod tests {
         }
     }
 
-    fn limits(registers: u32, contexts: u32, bits: u32) -> IommuLimits {
-        IommuLimits {
-            node: "smmu".to_owned(),
-            stream_match_registers: Some(registers),
-            contexts: Some(contexts),
-            stream_bits: Some(bits),
+    fn limits(registers: u32, contexts: u32, bits: u32) -> Limits {
+        let most = |number| Most::of(Some(number), None);
+        Limits {
+            registers: most(registers),
+            contexts: most(contexts),
+            bits: most(bits),
         }
     }
 

@@ -6,7 +6,7 @@ use crate::testing::{FakeResources, Gic, device, virt};
 use crate::{Compiled, Diagnostics, codes};
 
 /// `virt` with an SMMUv3 and two devices behind it.
-fn with_smmu() -> (Tree, NodeId) {
+pub(super) fn with_smmu() -> (Tree, NodeId) {
     let mut tree = virt(Gic::V3);
     let smmu = device(&mut tree, "smmuv3@9050000", "arm,smmu-v3", 0x905_0000, 74);
     tree.set_cells(smmu, "reg", &[0, 0x905_0000, 0, 0x2_0000]);
@@ -94,7 +94,7 @@ fn smmuv3_of_a_thunderx2_is_driven_without_its_page_1() {
 }
 
 /// `virt` with an MMU-500 that compares masks, and devices whose streams have these masks.
-fn with_mmu_500(masks: [u32; 2]) -> Tree {
+pub(super) fn with_mmu_500(masks: [u32; 2]) -> Tree {
     let (mut tree, smmu) = with_smmu();
     tree.set_string(smmu, "compatible", "arm,mmu-500");
     // Its registers lie in one block of 2 MiB.

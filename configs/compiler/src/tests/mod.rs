@@ -12,6 +12,7 @@ mod iommus;
 mod ipmmu;
 mod messages;
 mod one_field;
+mod refusals;
 mod report;
 mod smoke;
 mod supply;
