@@ -7,8 +7,8 @@ use regex::Regex;
 use crate::bench::Bench;
 use crate::partitions::partition;
 use crate::registry::Test;
+use crate::shares::figure;
 use crate::system_file::SystemFile;
-use crate::turns::figure;
 
 /// Storms, and so restarts of the attacker, while the neighbours measure.
 const STORMS: usize = 4;

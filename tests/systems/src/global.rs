@@ -9,8 +9,9 @@ use crate::bench::Bench;
 use crate::linux::{CLOUD, wait_for_shell};
 use crate::partitions::partition;
 use crate::registry::{Need, Test};
+use crate::shares::figure;
 use crate::system_file::SystemFile;
-use crate::turns::{URGENT, counted, figure};
+use crate::turns::{URGENT, counted};
 
 pub(crate) const GLOBAL: &str = "\"rtds\"\nplacement = \"global\"";
 

@@ -11,6 +11,7 @@ pub mod bench;
 pub mod costs;
 pub mod harness;
 pub mod registry;
+pub mod shares;
 pub mod system_file;
 
 mod attribution;

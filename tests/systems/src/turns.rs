@@ -11,10 +11,8 @@ use crate::costs::{Budget, Measured};
 use crate::linux::CLOUD;
 use crate::partitions::partition;
 use crate::registry::{Need, Test};
+use crate::shares::{self, ENFORCEMENT, figure};
 use crate::system_file::SystemFile;
-
-/// What the enforcement of a budget may cost whoever comes next: the alarm's exit and the switch, in nanoseconds.
-const ENFORCEMENT: u64 = 10_000;
 
 pub(crate) const RTDS: &str = "\"rtds\"";
 /// A millisecond's fifth, before all others.
@@ -56,15 +54,6 @@ pub fn counted(bench: &Bench<'_>, system: &SystemFile) -> anyhow::Result<Session
     bench.start_with(system, |options| options.icount = true)
 }
 
-/// The number behind `field=` in the last line of a guest that has it.
-pub fn figure(session: &Session, partition: &str, field: &str) -> anyhow::Result<u64> {
-    let pattern = Regex::new(&format!(r"(?m) {field}=(\d+)"))?;
-    let text = session.text(partition);
-    let last = pattern.captures_iter(&text).last();
-    let last = last.with_context(|| format!("{partition} printed no {field}"))?;
-    Ok(last[1].parse()?)
-}
-
 /// The `registers` guests fill all registers that they have, floating point included, and look for changes while others run.
 fn no_register_changes_across_switches(bench: &Bench<'_>, board: &str) -> anyhow::Result<()> {
     let time = "period = \"1ms\"\nbudget = \"300us\"\n";
@@ -86,24 +75,9 @@ fn no_register_changes_across_switches(bench: &Bench<'_>, board: &str) -> anyhow
 
 /// In each period, each of them gets its budget, less at most what enforcing the other's costs.
 fn busy_guests_get_their_budgets(bench: &Bench<'_>, board: &str) -> anyhow::Result<()> {
-    let system = SystemFile::new("turns-supply", board)
-        .pool("shared", &[0], RTDS)
-        .guest_in(
-            "shared",
-            "more",
-            "busy",
-            1,
-            "period = \"10ms\"\nbudget = \"6ms\"\n",
-        )
-        .guest_in(
-            "shared",
-            "less",
-            "busy",
-            1,
-            "period = \"10ms\"\nbudget = \"3ms\"\n",
-        );
+    let system = shares::two_busy(board);
     let mut session = counted(bench, &system)?;
-    for (name, budget) in [("more", 6_000_000), ("less", 3_000_000)] {
+    for (name, budget) in shares::TWO_BUSY {
         session.wait_for(name, r"^busy: counted .* late=\d", bench.left())?;
         gets(&session, name, budget)?;
         counters_agree(&session, name)?;
@@ -191,24 +165,9 @@ fn three_guests_share_two_cpus(bench: &Bench<'_>, board: &str) -> anyhow::Result
 
 /// Windows begin and end when the frame says so: nobody gets less, and nobody more.
 fn busy_guests_get_their_windows(bench: &Bench<'_>, board: &str) -> anyhow::Result<()> {
-    let system = SystemFile::new("turns-windows", board)
-        .pool("shared", &[0], "\"cyclic\"\nmajor_frame = \"10ms\"")
-        .guest_in(
-            "shared",
-            "first",
-            "busy",
-            1,
-            "windows = [{ start = \"0ms\", length = \"2ms\" }, { start = \"5ms\", length = \"2ms\" }]\n",
-        )
-        .guest_in(
-            "shared",
-            "second",
-            "busy",
-            1,
-            "windows = [{ start = \"2ms\", length = \"3ms\" }]\n",
-        );
+    let system = shares::two_in_windows(board);
     let mut session = counted(bench, &system)?;
-    for (name, share, windows) in [("first", 4_000_000, 2), ("second", 3_000_000, 1)] {
+    for (name, share, windows) in shares::TWO_IN_WINDOWS {
         session.wait_for(name, r"^busy: counted .* lateness=\d", bench.left())?;
         gets(&session, name, share)?;
         let begun = figure(&session, name, "windows")?;
@@ -224,12 +183,7 @@ fn busy_guests_get_their_windows(bench: &Bench<'_>, board: &str) -> anyhow::Resu
 
 /// Of two CPUs one is shared: its scheduler is entered, and that of the other one never is.
 fn dedicated_cpu_enters_no_scheduler(bench: &Bench<'_>, board: &str) -> anyhow::Result<()> {
-    let time = "period = \"10ms\"\nbudget = \"4ms\"\n";
-    let system = SystemFile::new("turns-entries", board)
-        .guest("own", "busy", 1)
-        .pool("shared", &[1], RTDS)
-        .guest_in("shared", "one", "busy", 1, time)
-        .guest_in("shared", "two", "busy", 1, time);
+    let system = shares::one_alone(board);
     let mut session = counted(bench, &system)?;
     for name in ["own", "one", "two"] {
         session.wait_for(name, "^busy: counted .*$", bench.left())?;

@@ -8,6 +8,7 @@ mod masked;
 mod paths;
 mod rtds;
 mod scale;
+mod turns;
 mod x86;
 
 use std::path::PathBuf;
@@ -39,7 +40,7 @@ pub struct CostArguments {
 /// What is measured.
 #[derive(Subcommand)]
 pub enum Subject {
-    /// The scheduling policies, on the host: conformance, defects, curves, soundness, supply, bursts, costs; and in QEMU: instructions.
+    /// The scheduling policies, on the host: conformance, defects, curves, soundness, supply, bursts, costs; and in QEMU: instructions, turns.
     Rtds(RtdsArguments),
     /// Mapping, unmapping, invalidating and faults of a device behind an SMMUv3, in instructions.
     Dma(PathArguments),
