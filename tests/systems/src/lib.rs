@@ -25,6 +25,7 @@ mod demo;
 mod desk;
 mod dma;
 mod dma_storm;
+mod forged;
 mod functions;
 mod global;
 mod guests;

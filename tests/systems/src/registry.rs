@@ -6,8 +6,8 @@ use crate::bench::Bench;
 use crate::iommus;
 use crate::{
     attacks, boards, channels, command_line, containment, costs, cpu_models, defects, demo, desk,
-    dma, dma_storm, functions, global, guests, hostile_gic, legacy, linux, machines, messages,
-    panics, partitions, stress, timeline, turns, wrong_board, x86, zynqmp,
+    dma, dma_storm, forged, functions, global, guests, hostile_gic, legacy, linux, machines,
+    messages, panics, partitions, stress, timeline, turns, wrong_board, x86, zynqmp,
 };
 
 /// Something that must be there before a test can say anything about Bulkhead.
@@ -103,6 +103,7 @@ pub fn all() -> Vec<Test> {
     tests.extend(channels::tests());
     tests.extend(dma::tests());
     tests.extend(dma_storm::tests());
+    tests.extend(forged::tests());
     tests.extend(functions::tests());
     tests.extend(turns::tests());
     tests.extend(global::tests());

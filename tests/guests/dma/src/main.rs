@@ -6,19 +6,18 @@
 #![no_std]
 #![no_main]
 
-mod edu;
-mod pci;
+mod device;
 mod victim;
 
 use board::sleep::Sleeper;
 use board::{Board, println, psci, uart};
 
-use edu::Edu;
+use device::Edu;
 
 /// Accesses that are refused, one by one, when `f` is typed.
 const FAULTS: usize = 12;
 /// Bytes moved at once: all that the device holds.
-const WHOLE: usize = edu::SIZE as usize;
+const WHOLE: usize = device::SIZE as usize;
 
 /// What is moved inside.
 static FROM: Buffer = Buffer::new();
@@ -61,8 +60,8 @@ board::entry!(main);
 fn main(board: &'static Board) -> ! {
     let sleeper = Sleeper::new(board);
     match board.find("pci-host-ecam-generic") {
-        Some(bridge) => {
-            let edu = pci::find_edu(bridge, &sleeper).unwrap_or_else(|what| fail(what));
+        Some(_) => {
+            let edu = Edu::find(board, &sleeper).unwrap_or_else(|what| fail(what));
             println!("dma: edu is there");
             attack(board, &edu, &sleeper)
         }

@@ -6,7 +6,7 @@ use board::fault::catch;
 use board::gic::Gic;
 use board::random::Random;
 use board::{Board, Region, cpu, mmio};
-use msi::edu::Edu;
+use edu::Edu;
 
 /// The same in every run.
 const SEED: u64 = 0x6974_735f_7661_6e64;

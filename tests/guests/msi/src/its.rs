@@ -136,8 +136,27 @@ impl Its {
         unsafe { mmio::write32(self.frames.base + CTLR, 1) };
     }
 
+    /// Says everything of a device that is not this guest's which could take its events away or raise them.
+    ///
+    /// # Errors
+    /// The ITS did not go on behind a command.
+    pub fn meddle_with(&self, foreign: u32) -> Result<(), &'static str> {
+        let of_device = |number: u64| number | u64::from(foreign) << 32;
+        let event = u64::from(EVENT);
+        // MAPD, MAPTI, INT, CLEAR, DISCARD, and MAPD that takes the table away (5.3).
+        self.execute(&[
+            [of_device(0x08), 0, EVENTS.address() | VALID, 0],
+            [of_device(0x0a), event | u64::from(LPI) << 32, COLLECTION, 0],
+            [of_device(0x03), event, 0, 0],
+            [of_device(0x04), event, 0, 0],
+            [of_device(0x0f), event, 0, 0],
+            [of_device(0x08), 0, 0, 0],
+        ])
+    }
+
+    /// Has the ITS execute commands, a few in all: the queue is not used twice.
     fn execute(&self, commands: &[[u64; 4]]) -> Result<(), &'static str> {
-        let mut at = QUEUE.address();
+        let mut at = QUEUE.address() + self.read(CREADR);
         for word in commands.iter().flatten() {
             // SAFETY: a few commands fit the queue, and the hardware does not read them yet.
             unsafe { (at as *mut u64).write_volatile(*word) };

@@ -4,9 +4,8 @@
 //! before anything is set up to take it: that one must not arrive later.
 #![no_std]
 
-pub mod edu;
 pub mod its;
-mod target;
+pub mod target;
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -37,6 +36,9 @@ static ARRIVED_AT: AtomicU64 = AtomicU64::new(0);
 /// What is missing on the board, or what went wrong with a message.
 pub fn run(name: &str, board: &'static Board) -> Result<bool, &'static str> {
     let edu = Edu::find(board)?;
+    if !edu.has_messages() {
+        return Err("the device has no messages");
+    }
     let first = !edu.sends_messages();
     if !first {
         // Whoever took the last start's messages must have forgotten them.

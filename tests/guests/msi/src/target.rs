@@ -11,6 +11,7 @@ const SETSPI: u64 = 0x40;
 pub enum Target {
     /// A message raises the SPI that it names.
     V2m {
+        /// Its registers.
         frame: Region,
         /// The frame's first SPI.
         intid: u32,
@@ -20,6 +21,10 @@ pub enum Target {
 }
 
 impl Target {
+    /// The one that the board has.
+    ///
+    /// # Errors
+    /// What is missing.
     pub fn find(board: &Board) -> Result<Self, &'static str> {
         if let Some(node) = board.find("arm,gic-v3-its") {
             let frames = node.region().ok_or("the ITS has no registers")?;
@@ -38,6 +43,9 @@ impl Target {
     }
 
     /// Enables the interrupt for messages of this device. Returns its INTID, and what the target is called.
+    ///
+    /// # Errors
+    /// What the ITS did not do.
     pub fn set_up(
         &self,
         board: &Board,

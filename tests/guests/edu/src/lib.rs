@@ -1,4 +1,6 @@
-//! QEMU's `edu` device (QEMU, docs/specs/edu.rst), found and set up through a PCI host bridge's configuration space.
+//! QEMU's `edu` device (QEMU, docs/specs/edu.rst), found and set up through a PCI host bridge's configuration space: an interrupt, which it
+//! can send as a message, 4 KiB of memory, and DMA between that and the system.
+#![no_std]
 
 use board::{Board, mmio};
 
@@ -20,6 +22,21 @@ const MOST_CAPABILITIES: usize = 48;
 /// Registers of the device: it raises its interrupt when a value is written to the one, and forgets it by the other.
 const RAISE: u64 = 0x60;
 const ACKNOWLEDGE: u64 = 0x64;
+/// DMA: from where, to where, how much, and when.
+const SOURCE: u64 = 0x80;
+const DESTINATION: u64 = 0x88;
+const COUNT: u64 = 0x90;
+const TRANSFER: u64 = 0x98;
+/// Start; stays set until the transfer is over.
+const RUN: u32 = 1;
+/// From the device to memory.
+const TO_MEMORY: u32 = 1 << 1;
+/// Where it has its memory, in its own addresses.
+const HELD: u64 = 0x4_0000;
+/// Bytes that it holds.
+pub const SIZE: u64 = 4096;
+/// A transfer takes 100 ms; in microseconds.
+pub const PATIENCE_US: u64 = 5_000_000;
 
 /// Code of 32-bit memory in the first cell of an entry of `ranges`.
 const MEMORY_32: u32 = 0x0200_0000;
@@ -31,7 +48,7 @@ pub struct Edu {
     /// Its configuration space.
     config: u64,
     /// Its message capability.
-    msi: u64,
+    msi: Option<u64>,
     registers: u64,
 }
 
@@ -57,7 +74,7 @@ impl Edu {
         Ok(Self {
             requester,
             config,
-            msi: capability(config).ok_or("the device has no messages")?,
+            msi: capability(config),
             registers: window,
         })
     }
@@ -67,24 +84,58 @@ impl Edu {
         self.requester
     }
 
-    /// True when messages are turned on, by an earlier start.
-    pub fn sends_messages(&self) -> bool {
-        read(self.msi) & MSI_ENABLE != 0
+    /// True when it can send messages, as far as this guest sees.
+    pub fn has_messages(&self) -> bool {
+        self.msi.is_some()
     }
 
-    /// Turns messages on: `data` to `address`.
+    /// True when messages are turned on, by an earlier start.
+    pub fn sends_messages(&self) -> bool {
+        self.msi.is_some_and(|msi| read(msi) & MSI_ENABLE != 0)
+    }
+
+    /// Turns messages on: `data` to `address`. Nothing happens without [`has_messages`](Self::has_messages).
     pub fn send_messages_to(&self, address: u64, data: u32) {
-        let control = read(self.msi);
-        write(self.msi + 4, address as u32);
+        let Some(msi) = self.msi else { return };
+        let control = read(msi);
+        write(msi + 4, address as u32);
         if control & MSI_64_BIT != 0 {
-            write(self.msi + 8, (address >> 32) as u32);
-            write(self.msi + 12, data);
+            write(msi + 8, (address >> 32) as u32);
+            write(msi + 12, data);
         } else {
-            write(self.msi + 8, data);
+            write(msi + 8, data);
         }
-        write(self.msi, control | MSI_ENABLE);
+        write(msi, control | MSI_ENABLE);
         // The write has reached the device when it is read back.
         read(self.config);
+    }
+
+    /// Has it fill itself from `address`. At most [`SIZE`] bytes. It goes on until the device [is idle](Self::is_idle).
+    pub fn read(&self, address: u64, bytes: u64) {
+        self.transfer(address, HELD, bytes, RUN);
+    }
+
+    /// Has it write what it holds to `address`. At most [`SIZE`] bytes. It goes on until the device [is idle](Self::is_idle).
+    pub fn write(&self, address: u64, bytes: u64) {
+        self.transfer(HELD, address, bytes, RUN | TO_MEMORY);
+    }
+
+    /// True when no transfer goes on.
+    pub fn is_idle(&self) -> bool {
+        read(self.registers + TRANSFER) & RUN == 0
+    }
+
+    fn transfer(&self, source: u64, destination: u64, bytes: u64, command: u32) {
+        let registers = [
+            (SOURCE, source),
+            (DESTINATION, destination),
+            (COUNT, bytes),
+            (TRANSFER, u64::from(command)),
+        ];
+        for (register, value) in registers {
+            // SAFETY: the device is this guest's own; its callers name buffers of atomic words, or what this guest has not.
+            unsafe { mmio::write64(self.registers + register, value) };
+        }
     }
 
     /// Has it send its message.
