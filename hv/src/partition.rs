@@ -1,6 +1,6 @@
 //! A partition at run time: its power, its virtual devices, its memory, and what its virtual CPUs share.
 
-use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use gic::virt::{Grants, Shown, VcpuSet, Vgic};
 #[cfg(any(feature = "its", feature = "iommu"))]
@@ -19,43 +19,14 @@ use crate::power::{Power, Start};
 use crate::sync::{Rank, TicketLock};
 use crate::uart::{self, Pl011};
 
-/// What other pCPUs may ask of a virtual CPU; bits of [`VcpuShared::requests`].
-pub mod request {
-    /// Its virtual interrupts have changed.
-    pub const INTERRUPTS: u32 = 1 << 0;
-    /// Its power state has changed: it may have to stop or to start.
-    pub const POWER: u32 = 1 << 1;
-    /// SGIs that another virtual CPU has sent it and that it has yet to take: bit 16 is SGI 0. Who sent it, where that matters, is in
-    /// [`Requests::sources`](super::Requests).
-    pub const SGIS: u32 = 0xffff << FIRST_SGI;
-    /// Where [`SGIS`] begin. The exit vectors know it, and find the number of a sole SGI by counting leading zeros.
-    pub const FIRST_SGI: u32 = 16;
+mod requests;
+
+/// Atomics that a model checker replaces: see `tests/loom`.
+mod atomic {
+    pub use core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 }
 
-/// What others ask of a virtual CPU, as the exit vectors find it.
-///
-/// A sender enters itself in `sources` first and in `word` last, a receiver takes the SGI out of `word` first: so whoever stands in `sources`
-/// after that has its SGI delivered now, or its bit in `word` set again.
-#[repr(C)]
-#[derive(Debug)]
-pub struct Requests {
-    /// The bits of [`request`].
-    pub(crate) word: AtomicU32,
-    /// For each SGI of a GICv2 the virtual CPUs that sent it, a bit each.
-    pub(crate) sources: [AtomicU8; 16],
-}
-
-impl Requests {
-    /// Nothing is asked for.
-    #[allow(
-        clippy::declare_interior_mutable_const,
-        reason = "a value to start from, copied wherever it is named"
-    )]
-    pub const NONE: Self = Self {
-        word: AtomicU32::new(0),
-        sources: [const { AtomicU8::new(0) }; 16],
-    };
-}
+pub use requests::{Requests, is_news, request};
 
 /// The part of a virtual CPU that other pCPUs see.
 #[derive(Debug)]
@@ -81,7 +52,7 @@ impl VcpuShared {
             whereabouts: crate::pool::global::Whereabouts::new(pcpu.get()),
             call: Call::new(shared),
             turns: Published::new(),
-            requests: Requests::NONE,
+            requests: Requests::new(),
             costs: [const { Cost::NEW }; ExitKind::ALL.len()],
         }
     }
@@ -112,18 +83,12 @@ impl VcpuShared {
 
     /// Takes the SGIs that were sent and not yet taken: bit n is SGI n.
     pub fn take_sgis(&self) -> u32 {
-        if self.requests.word.load(Ordering::Relaxed) & request::SGIS == 0 {
-            return 0;
-        }
-        let word = &self.requests.word;
-        let before = word.fetch_and(!request::SGIS, Ordering::Acquire);
-        before >> request::FIRST_SGI
+        self.requests.take_sgis()
     }
 
     /// Takes the virtual CPUs that sent an SGI of a GICv2, bit n for CPU n, after the SGI itself was taken.
     pub fn take_sources(&self, sgi: IntId) -> u8 {
-        let sources = self.requests.sources.get(sgi.get() as usize);
-        sources.map_or(0, |sources| sources.swap(0, Ordering::Acquire))
+        self.requests.take_sources(sgi.get())
     }
 
     /// Forgets all SGIs that were sent and not yet taken. Nobody sends any.
@@ -137,10 +102,7 @@ impl VcpuShared {
     /// Leaves an SGI of a GICv2 from virtual CPU `source`; otherwise as [`request`](Self::request).
     #[inline]
     pub fn request_from(&self, source: VcpuId, sgi: IntId) -> u32 {
-        if let Some(sources) = self.requests.sources.get(sgi.get() as usize) {
-            sources.fetch_or(1 << (source.get() & 7), Ordering::Relaxed);
-        }
-        self.request(1 << (request::FIRST_SGI + sgi.get()))
+        self.requests.leave_sgi(source.get(), sgi.get())
     }
 
     /// Counts an exit whose path is fixed.
@@ -154,18 +116,18 @@ impl VcpuShared {
     /// Leaves a request; whoever does so calls the pCPU afterwards. Returns what was asked for before.
     #[inline]
     pub fn request(&self, what: u32) -> u32 {
-        self.requests.word.fetch_or(what, Ordering::Release)
+        self.requests.leave(what)
     }
 
     /// True when something was asked for.
     #[inline]
     pub fn has_requests(&self) -> bool {
-        self.requests.word.load(Ordering::Relaxed) != 0
+        self.requests.any()
     }
 
     /// Takes what was asked for.
     pub fn take_requests(&self) -> u32 {
-        self.requests.word.swap(0, Ordering::Acquire)
+        self.requests.take()
     }
 
     /// Counts an exit.

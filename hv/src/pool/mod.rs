@@ -48,6 +48,7 @@ use model::IntId;
 use crate::arch::aarch64::world::World;
 use crate::exit::MmioAccess;
 use crate::machine::{Cpu, Machine};
+use crate::partition::is_news;
 use crate::vcpu::KICK;
 pub use counters::{Published, SUMMARY, report};
 pub use errand::wanted;
@@ -174,10 +175,9 @@ impl Call {
         self.sgi
     }
 
-    /// Whether a call is needed when `what` is asked for and `before` was asked already. A shared pCPU that was called looks at all requests and leaves
-    /// them until the virtual CPU has its turn: to call it again would only take time from whoever runs.
+    /// Whether a call is needed when `what` is asked for and `before` was asked already: a shared pCPU is called for [news](is_news) alone.
     #[inline(always)]
     pub const fn is_needed(self, before: u32, what: u32) -> bool {
-        self.sgi.get() == KICK.get() || before & what != what
+        self.sgi.get() == KICK.get() || is_news(before, what)
     }
 }

@@ -1,9 +1,9 @@
 //! A request to a virtual CPU that moves to another physical one at the same time.
 
 use loom::sync::Arc;
-use loom::sync::atomic::{AtomicU32, Ordering};
 use loom::thread;
 
+use crate::requests::Requests;
 use crate::whereabouts::Whereabouts;
 
 /// Where the virtual CPU was, and where it goes.
@@ -12,26 +12,25 @@ const TO: u64 = 1;
 
 struct Shared {
     whereabouts: Whereabouts,
-    /// Requests that were left, a bit each.
-    requests: AtomicU32,
+    requests: Requests,
 }
 
 /// Leaves a request, then says which pCPU is called for it.
 fn ask(shared: &Shared, request: u32) -> u64 {
-    shared.requests.fetch_or(request, Ordering::Relaxed);
+    shared.requests.leave(request);
     shared.whereabouts.find()
 }
 
 /// Takes the virtual CPU up, then says which requests are served before its guest runs.
 fn take_up(shared: &Shared) -> u32 {
     shared.whereabouts.arrive(TO);
-    shared.requests.swap(0, Ordering::Relaxed)
+    shared.requests.take()
 }
 
 fn shared() -> Arc<Shared> {
     Arc::new(Shared {
         whereabouts: Whereabouts::new(FROM),
-        requests: AtomicU32::new(0),
+        requests: Requests::new(),
     })
 }
 

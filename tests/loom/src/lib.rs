@@ -6,9 +6,11 @@
 
 /// Loom's, for the files below.
 mod atomic {
-    pub use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+    pub use loom::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
 }
 
+#[path = "../../../hv/src/partition/requests.rs"]
+mod requests;
 #[path = "../../../hv/src/sync/tickets.rs"]
 mod tickets;
 #[path = "../../../hv/src/pool/global/whereabouts.rs"]
@@ -18,3 +20,5 @@ mod call;
 mod channel;
 mod lock;
 mod messages;
+mod pool;
+mod sgis;

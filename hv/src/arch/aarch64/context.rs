@@ -78,10 +78,12 @@ impl Context {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use super::*;
 
     static GRANTS: Grants = Grants::NEW;
-    static REQUESTS: Requests = Requests::NONE;
+    static REQUESTS: LazyLock<Requests> = LazyLock::new(Requests::new);
 
     fn context() -> Context {
         Context::new([0; vector::HANDLERS], &GRANTS, &REQUESTS, [0; 2])
