@@ -5,6 +5,9 @@ use crate::cpio::Archive;
 /// What init prints when the shell is about to start; the number of CPUs and ` CPUs` follow.
 pub const BANNER: &str = "bulkhead-guest: shell ready on";
 
+/// The program that init runs before the shell, where the archive has it.
+pub const START: &str = "at-start";
+
 /// Kernel command lines stay as the system file has them, so init needs no parameter of its own. The serial port gets a window size
 /// because the shell otherwise asks the terminal for it and takes what is typed meanwhile for the answer.
 const INIT: &str = "#!/bin/sh
@@ -18,6 +21,7 @@ for module in /modules/*.ko; do
     [ -e $module ] && insmod $module
 done
 cd /root
+[ ! -e /bin/START ] || START
 echo \"BANNER $(nproc) CPUs\"
 while :; do
     setsid cttyhack sh
@@ -27,12 +31,23 @@ done
 /// A program that makes interrupts of every kind and counts them.
 const INTERRUPT_STRESS: &str = include_str!("initramfs/interrupt-stress");
 
-/// Builds the initramfs around a static arm64 BusyBox. Init loads the kernel modules in their order, as many as are given.
-pub fn build(busybox: &[u8], modules: &[Vec<u8>]) -> Vec<u8> {
+/// What is beside BusyBox.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Contents<'a> {
+    /// Kernel modules, loaded in their order before the shell starts.
+    pub modules: &'a [Vec<u8>],
+    /// Programs and scripts, by their names. Init runs [`START`] before the shell.
+    pub programs: &'a [(String, Vec<u8>)],
+    /// Shared libraries, by their names.
+    pub libraries: &'a [(String, Vec<u8>)],
+}
+
+/// Builds the initramfs around a static BusyBox.
+pub fn build(busybox: &[u8], contents: Contents<'_>) -> Vec<u8> {
     let mut archive = Archive::default();
     for directory in [
-        "bin", "sbin", "usr", "usr/bin", "usr/sbin", "dev", "proc", "sys", "tmp", "root", "etc",
-        "modules",
+        "bin", "sbin", "lib", "usr", "usr/bin", "usr/sbin", "dev", "proc", "sys", "tmp", "root",
+        "etc", "modules",
     ] {
         archive.directory(directory);
     }
@@ -42,11 +57,18 @@ pub fn build(busybox: &[u8], modules: &[Vec<u8>]) -> Vec<u8> {
     for applet in ["sh", "mount"] {
         archive.symlink(&format!("bin/{applet}"), "busybox");
     }
-    for (number, module) in modules.iter().enumerate() {
+    for (number, module) in contents.modules.iter().enumerate() {
         archive.file(&format!("modules/{number}.ko"), 0o644, module);
     }
+    for (name, program) in contents.programs {
+        archive.file(&format!("bin/{name}"), 0o755, program);
+    }
+    for (name, library) in contents.libraries {
+        archive.file(&format!("lib/{name}"), 0o755, library);
+    }
     archive.file("bin/interrupt-stress", 0o755, INTERRUPT_STRESS.as_bytes());
-    archive.file("init", 0o755, INIT.replace("BANNER", BANNER).as_bytes());
+    let init = INIT.replace("BANNER", BANNER).replace("START", START);
+    archive.file("init", 0o755, init.as_bytes());
     archive.finish()
 }
 
@@ -56,10 +78,18 @@ mod tests {
 
     #[test]
     fn initramfs_holds_busybox_and_an_init_with_the_banner() {
-        let bytes = build(b"ELF of BusyBox", &[b"first".to_vec(), b"second".to_vec()]);
+        let contents = Contents {
+            modules: &[b"first".to_vec(), b"second".to_vec()],
+            programs: &[("hackbench".to_owned(), b"ELF of a program".to_vec())],
+            libraries: &[("libc.so.6".to_owned(), b"ELF of a library".to_vec())],
+        };
+        let bytes = build(b"ELF of BusyBox", contents);
         let text = String::from_utf8_lossy(&bytes);
         assert!(text.contains("modules/1.ko"));
+        assert!(text.contains("bin/hackbench") && text.contains("ELF of a program"));
+        assert!(text.contains("lib/libc.so.6") && text.contains("ELF of a library"));
         assert!(text.contains("ELF of BusyBox"));
+        assert!(text.contains("[ ! -e /bin/at-start ] || at-start"));
         assert!(text.contains("echo \"bulkhead-guest: shell ready on $(nproc) CPUs\""));
     }
 }

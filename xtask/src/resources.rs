@@ -9,7 +9,7 @@ use compiler::{BoardFiles, QemuMachine, ResourceError, Resources, Source, TreeSo
 use qemu::debian::cache::Cache;
 use qemu::debian::package::architecture;
 use qemu::debian::part::{self, BUSYBOX, PC_BUSYBOX, Part, busybox_for};
-use qemu::initramfs;
+use qemu::initramfs::{self, Contents};
 use qemu::machine::{Architecture, Machine};
 use qemu::version::{PROGRAM, Version};
 
@@ -249,7 +249,7 @@ impl Host<'_> {
         let Some(kernel) = kernel else {
             let name = format!("initramfs-{}.cpio", architecture(package));
             let path = self.workspace.output().join(name);
-            write_if_changed(&path, &initramfs::build(&busybox, &[]))?;
+            write_if_changed(&path, &initramfs::build(&busybox, Contents::default()))?;
             return Ok(path);
         };
         setup::part(self.steps, self.cache, kernel, Part::Kernel)?;
@@ -264,11 +264,15 @@ impl Host<'_> {
             .iter()
             .map(|name| module(name))
             .collect();
+        let contents = Contents {
+            modules: &modules?,
+            ..Contents::default()
+        };
         let path = self
             .workspace
             .output()
             .join(format!("initramfs-{version}.cpio"));
-        write_if_changed(&path, &initramfs::build(&busybox, &modules?))?;
+        write_if_changed(&path, &initramfs::build(&busybox, contents))?;
         Ok(path)
     }
 

@@ -28,6 +28,21 @@ pub const U_BOOT: &str = "u-boot-qemu";
 /// The package with UEFI firmware for QEMU's arm64 `virt`.
 pub const UEFI: &str = "qemu-efi-aarch64";
 
+/// What Linux's latency is measured with, and the libraries that it loads, by packages.
+pub const LATENCY: [(&str, &[&str]); 3] = [
+    ("rt-tests", &["cyclictest", "hackbench"]),
+    ("libnuma1", &["libnuma.so.1"]),
+    (
+        "libc6",
+        &[
+            "ld-linux-aarch64.so.1",
+            "libc.so.6",
+            "libpthread.so.0",
+            "librt.so.1",
+        ],
+    ),
+];
+
 /// A part of a package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
@@ -41,6 +56,8 @@ pub enum Part {
     Uefi,
     /// The modules of a kernel package for a virtio network card: a folder with [`NETWORK_MODULES`].
     NetworkModules,
+    /// Programs or libraries by their names, wherever they lie: a folder with them.
+    Binaries(&'static [&'static str]),
     /// The compiled device trees of a kernel package: a folder with one folder a vendor.
     DeviceTrees,
     /// The hypervisor of a Xen package: a file.
@@ -75,6 +92,7 @@ impl Part {
             Self::Uefi => "uefi.fd",
             Self::Xen => "xen",
             Self::NetworkModules => "network-modules",
+            Self::Binaries(_) => "binaries",
             Self::DeviceTrees => "device-trees",
             Self::DeviceTreeSources => "device-tree-sources",
         }
@@ -89,6 +107,7 @@ impl Part {
             Self::Uefi => "usr/share/qemu-efi-aarch64/QEMU_EFI.fd",
             Self::Xen => "boot/xen-…",
             Self::NetworkModules => "lib/modules/…/virtio_net.ko, failover.ko and net_failover.ko",
+            Self::Binaries(_) => "programs in usr/bin and libraries in lib",
             Self::DeviceTrees => "usr/lib/linux-image-…",
             Self::DeviceTreeSources => {
                 "arch/arm64/boot/dts, include/dt-bindings and include/uapi/linux/input-event-codes.h (from usr/src/linux-source-….tar.xz)"
@@ -124,6 +143,16 @@ impl Part {
                 }
                 Ok(folder)
             }
+            Self::Binaries(names) => {
+                unpack_all(archive, &root)?;
+                let folder = work.join("binaries");
+                std::fs::create_dir_all(&folder)
+                    .with_context(|| format!("cannot create {}", folder.display()))?;
+                for name in names {
+                    collect_binary(&root, name, &folder.join(name))?;
+                }
+                Ok(folder)
+            }
             Self::DeviceTrees => {
                 let mut tar = extract(&root);
                 tar.arg("./usr/lib/linux-image-*.dtb");
@@ -151,26 +180,51 @@ impl Part {
 
 /// Finds a module somewhere below a folder, compressed or not, and writes it as the kernel loads it.
 fn collect_module(root: &Path, name: &str, to: &Path) -> anyhow::Result<()> {
-    let mut waiting = vec![root.to_owned()];
-    while let Some(folder) = waiting.pop() {
-        for entry in std::fs::read_dir(&folder)?.flatten() {
-            let path = entry.path();
-            if entry.file_type()?.is_dir() {
-                waiting.push(path);
-            } else if entry.file_name() == name {
-                std::fs::rename(&path, to)?;
-                return Ok(());
-            } else if entry.file_name().to_str() == Some(&format!("{name}.xz")) {
-                let mut unpacked = Command::new("xz");
-                let unpacked = unpacked.args(["--decompress", "--stdout"]).arg(&path);
-                let output = unpacked.output().context("cannot start xz")?;
-                ensure!(output.status.success(), "xz cannot unpack {name}");
-                std::fs::write(to, output.stdout)?;
-                return Ok(());
-            }
+    let packed = format!("{name}.xz");
+    for path in below(root)? {
+        let found = path.file_name().and_then(|name| name.to_str());
+        if found == Some(name) {
+            std::fs::rename(&path, to)?;
+            return Ok(());
+        } else if found == Some(&packed) {
+            let mut unpacked = Command::new("xz");
+            let unpacked = unpacked.args(["--decompress", "--stdout"]).arg(&path);
+            let output = unpacked.output().context("cannot start xz")?;
+            ensure!(output.status.success(), "xz cannot unpack {name}");
+            std::fs::write(to, output.stdout)?;
+            return Ok(());
         }
     }
     bail!("the package holds no {name}")
+}
+
+/// Finds a program or library somewhere below a folder and copies it. A link counts when it leads to one, a text of the same name does not.
+fn collect_binary(root: &Path, name: &str, to: &Path) -> anyhow::Result<()> {
+    for path in below(root)? {
+        if path.file_name().is_some_and(|found| found == name)
+            && let Ok(content) = std::fs::read(&path)
+            && content.starts_with(b"\x7fELF")
+        {
+            return std::fs::write(to, content)
+                .with_context(|| format!("cannot write {}", to.display()));
+        }
+    }
+    bail!("the package holds no {name}")
+}
+
+/// All files and links below a folder. Links to folders are not followed.
+fn below(root: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let mut waiting = vec![root.to_owned()];
+    let mut files = Vec::new();
+    while let Some(folder) = waiting.pop() {
+        for entry in std::fs::read_dir(&folder)?.flatten() {
+            let is_folder = entry.file_type()?.is_dir();
+            let list = if is_folder { &mut waiting } else { &mut files };
+            list.push(entry.path());
+        }
+    }
+    files.sort();
+    Ok(files)
 }
 
 fn unpack_all(archive: &Path, root: &Path) -> anyhow::Result<()> {
@@ -305,6 +359,23 @@ mod tests {
         assert_eq!(std::fs::read(&to).expect("written"), b"module");
         let error = collect_module(root.path(), "failover.ko", &to).expect_err("not there");
         assert!(error.to_string().contains("failover.ko"));
+    }
+
+    #[test]
+    fn binary_is_found_through_a_link_and_a_text_of_its_name_is_not_taken() {
+        let root = tempfile::tempdir().expect("folder");
+        let [lib, share] = ["lib/aarch64-linux-gnu", "a/completions"].map(|name| {
+            let folder = root.path().join(name);
+            std::fs::create_dir_all(&folder).expect("folder");
+            folder
+        });
+        std::fs::write(share.join("libx.so.1"), b"text").expect("file");
+        std::fs::write(lib.join("libx.so.1.0"), b"\x7fELF library").expect("file");
+        std::os::unix::fs::symlink("libx.so.1.0", lib.join("libx.so.1")).expect("link");
+        let to = root.path().join("taken");
+        collect_binary(root.path(), "libx.so.1", &to).expect("found");
+        assert_eq!(std::fs::read(&to).expect("written"), b"\x7fELF library");
+        assert!(collect_binary(root.path(), "liby.so.1", &to).is_err());
     }
 
     #[test]

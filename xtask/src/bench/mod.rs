@@ -4,6 +4,7 @@ mod chart;
 mod costs;
 mod decisions;
 mod dma;
+mod linux;
 mod masked;
 mod paths;
 mod rtds;
@@ -46,6 +47,8 @@ pub enum Subject {
     Dma(PathArguments),
     /// Exits on a PC under AMD SVM, in instructions.
     X86(PathArguments),
+    /// What Debian's real-time kernel measures of itself, on the bare machine and in a partition: boot to a shell, cyclictest, hackbench.
+    Linux(PathArguments),
     /// Exits, boot and image as partitions, virtual CPUs, channels and memory grow.
     Scale(PathArguments),
     /// For how long interrupts are masked at most while a guest attacks, on a CPU that it shares: some minutes.
@@ -87,6 +90,7 @@ pub fn run(
         Some(Subject::Rtds(arguments)) => rtds::run(builder, &arguments),
         Some(Subject::Dma(arguments)) => dma::run(builder, arguments.json),
         Some(Subject::X86(arguments)) => x86::run(builder, arguments.json),
+        Some(Subject::Linux(arguments)) => linux::run(builder, arguments.json),
         Some(Subject::Scale(arguments)) => scale::run(builder, arguments.json),
         Some(Subject::Masked(arguments)) => masked::run(builder, arguments.json),
     }

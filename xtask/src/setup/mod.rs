@@ -85,6 +85,7 @@ fn describe(package: &str, part: Part) -> String {
         Part::UBoot => "U-Boot for QEMU".to_owned(),
         Part::Uefi => "UEFI firmware for QEMU".to_owned(),
         Part::NetworkModules => format!("network modules of the guest kernel {package}"),
+        Part::Binaries(names) => format!("{} of {package}", names.join(", ")),
         Part::Xen => format!("{package}, to compare with"),
         Part::DeviceTrees => format!("device trees of boards in {package} (about 90 MB)"),
         Part::DeviceTreeSources => {

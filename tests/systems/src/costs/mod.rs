@@ -36,6 +36,8 @@ pub struct Budget {
     /// How late a guest wakes up on a shared CPU: rows that the guest `wake` measures, with bounds for both controllers.
     #[serde(rename = "wake")]
     pub wakes: Vec<Row>,
+    /// What Linux measures of itself, beside the same on the bare machine.
+    pub linux: Vec<LinuxRow>,
     /// What a channel costs: rows that the guest `messages` measures, with bounds for both controllers.
     #[serde(rename = "channel")]
     pub channels: Vec<Row>,
@@ -101,6 +103,25 @@ pub struct Row {
     pub xen_null: Option<u64>,
     /// Under Xen with the scheduler rtds.
     pub xen_rtds: Option<u64>,
+}
+
+/// A row of `cargo xtask bench linux`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LinuxRow {
+    /// As the script in Linux prints it.
+    pub name: String,
+    /// For people.
+    pub title: String,
+    /// Most that it may be in a partition, in parts of a thousand of what it is on the bare machine.
+    pub per_mille: u64,
+}
+
+impl LinuxRow {
+    /// Most that it may be, where it is `bare` on the bare machine.
+    pub fn bound(&self, bare: u64) -> u64 {
+        bare.saturating_mul(self.per_mille) / 1000
+    }
 }
 
 impl Budget {

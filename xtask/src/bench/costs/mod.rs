@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: what exits, boot and image cost, beside what is asked for, the bare machine and other hypervisors.
 
-mod bare;
+pub(super) mod bare;
 mod bars;
 mod compare;
 mod outcome;
