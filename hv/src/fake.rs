@@ -83,6 +83,8 @@ pub const UNWATCHED: model::monitor::Monitor = model::monitor::Monitor {
     automatic: true,
     delay: 0,
     may_control: &[],
+    may_watch: &[],
+    notify: &[],
 };
 
 /// What was done to the machine.
@@ -882,6 +884,13 @@ fn partition(index: usize, config: &'static Config) -> Partition {
     )
 }
 
+/// A ring without records.
+#[cfg(feature = "monitor")]
+fn records() -> crate::monitor::record::Records {
+    use crate::monitor::record::{Records, fresh};
+    Records::resume(fresh(0))
+}
+
 /// A system of `LINUX` and `RT` on a fresh machine.
 #[derive(Clone, Copy)]
 pub struct World {
@@ -946,7 +955,7 @@ impl World {
             report: TicketLock::new(Rank::Report, None),
             common: Common::default(),
             #[cfg(feature = "monitor")]
-            watch: crate::monitor::Watch::new(FREQUENCY, None),
+            watch: crate::monitor::Watch::new(FREQUENCY, Some(records())),
         });
         Self { hypervisor }
     }

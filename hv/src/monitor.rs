@@ -10,6 +10,7 @@
 
 mod bucket;
 pub mod control;
+mod notice;
 pub mod record;
 
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -40,6 +41,8 @@ pub struct Health {
     alive_by: AtomicU64,
     /// Its virtual CPUs rest. Written with its power locked.
     suspended: AtomicBool,
+    /// Number of the first record that was not looked at to tell this partition of it.
+    told: AtomicU64,
 }
 
 impl Health {
@@ -50,6 +53,7 @@ impl Health {
             bucket: Bucket::new(),
             alive_by: AtomicU64::new(NEVER),
             suspended: AtomicBool::new(false),
+            told: AtomicU64::new(0),
         }
     }
 
@@ -115,7 +119,8 @@ impl<M: Machine> Hypervisor<M> {
         let now = M::Cpu::now();
         let is_told = health.bucket.take(now, self.watch.frequency);
         if is_told {
-            self.keep(partition, failure, now);
+            self.keep(partition, failure, count, now);
+            self.notify(partition);
             // The others have messages of their own.
             if !matches!(class, Class::IllegalAccess | Class::IommuFault) {
                 self.machine.record(Event::Failed {
@@ -132,7 +137,7 @@ impl<M: Machine> Hypervisor<M> {
         }
     }
 
-    fn keep(&self, partition: &Partition, failure: &Failure, now: u64) {
+    fn keep(&self, partition: &Partition, failure: &Failure, count: u64, now: u64) {
         if let Some(records) = &self.watch.records {
             records.append(&Record {
                 class: failure.class as u8,
@@ -141,6 +146,7 @@ impl<M: Machine> Hypervisor<M> {
                 ticks: now,
                 pc: failure.pc,
                 value: failure.value,
+                count,
             });
         }
     }

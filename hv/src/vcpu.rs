@@ -63,6 +63,16 @@ impl<M: Machine> Hypervisor<M> {
         }
     }
 
+    /// Makes an SPI of a partition pending that nothing else raises, and calls the virtual CPU that it goes to unless that knows already.
+    #[cfg(feature = "monitor")]
+    pub(crate) fn raise(&self, partition: &Partition, intid: IntId) {
+        // An SPI is of no virtual CPU in particular: where it goes, its guest has said.
+        let kicks = partition.devices.lock().gic.raise(intid, VcpuId::new(0));
+        if !kicks.is_empty() {
+            self.kick(partition, kicks, request::INTERRUPTS);
+        }
+    }
+
     /// Ends the system when no partition runs or can run again.
     pub(crate) fn end_if_all_stopped(&self) {
         let all_stopped = self

@@ -104,7 +104,7 @@ codes! {
     NOT_SCHEDULABLE = "BH0224", "too little time",
         "Each virtual CPU of an rtds pool runs on one of its physical CPUs, where it must get its whole budget in each of its periods whatever the others do. It does when its budget, plus all that the others on that CPU can take in the same time, is at most its period. More urgent priorities count with all that they can take in any such interval; equal priorities with what they can take with deadlines that are not later; less urgent ones do not count. Others can take more than their share: one that wakes late in its period uses its whole budget at once. Therefore a short period beside a long budget needs a more urgent `priority`. The notes say by how much each CPU is overrun; the cost of switching is not counted.";
     UNKNOWN_PARTITION = "BH0225", "unknown partition",
-        "`start.after` and the ends of a channel name partitions of the same file.";
+        "`start.after`, `may_control`, `may_watch`, `notify` and the ends of a channel name partitions of the same file.";
     START_CYCLE = "BH0226", "partitions wait for one another",
         "Each of these partitions starts only after the next, and the last after the first: none would ever start.";
     CHANNEL_ENDS = "BH0227", "ends of a channel",
@@ -125,6 +125,8 @@ codes! {
         "A partition with `automatic = false` waits until another one starts it by a call. The file grants nobody that right, so it would never run.";
     MIXED_CPUS = "BH0235", "virtual CPU moves between types of CPUs",
         "With `placement = \"global\"` a virtual CPU moves between the CPUs of its affinity. It keeps the identification (`MIDR_EL1`) and the features that its guest saw on the first one, and its budget was measured on one of them: CPUs of another type have other errata, other features and another speed. `mixed_cpus = true` in the pool allows it.";
+    TOLD_WITHOUT_RIGHT = "BH0236", "told without the right to know",
+        "A partition's `notify` names who is told of its failures. Those partitions must have it in `may_control` or `may_watch`: what a partition learns of another one stands where its rights stand, too.";
 
     UNKNOWN_BOARD = "BH0301", "unknown board",
         "A board is a folder of `platforms/boards` with a `board.toml`. The nearest known name is offered.";
@@ -172,7 +174,7 @@ codes! {
     NO_MEMORY = "BH0415", "partition without memory",
         "A partition's first region holds its image and its device tree; without memory nothing can run.";
     NO_SPI_LEFT = "BH0416", "no interrupt left for a doorbell",
-        "Each doorbell is an SPI of the partition's virtual distributor that no device of the partition raises. All of them are taken.";
+        "Each doorbell, and the interrupt by which a partition is told of failures, is an SPI of the partition's virtual distributor that no device of the partition raises. All of them are taken.";
 
     IMAGE_UNAVAILABLE = "BH0501", "image cannot be had",
         "The file is missing or unreadable, or the package or guest that should yield it could not be had. Paths are relative to the system file.";

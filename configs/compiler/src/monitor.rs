@@ -4,7 +4,9 @@ use model::monitor::Class;
 use model::partition::FaultPolicy;
 use toml::Spanned;
 
+use crate::emit::intid;
 use crate::raw::RawPartition;
+use crate::system::Partition;
 
 /// A partition's part in the health monitor. Times are in nanoseconds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,6 +23,10 @@ pub(crate) struct Monitor {
     pub delay: u64,
     /// Names of the partitions that it may control.
     pub may_control: Vec<String>,
+    /// Names of the partitions of which it may ask how they do.
+    pub may_watch: Vec<String>,
+    /// Names of the partitions that are told of its failures.
+    pub notify: Vec<String>,
 }
 
 impl Monitor {
@@ -43,11 +49,9 @@ impl Monitor {
             watchdog: raw.watchdog.as_ref().map(|period| *period.get_ref()),
             held: start.is_some_and(|start| !start.automatic),
             delay: time(start.and_then(|start| start.delay.as_ref())),
-            may_control: raw
-                .may_control
-                .iter()
-                .map(|name| name.get_ref().clone())
-                .collect(),
+            may_control: names(&raw.may_control),
+            may_watch: names(&raw.may_watch),
+            notify: names(&raw.notify),
         }
     }
 
@@ -56,8 +60,8 @@ impl Monitor {
         *self == Self::default()
     }
 
-    /// As Rust source. `place` gives a partition's place in the system.
-    pub fn source(&self, place: impl Fn(&str) -> Option<usize>) -> String {
+    /// As Rust source, in a system with these partitions.
+    pub fn source(&self, partitions: &[Partition]) -> String {
         let policy = |policy: FaultPolicy| format!("model::partition::FaultPolicy::{policy:?}");
         let answers = self.answers.map(|answer| {
             answer.map_or("None".to_owned(), |answer| {
@@ -69,13 +73,27 @@ impl Monitor {
         } else {
             FaultPolicy::Stop
         };
-        let rights = self.may_control.iter().filter_map(|name| place(name));
-        let rights: Vec<String> = rights
-            .map(|index| format!("model::PartitionId::new({index})"))
-            .collect();
+        let find = |name: &String| {
+            let mut partitions = partitions.iter().enumerate();
+            partitions.find(|(_, one)| one.name == *name)
+        };
+        let id = |index: usize| format!("model::PartitionId::new({index})");
+        let ids = |names: &[String]| {
+            let ids = names.iter().filter_map(find).map(|(index, _)| id(index));
+            ids.collect::<Vec<String>>().join(", ")
+        };
+        let notices = self.notify.iter().filter_map(find);
+        let notices = notices.filter_map(|(index, told)| {
+            Some(format!(
+                "model::monitor::Notice {{ partition: {}, intid: {} }}",
+                id(index),
+                intid(told.notices?)
+            ))
+        });
+        let notices: Vec<String> = notices.collect();
         format!(
             "model::monitor::Monitor {{ answers: [{}], limit: {:?}, back_off: {}, at_limit: {}, watchdog: {:?}, automatic: {}, delay: {}, \
-             may_control: &[{}] }}",
+             may_control: &[{}], may_watch: &[{}], notify: &[{}] }}",
             answers.join(", "),
             self.limit,
             self.back_off,
@@ -83,7 +101,13 @@ impl Monitor {
             self.watchdog,
             !self.held,
             self.delay,
-            rights.join(", ")
+            ids(&self.may_control),
+            ids(&self.may_watch),
+            notices.join(", ")
         )
     }
+}
+
+fn names(names: &[Spanned<String>]) -> Vec<String> {
+    names.iter().map(|name| name.get_ref().clone()).collect()
 }

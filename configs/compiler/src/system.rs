@@ -64,6 +64,8 @@ pub(crate) struct Partition {
     pub bare_interrupts: Vec<PassedInterrupt>,
     /// Its ends of channels.
     pub channels: Vec<End>,
+    /// The interrupt by which it is told of others' failures, if one of them does.
+    pub notices: Option<IntId>,
 }
 
 /// A region of a partition's memory.
@@ -138,6 +140,7 @@ impl System {
             partitions.push(partition(&board, raw, resolved, vcpus, &regions)?);
         }
         let channels = channels(raw, &places.channels, &mut partitions, &board)?;
+        notices(&mut partitions, &board)?;
         Some(Self {
             name: raw.name.as_ref()?.get_ref().clone(),
             description: raw.description.as_ref().map(|text| text.get_ref().clone()),
@@ -221,7 +224,7 @@ impl Partition {
         found
     }
 
-    /// SPIs that mean something to it: those that it owns, its virtual console's, and its doorbells.
+    /// SPIs that mean something to it: those that it owns, its virtual console's, its doorbells, and what tells it of others' failures.
     pub fn spis<'a>(&'a self, board: &'a Board) -> impl Iterator<Item = IntId> + 'a {
         let console = (self.console == Console::Virtual).then_some(board.virtual_uart.intid);
         let doorbells = self.channels.iter().filter_map(|end| end.doorbell);
@@ -229,6 +232,7 @@ impl Partition {
             .map(|one| one.intid)
             .chain(console)
             .chain(doorbells)
+            .chain(self.notices)
     }
 }
 
@@ -275,6 +279,7 @@ fn partition(
         firmware_calls: raw.firmware_calls() == FirmwareCalls::All,
         bare_interrupts: raw.interrupts.iter().map(passed).collect(),
         channels: Vec::new(),
+        notices: None,
     })
 }
 
@@ -321,6 +326,18 @@ fn channels(
         });
     }
     Some(channels)
+}
+
+/// Gives an interrupt to each partition that is told of others' failures.
+fn notices(partitions: &mut [Partition], board: &Board) -> Option<()> {
+    let told = partitions.iter().flat_map(|one| &one.monitor.notify);
+    let told: BTreeSet<String> = told.cloned().collect();
+    for partition in partitions {
+        if told.contains(&partition.name) {
+            partition.notices = Some(free_spi(partition, board)?);
+        }
+    }
+    Some(())
 }
 
 /// The highest free SPI among as many as the virtual distributor has for the others, or the next one: what a device brings along later

@@ -1,7 +1,7 @@
 //! What is done about a partition that fails, and who may do it: the part of a [`Partition`](crate::partition::Partition) that only some
 //! systems need.
 
-use crate::ids::PartitionId;
+use crate::ids::{IntId, PartitionId};
 use crate::partition::FaultPolicy;
 
 /// Kinds of abnormal events.
@@ -68,6 +68,19 @@ pub struct Monitor {
     pub delay: u64,
     /// The partitions whose life it may control.
     pub may_control: &'static [PartitionId],
+    /// The partitions of which it may ask how they do.
+    pub may_watch: &'static [PartitionId],
+    /// Who is told of its failures.
+    pub notify: &'static [Notice],
+}
+
+/// A partition that is told of another one's failures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// Which one.
+    pub partition: PartitionId,
+    /// The interrupt that it gets: an SPI of its virtual distributor that nothing else raises.
+    pub intid: IntId,
 }
 
 impl Monitor {

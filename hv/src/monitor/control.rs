@@ -68,13 +68,13 @@ pub struct State {
 }
 
 impl<M: Machine> Hypervisor<M> {
-    /// The partition whose life `caller` may control, if it may.
-    fn controlled(
+    /// The partition, if one of these rights is about it.
+    fn granted(
         &self,
-        caller: &Partition,
+        rights: &[&[PartitionId]],
         target: PartitionId,
     ) -> Result<&'static Partition, Refused> {
-        let granted = caller.config.monitor.may_control.contains(&target);
+        let granted = rights.iter().any(|right| right.contains(&target));
         let partition = self.partitions.get(usize::from(target.get()));
         partition.filter(|_| granted).ok_or(Refused::Denied)
     }
@@ -84,7 +84,8 @@ impl<M: Machine> Hypervisor<M> {
     /// # Errors
     /// The caller has no right over it.
     pub fn state_of(&self, caller: &Partition, target: PartitionId) -> Result<State, Refused> {
-        let partition = self.controlled(caller, target)?;
+        let rights = &caller.config.monitor;
+        let partition = self.granted(&[rights.may_control, rights.may_watch], target)?;
         let power = partition.power.lock();
         Ok(State {
             code: match power.lifecycle() {
@@ -109,7 +110,7 @@ impl<M: Machine> Hypervisor<M> {
         order: Order,
         target: PartitionId,
     ) -> Result<(), Refused> {
-        let partition = self.controlled(caller, target)?;
+        let partition = self.granted(&[caller.config.monitor.may_control], target)?;
         let done = {
             let mut power = partition.power.lock();
             let done = follow(&mut power, order);

@@ -29,6 +29,8 @@ pub struct Record {
     pub pc: u64,
     /// What it is about.
     pub value: u64,
+    /// How many of its class its partition has had since boot, this one included.
+    pub count: u64,
 }
 
 impl Record {
@@ -41,7 +43,9 @@ impl Record {
             | u64::from(self.class) << 40
             | u64::from(self.partition) << 48
             | u64::from(self.vcpu) << 56;
-        let mut words = [head, boot, number, self.ticks, self.pc, self.value, 0, 0];
+        let mut words = [
+            head, boot, number, self.ticks, self.pc, self.value, self.count, 0,
+        ];
         let [rest @ .., sum] = &mut words;
         *sum = checksum(rest);
         words
@@ -49,7 +53,7 @@ impl Record {
 
     /// The record with its boot and number; `None` when that is none.
     fn decode(words: &[u64; WORDS]) -> Option<(u64, u64, Self)> {
-        let [head, boot, number, ticks, pc, value, _, sum] = *words;
+        let [head, boot, number, ticks, pc, value, count, sum] = *words;
         let [rest @ .., _] = words;
         if head & 0xff_ffff_ffff != MAGIC | VERSION << 32 || checksum(rest) != sum {
             return None;
@@ -62,6 +66,7 @@ impl Record {
             ticks,
             pc,
             value,
+            count,
         };
         Some((boot, number, record))
     }
@@ -116,6 +121,20 @@ impl Records {
         }
     }
 
+    /// Numbers of the records of this boot that the ring still has.
+    pub fn numbers(&self) -> core::ops::Range<u64> {
+        let written = self.written.load(Ordering::Acquire);
+        written.saturating_sub(SLOTS as u64)..written
+    }
+
+    /// A record of this boot by its number. `None` when it was overwritten, or is being written now.
+    pub fn get(&self, number: u64) -> Option<Record> {
+        let slot = self.first.wrapping_add(number) % SLOTS as u64;
+        let words = load(self.slots.get(slot as usize)?);
+        let (boot, found, record) = Record::decode(&words)?;
+        ((boot, found) == (self.boot, number)).then_some(record)
+    }
+
     /// The newest `most` records of the boot before this one, the oldest of them first.
     pub fn before(&self, most: usize) -> impl Iterator<Item = Record> + '_ {
         let last = self.boot.wrapping_sub(1);
@@ -143,14 +162,16 @@ fn load(words: &[AtomicU64; WORDS]) -> [u64; WORDS] {
     words.each_ref().map(|word| word.load(Ordering::Relaxed))
 }
 
+/// Memory for a ring, filled with one number.
+#[cfg(test)]
+pub(crate) fn fresh(fill: u64) -> &'static [[AtomicU64; WORDS]; SLOTS] {
+    let slot = || [(); WORDS].map(|()| AtomicU64::new(fill));
+    Box::leak(Box::new([(); SLOTS].map(|()| slot())))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn memory(fill: u64) -> &'static [[AtomicU64; WORDS]; SLOTS] {
-        let slot = || [(); WORDS].map(|()| AtomicU64::new(fill));
-        Box::leak(Box::new([(); SLOTS].map(|()| slot())))
-    }
 
     const fn record(value: u64) -> Record {
         Record {
@@ -160,6 +181,7 @@ mod tests {
             ticks: 1_000,
             pc: 0x4020_0000,
             value,
+            count: 1,
         }
     }
 
@@ -169,7 +191,7 @@ mod tests {
 
     #[test]
     fn records_are_found_after_a_reset_in_their_order() {
-        let memory = memory(0);
+        let memory = fresh(0);
         let first = Records::resume(memory);
         (10..13).for_each(|value| first.append(&record(value)));
         let second = Records::resume(memory);
@@ -179,8 +201,19 @@ mod tests {
     }
 
     #[test]
+    fn record_of_this_boot_is_found_by_its_number_until_it_is_overwritten() {
+        let memory = fresh(0);
+        Records::resume(memory).append(&record(1));
+        let records = Records::resume(memory);
+        assert_eq!((records.numbers(), records.get(0)), (0..0, None));
+        (0..=SLOTS as u64).for_each(|value| records.append(&record(value)));
+        assert_eq!(records.numbers(), 1..SLOTS as u64 + 1);
+        assert_eq!((records.get(0), records.get(1)), (None, Some(record(1))));
+    }
+
+    #[test]
     fn records_of_the_boot_before_the_last_are_not_told_again() {
-        let memory = memory(0);
+        let memory = fresh(0);
         Records::resume(memory).append(&record(1));
         Records::resume(memory).append(&record(2));
         assert_eq!(values(&Records::resume(memory), 8), [2]);
@@ -189,14 +222,14 @@ mod tests {
     #[test]
     fn memory_that_holds_something_else_has_no_records() {
         for fill in [0, u64::MAX, MAGIC | VERSION << 32] {
-            assert_eq!(values(&Records::resume(memory(fill)), 8), []);
+            assert_eq!(values(&Records::resume(fresh(fill)), 8), []);
         }
     }
 
     #[test]
     fn damaged_record_is_not_told_whichever_word_it_is() {
         for damaged in 0..WORDS {
-            let memory = memory(0);
+            let memory = fresh(0);
             Records::resume(memory).append(&record(1));
             memory[0][damaged].fetch_xor(1 << 17, Ordering::Relaxed);
             assert_eq!(values(&Records::resume(memory), 8), [], "word {damaged}");
@@ -205,7 +238,7 @@ mod tests {
 
     #[test]
     fn oldest_record_goes_when_the_ring_is_full() {
-        let memory = memory(0);
+        let memory = fresh(0);
         let records = Records::resume(memory);
         (0..=SLOTS as u64).for_each(|value| records.append(&record(value)));
         let after = values(&Records::resume(memory), SLOTS);
@@ -216,9 +249,15 @@ mod tests {
     #[test]
     fn layout_is_the_one_of_the_documentation() {
         let words = record(0x3fff_fffc).encode(7, 9);
-        assert_eq!(
-            words[..6],
-            [0x0201_0301_4352_4842, 7, 9, 1_000, 0x4020_0000, 0x3fff_fffc]
-        );
+        let expected = [
+            0x0201_0301_4352_4842,
+            7,
+            9,
+            1_000,
+            0x4020_0000,
+            0x3fff_fffc,
+            1,
+        ];
+        assert_eq!(words[..7], expected);
     }
 }

@@ -83,6 +83,18 @@ pub fn tests() -> Vec<Test> {
             move |bench| partition_with_the_right_controls_another(bench, &system),
         ));
     }
+    for (gic, shared) in [("gicv2", true), ("gicv3", false)] {
+        let board = format!("qemu-virt-{gic}");
+        let system = supervised(&board, shared);
+        tests.push(Test::new(
+            format!(
+                "containment/notify/{gic}/{}",
+                if shared { "rtds" } else { "dedicated" }
+            ),
+            &["guests", "fault"],
+            move |bench| another_partition_is_told_of_each_failure(bench, &system),
+        ));
+    }
     for (gic, place, word) in [
         ("gicv2", Place::Dedicated, "dedicated"),
         ("gicv3", Place::OneShared, "rtds"),
@@ -130,6 +142,50 @@ fn each_failure_restarts_up_to_the_limit(
         session.wait_for("hv", &record, bench.left())?;
     }
     session.wait_for("life", "^life: ready$", bench.left())?;
+    Ok(())
+}
+
+/// One fails and goes on, another one is told.
+fn supervised(board: &str, shared: bool) -> SystemFile {
+    let fails = "on = { guest_panic = \"restart\" }\nnotify = [\"supervisor\"]\n";
+    let told = "may_watch = [\"life\"]\n";
+    if !shared {
+        return SystemFile::new("notify-own", board)
+            .partition("life", 1, "16MiB", "\"guest:life\"", fails)
+            .partition("supervisor", 1, "16MiB", "\"guest:life\"", told);
+    }
+    let guest = |system: SystemFile, name: &str, more: &str| {
+        let more = format!("period = \"10ms\"\nbudget = \"3ms\"\n{more}");
+        system.guest_in("shared", name, "life", 1, &more)
+    };
+    let system = SystemFile::new("notify-shared", board).pool("shared", &[0], "\"rtds\"");
+    guest(guest(system, "life", fails), "supervisor", told)
+}
+
+/// Whatever the answer to a failure is, the supervisor gets an interrupt and the failure with its class, value and count.
+fn another_partition_is_told_of_each_failure(
+    bench: &Bench<'_>,
+    system: &SystemFile,
+) -> anyhow::Result<()> {
+    let mut session = bench.start(system)?;
+    session.wait_for("supervisor", "^life: ready$", bench.left())?;
+    session.wait_for("life", "^life: ready$", bench.left())?;
+    for (letter, class, value, count) in [
+        ("p", 5, "0x7", 1),
+        ("h", 2, "0xc6000fff", 1),
+        ("p", 5, "0x7", 2),
+    ] {
+        session.send("life", letter)?;
+        let told = format!("^life: told that 0 failed, class {class}, {value}, count {count}$");
+        session.wait_for("supervisor", &told, bench.left())?;
+        session.wait_for("supervisor", "^life: told all$", bench.left())?;
+        if letter == "p" {
+            session.wait_for("life", "^life: ready$", bench.left())?;
+        }
+    }
+    // Who is told of nobody's failures learns nothing, and a call that is not granted is a failure of its own.
+    session.send("supervisor", "s")?;
+    session.wait_for("supervisor", "^life: start -3$", bench.left())?;
     Ok(())
 }
 

@@ -37,7 +37,7 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Diagnostics) {
     context.report_clashes(&context.ledger.interrupts, clash, findings);
 }
 
-/// Each doorbell of a partition has an SPI that the partition does not use otherwise.
+/// Each doorbell of a partition, and what tells it of others' failures, has an SPI that the partition does not use otherwise.
 fn doorbells(
     context: &Context<'_>,
     partition: &RawPartition,
@@ -59,13 +59,19 @@ fn doorbells(
         .collect();
     let name = partition.name.as_ref().map(Spanned::get_ref);
     let ends = context.system.channels.iter().flat_map(RawChannel::ends);
-    let mut ours = ends.filter(|end| end.doorbell && Some(end.partition.get_ref()) == name);
-    // The first doorbell for which nothing is left is told; so would each one after it be.
-    if let Some(end) = ours.nth((SPIS as usize).saturating_sub(used.len())) {
+    let ours = ends.filter(|end| end.doorbell && Some(end.partition.get_ref()) == name);
+    let partitions = &context.system.partitions;
+    let mut notices = partitions.iter().flat_map(|one| &one.notify);
+    let notice = notices.find(|told| Some(told.get_ref()) == name);
+    let mut ours = ours
+        .map(|end| end.span.clone())
+        .chain(notice.map(Spanned::span));
+    // The first one for which nothing is left is told; so would each one after it be.
+    if let Some(span) = ours.nth((SPIS as usize).saturating_sub(used.len())) {
         let message = format!("{} has no SPI left for a doorbell", partition.title());
         findings.push(
             Diagnostic::error(codes::NO_SPI_LEFT, message)
-                .at(context.source, end.span.clone())
+                .at(context.source, span)
                 .found(format!(
                     "{} SPIs of devices and of `interrupts`",
                     used.len()

@@ -16,6 +16,7 @@ mod iommus;
 mod memory;
 mod msi;
 mod names;
+mod notices;
 mod pages;
 mod partitions;
 mod pools;
@@ -170,6 +171,7 @@ const RULES: &[fn(&Context<'_>, &mut Diagnostics)] = &[
     windows::check,
     admission::check,
     start::check,
+    notices::check,
     repeated::check,
     restart::check,
     channel_ends::check,

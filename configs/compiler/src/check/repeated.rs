@@ -27,12 +27,13 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Diagnostics) {
                 findings,
             );
         }
-        report(
-            context,
-            &format!("`may_control` of {title}"),
-            &partition.may_control,
-            findings,
-        );
+        for (field, names) in [
+            ("may_control", &partition.may_control),
+            ("may_watch", &partition.may_watch),
+            ("notify", &partition.notify),
+        ] {
+            report(context, &format!("`{field}` of {title}"), names, findings);
+        }
         for device in &partition.devices {
             let what = format!("`without` of {}", device.name.get_ref());
             report(context, &what, &device.without, findings);

@@ -1,5 +1,5 @@
-//! Partitions start after others that exist, and none after itself, however long the way around; and they control others that exist. One that
-//! waits to be started has somebody who can do it.
+//! Partitions start after others that exist, and none after itself, however long the way around; and they control, watch and notify others that
+//! exist. One that waits to be started has somebody who can do it.
 
 use std::collections::BTreeSet;
 
@@ -18,8 +18,13 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Diagnostics) {
     let known: BTreeSet<&str> = names.iter().copied().collect();
     let starts = partitions.iter().flat_map(after);
     let starts = starts.map(|other| (other, "start after"));
-    let rights = partitions.iter().flat_map(|one| &one.may_control);
-    for (other, what) in starts.chain(rights.map(|other| (other, "control"))) {
+    let control = partitions.iter().flat_map(|one| &one.may_control);
+    let control = control.map(|other| (other, "control"));
+    let watch = partitions.iter().flat_map(|one| &one.may_watch);
+    let watch = watch.map(|other| (other, "watch"));
+    let notify = partitions.iter().flat_map(|one| &one.notify);
+    let notify = notify.map(|other| (other, "notify"));
+    for (other, what) in starts.chain(control).chain(watch).chain(notify) {
         if known.contains(other.get_ref().as_str()) {
             continue;
         }

@@ -85,8 +85,7 @@ pub(crate) fn table(plan: &Plan) -> String {
         out.only_with("channels");
         out.list("doorbells", doorbells(system, index));
         out.only_with("monitor");
-        let place = |name: &str| system.partitions.iter().position(|one| one.name == name);
-        out.field("monitor", &partition.monitor.source(place));
+        out.field("monitor", &partition.monitor.source(&system.partitions));
         out.close("},");
     }
     out.close("],");
@@ -477,7 +476,8 @@ fn ipa(value: u64) -> String {
     format!("model::Ipa::new({value:#x})")
 }
 
-fn intid(value: model::IntId) -> String {
+/// An interrupt number as Rust source.
+pub(crate) fn intid(value: model::IntId) -> String {
     format!("model::IntId::new({})", value.get())
 }
 

@@ -110,6 +110,9 @@ fn each(partition: &RawPartition, uses: &mut Vec<(Range<usize>, &str)>) {
     for right in &partition.may_control {
         uses.push((right.span(), "let partitions control others"));
     }
+    for right in partition.may_watch.iter().chain(&partition.notify) {
+        uses.push((right.span(), "tell partitions of others"));
+    }
     if let Some(calls) = &partition.firmware_calls {
         uses.push((calls.span(), "pass firmware calls on: a PC has none"));
     }

@@ -191,6 +191,7 @@ fn entry(plan: &Plan, asid: u16, partition: &Planned) -> PartitionEntry {
         firmware_calls: "none".to_owned(),
         on_fault: on_fault.to_owned(),
         may_control: Vec::new(),
+        may_watch: Vec::new(),
         watchdog_ns: None,
         start: String::new(),
         tree: TreeEntry {

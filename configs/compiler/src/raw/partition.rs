@@ -50,6 +50,10 @@ pub(crate) struct RawPartition {
     pub on: Option<RawOn>,
     /// Partitions whose life it may control.
     pub may_control: Vec<Spanned<String>>,
+    /// Partitions of which it may ask how they do.
+    pub may_watch: Vec<Spanned<String>>,
+    /// Partitions that are told of its failures.
+    pub notify: Vec<Spanned<String>>,
     /// Nanoseconds.
     pub watchdog: Option<Spanned<u64>>,
     pub start: Option<RawStart>,
@@ -196,9 +200,9 @@ fn read_partition(
             let reader = TableReader::new(source, "`on`", &ON, table, span.clone());
             read_on(reader, span, findings)
         }),
-        may_control: reader
-            .optional("may_control", strings, findings)
-            .map_or(Vec::new(), Spanned::into_inner),
+        may_control: names(&mut reader, "may_control", findings),
+        may_watch: names(&mut reader, "may_watch", findings),
+        notify: names(&mut reader, "notify", findings),
         watchdog: reader.optional("watchdog", duration, findings),
         start: start.map(|(table, span)| {
             let reader = TableReader::new(source, "`start`", &START, table, span.clone());
@@ -207,4 +211,14 @@ fn read_partition(
     };
     reader.finish(findings);
     partition
+}
+
+/// A list of partitions; empty where the file has none.
+fn names(
+    reader: &mut TableReader<'_>,
+    field: &'static str,
+    findings: &mut Diagnostics,
+) -> Vec<Spanned<String>> {
+    let names = reader.optional(field, strings, findings);
+    names.map_or(Vec::new(), Spanned::into_inner)
 }

@@ -358,6 +358,7 @@ fn bare(name: &str, vmid: u16) -> PartitionEntry {
         firmware_calls: "none".to_owned(),
         on_fault: "inject".to_owned(),
         may_control: Vec::new(),
+        may_watch: Vec::new(),
         watchdog_ns: None,
         start: String::new(),
         tree: TreeEntry {
@@ -462,6 +463,7 @@ fn linux() -> PartitionEntry {
         firmware_calls: "mediated".to_owned(),
         on_fault: "restart, at most 3 times, 100 ms apart".to_owned(),
         may_control: vec!["linux".to_owned()],
+        may_watch: Vec::new(),
         watchdog_ns: Some(500 * MS),
         ..bare("linux", 1)
     }
@@ -526,6 +528,7 @@ fn control() -> PartitionEntry {
         ],
         on_fault: "stop-system".to_owned(),
         may_control: Vec::new(),
+        may_watch: Vec::new(),
         ..bare("control", 2)
     }
 }
@@ -599,6 +602,7 @@ fn safety() -> PartitionEntry {
         devices: vec![efuse],
         on_fault: "stop".to_owned(),
         may_control: Vec::new(),
+        may_watch: Vec::new(),
         ..bare("safety", 4)
     }
 }

@@ -24,6 +24,9 @@ mod function {
     pub const PANIC: u32 = 0xc600_0016;
     /// The guest is alive.
     pub const ALIVE: u32 = 0xc600_0017;
+    /// The oldest failure of others of which it was not told: status in x0; who, class and virtual CPU in x1; counter, program counter, value and
+    /// count in x2 to x5.
+    pub const FAILURE: u32 = 0xc600_0018;
 }
 
 /// Answers a call that is one of these, and any in Bulkhead's own range that nobody else has answered. False when it is not.
@@ -41,6 +44,7 @@ pub(super) fn call<M: Machine>(vcpu: &mut Vcpu<M>) -> bool {
             (_, Some(order)) => of(target(x1)
                 .and_then(|target| vcpu.hypervisor.control(vcpu.partition, *order, target))),
             (function::STATE, _) => state(vcpu, x1),
+            (function::FAILURE, _) => failure(vcpu),
             (function::PANIC, _) => {
                 vcpu.context.set_register(0, status::SUCCESS as u64);
                 vcpu.failed(Class::GuestPanic, x1);
@@ -66,6 +70,23 @@ fn state<M: Machine>(vcpu: &mut Vcpu<M>, x1: u64) -> i64 {
         vcpu.context.set_register(2, state.restarts);
         vcpu.context.set_register(3, state.faults);
     }))
+}
+
+fn failure<M: Machine>(vcpu: &mut Vcpu<M>) -> i64 {
+    match vcpu.hypervisor.next_failure(vcpu.partition) {
+        Ok(Some(record)) => {
+            let who = u64::from(record.partition)
+                | u64::from(record.class) << 8
+                | u64::from(record.vcpu) << 16;
+            let values = [who, record.ticks, record.pc, record.value, record.count];
+            for (register, value) in (1..).zip(values) {
+                vcpu.context.set_register(register, value);
+            }
+            status::SUCCESS
+        }
+        Ok(None) => status::NOT_PRESENT,
+        Err(refused) => of(Err(refused)),
+    }
 }
 
 fn target(x1: u64) -> Result<PartitionId, Refused> {

@@ -2,8 +2,11 @@
 //!
 //! `a` illegal access, `u` undefined instruction, `h` a call that nobody has, `p` panic with code 7, `w` no more signs of life;
 //! `s` start, `t` stop, `r` restart, `z` suspend, `g` go on, `i` how it does. Of each order it says the status.
+//! It also says what others have failed at, if it is told.
 #![no_std]
 #![no_main]
+
+mod told;
 
 use core::arch::asm;
 
@@ -32,10 +35,12 @@ const OTHER: u64 = 1;
 
 board::entry!(main);
 
-fn main(_: &'static Board) -> ! {
+fn main(board: &'static Board) -> ! {
+    told::listen(board);
     println!("life: ready");
     let mut alive = true;
     loop {
+        told::print();
         if alive {
             hypercall(call::ALIVE, 0);
         }

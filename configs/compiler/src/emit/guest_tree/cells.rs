@@ -1,5 +1,7 @@
 //! How addresses and sizes are written under the root of a guest tree: as the board does, so that the buses of the board fit.
 
+use model::IntId;
+
 use crate::devicetree::Tree;
 use crate::range::AddressRange;
 
@@ -19,6 +21,13 @@ pub(super) struct Cells {
 
 /// The largest whole number of pages that one cell holds.
 const LARGEST_OF_ONE_CELL: u64 = 0xffff_f000;
+
+/// The specifier of an edge-triggered SPI at the GIC (Linux, arm,gic-v3.yaml).
+pub(super) const fn edge(spi: IntId) -> [u32; 3] {
+    const SPI: u32 = 0;
+    const EDGE: u32 = 1;
+    [SPI, spi.get() - IntId::FIRST_SPI, EDGE]
+}
 
 impl Cells {
     /// Those of a tree's root; 2 and 1 when it says nothing (Devicetree Specification 0.4, section 2.3.5).

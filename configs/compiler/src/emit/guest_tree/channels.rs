@@ -1,12 +1,9 @@
 //! A partition's ends of channels, as docs/channels.md describes them.
 
+use super::cells::edge;
 use super::{Guest, TooNarrow};
 use crate::devicetree::Tree;
 use crate::system::{End, Partition};
-
-/// Cells of a specifier of the GIC: an SPI, edge-triggered (Linux, arm,gic.yaml).
-const SPI: u32 = 0;
-const EDGE: u32 = 1;
 
 /// Devices under the root: Linux makes none of what stands below `/reserved-memory`, and its UIO driver could not be bound to them.
 pub(super) fn write(guest: &mut Guest<'_>, partition: &Partition) -> Result<(), TooNarrow> {
@@ -31,8 +28,7 @@ pub(super) fn write(guest: &mut Guest<'_>, partition: &Partition) -> Result<(), 
         tree.set_string(node, "bulkhead,access", access);
         tree.set_cells(node, "bulkhead,end", &[*number]);
         if let Some(spi) = doorbell {
-            let number = spi.get() - model::IntId::FIRST_SPI;
-            tree.set_cells(node, "interrupts", &[SPI, number, EDGE]);
+            tree.set_cells(node, "interrupts", &edge(*spi));
         }
     }
     Ok(())

@@ -12,7 +12,7 @@ pub(crate) const PARTITION: Table = Table {
     fields: &FIELDS,
 };
 
-const FIELDS: [Field; 24] = {
+const FIELDS: [Field; 26] = {
     let [
         pool,
         affinity,
@@ -148,6 +148,21 @@ const FIELDS: [Field; 24] = {
             "[]",
             "[\"linux\"]",
             "Partitions that this one may start, stop, restart, suspend and resume by calls to Bulkhead, and ask how they do.",
+        ),
+        optional(
+            "may_watch",
+            Kind::List(&Kind::Text("partition")),
+            "[]",
+            "[\"linux\"]",
+            "Partitions of which this one may ask by a call to Bulkhead how they do.",
+        ),
+        optional(
+            "notify",
+            Kind::List(&Kind::Text("partition")),
+            "[]",
+            "[\"supervisor\"]",
+            "Partitions that are told of each failure of this one, by an interrupt and a call, beside the answer to it. They have this one in \
+             `may_control` or `may_watch`.",
         ),
         maybe(
             "watchdog",

@@ -80,8 +80,10 @@ fn partition(
         }
         .to_owned()
             + &terms::restarts(raw)
-            + &terms::classes(raw),
-        may_control: terms::control(raw),
+            + &terms::classes(raw)
+            + &terms::notices(raw),
+        may_control: terms::names(&raw.may_control),
+        may_watch: terms::names(&raw.may_watch),
         watchdog_ns: raw.watchdog.as_ref().map(|time| *time.get_ref()),
         start: terms::start(raw),
         tree: TreeEntry {

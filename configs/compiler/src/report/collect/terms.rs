@@ -3,6 +3,7 @@
 use super::super::units::{count, time};
 use model::monitor::Class;
 use model::partition::FaultPolicy;
+use toml::Spanned;
 
 use crate::raw::rights::PsciRight;
 use crate::raw::{FirmwareCalls, RawPartition};
@@ -70,10 +71,17 @@ pub(super) fn classes(raw: &RawPartition) -> String {
         .collect()
 }
 
-/// Whose life it may control, behind what it may ask of PSCI.
-pub(super) fn control(raw: &RawPartition) -> Vec<String> {
-    let names = raw.may_control.iter();
-    names.map(|name| name.get_ref().clone()).collect()
+/// Who is told of its failures, behind the answers to them.
+pub(super) fn notices(raw: &RawPartition) -> String {
+    match names(&raw.notify).join(", ") {
+        none if none.is_empty() => none,
+        told => format!("; told to {told}"),
+    }
+}
+
+/// A list of partitions.
+pub(super) fn names(names: &[Spanned<String>]) -> Vec<String> {
+    names.iter().map(|name| name.get_ref().clone()).collect()
 }
 
 /// When it starts; empty for "at once".

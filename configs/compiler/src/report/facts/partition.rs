@@ -41,6 +41,8 @@ pub struct PartitionEntry {
     pub on_fault: String,
     /// Partitions whose life it may control.
     pub may_control: Vec<String>,
+    /// Partitions of which it may ask how they do.
+    pub may_watch: Vec<String>,
     /// Its watchdog's time, if it has one.
     pub watchdog_ns: Option<u64>,
     /// When it starts, in words; empty for "at once".

@@ -58,6 +58,8 @@ fn summary(partition: &PartitionEntry) -> Vec<(&'static str, String)> {
         ("VMID", partition.vmid.to_string()),
         ("On a fault", partition.on_fault.clone()),
         ("PSCI rights", list(&partition.psci)),
+        ("May control", list(&partition.may_control)),
+        ("May watch", list(&partition.may_watch)),
         ("Firmware calls", partition.firmware_calls.clone()),
         (
             "Watchdog",
