@@ -75,6 +75,12 @@ pub enum GicError {
         "{0:?} cannot be sent interrupts: its Aff0 is above 15, and the GIC has no range selector (ICC_CTLR_EL1.RSS or GICD_TYPER.RSS is 0)"
     )]
     RangeSelectorMissing(Mpidr),
+    /// The system has extended SPIs, and this CPU's interface does not take their numbers.
+    #[cfg(feature = "espi")]
+    #[error(
+        "{0:?} cannot be sent extended SPIs, which the system has (ICC_CTLR_EL1.ExtRange is 0)"
+    )]
+    ExtendedRangeMissing(Mpidr),
     /// The table of CPUs is full.
     #[error("more than {} CPUs use the GIC", MAX_CPUS)]
     TooManyCpus,

@@ -10,7 +10,7 @@
 //! - no guest access reaches a physical register: a guest value changes the model first, and the model calls `Hardware` only for
 //!   interrupts that the partition owns.
 //!
-//! Limits: no extended SPIs; at least two list registers.
+//! Limits: no extended PPIs; at least two list registers.
 #![cfg_attr(not(test), no_std)]
 #![cfg_attr(
     not(test),

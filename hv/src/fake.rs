@@ -59,6 +59,9 @@ pub const CPU_INTERFACE: u64 = 0x0801_0000;
 pub const NOWHERE: u64 = 0x0a00_0000;
 /// An edge-triggered SPI that `LINUX` owns.
 pub const OWNED_SPI: u32 = 48;
+/// An extended SPI that it owns, edge-triggered, and the number by which it knows that one.
+pub const EXTENDED_SPI: u32 = 4130;
+pub const EXTENDED_SEEN: u32 = 50;
 pub const CONSOLE_SPI: u32 = 40;
 pub const MAINTENANCE: u32 = 25;
 pub const HYPERVISOR_TIMER: u32 = 26;
@@ -764,10 +767,13 @@ fn linux() -> Config {
         }]),
         entry: Ipa::new(ENTRY),
         device_tree: Ipa::new(DEVICE_TREE),
-        interrupts: leak([PassedInterrupt {
-            intid: IntId::new(OWNED_SPI),
-            trigger: Trigger::Edge,
-        }]),
+        interrupts: leak([
+            PassedInterrupt::new(IntId::new(OWNED_SPI), Trigger::Edge),
+            PassedInterrupt {
+                seen: IntId::new(EXTENDED_SEEN),
+                ..PassedInterrupt::new(IntId::new(EXTENDED_SPI), Trigger::Edge)
+            },
+        ]),
         gic: VirtualGic::V3 {
             distributor: Ipa::new(DISTRIBUTOR),
             redistributors: Ipa::new(REDISTRIBUTORS),

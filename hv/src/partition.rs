@@ -5,6 +5,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use gic::virt::{Grants, Shown, VcpuSet, Vgic};
 #[cfg(any(feature = "its", feature = "iommu"))]
 use model::Pa;
+use model::device::PassedInterrupt;
 use model::memory::MemoryKind;
 use model::partition::Partition as Config;
 use model::{IntId, Ipa, Mpidr, PartitionId, VcpuId};
@@ -227,12 +228,11 @@ impl Partition {
         }
     }
 
-    /// True when the partition owns the physical interrupt. The list is short and sorted.
-    pub fn owns(&self, intid: IntId) -> bool {
-        self.config
-            .interrupts
-            .binary_search_by_key(&intid, |interrupt| interrupt.intid)
-            .is_ok()
+    /// The number by which the partition knows a physical interrupt, if it owns it. The list is short and sorted.
+    pub fn owned(&self, intid: IntId) -> Option<IntId> {
+        let interrupts = self.config.interrupts;
+        let place = interrupts.binary_search_by_key(&intid, |one| one.intid);
+        interrupts.get(place.ok()?).map(PassedInterrupt::seen)
     }
 
     /// True when a virtual CPU may start at `entry`: in the partition's RAM, at an instruction boundary.

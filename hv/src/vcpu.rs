@@ -251,14 +251,15 @@ impl<M: Machine> Vcpu<M> {
         let intid = acknowledged.intid;
         gic.drop_priority(acknowledged);
         let board = &self.hypervisor.system.board;
-        if intid == board.virtual_timer
-            || intid == board.physical_timer
-            || self.partition.owns(intid)
-        {
-            // Stays active: the guest's own end of interrupt deactivates it.
-            self.deliver(intid);
+        let seen = if intid == board.virtual_timer || intid == board.physical_timer {
+            Some(intid)
         } else {
-            self.own_interrupt(acknowledged);
+            self.partition.owned(intid)
+        };
+        match seen {
+            // Stays active: the guest's own end of interrupt deactivates it.
+            Some(seen) => self.deliver(seen),
+            None => self.own_interrupt(acknowledged),
         }
     }
 

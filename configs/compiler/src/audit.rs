@@ -32,6 +32,7 @@ const FORBIDDEN: [&str; 3] = ["iommus", "iommu-map", "iommu-map-mask"];
 const PAGE: u64 = 4096;
 /// SPIs of a GIC (Arm IHI 0069, section 2.2.1).
 const SPIS: std::ops::Range<u32> = 32..1020;
+const EXTENDED_SPIS: std::ops::Range<u32> = 4096..5120;
 
 /// Every promise of isolation that a proof breaks. Empty when all hold.
 pub fn audit(proof: &Proof) -> Vec<String> {
@@ -113,17 +114,28 @@ fn physical(mapping: &MappingEntry) -> Option<AddressRange> {
 }
 
 fn interrupts_have_one_owner(guests: &[Guest<'_>], broken: &mut Vec<String>) {
-    let mut owners: Vec<(u32, &str)> = Vec::new();
+    // Physical number, owner, number inside.
+    let mut owners: Vec<(u32, &str, u32)> = Vec::new();
     for guest in guests {
         for interrupt in &guest.partition.interrupts {
             let (intid, name) = (interrupt.intid, guest.partition.name.as_str());
-            if !SPIS.contains(&intid) {
-                broken.push(format!("{name}: INTID {intid} is no SPI"));
+            let seen = match interrupt.seen {
+                Some(seen) if EXTENDED_SPIS.contains(&intid) => seen,
+                _ => intid,
+            };
+            if !SPIS.contains(&seen) {
+                broken.push(format!("{name}: INTID {seen} is no SPI"));
             }
-            if let Some((_, other)) = owners.iter().find(|(owned, _)| *owned == intid) {
+            let alike = |(_, owner, other): &&(u32, &str, u32)| *owner == name && *other == seen;
+            if let Some((other, ..)) = owners.iter().find(alike) {
+                broken.push(format!(
+                    "{name}: INTIDs {other} and {intid} are {seen} inside"
+                ));
+            }
+            if let Some((_, other, _)) = owners.iter().find(|(owned, ..)| *owned == intid) {
                 broken.push(format!("INTID {intid} goes to {other} and to {name}"));
             }
-            owners.push((intid, name));
+            owners.push((intid, name, seen));
         }
     }
 }
@@ -346,6 +358,21 @@ mod tests {
             proof.report.partitions[1].mappings[0].pa = proof.report.image.base;
         });
         assert!(says.contains("lies in hypervisor"), "{says}");
+    }
+
+    #[test]
+    fn extended_spi_without_an_spi_of_its_own_inside_is_found() {
+        let says = after(|proof| {
+            let interrupts = &mut proof.report.partitions[0].interrupts;
+            let inside = interrupts[0].intid;
+            let mut second = interrupts[0].clone();
+            (second.intid, second.seen) = (4096, Some(inside));
+            let mut third = second.clone();
+            (third.intid, third.seen) = (4097, None);
+            interrupts.extend([second, third]);
+        });
+        assert!(says.contains("and 4096 are 34 inside"), "{says}");
+        assert!(says.contains("4097 is no SPI"), "{says}");
     }
 
     #[test]

@@ -173,8 +173,8 @@ codes! {
         "A virtual distributor has the SPIs 0 to 959. The number is counted as in device trees: INTID minus 32.";
     NO_MEMORY = "BH0415", "partition without memory",
         "A partition's first region holds its image and its device tree; without memory nothing can run.";
-    NO_SPI_LEFT = "BH0416", "no interrupt left for a doorbell",
-        "Each doorbell, and the interrupt by which a partition is told of failures, is an SPI of the partition's virtual distributor that no device of the partition raises. All of them are taken.";
+    NO_SPI_LEFT = "BH0416", "no interrupt left",
+        "Each doorbell, the interrupt by which a partition is told of failures, and each extended SPI of a device is inside its partition an SPI of the virtual distributor that nothing else there raises. All of them are taken.";
 
     IMAGE_UNAVAILABLE = "BH0501", "image cannot be had",
         "The file is missing or unreadable, or the package or guest that should yield it could not be had. Paths are relative to the system file.";

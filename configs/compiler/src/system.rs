@@ -1,6 +1,6 @@
 //! A system after every rule has passed: nothing is optional that must be there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::IntId;
 use model::device::PassedInterrupt;
@@ -62,6 +62,8 @@ pub(crate) struct Partition {
     pub firmware_calls: bool,
     /// Interrupts that it owns without a device.
     pub bare_interrupts: Vec<PassedInterrupt>,
+    /// Its extended SPIs, each with the number that it has inside: an ordinary SPI, since a virtual distributor has no others.
+    pub extended: BTreeMap<IntId, IntId>,
     /// Its ends of channels.
     pub channels: Vec<End>,
     /// The interrupt by which it is told of others' failures, if one of them does.
@@ -196,10 +198,15 @@ impl Partition {
     pub fn interrupts(&self) -> impl Iterator<Item = PassedInterrupt> {
         let devices = self.devices.iter().flat_map(|device| &device.interrupts);
         let passed = devices.map(|one| PassedInterrupt {
-            intid: one.intid,
-            trigger: one.trigger,
+            seen: self.seen(one.intid),
+            ..PassedInterrupt::new(one.intid, one.trigger)
         });
         passed.chain(self.bare_interrupts.iter().copied())
+    }
+
+    /// The number by which it knows a physical interrupt that it owns.
+    pub fn seen(&self, intid: IntId) -> IntId {
+        self.extended.get(&intid).copied().unwrap_or(intid)
     }
 
     /// Where messages of its devices go; each controller once.
@@ -229,7 +236,7 @@ impl Partition {
         let console = (self.console == Console::Virtual).then_some(board.virtual_uart.intid);
         let doorbells = self.channels.iter().filter_map(|end| end.doorbell);
         self.interrupts()
-            .map(|one| one.intid)
+            .map(|one| one.seen)
             .chain(console)
             .chain(doorbells)
             .chain(self.notices)
@@ -258,7 +265,7 @@ fn partition(
         RawConsole::None => Console::None,
         RawConsole::Device(_) => Console::Device,
     };
-    Some(Partition {
+    let mut partition = Partition {
         name: raw.name.as_ref()?.get_ref().clone(),
         vcpus,
         memory,
@@ -278,16 +285,22 @@ fn partition(
         monitor: Monitor::of(raw),
         firmware_calls: raw.firmware_calls() == FirmwareCalls::All,
         bare_interrupts: raw.interrupts.iter().map(passed).collect(),
+        extended: BTreeMap::new(),
         channels: Vec::new(),
         notices: None,
-    })
+    };
+    let owned = partition.interrupts().map(|one| one.intid);
+    let extended: BTreeSet<IntId> = owned.filter(|one| one.extended_spi().is_some()).collect();
+    for intid in extended {
+        let seen = free_spi(&partition, board)?;
+        partition.extended.insert(intid, seen);
+    }
+    Some(partition)
 }
 
 fn passed(raw: &RawInterrupt) -> PassedInterrupt {
-    PassedInterrupt {
-        intid: IntId::new(IntId::FIRST_SPI.saturating_add(*raw.spi.get_ref())),
-        trigger: raw.trigger,
-    }
+    let intid = IntId::new(IntId::FIRST_SPI.saturating_add(*raw.spi.get_ref()));
+    PassedInterrupt::new(intid, raw.trigger)
 }
 
 /// Puts channels together and gives each partition its ends.
@@ -343,7 +356,7 @@ fn notices(partitions: &mut [Partition], board: &Board) -> Option<()> {
 /// The highest free SPI among as many as the virtual distributor has for the others, or the next one: what a device brings along later
 /// is most likely low.
 fn free_spi(partition: &Partition, board: &Board) -> Option<IntId> {
-    let used: BTreeSet<IntId> = partition.spis(board).collect();
+    let used: BTreeSet<IntId> = partition.spis(board).filter(|one| one.is_spi()).collect();
     let spis = u32::from(guest_gic::spis(used.iter().copied()));
     let own = (IntId::FIRST_SPI..IntId::FIRST_SPI + spis).rev();
     let more = IntId::FIRST_SPI + spis..END_INTID;

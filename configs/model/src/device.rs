@@ -11,13 +11,37 @@ pub enum Trigger {
     Edge,
 }
 
-/// A physical interrupt that a partition owns. Its number is the same inside and outside, as on the bare board.
+/// A physical interrupt that a partition owns. Its number is the same inside and outside, as on the bare board; but an extended SPI is an ordinary
+/// one inside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PassedInterrupt {
-    /// Its number, an SPI.
+    /// Its number, an SPI or an extended one.
     pub intid: IntId,
     /// How its line signals.
     pub trigger: Trigger,
+    /// The number that the partition sees, an SPI.
+    #[cfg(feature = "espi")]
+    pub seen: IntId,
+}
+
+impl PassedInterrupt {
+    /// An interrupt that has its own number inside, too.
+    pub const fn new(intid: IntId, trigger: Trigger) -> Self {
+        Self {
+            intid,
+            trigger,
+            #[cfg(feature = "espi")]
+            seen: intid,
+        }
+    }
+
+    /// The number that the partition sees.
+    pub const fn seen(&self) -> IntId {
+        #[cfg(feature = "espi")]
+        return self.seen;
+        #[cfg(not(feature = "espi"))]
+        self.intid
+    }
 }
 
 /// The emulated PL011 of a partition (Arm DDI 0183G).

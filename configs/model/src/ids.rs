@@ -150,6 +150,22 @@ impl IntId {
     }
 }
 
+#[cfg(feature = "espi")]
+impl IntId {
+    /// First extended SPI: a GICv3.1 may have 1,024 more SPIs.
+    pub const FIRST_EXTENDED_SPI: u32 = 4096;
+    /// How many extended SPIs there are at most.
+    pub const EXTENDED_SPIS: u32 = 1024;
+
+    /// Which extended SPI this is, from 0 on; `None` for all others.
+    pub const fn extended_spi(self) -> Option<u32> {
+        match self.0.checked_sub(Self::FIRST_EXTENDED_SPI) {
+            Some(number) if number < Self::EXTENDED_SPIS => Some(number),
+            _ => None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -174,6 +190,14 @@ mod tests {
     fn address_past_the_end_is_none() {
         assert_eq!(Ipa::new(u64::MAX).checked_add(1), None);
         assert_eq!(Pa::new(4).offset_from(Pa::new(5)), None);
+    }
+
+    #[test]
+    #[cfg(feature = "espi")]
+    fn extended_spis_are_1024_from_4096_on_and_are_no_ordinary_ones() {
+        let numbers = [4095, 4096, 5119, 5120].map(|intid| IntId::new(intid).extended_spi());
+        assert_eq!(numbers, [None, Some(0), Some(1023), None]);
+        assert!(!IntId::new(4096).is_spi() && !IntId::new(5119).is_lpi());
     }
 
     #[test]

@@ -117,9 +117,10 @@ impl<const SIZE: usize> Frame<SIZE> {
         self.write(array::ISENABLER, 0xffff);
     }
 
-    /// True when the interrupt keeps a priority: whatever its group, zero is what those read as that are not there or that are Secure.
-    pub(super) fn has_priority(self, number: u32) -> bool {
-        let place = array::IPRIORITYR + (number & !3) as usize;
+    /// True when the interrupt keeps a priority in an `IPRIORITYR` array: whatever its group, zero is what those read as that are not there or that
+    /// are Secure.
+    pub(super) fn has_priority(self, array: usize, number: u32) -> bool {
+        let place = array + (number & !3) as usize;
         self.read(place) >> (number % 4 * 8) & 0xff != 0
     }
 

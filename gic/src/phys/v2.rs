@@ -227,7 +227,10 @@ impl InterruptController for GicV2 {
     }
 
     fn is_available(&self, intid: IntId) -> bool {
-        Self::is_present(intid) && self.distributor.has_priority(intid.get())
+        Self::is_present(intid)
+            && self
+                .distributor
+                .has_priority(array::IPRIORITYR, intid.get())
     }
 
     fn route(&self, intid: IntId, cpu: Mpidr) {

@@ -4,6 +4,8 @@
 //! EL2 is Non-secure, sees group 1 only, and the same writes mean the same.
 
 mod common;
+#[cfg(feature = "espi")]
+mod extended;
 #[cfg(feature = "shared")]
 mod shared;
 
@@ -163,18 +165,22 @@ impl GicV3 {
         Some(unsafe { Frame::new(base) })
     }
 
-    /// The frame with the arrays that have the interrupt.
-    fn frame_of(&self, intid: IntId) -> Option<Frame<{ gicd::SIZE }>> {
+    /// Where the interrupt is in an array of registers: the frame, the array there, and its number in it.
+    fn find(&self, array: usize, intid: IntId) -> Option<(Frame<{ gicd::SIZE }>, usize, u32)> {
+        #[cfg(feature = "espi")]
+        if let Some(number) = intid.extended_spi() {
+            return Some((self.distributor, extended::array(array)?, number));
+        }
         if intid.is_spi() {
-            return Some(self.distributor);
+            return Some((self.distributor, array, intid.get()));
         }
         let own = self.redistributor().filter(|_| intid.is_private());
-        own.map(Frame::end)
+        Some((own?.end(), array, intid.get()))
     }
 
     fn write_bit(&self, array: usize, intid: IntId) {
-        if let Some(frame) = self.frame_of(intid) {
-            frame.write_bit(array, intid.get());
+        if let Some((frame, array, number)) = self.find(array, intid) {
+            frame.write_bit(array, number);
         }
     }
 
@@ -237,7 +243,7 @@ impl InterruptController for GicV3 {
 
         let kind = gicd.read(gicd::TYPER);
         let interrupts = ((kind & 0x1f) + 1) * 32;
-        // Nobody can be given extended SPIs: whatever the firmware has left on is off.
+        // Whatever the firmware has left on is off, whether partitions have extended SPIs or not.
         let extended = if kind & gicd::EXTENDED != 0 {
             (kind >> gicd::EXTENDED_SETS) as usize + 1
         } else {
@@ -250,6 +256,8 @@ impl InterruptController for GicV3 {
             gicd.write(array::ICENABLER + word, u32::MAX);
         }
         self.wait_distributor()?;
+        #[cfg(feature = "espi")]
+        extended::init(gicd, extended, Self::this_cpu());
         for word in (32..interrupts).step_by(32).map(|first| first as usize / 8) {
             gicd.forget(word, u32::MAX);
         }
@@ -276,6 +284,8 @@ impl InterruptController for GicV3 {
         if cpu.affinity(0) > 15 && !ranges {
             return Err(GicError::RangeSelectorMissing(cpu));
         }
+        #[cfg(feature = "espi")]
+        extended::check_cpu(&self.distributor, cpu)?;
 
         let gicr = self
             .find_redistributor(cpu)
@@ -346,27 +356,28 @@ impl InterruptController for GicV3 {
     }
 
     fn set_trigger(&self, intid: IntId, trigger: Trigger) {
-        if let Some(frame) = self.frame_of(intid).filter(|_| !intid.is_sgi()) {
-            frame.write_trigger(array::ICFGR, intid.get(), trigger == Trigger::Edge);
+        let place = self.find(array::ICFGR, intid);
+        if let Some((frame, array, number)) = place.filter(|_| !intid.is_sgi()) {
+            frame.write_trigger(array, number, trigger == Trigger::Edge);
         }
     }
 
     fn is_available(&self, intid: IntId) -> bool {
-        self.frame_of(intid)
-            .is_some_and(|frame| frame.has_priority(intid.get()))
+        self.find(array::IPRIORITYR, intid)
+            .is_some_and(|(frame, array, number)| frame.has_priority(array, number))
     }
 
     fn route(&self, intid: IntId, cpu: Mpidr) {
-        if intid.is_spi() {
+        let place = self.find(gicd::IROUTER, intid);
+        if let Some((frame, array, number)) = place.filter(|_| !intid.is_private()) {
             // IRM = 0: exactly this CPU, never "any" (12.9.22).
-            self.distributor
-                .write64(gicd::IROUTER + intid.get() as usize * 8, cpu.get());
+            frame.write64(array + number as usize * 8, cpu.get());
         }
     }
 
     fn is_pending(&self, intid: IntId) -> bool {
-        self.frame_of(intid)
-            .is_some_and(|frame| frame.read_bit(array::ISPENDR, intid.get()))
+        self.find(array::ISPENDR, intid)
+            .is_some_and(|(frame, array, number)| frame.read_bit(array, number))
     }
 
     fn clear_pending(&self, intid: IntId) {

@@ -311,7 +311,7 @@ impl Vgic {
                     .accessed(first + index, target)
                     .is_some_and(|(intid, cpu)| {
                         (intid.is_spi() || cpu == caller.cpu())
-                            && caller.hardware().is_pending(intid, cpu)
+                            && caller.hardware().is_pending(interrupt.physical(intid), cpu)
                     });
             value |= u32::from(waits) << index;
         }
@@ -429,13 +429,14 @@ impl Vgic {
     /// that CPU settles.
     pub(super) fn apply_enable(&self, intid: IntId, cpu: VcpuId, caller: impl Calls) {
         let within_reach = intid.is_spi() || cpu == caller.cpu();
-        let owned = self
-            .interrupt(intid, cpu)
-            .is_some_and(|interrupt| interrupt.is(Flags::OWNED));
+        let interrupt = self.interrupt(intid, cpu);
+        let Some(owned) = interrupt.filter(|one| within_reach && one.is(Flags::OWNED)) else {
+            return;
+        };
+        let physical = owned.physical(intid);
         match self.shown.is_enabled(intid, cpu) {
-            _ if !owned || !within_reach => {}
-            true => caller.hardware().enable(intid, cpu),
-            false => caller.hardware().disable(intid, cpu),
+            true => caller.hardware().enable(physical, cpu),
+            false => caller.hardware().disable(physical, cpu),
         }
     }
 
@@ -486,7 +487,8 @@ impl Vgic {
         if let Some(interrupt) = self.interrupt_mut(intid, cpu) {
             interrupt.unpend();
             if interrupt.is(Flags::OWNED) && (intid.is_spi() || cpu == caller.cpu()) {
-                caller.hardware().clear_pending(intid, cpu);
+                let physical = interrupt.physical(intid);
+                caller.hardware().clear_pending(physical, cpu);
             }
         }
         kicks | self.finish(intid, cpu, caller)
@@ -563,9 +565,9 @@ impl Vgic {
         if let Some(interrupt) = self.interrupt_mut(intid, cpu) {
             interrupt.set_edge(edge);
             if interrupt.is(Flags::OWNED) {
-                caller
-                    .hardware()
-                    .set_trigger(intid, if edge { Trigger::Edge } else { Trigger::Level });
+                let trigger = if edge { Trigger::Edge } else { Trigger::Level };
+                let physical = interrupt.physical(intid);
+                caller.hardware().set_trigger(physical, trigger);
             }
         }
         kicks | self.finish(intid, cpu, caller)
@@ -587,7 +589,7 @@ impl Vgic {
             return VcpuSet::EMPTY;
         }
         if interrupt.is(Flags::OWNED) && target != NOBODY {
-            hardware.route(intid, VcpuId::new(target));
+            hardware.route(interrupt.physical(intid), VcpuId::new(target));
         }
         self.recall(intid, cpu) | self.update(intid, cpu)
     }

@@ -94,6 +94,9 @@ pub struct Interrupt {
     pub(super) running: u8,
     /// What the guest wrote as its destination: GICv3 Aff3.Aff2.Aff1.Aff0, GICv2 a mask of CPUs.
     pub(super) route: u32,
+    /// The extended SPI behind it, or 0. Its number has 13 bits.
+    #[cfg(feature = "espi")]
+    pub(super) extended: u16,
 }
 
 impl Interrupt {
@@ -118,7 +121,19 @@ impl Interrupt {
         source: 0,
         running: UNRANKED,
         route: 0,
+        #[cfg(feature = "espi")]
+        extended: 0,
     };
+
+    /// The physical interrupt behind it, if there is one; its own number is `id`.
+    #[inline]
+    pub(super) const fn physical(&self, id: IntId) -> IntId {
+        #[cfg(feature = "espi")]
+        if self.extended != 0 {
+            return IntId::new(self.extended as u32);
+        }
+        id
+    }
 
     pub(super) const fn is(&self, flags: Flags) -> bool {
         self.flags.contains(flags)
@@ -322,7 +337,7 @@ impl Interrupt {
     fn straight_content(&self, id: IntId) -> ListRegister {
         ListRegister {
             virtual_id: id,
-            hardware: self.is(Flags::OWNED).then_some(id),
+            hardware: self.is(Flags::OWNED).then_some(self.physical(id)),
             priority: self.priority,
             group1: self.is(Flags::GROUP1),
             state: LrState::Pending,
@@ -361,7 +376,7 @@ impl Interrupt {
         self.slot = slot;
         ListRegister {
             virtual_id: id,
-            hardware: linked.then_some(id),
+            hardware: linked.then_some(self.physical(id)),
             priority: if fits || self.running == UNRANKED {
                 self.priority
             } else {

@@ -75,7 +75,7 @@ impl Vgic {
         };
         let slot = usize::from(interrupt.slot);
         if let Some(image) = caller.registers().image(slot, content)
-            && grants.set(physical, slot, image)
+            && grants.set(interrupt.physical(physical), slot, image)
         {
             interrupt.flags |= Flags::GRANTED;
         }
@@ -216,7 +216,8 @@ impl Vgic {
         };
         if intid.is_spi() || cpu == caller.cpu() {
             if interrupt.settle(enabled) {
-                caller.hardware().deactivate(intid, cpu);
+                let physical = interrupt.physical(intid);
+                caller.hardware().deactivate(physical, cpu);
             }
             return VcpuSet::EMPTY;
         }

@@ -111,7 +111,8 @@ pub struct Geometry {
     pub spis: u16,
 }
 
-/// What the virtual controller does to physical interrupts that the partition owns. For a timer's PPI, `cpu` is always the calling virtual CPU.
+/// What the virtual controller does to physical interrupts that the partition owns, by their physical numbers. For a timer's PPI, `cpu` is always the calling
+/// virtual CPU.
 pub trait Hardware {
     /// Lets it be signalled.
     fn enable(&self, intid: IntId, cpu: VcpuId);
@@ -389,9 +390,13 @@ impl Vgic {
             };
         }
         for owned in self.geometry.interrupts {
-            if let Some(interrupt) = self.interrupt_mut(owned.intid, VcpuId::new(0)) {
+            if let Some(interrupt) = self.interrupt_mut(owned.seen(), VcpuId::new(0)) {
                 interrupt.flags |= Flags::OWNED;
                 interrupt.put(Flags::EDGE, owned.trigger == Trigger::Edge);
+                #[cfg(feature = "espi")]
+                if owned.seen != owned.intid {
+                    interrupt.extended = owned.intid.get() as u16;
+                }
             }
         }
     }
@@ -479,7 +484,7 @@ impl Vgic {
         self.shown.is_enabled(intid, cpu)
     }
 
-    /// The physical interrupt behind a virtual one. Only LPIs have other numbers.
+    /// The physical interrupt behind a virtual one but for extended SPIs, which [`Interrupt::physical`] knows.
     const fn physical(&self, intid: IntId) -> IntId {
         if intid.is_lpi() {
             IntId::new(intid.get() - IntId::FIRST_LPI + self.first_lpi)
@@ -536,8 +541,8 @@ impl Vgic {
             .filter(|interrupt| interrupt.is(Flags::GRANTED))
         {
             interrupt.flags -= Flags::GRANTED;
-            let holder = usize::from(interrupt.holder);
-            if let Some(grants) = self.grants.get(holder) {
+            let (holder, physical) = (interrupt.holder, interrupt.physical(physical));
+            if let Some(grants) = self.grants.get(usize::from(holder)) {
                 grants.revoke(physical);
             }
         }

@@ -3,7 +3,9 @@
 use model::memory::Mapping;
 
 use super::*;
-use crate::fake::{Done, ENTRY, LINUX, OWNED_SPI, RAM, RT, World, take_done};
+use crate::fake::{
+    Done, ENTRY, EXTENDED_SEEN, EXTENDED_SPI, LINUX, OWNED_SPI, RAM, RT, World, take_done,
+};
 
 #[test]
 fn entry_is_an_aligned_address_in_any_piece_of_ram() {
@@ -37,9 +39,19 @@ fn memory_that_is_not_ram_is_no_entry() {
 fn interrupt_belongs_to_the_partition_that_lists_it_and_to_no_other() {
     let world = World::new();
     let owned = IntId::new(OWNED_SPI);
-    assert!(world.partition(LINUX).owns(owned));
-    assert!(!world.partition(RT).owns(owned));
-    assert!(!world.partition(LINUX).owns(IntId::new(OWNED_SPI + 1)));
+    assert_eq!(world.partition(LINUX).owned(owned), Some(owned));
+    assert_eq!(world.partition(RT).owned(owned), None);
+    let next = IntId::new(OWNED_SPI + 1);
+    assert_eq!(world.partition(LINUX).owned(next), None);
+}
+
+#[test]
+fn extended_spi_is_known_by_another_number_and_that_number_is_not_owned() {
+    let world = World::new();
+    let (outside, inside) = (IntId::new(EXTENDED_SPI), IntId::new(EXTENDED_SEEN));
+    assert_eq!(world.partition(LINUX).owned(outside), Some(inside));
+    assert_eq!(world.partition(LINUX).owned(inside), None);
+    assert_eq!(world.partition(RT).owned(outside), None);
 }
 
 #[test]

@@ -364,17 +364,16 @@ impl<M: Machine> Vcpu<M> {
         let Some(scheduler) = &mut self.turn.scheduler else {
             return self.hand_on(acknowledged);
         };
-        let owner = scheduler
-            .members
-            .iter()
-            .flatten()
-            .find(|member| member.partition.owns(intid));
-        let Some((partition, id)) = owner.map(|owner| (owner.partition, owner.id)) else {
+        let owner = scheduler.members.iter().flatten().find_map(|member| {
+            let seen = member.partition.owned(intid)?;
+            Some((member.partition, member.id, seen))
+        });
+        let Some((partition, id, seen)) = owner else {
             return false;
         };
         scheduler.look = true;
         // It stays active until its guest has ended it.
-        let kicks = partition.devices.lock().gic.raise(intid, id);
+        let kicks = partition.devices.lock().gic.raise(seen, id);
         self.hypervisor.kick(partition, kicks, request::INTERRUPTS);
         true
     }

@@ -6,10 +6,10 @@ use model::system::EndState;
 
 use super::*;
 use crate::fake::{
-    CONSOLE_SPI, CPU_OFF, CPU_ON, DEVICE_TREE, DISTRIBUTOR, Done, ENTRY, FakeCpu, Guest,
-    HYPERVISOR_TIMER, LINUX, MAINTENANCE, OWNED_SPI, Outcome, PCPUS, REDISTRIBUTORS, RT,
-    SYSTEM_OFF, SYSTEM_RESET, VIRTUAL_TIMER, World, advance, events, list_registers, pend, run_on,
-    script, take_done, take_wire, type_in, use_interface,
+    CONSOLE_SPI, CPU_OFF, CPU_ON, DEVICE_TREE, DISTRIBUTOR, Done, ENTRY, EXTENDED_SEEN,
+    EXTENDED_SPI, FakeCpu, Guest, HYPERVISOR_TIMER, LINUX, MAINTENANCE, OWNED_SPI, Outcome, PCPUS,
+    REDISTRIBUTORS, RT, SYSTEM_OFF, SYSTEM_RESET, VIRTUAL_TIMER, World, advance, events,
+    list_registers, pend, run_on, script, take_done, take_wire, type_in, use_interface,
 };
 
 /// AFFINITY_INFO.
@@ -248,6 +248,25 @@ fn owned_interrupt_is_delivered_with_a_hardware_link_and_left_active() {
         .collect();
     let linked = |intid| (intid, Some(IntId::new(intid)), LrState::Pending);
     assert_eq!(links, [linked(OWNED_SPI), linked(VIRTUAL_TIMER)]);
+}
+
+#[test]
+fn extended_spi_comes_by_the_number_inside_and_is_ended_by_the_one_outside() {
+    let mut guest = started_with_interrupts();
+    let inside = 1 << (EXTENDED_SEEN % 32);
+    guest.store(DISTRIBUTOR + 0x104, Width::Word, inside);
+    assert!(take_done().contains(&Done::Enable(EXTENDED_SPI)));
+    guest.interrupt(EXTENDED_SPI);
+    assert_eq!(take_done(), [Done::DropPriority(EXTENDED_SPI)]);
+    let held = list_registers(0);
+    assert_eq!(held[0].virtual_id, IntId::new(EXTENDED_SEEN));
+    assert_eq!(held[0].hardware, Some(IntId::new(EXTENDED_SPI)));
+
+    assert_eq!(guest.hvc([SYSTEM_RESET, 0, 0, 0]), Outcome::Resumed);
+    let done = take_done();
+    assert!(done.contains(&Done::Disable(EXTENDED_SPI)));
+    assert!(done.contains(&Done::DeactivatePhysical(EXTENDED_SPI)));
+    assert!(!done.contains(&Done::DeactivatePhysical(EXTENDED_SEEN)));
 }
 
 #[test]

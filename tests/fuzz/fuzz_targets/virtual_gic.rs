@@ -21,14 +21,8 @@ const LEVEL: IntId = IntId::new(33);
 const EDGE: IntId = IntId::new(34);
 const TIMER: IntId = IntId::new(27);
 static OWNED: [PassedInterrupt; 2] = [
-    PassedInterrupt {
-        intid: LEVEL,
-        trigger: Trigger::Level,
-    },
-    PassedInterrupt {
-        intid: EDGE,
-        trigger: Trigger::Edge,
-    },
+    PassedInterrupt::new(LEVEL, Trigger::Level),
+    PassedInterrupt::new(EDGE, Trigger::Edge),
 ];
 
 /// Physical interrupts: only that nobody else's are touched counts.

@@ -1,13 +1,13 @@
 //! A device that a system file names, and what it takes to give it away.
 
 use super::Board;
-use super::gic::END_INTID;
+use super::gic::{END_INTID, GicKind};
 use super::pci::{
     self, FunctionAddress, FunctionPath, FunctionTerms, HostMsi, Pci, PciFunction, PciHost,
 };
 use crate::codes::{self, Code};
 use crate::devicetree::addresses::registers;
-use crate::devicetree::interrupts::{EXTENDED_SPIS, Interrupt, Line, lines};
+use crate::devicetree::interrupts::{FIRST_EXTENDED_PPI, Interrupt, Line, lines};
 use crate::devicetree::providers::{dependencies, entries};
 use crate::devicetree::streams::{Stream, streams};
 use crate::devicetree::{NodeId, Tree, TreeError};
@@ -124,7 +124,9 @@ pub(crate) enum DeviceError {
     PrivateInterrupt(u32),
     #[error("its interrupt {0} lies beyond the 960 SPIs of a virtual distributor")]
     FarInterrupt(u32),
-    #[error("its interrupt {0} is an extended SPI, and a virtual distributor has none")]
+    #[error("its interrupt {0} is an extended PPI, of which each CPU has one for itself")]
+    ExtendedPrivateInterrupt(u32),
+    #[error("its interrupt {0} is an extended SPI, and the board's GICv2 has none")]
     ExtendedInterrupt(u32),
     #[error("it is the interrupt controller")]
     InterruptController,
@@ -184,11 +186,12 @@ impl DeviceError {
             Self::Tree(_) | Self::HugeRegisters(_) => "correct the board's device tree",
             Self::InterruptController => "remove it: every partition gets a virtual one",
             Self::NoRegisters => "name the device whose registers it uses",
-            Self::PrivateInterrupt(_) => {
+            Self::PrivateInterrupt(_) | Self::ExtendedPrivateInterrupt(_) => {
                 "leave it to the hypervisor: each CPU has its own copy of such an interrupt; or write \
                  `without = [\"interrupts\"]` if the device works without"
             }
-            Self::FarInterrupt(_) | Self::ExtendedInterrupt(_) => {
+            Self::ExtendedInterrupt(_) => "correct the board's device tree",
+            Self::FarInterrupt(_) => {
                 "remove it: no partition can have this interrupt; or write `without = [\"interrupts\"]` if the device works without"
             }
             Self::PciHost => {
@@ -333,7 +336,7 @@ impl Board {
                 Line::Other { .. } => {}
             }
         }
-        sound_interrupts(&interrupts)?;
+        sound_interrupts(self, &interrupts)?;
         let mut all_streams = Vec::new();
         for member in &members {
             all_streams.extend(streams(tree, member.node)?);
@@ -465,17 +468,21 @@ impl Board {
     }
 }
 
-/// Refuses interrupts that no virtual distributor has.
-pub(super) fn sound_interrupts(interrupts: &[Interrupt]) -> Result<(), DeviceError> {
-    let extended = |one: &&Interrupt| EXTENDED_SPIS.contains(&one.intid.get());
-    if let Some(extended) = interrupts.iter().find(extended) {
-        return Err(DeviceError::ExtendedInterrupt(extended.intid.get()));
-    }
-    if let Some(private) = interrupts.iter().find(|one| !one.intid.is_spi()) {
-        return Err(DeviceError::PrivateInterrupt(private.intid.get()));
-    }
-    if let Some(far) = interrupts.iter().find(|one| one.intid.get() >= END_INTID) {
-        return Err(DeviceError::FarInterrupt(far.intid.get()));
+/// Refuses interrupts that no partition can have.
+pub(super) fn sound_interrupts(board: &Board, interrupts: &[Interrupt]) -> Result<(), DeviceError> {
+    for intid in interrupts.iter().map(|one| one.intid) {
+        let number = intid.get();
+        let refused = match intid.extended_spi() {
+            Some(_) if matches!(board.gic.kind, GicKind::V2 { .. }) => {
+                DeviceError::ExtendedInterrupt(number)
+            }
+            Some(_) => continue,
+            None if number >= FIRST_EXTENDED_PPI => DeviceError::ExtendedPrivateInterrupt(number),
+            None if !intid.is_spi() => DeviceError::PrivateInterrupt(number),
+            None if number >= END_INTID => DeviceError::FarInterrupt(number),
+            None => continue,
+        };
+        return Err(refused);
     }
     Ok(())
 }

@@ -335,9 +335,13 @@ mod tests {
     }
 
     #[test]
-    fn device_with_an_extended_interrupt_is_refused_as_such() {
-        for (kind, number, expected) in [(2, 5, "4101 is an extended SPI"), (3, 5, "1061")] {
-            let mut tree = virt(TestGic::V3);
+    fn device_with_an_extended_interrupt_that_no_partition_can_have_is_refused_as_such() {
+        for (gic, kind, expected) in [
+            (TestGic::V2, 2, "4101 is an extended SPI"),
+            (TestGic::V3, 3, "1061 is an extended PPI"),
+        ] {
+            let number = 5;
+            let mut tree = virt(gic);
             let watchdog = device(&mut tree, "watchdog@9100000", "arm,sp805", 0x910_0000, 9);
             tree.set_cells(watchdog, "interrupts", &[kind, number, 4]);
             let board = board(tree);

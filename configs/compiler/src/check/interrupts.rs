@@ -6,7 +6,7 @@ use model::ids::IntId;
 use toml::Spanned;
 
 use super::Context;
-use crate::board::END_INTID;
+use crate::board::{Device, END_INTID};
 use crate::codes;
 use crate::diagnostics::{Diagnostic, Diagnostics};
 use crate::ownership::{Clash, Owner};
@@ -32,13 +32,13 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Diagnostics) {
         }
     }
     for (partition, resolved) in context.partitions() {
-        doorbells(context, partition, resolved, findings);
+        enough(context, partition, resolved, findings);
     }
     context.report_clashes(&context.ledger.interrupts, clash, findings);
 }
 
-/// Each doorbell of a partition, and what tells it of others' failures, has an SPI that the partition does not use otherwise.
-fn doorbells(
+/// Each extended SPI and each doorbell of a partition, and what tells it of others' failures, has an SPI inside that the partition does not use otherwise.
+fn enough(
     context: &Context<'_>,
     partition: &RawPartition,
     resolved: &Resolved,
@@ -57,6 +57,27 @@ fn doorbells(
         .chain(listed)
         .chain(console)
         .collect();
+    let is_extended = |device: &Device| {
+        let mut interrupts = device.interrupts.iter();
+        interrupts.any(|one| one.intid.extended_spi().is_some())
+    };
+    let mut extended = resolved.devices.iter();
+    if used.len() > SPIS as usize
+        && let Some((span, device)) = extended.find(|(_, one)| is_extended(one))
+    {
+        let message = format!(
+            "{} has no SPI left for the extended SPIs of {}",
+            partition.title(),
+            device.path
+        );
+        findings.push(
+            Diagnostic::error(codes::NO_SPI_LEFT, message)
+                .at(context.source, span.clone())
+                .found(format!("{} SPIs and extended SPIs", used.len()))
+                .expected(format!("at most {SPIS} in one partition"))
+                .help("give it fewer devices, or shorten `interrupts`"),
+        );
+    }
     let name = partition.name.as_ref().map(Spanned::get_ref);
     let ends = context.system.channels.iter().flat_map(RawChannel::ends);
     let ours = ends.filter(|end| end.doorbell && Some(end.partition.get_ref()) == name);
@@ -118,7 +139,11 @@ fn clash(context: &Context<'_>, clash: &Clash<'_>) -> Option<Diagnostic> {
         };
         (message, help)
     };
-    let found = format!("INTID {number} (SPI {})", number.saturating_sub(32));
+    let extended = number.checked_sub(IntId::FIRST_EXTENDED_SPI.into());
+    let found = match extended {
+        Some(extended) => format!("INTID {number} (extended SPI {extended})"),
+        None => format!("INTID {number} (SPI {})", number.saturating_sub(32)),
+    };
     Some(
         Diagnostic::error(codes::INTERRUPT_OWNED_TWICE, message)
             .at(context.source, ours.span.clone().unwrap_or(0..0))

@@ -173,9 +173,8 @@ fn line(
     decode(tree, node, name, &cells).map(Line::Gic)
 }
 
-/// Extended SPIs, and the first extended PPI (Arm IHI 0069H, section 2.2).
-pub(crate) const EXTENDED_SPIS: core::ops::Range<u32> = 4096..5120;
-const FIRST_EXTENDED_PPI: u32 = 1056;
+/// The first extended PPI (Arm IHI 0069H, section 2.2).
+pub(crate) const FIRST_EXTENDED_PPI: u32 = 1056;
 
 /// Reads a specifier of the GIC: kind, number, flags and, for a GICv3 with partitions, the phandle of a set of CPUs.
 fn decode(tree: &Tree, node: NodeId, name: &str, cells: &[u32]) -> Result<Interrupt, TreeError> {
@@ -188,7 +187,7 @@ fn decode(tree: &Tree, node: NodeId, name: &str, cells: &[u32]) -> Result<Interr
         (0, 0..=987) => (number + IntId::FIRST_SPI, true),
         (1, 0..=15) => (number + IntId::FIRST_PPI, true),
         (1, 16..=1003) => (number + IntId::FIRST_PPI, false),
-        (2, 0..=1023) => (number + EXTENDED_SPIS.start, true),
+        (2, 0..=1023) => (number + IntId::FIRST_EXTENDED_SPI, true),
         (3, 0..=63) => (number + FIRST_EXTENDED_PPI, true),
         _ => {
             return wrong(format!(

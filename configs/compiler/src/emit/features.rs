@@ -25,11 +25,14 @@ pub(crate) fn features(plan: &Plan) -> Vec<&'static str> {
     let pools = &plan.system.pools;
     let shares = |policy| pools.iter().any(|pool| pool.policy == policy);
     let its = plan.partitions.iter().any(|one| one.its_share.is_some());
+    let mut partitions = plan.system.partitions.iter();
+    let extended = partitions.any(|one| !one.extended.is_empty());
     let ipmmu = |one: &Driven| matches!(one.kind, IommuKind::Ipmmu(_));
     let drives = |kinds: &[IommuKind]| plan.iommus.iter().any(|one| kinds.contains(&one.kind));
     let parts = [
         (true, controller),
         (its, "its"),
+        (extended, "espi"),
         (legacy, "legacy"),
         (shares(PoolPolicy::Rtds), "rtds"),
         (pools.iter().any(|pool| pool.global), "global"),
@@ -121,7 +124,7 @@ mod tests {
             toml::from_str(include_str!("../../../../platforms/Cargo.toml")).unwrap();
         let chosen = [features("qemu-virt-gicv2"), features("qemu-virt-gicv3")].concat();
         for feature in chosen.into_iter().chain([
-            "smmuv3", "smmuv2", "ipmmu", "pci", "global", "spin", "channels", "efi",
+            "espi", "smmuv3", "smmuv2", "ipmmu", "pci", "global", "spin", "channels", "efi",
         ]) {
             assert!(manifest["features"].get(feature).is_some(), "{feature}");
         }

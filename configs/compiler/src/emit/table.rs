@@ -273,8 +273,17 @@ fn fields(out: &mut Source, board: &Board, partition: &Partition, planned: &Plan
             Trigger::Level => "Level",
             Trigger::Edge => "Edge",
         };
-        let intid = intid(one.intid);
-        format!("model::device::PassedInterrupt {{ intid: {intid}, trigger: model::device::Trigger::{trigger} }}")
+        let own = format!(
+            "model::device::PassedInterrupt::new({}, model::device::Trigger::{trigger})",
+            intid(one.intid)
+        );
+        match one.seen == one.intid {
+            true => own,
+            false => format!(
+                "model::device::PassedInterrupt {{ seen: {}, ..{own} }}",
+                intid(one.seen)
+            ),
+        }
     });
     out.list("interrupts", interrupts);
     let gic = match partition.gic {

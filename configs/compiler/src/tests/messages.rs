@@ -150,7 +150,7 @@ fn guest_of_a_gicv2_gets_the_frame_and_exactly_its_spis_as_pulses() {
     let table = compiled(&tree, &whole()).table;
     for intid in 80..84 {
         let line = format!(
-            "PassedInterrupt {{ intid: model::IntId::new({intid}), trigger: model::device::Trigger::Edge }}"
+            "PassedInterrupt::new(model::IntId::new({intid}), model::device::Trigger::Edge)"
         );
         assert!(table.contains(&line), "{intid}");
     }

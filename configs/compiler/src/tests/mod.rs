@@ -4,6 +4,7 @@ mod address_space;
 mod admission;
 mod demo;
 mod dtc;
+mod extended;
 mod faults;
 mod functions;
 mod hostile;

@@ -1,6 +1,9 @@
 //! The drivers on controllers with one Security state, and with two where Secure firmware keeps some interrupts, as it does on most boards.
 
-use super::views::{FIRST_SECURE_SGI, INTERRUPTS, LEFT, Line, SECURE, Shared, machine};
+use super::views::{
+    EXTENDED, FIRST_SECURE_SGI, INTERRUPTS, LEFT, LEFT_EXTENDED, Line, SECURE, SECURE_EXTENDED,
+    Shared, machine,
+};
 use super::*;
 
 /// An SPI of a partition.
@@ -28,6 +31,9 @@ fn v3(secure: bool) -> (GicV3, Shared) {
     })
 }
 
+/// `ICC_CTLR_EL1.ExtRange`.
+const EXTENDED_RANGE: u64 = 1 << 19;
+
 /// A GICv3 ends by a system register, which is storage.
 fn drop_priority(gic: impl InterruptController, model: &Shared, taken: Acknowledged) {
     gic.drop_priority(taken);
@@ -53,6 +59,7 @@ macro_rules! on_each {
                     let (gic, model) = v2(secure);
                     check(gic, &model, secure);
                     let (gic, model) = v3(secure);
+                    sysreg::icc_ctlr::write(EXTENDED_RANGE);
                     check(gic, &model, secure);
                 }
             }
@@ -131,4 +138,87 @@ on_each! {
             assert_eq!(*model.borrow_mut().line(SECURE), before);
         }
     }
+}
+
+/// A GICv3 with extended SPIs whose driver has come up; the lock is for the system registers, which are one set for all tests.
+fn extended(secure: bool) -> (GicV3, Shared, MutexGuard<'static, ()>) {
+    let lock = SYSTEM_REGISTERS
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    run_on(FIRST);
+    let (gic, model) = v3(secure);
+    sysreg::icc_ctlr::write(EXTENDED_RANGE);
+    assert_eq!(gic.init_distributor(), Ok(()));
+    assert_eq!(gic.init_cpu(), Ok(()));
+    (gic, model, lock)
+}
+
+/// An extended SPI of a partition.
+const EXTENDED_SPI: IntId = IntId::new(4159);
+
+#[test]
+fn extended_spis_come_up_as_ordinary_ones_and_those_of_secure_firmware_stay() {
+    for secure in [false, true] {
+        let (_gic, model, _lock) = extended(secure);
+        let mut model = model.borrow_mut();
+        let priority = if secure { 0xd0 } else { 0xa0 };
+        let fresh = Line {
+            group1: true,
+            priority,
+            ..Line::default()
+        };
+        for intid in [LEFT_EXTENDED, EXTENDED_SPI, IntId::new(4096)] {
+            assert_eq!(*model.line(intid), fresh, "{intid:?}");
+        }
+        assert_eq!(model.line(SECURE_EXTENDED).priority == 0x10, secure);
+    }
+}
+
+#[test]
+fn extended_spi_comes_once_and_again_after_its_end() {
+    for secure in [false, true] {
+        let (gic, model, _lock) = extended(secure);
+        gic.set_trigger(EXTENDED_SPI, Trigger::Edge);
+        gic.route(EXTENDED_SPI, SECOND);
+        model.borrow_mut().line(EXTENDED_SPI).pending = true;
+        assert!(gic.is_pending(EXTENDED_SPI));
+        assert_eq!(model.borrow_mut().acknowledge(), 1023, "it is disabled");
+
+        gic.enable(EXTENDED_SPI);
+        let raw = model.borrow_mut().acknowledge();
+        let taken = gic.acknowledged(raw).unwrap();
+        assert_eq!(taken.intid, EXTENDED_SPI);
+        drop_priority(gic, &model, taken);
+        let line = *model.borrow_mut().line(EXTENDED_SPI);
+        assert_eq!(
+            (line.edge, line.active, line.target),
+            (true, true, SECOND.get())
+        );
+
+        gic.deactivate_physical(EXTENDED_SPI);
+        model.borrow_mut().line(EXTENDED_SPI).pending = true;
+        gic.clear_pending(EXTENDED_SPI);
+        assert!(!gic.is_pending(EXTENDED_SPI));
+        model.borrow_mut().line(EXTENDED_SPI).pending = true;
+        assert_eq!(model.borrow_mut().acknowledge(), EXTENDED_SPI.get());
+        gic.disable(EXTENDED_SPI);
+        assert!(!model.borrow_mut().line(EXTENDED_SPI).enabled);
+    }
+}
+
+#[test]
+fn extended_spi_that_is_not_there_or_secure_is_not_available() {
+    for secure in [false, true] {
+        let (gic, _model, _lock) = extended(secure);
+        assert!(gic.is_available(EXTENDED_SPI));
+        assert_eq!(gic.is_available(SECURE_EXTENDED), !secure);
+        assert!(!gic.is_available(IntId::new(4096 + EXTENDED)));
+    }
+}
+
+#[test]
+fn cpu_that_takes_no_extended_numbers_is_refused_where_there_are_extended_spis() {
+    let (gic, _model, _lock) = extended(false);
+    sysreg::icc_ctlr::write(0);
+    assert_eq!(gic.init_cpu(), Err(GicError::ExtendedRangeMissing(FIRST)));
 }

@@ -11,8 +11,16 @@ pub(super) const INTERRUPTS: u32 = 96;
 /// An SPI that Secure firmware keeps for itself, and one that it leaves enabled, pending and active.
 pub(super) const SECURE: IntId = IntId::new(40);
 pub(super) const LEFT: IntId = IntId::new(41);
+/// The same among the extended SPIs of a GICv3.
+pub(super) const SECURE_EXTENDED: IntId = IntId::new(4136);
+pub(super) const LEFT_EXTENDED: IntId = IntId::new(4137);
+/// Extended SPIs that there are.
+pub(super) const EXTENDED: u32 = 64;
 /// SGIs from here on are Secure.
 pub(super) const FIRST_SECURE_SGI: u32 = 8;
+
+/// Where the first extended SPI is among the lines: behind all numbers that ordinary ones can have.
+const FIRST_EXTENDED: u32 = 1024;
 
 const DISTRIBUTOR: usize = 0x1000_0000_0000;
 const CPU: usize = 0x2000_0000_0000;
@@ -36,6 +44,7 @@ pub(super) struct Model {
     version: u8,
     /// Two Security states: `GICD_TYPER.SecurityExtn`, `GICD_CTLR.DS` = 0.
     pub secure: bool,
+    /// The extended SPIs come after all others.
     pub lines: Vec<Line>,
     /// `GICD_CTLR` without what is Secure.
     control: u64,
@@ -55,19 +64,26 @@ pub(super) fn machine<G>(
     secure: bool,
     handle: impl FnOnce([usize; 3]) -> G,
 ) -> (G, Shared) {
-    let mut lines = vec![Line::default(); INTERRUPTS as usize];
-    for (intid, line) in (0..).zip(&mut lines) {
-        let kept = intid == SECURE.get() || (FIRST_SECURE_SGI..16).contains(&intid);
+    let extended = if version == 3 { EXTENDED } else { 0 };
+    let mut lines = vec![Line::default(); (FIRST_EXTENDED + extended) as usize];
+    for (place, line) in lines.iter_mut().enumerate() {
+        let intid = intid(place);
+        let kept = [SECURE, SECURE_EXTENDED].contains(&intid)
+            || (FIRST_SECURE_SGI..16).contains(&intid.get());
         line.group1 = secure && !kept;
         (line.enabled, line.priority) = (secure && kept, if secure && kept { 0x10 } else { 0 });
     }
-    lines[LEFT.get() as usize] = Line {
-        group1: secure,
-        enabled: true,
-        pending: true,
-        active: true,
-        ..Line::default()
-    };
+    for left in [LEFT, LEFT_EXTENDED] {
+        if let Some(line) = lines.get_mut(place(left)) {
+            *line = Line {
+                group1: secure,
+                enabled: true,
+                pending: true,
+                active: true,
+                ..Line::default()
+            };
+        }
+    }
     let model = Rc::new(RefCell::new(Model {
         version,
         secure,
@@ -114,9 +130,21 @@ fn stored(place: &mut u64, written: Option<u64>) -> u64 {
     })
 }
 
+/// Where an interrupt is among the lines, and back.
+fn place(intid: IntId) -> usize {
+    let extended = intid.extended_spi().map(|number| FIRST_EXTENDED + number);
+    extended.unwrap_or(intid.get()) as usize
+}
+
+fn intid(place: usize) -> IntId {
+    let extended = (place as u32).checked_sub(FIRST_EXTENDED);
+    let extended = extended.map(|number| number + IntId::FIRST_EXTENDED_SPI);
+    IntId::new(extended.unwrap_or(place as u32))
+}
+
 impl Model {
     pub fn line(&mut self, intid: IntId) -> &mut Line {
-        &mut self.lines[intid.get() as usize]
+        &mut self.lines[place(intid)]
     }
 
     /// A priority that Non-secure software writes, as Secure software sees it: the lower half, in steps of 16.
@@ -125,25 +153,53 @@ impl Model {
     }
 
     fn is_hidden(&self, number: usize) -> bool {
+        let nowhere = (INTERRUPTS..FIRST_EXTENDED).contains(&(number as u32));
         self.lines
             .get(number)
-            .is_none_or(|line| self.secure && !line.group1)
+            .is_none_or(|line| nowhere || self.secure && !line.group1)
     }
 
     /// The register arrays, of which the first 32 interrupts may be in another frame.
     fn arrays(&mut self, offset: usize, bytes: usize, written: Option<u64>) -> u64 {
-        let bits: fn(&mut Line) -> &mut bool = match offset >> 8 {
-            0 => return self.groups(offset, written),
-            1 => |line| &mut line.enabled,
-            2 => |line| &mut line.pending,
-            3 => |line| &mut line.active,
-            4..8 => return self.each_byte(offset - 0x400, bytes, written, Self::priority),
-            8..0xc => return self.each_byte(offset - 0x800, bytes, written, Self::target),
-            0xc => return self.triggers(offset - 0xc00, written),
-            _ => return 0,
+        let first = (offset & 0x7f) * 8;
+        match offset {
+            0x80..0x400 => {
+                assert_eq!(bytes, 4, "{offset:#x}");
+                self.bits((offset - 0x80) / 0x80, first, written)
+            }
+            0x400..0x800 => self.each_byte(offset - 0x400, bytes, written, Self::priority),
+            0x800..0xc00 => self.each_byte(offset - 0x800, bytes, written, Self::target),
+            0xc00..0xd00 => self.triggers((offset - 0xc00) * 4, written),
+            _ => 0,
+        }
+    }
+
+    /// The arrays of the extended SPIs.
+    fn extended(&mut self, offset: usize, bytes: usize, written: Option<u64>) -> u64 {
+        let base = FIRST_EXTENDED as usize;
+        match offset {
+            0x1000..0x1e00 => {
+                assert_eq!(bytes, 4, "{offset:#x}");
+                let first = base + offset % 0x80 * 8;
+                self.bits((offset - 0x1000) / 0x200, first, written)
+            }
+            0x2000..0x2400 => {
+                self.each_byte(base + offset - 0x2000, bytes, written, Self::priority)
+            }
+            0x3000..0x3100 => self.triggers(base + (offset - 0x3000) * 4, written),
+            _ => 0,
+        }
+    }
+
+    /// 32 interrupts in one of the arrays that have a bit for each, in the order of their offsets.
+    fn bits(&mut self, array: usize, first: usize, written: Option<u64>) -> u64 {
+        let bits: fn(&mut Line) -> &mut bool = match array {
+            0 => return self.groups(first, written),
+            1 | 2 => |line| &mut line.enabled,
+            3 | 4 => |line| &mut line.pending,
+            _ => |line| &mut line.active,
         };
-        assert_eq!(bytes, 4, "{offset:#x}");
-        let (clears, first) = (offset & 0x80 != 0, (offset & 0x7f) * 8);
+        let clears = array.is_multiple_of(2);
         (0..32).fold(0, |read, bit| {
             if self.is_hidden(first + bit) {
                 return read;
@@ -156,8 +212,7 @@ impl Model {
         })
     }
 
-    fn groups(&mut self, offset: usize, written: Option<u64>) -> u64 {
-        let first = (offset - 0x80) * 8;
+    fn groups(&mut self, first: usize, written: Option<u64>) -> u64 {
         for bit in 0..32 {
             if let (false, Some(value), Some(line)) =
                 (self.secure, written, self.lines.get_mut(first + bit))
@@ -212,9 +267,9 @@ impl Model {
         stored(&mut self.lines[number].target, written.map(u64::from)) as u8
     }
 
-    fn triggers(&mut self, offset: usize, written: Option<u64>) -> u64 {
+    fn triggers(&mut self, first: usize, written: Option<u64>) -> u64 {
         (0..16).fold(0, |read, index| {
-            let number = offset * 4 + index;
+            let number = first + index;
             if self.is_hidden(number) {
                 return read;
             }
@@ -231,7 +286,11 @@ impl Model {
     fn distributor(&mut self, offset: usize, bytes: usize, written: Option<u64>) -> u64 {
         match offset {
             0 => self.control(written),
-            4 => u64::from(self.secure) << 10 | 2,
+            4 => {
+                let extended =
+                    u64::from(self.version == 3) << 8 | u64::from(EXTENDED / 32 - 1) << 27;
+                u64::from(self.secure) << 10 | extended | 2
+            }
             0xf00 => {
                 let sgi = written.expect("write-only") as usize & 0xf;
                 // Without the right to Secure SGIs a Non-secure write sends those of group 1 only.
@@ -239,9 +298,13 @@ impl Model {
                 0
             }
             0xf10..0xf20 => 0,
+            0x1000..0x6000 => self.extended(offset, bytes, written),
             0x6000.. => {
                 assert_eq!((self.version, bytes), (3, 8), "{offset:#x}");
-                let number = (offset - 0x6000) / 8;
+                let number = match offset.checked_sub(0x8000) {
+                    Some(extended) => FIRST_EXTENDED as usize + extended / 8,
+                    None => (offset - 0x6000) / 8,
+                };
                 if self.is_hidden(number) {
                     return 0;
                 }
@@ -333,10 +396,10 @@ impl Model {
             .zip(&mut self.lines)
             .filter(|(_, line)| enabled && ready(line))
             .min_by_key(|(_, line)| line.priority);
-        best.map_or(1023, |(intid, line)| {
+        best.map_or(1023, |(place, line)| {
             (line.pending, line.active) = (false, true);
-            self.running.push(intid);
-            intid
+            self.running.push(place);
+            intid(place as usize).get()
         })
     }
 }

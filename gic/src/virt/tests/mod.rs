@@ -20,8 +20,9 @@ use std::collections::BTreeMap;
 
 /// An owned level-sensitive SPI.
 pub const LEVEL: IntId = IntId::new(33);
-/// An owned edge-triggered SPI.
+/// An owned edge-triggered SPI, and the physical interrupt behind it: an extended SPI.
 pub const EDGE: IntId = IntId::new(34);
+pub const EDGE_OUTSIDE: IntId = IntId::new(4130);
 /// The SPI of a virtual device, level-sensitive.
 pub const UART: IntId = IntId::new(40);
 /// An SPI that nobody stands behind.
@@ -32,13 +33,10 @@ pub const TIMER: IntId = IntId::new(27);
 pub const SPIS: usize = 64;
 
 static OWNED: [PassedInterrupt; 2] = [
+    PassedInterrupt::new(LEVEL, Trigger::Level),
     PassedInterrupt {
-        intid: LEVEL,
-        trigger: Trigger::Level,
-    },
-    PassedInterrupt {
-        intid: EDGE,
-        trigger: Trigger::Edge,
+        seen: EDGE,
+        ..PassedInterrupt::new(EDGE_OUTSIDE, Trigger::Edge)
     },
 ];
 
@@ -237,11 +235,13 @@ pub struct PhysicalInterrupts {
 
 impl PhysicalInterrupts {
     fn key(intid: IntId, cpu: VcpuId) -> (u32, u8) {
-        (intid.get(), if intid.is_private() { cpu.get() } else { 0 })
+        let physical = if intid == EDGE { EDGE_OUTSIDE } else { intid };
+        let cpu = if intid.is_private() { cpu.get() } else { 0 };
+        (physical.get(), cpu)
     }
 
     fn change(&self, intid: IntId, cpu: VcpuId, change: impl FnOnce(&mut Physical)) {
-        let owned = [LEVEL, EDGE, TIMER, IntId::new(30)].contains(&intid);
+        let owned = [LEVEL, EDGE_OUTSIDE, TIMER, IntId::new(30)].contains(&intid);
         assert!(owned, "{intid:?} is not this partition's");
         assert!(
             !intid.is_private() || cpu.get() == self.acting.get(),
@@ -564,19 +564,20 @@ impl Machine {
             let Some((intid, cpu)) = next else {
                 return arrived;
             };
-            arrived.push((intid, cpu));
-            self.arrive(intid, cpu);
+            let seen = if intid == EDGE_OUTSIDE { EDGE } else { intid };
+            arrived.push((seen, cpu));
+            self.arrive(intid, seen, cpu);
         }
     }
 
-    /// An interrupt for `cpu`, as the vectors and then the exit deliver it.
-    pub fn arrive(&mut self, intid: IntId, cpu: u8) {
+    /// An interrupt for `cpu`, as the vectors and then the exit deliver it: the guest knows the physical one by the number `intid`.
+    fn arrive(&mut self, physical: IntId, intid: IntId, cpu: u8) {
         if !self.is_on(cpu) {
             let kicks = self.act(cpu, |vgic, caller| vgic.raise(intid, caller.cpu));
             return self.kick(kicks);
         }
         let interface = &self.interfaces[usize::from(cpu)];
-        let straight = self.grants[usize::from(cpu)].straight(intid, interface.empty());
+        let straight = self.grants[usize::from(cpu)].straight(physical, interface.empty());
         if let Some((slot, image)) = straight {
             interface.write_image(slot, image);
             self.straight += 1;

@@ -45,7 +45,7 @@ fn owned_interrupt_is_delivered_linked_and_ended_by_the_guest_alone() {
         let mut machine = Machine::started(version, 2);
         machine.pulse(EDGE);
 
-        assert_eq!(machine.interface(0).held()[0].hardware, Some(EDGE));
+        assert_eq!(machine.interface(0).held()[0].hardware, Some(EDGE_OUTSIDE));
         assert_eq!(machine.handle_all(0), [EDGE]);
         assert!(!machine.physical.get(EDGE, 0).active);
         assert_eq!(machine.physical.deactivations.get(), 0);
@@ -103,9 +103,13 @@ fn grant_is_gone_after_each_change_that_a_delivery_must_heed() {
         let mut machine = Machine::started(Version::V3, 2);
         machine.pulse(EDGE);
         assert_eq!(machine.handle_all(0), [EDGE]);
-        assert!(machine.grants[0].straight(EDGE, u64::MAX).is_some());
+        assert!(machine.grants[0].straight(EDGE_OUTSIDE, u64::MAX).is_some());
         machine.set(1, offset, value);
-        assert_eq!(machine.grants[0].straight(EDGE, u64::MAX), None, "{what}");
+        assert_eq!(
+            machine.grants[0].straight(EDGE_OUTSIDE, u64::MAX),
+            None,
+            "{what}"
+        );
     }
 }
 
@@ -114,7 +118,7 @@ fn no_grant_stands_while_an_interrupt_waits_for_a_list_register() {
     let mut machine = Machine::started(Version::V3, 1);
     machine.pulse(EDGE);
     machine.handle_all(0);
-    assert!(machine.grants[0].straight(EDGE, u64::MAX).is_some());
+    assert!(machine.grants[0].straight(EDGE_OUTSIDE, u64::MAX).is_some());
     for sgi in 0..6 {
         let kicks = machine.vgic.raise(IntId::new(sgi), VcpuId::new(0));
         machine.kick(kicks);

@@ -2,7 +2,7 @@
 
 use embassy_time::Instant;
 use model::time::TimeShare;
-use model::{Mpidr, PcpuId, VcpuId};
+use model::{IntId, Mpidr, PcpuId, VcpuId};
 use rtds::{Actions, Event, PcpuIndex, PcpuSet, VcpuIndex};
 
 use super::policy::GlobalPolicy;
@@ -162,12 +162,14 @@ impl<M: Machine> Pool<M> {
         true
     }
 
-    /// The partition that owns a physical interrupt, with one of its virtual CPUs.
-    pub(super) fn owner(&self, intid: model::IntId) -> Option<(&'static Partition, VcpuId)> {
+    /// The partition that owns a physical interrupt, with one of its virtual CPUs and the number by which it knows the interrupt.
+    pub(super) fn owner(&self, intid: IntId) -> Option<(&'static Partition, VcpuId, IntId)> {
         let floor = self.floor.lock();
         let mut members = floor.members.iter().flatten();
-        let owner = members.find(|member| member.partition.owns(intid))?;
-        Some((owner.partition, owner.id))
+        members.find_map(|member| {
+            let seen = member.partition.owned(intid)?;
+            Some((member.partition, member.id, seen))
+        })
     }
 
     /// Takes a virtual CPU that was never loaded out of the pool, and gives it back after `f` was done to it.

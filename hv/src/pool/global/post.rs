@@ -175,11 +175,11 @@ impl<M: Machine> Post<M> {
     /// guest has ended it. False when nobody here owns it.
     pub(super) fn hand_on(&mut self, acknowledged: Acknowledged) -> bool {
         let intid = acknowledged.intid;
-        let Some((partition, id)) = self.pool.owner(intid) else {
+        let Some((partition, id, seen)) = self.pool.owner(intid) else {
             return false;
         };
         self.look = true;
-        let kicks = partition.devices.lock().gic.raise(intid, id);
+        let kicks = partition.devices.lock().gic.raise(seen, id);
         let hypervisor = self.pool.hypervisor;
         hypervisor.kick(partition, kicks, request::INTERRUPTS);
         true

@@ -188,7 +188,7 @@ pub(in crate::board) fn function(
     };
     let mut interrupts = pci::messages(function.msi.as_ref());
     interrupts.extend(function.pin.map(|pin| pin.interrupt));
-    sound_interrupts(&interrupts)?;
+    sound_interrupts(board, &interrupts)?;
     Ok(Device {
         node: bridge,
         path: format!("{}/{}", tree.path(bridge), function.path),

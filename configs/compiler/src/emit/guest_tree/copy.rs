@@ -77,7 +77,7 @@ impl<'g, 'a> Copier<'g, 'a> {
                 let node = self.node(member.node);
                 self.interrupts(member, node);
                 if let Some(host) = device.host().filter(|_| member.node == device.node) {
-                    pci::write(self.guest, member.node, node, host);
+                    pci::write(self.guest, member.node, node, host, partition);
                 }
                 if device.function().is_some() {
                     pci::write_functions(self.guest, member.node, node, partition);
@@ -186,7 +186,8 @@ impl<'g, 'a> Copier<'g, 'a> {
             match line {
                 Line::Gic(one) => {
                     // As the binding defines it, even where the board's tree does not.
-                    let number = one.intid.get().wrapping_sub(model::ids::IntId::FIRST_SPI);
+                    let seen = self.partition.seen(one.intid).get();
+                    let number = seen.wrapping_sub(model::ids::IntId::FIRST_SPI);
                     controllers.push(self.guest.gic);
                     specifiers.push(vec![0, number, one.cells[2] & 0xf]);
                 }

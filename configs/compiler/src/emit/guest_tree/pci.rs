@@ -12,9 +12,15 @@ const ADDRESS: usize = 3;
 const SIZE: usize = 2;
 
 /// Writes what the copy `to` of the bridge `from` says in its own way.
-pub(super) fn write(guest: &mut Guest<'_>, from: NodeId, to: NodeId, host: &PciHost) {
+pub(super) fn write(
+    guest: &mut Guest<'_>,
+    from: NodeId,
+    to: NodeId,
+    host: &PciHost,
+    partition: &Partition,
+) {
     windows(guest, from, to, host);
-    if pins(guest, to, &host.pins) {
+    if pins(guest, to, &host.pins, partition) {
         guest.copy(from, to, &["interrupt-map-mask"]);
     }
     if host.msi.is_some() {
@@ -49,13 +55,14 @@ fn windows(guest: &mut Guest<'_>, from: NodeId, to: NodeId, host: &PciHost) {
 
 /// `interrupt-map` with each pin's interrupt at its end: the partition's interrupt controller, or a controller that is given, too. False when there is
 /// none.
-fn pins(guest: &mut Guest<'_>, to: NodeId, pins: &[Mapped]) -> bool {
+fn pins(guest: &mut Guest<'_>, to: NodeId, pins: &[Mapped], partition: &Partition) -> bool {
     let board = &guest.board.tree;
     let mut cells = Vec::new();
     for pin in pins {
         let (controller, specifier) = match &pin.line {
             Line::Gic(one) => {
-                let number = one.intid.get().wrapping_sub(model::ids::IntId::FIRST_SPI);
+                let seen = partition.seen(one.intid).get();
+                let number = seen.wrapping_sub(model::ids::IntId::FIRST_SPI);
                 (guest.gic, vec![0, number, one.cells[2] & 0xf])
             }
             Line::Other { controller, cells } => {
@@ -141,7 +148,7 @@ pub(super) fn write_functions(
         })
     });
     let lines: Vec<Mapped> = lines.collect();
-    if pins(guest, to, &lines) {
+    if pins(guest, to, &lines, partition) {
         // Bus, device and function, and the pin (Interrupt Mapping 0.9, 2.1).
         guest
             .tree

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use model::device::Trigger;
+use model::device::{PassedInterrupt, Trigger};
 use model::ids::IntId;
 use model::memory::PAGE;
 
@@ -62,7 +62,11 @@ fn runs(plan: &Plan, cpu: usize) -> Vec<VcpuName> {
 pub(super) fn interrupts(plan: &Plan, partitions: &[PartitionEntry]) -> Vec<InterruptEntry> {
     let board = &plan.system.board;
     let kept = |intid, trigger, source: &str| {
-        interrupt(intid, trigger, source.to_owned(), Owner::Hypervisor)
+        interrupt(
+            &PassedInterrupt::new(intid, trigger),
+            source.to_owned(),
+            Owner::Hypervisor,
+        )
     };
     let mut all = vec![
         kept(board.gic.maintenance, Trigger::Level, "GIC maintenance"),
@@ -140,24 +144,21 @@ pub(super) fn streams(plan: &Plan) -> Vec<StreamEntry> {
 }
 
 /// An interrupt with its number in both ways.
-pub(super) fn interrupt(
-    intid: IntId,
-    trigger: Trigger,
-    source: String,
-    owner: Owner,
-) -> InterruptEntry {
-    let number = intid.get();
+pub(super) fn interrupt(one: &PassedInterrupt, source: String, owner: Owner) -> InterruptEntry {
+    let number = one.intid.get();
     // SGIs, PPIs, SPIs: Arm IHI 0069H, section 2.2.1.
     let (class, first) = match number {
         0..=15 => ("SGI", 0),
         16..=31 => ("PPI", 16),
+        IntId::FIRST_EXTENDED_SPI.. => ("extended SPI", IntId::FIRST_EXTENDED_SPI),
         _ => ("SPI", IntId::FIRST_SPI),
     };
     InterruptEntry {
         intid: number,
         number: number - first,
         class: class.to_owned(),
-        trigger: match trigger {
+        seen: (one.seen != one.intid).then(|| one.seen.get()),
+        trigger: match one.trigger {
             Trigger::Level => "level",
             Trigger::Edge => "edge",
         }

@@ -295,12 +295,7 @@ fn interrupts(partition: &Partition, planned: &Planned) -> Vec<InterruptEntry> {
         let source = source.map_or("named in the system file".to_owned(), |device| {
             device.path.clone()
         });
-        board::interrupt(
-            one.intid,
-            one.trigger,
-            source,
-            Owner::Partition(partition.name.clone()),
-        )
+        board::interrupt(one, source, Owner::Partition(partition.name.clone()))
     };
     planned.interrupts.iter().map(interrupt).collect()
 }

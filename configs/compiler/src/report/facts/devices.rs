@@ -49,8 +49,10 @@ pub struct InterruptEntry {
     pub intid: u32,
     /// Its number among shared or private ones, as a device tree writes it.
     pub number: u32,
-    /// `SPI`, `PPI` or `SGI`.
+    /// `SPI`, `extended SPI`, `PPI` or `SGI`.
     pub class: String,
+    /// The INTID that its partition knows it by, where that is another one: an extended SPI is an SPI inside.
+    pub seen: Option<u32>,
     /// `level` or `edge`.
     pub trigger: String,
     /// Path of the device that raises it, or what it is for.

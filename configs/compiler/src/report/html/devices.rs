@@ -19,7 +19,10 @@ pub(super) fn interrupts(out: &mut Markup, report: &Report) {
         .map(|one| {
             vec![
                 Cell::number(one.intid),
-                Cell::text(format_args!("{} {}", one.class, one.number)),
+                Cell::text(match one.seen {
+                    None => format!("{} {}", one.class, one.number),
+                    Some(seen) => format!("{} {}; inside INTID {seen}", one.class, one.number),
+                }),
                 Cell::text(&one.trigger),
                 Cell::code(&one.source),
                 Cell::owner(&one.owner, &owners),

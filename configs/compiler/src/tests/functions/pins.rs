@@ -38,7 +38,7 @@ fn pin_ends_in_the_interrupt_that_the_map_and_the_bridges_give_it() {
     ] {
         let compiled = compile(&with_pins(), [&function(path, pin), ""]).unwrap();
         let line = format!(
-            "PassedInterrupt {{ intid: model::IntId::new({}), trigger: model::device::Trigger::Level }}",
+            "PassedInterrupt::new(model::IntId::new({}), model::device::Trigger::Level)",
             spi + 32
         );
         assert!(
