@@ -142,6 +142,9 @@ pub trait InterruptController: ListRegisters + Copy {
     /// Forgets a pending edge. A level line that is still asserted stays pending.
     fn clear_pending(&self, intid: IntId);
 
+    /// Makes an interrupt pending, as an edge of its line would.
+    fn set_pending(&self, intid: IntId);
+
     /// Sends the hypervisor's SGI `sgi` to `cpu`. Memory written before is visible to it.
     fn kick(&self, cpu: Mpidr, sgi: IntId);
 

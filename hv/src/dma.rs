@@ -4,6 +4,9 @@
 //! What a storm of faults costs is bounded: a device is heard as often as its [`Attention`] lasts, a stream of nobody once, and then muted
 //! at the IOMMU. It stays as confined as before. So a partition that starts again and again to make faults is heard [`MOST_HEARD`] times
 //! in a row, then [`PER_SECOND`] times a second, and once more for each start.
+//!
+//! And the storm costs its author: an IOMMU's interrupts go to the CPU of the partition whose device was refused last. Another partition
+//! loses the time in which one fault is told, when the author changes.
 
 mod attention;
 #[cfg(feature = "measure")]
@@ -11,6 +14,9 @@ pub mod measure;
 
 pub use attention::{Attention, MOST_HEARD, PER_SECOND};
 
+use core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+
+use gic::InterruptController;
 use model::iommu::{Iommu as Config, OwnedStreams, Streams};
 use model::memory::Mapping;
 use model::partition::FaultPolicy;
@@ -24,8 +30,10 @@ use crate::power::Then;
 use crate::sync::{Rank, TicketLock};
 use crate::vcpu::Hypervisor;
 
-/// Faults that one interrupt serves; what is more is forgotten.
-const MOST_AT_ONCE: usize = 128;
+/// Faults that are served until there is none; what is more is forgotten.
+const MOST_AT_ONCE: u32 = 128;
+/// Faults that one interrupt serves when none of them is told. It serves one that is.
+const MOST_UNTOLD: usize = 8;
 /// Failures that one interrupt serves: as many as there are kinds of them.
 const MOST_FAILURES: usize = 4;
 
@@ -64,6 +72,17 @@ pub enum DmaEvent {
     },
 }
 
+/// What a look at the faults of an IOMMU has found.
+#[derive(Default)]
+struct Look {
+    /// How many it has served.
+    faults: usize,
+    /// There may be more.
+    is_left: bool,
+    /// Whose device made the last one.
+    author: Option<PartitionId>,
+}
+
 /// An IOMMU, shared by all pCPUs.
 pub struct Unit<D> {
     config: &'static Config,
@@ -72,6 +91,10 @@ pub struct Unit<D> {
     attention: &'static [Attention],
     /// Ticks of the system counter in a second.
     frequency: u64,
+    /// Faults that were served since there was none.
+    served: AtomicU32,
+    /// The partition on whose CPU its interrupts come: the place in the system's list, or more than there are.
+    listener: AtomicU8,
 }
 
 impl<D: Iommu> Unit<D> {
@@ -87,6 +110,8 @@ impl<D: Iommu> Unit<D> {
             driver: TicketLock::new(Rank::Iommu, driver),
             attention,
             frequency,
+            served: AtomicU32::new(0),
+            listener: AtomicU8::new(u8::MAX),
         }
     }
 
@@ -138,21 +163,67 @@ impl<D: Iommu> Unit<D> {
             any = true;
         }
         if any {
-            self.serve(hypervisor);
+            while self.look(hypervisor).is_left {}
         }
     }
 
-    /// Serves an interrupt: tells what was refused, and what befell the IOMMU.
-    pub fn serve<M: Machine>(&self, hypervisor: &Hypervisor<M>) {
-        let more = (0..MOST_AT_ONCE).all(|_| {
-            let fault = self.driver.lock().next_fault();
-            fault
-                .inspect(|fault| self.refused(hypervisor, fault))
-                .is_some()
-        });
-        if more && let Some(failure) = self.driver.lock().discard_faults() {
-            self.failed(hypervisor, failure);
+    /// Serves an interrupt: tells what was refused, and what befell the IOMMU. Others whose interrupts wait come after one fault that is told:
+    /// what is left is served by an interrupt of its own, on the CPU of the partition whose device was refused. True when a fault was served.
+    pub fn serve<M: Machine>(&self, hypervisor: &Hypervisor<M>) -> bool {
+        let look = self.look(hypervisor);
+        if look.is_left {
+            if let Some(author) = look.author {
+                self.listen_at(hypervisor, author);
+            }
+            if let Some(intid) = self.config.interrupts.first() {
+                hypervisor.machine.gic().set_pending(*intid);
+            }
         }
+        look.faults != 0
+    }
+
+    /// Serves some faults, and after the last one what befell the IOMMU.
+    fn look<M: Machine>(&self, hypervisor: &Hypervisor<M>) -> Look {
+        let mut look = Look::default();
+        while look.faults < MOST_UNTOLD {
+            let fault = self.driver.lock().next_fault();
+            let Some(fault) = fault else {
+                break;
+            };
+            look.faults += 1;
+            let told;
+            (look.author, told) = self.refused(hypervisor, &fault);
+            if self.served.fetch_add(1, Ordering::Relaxed) + 1 >= MOST_AT_ONCE {
+                let failure = self.driver.lock().discard_faults();
+                if let Some(failure) = failure {
+                    self.failed(hypervisor, failure);
+                }
+                break;
+            }
+            if told || look.faults == MOST_UNTOLD {
+                look.is_left = true;
+                return look;
+            }
+        }
+        self.served.store(0, Ordering::Relaxed);
+        self.serve_failures(hypervisor);
+        look
+    }
+
+    /// Has the interrupts come to the CPU of the author's first virtual CPU from here on.
+    fn listen_at<M: Machine>(&self, hypervisor: &Hypervisor<M>, author: PartitionId) {
+        let partition = hypervisor.partitions.get(usize::from(author.get()));
+        let Some(vcpu) = partition.and_then(|partition| partition.vcpus.first()) else {
+            return;
+        };
+        if self.listener.swap(author.get(), Ordering::Relaxed) != author.get() {
+            for intid in self.config.interrupts {
+                hypervisor.machine.gic().route(*intid, vcpu.home);
+            }
+        }
+    }
+
+    fn serve_failures<M: Machine>(&self, hypervisor: &Hypervisor<M>) {
         let failures = core::iter::from_fn(|| self.driver.lock().next_failure());
         for failure in failures.take(MOST_FAILURES) {
             self.failed(hypervisor, failure);
@@ -176,7 +247,12 @@ impl<D: Iommu> Unit<D> {
         }
     }
 
-    fn refused<M: Machine>(&self, hypervisor: &Hypervisor<M>, fault: &Fault) {
+    /// Answers a fault. Returns whose device made it, and whether it was told.
+    fn refused<M: Machine>(
+        &self,
+        hypervisor: &Hypervisor<M>,
+        fault: &Fault,
+    ) -> (Option<PartitionId>, bool) {
         let owner = self.suspects(hypervisor, fault.source);
         let partition = owner.and_then(|(_, owned)| {
             hypervisor
@@ -214,6 +290,7 @@ impl<D: Iommu> Unit<D> {
         if let Some(partition) = partition {
             answer(hypervisor, partition, fault);
         }
+        (partition.map(|partition| partition.id), left.is_some())
     }
 
     /// What to call the device that owns the streams of which one made the access.

@@ -101,6 +101,7 @@ pub enum Done {
     DropPriority(u32),
     Deactivate(u32),
     DeactivatePhysical(u32),
+    SetPending(u32),
     Route(u32, u64),
     ResetVirtualInterface,
     WithholdVirtualInterface,
@@ -227,6 +228,11 @@ fn done(what: Done) {
 /// What was done since the last call.
 pub fn take_done() -> Vec<Done> {
     state(|state| core::mem::take(&mut state.done))
+}
+
+/// How often this was done since the last [`take_done`].
+pub fn times(what: Done) -> usize {
+    state(|state| state.done.iter().filter(|done| **done == what).count())
 }
 
 /// What was recorded since the last [`take_done`].
@@ -640,6 +646,9 @@ impl InterruptController for FakeGic {
         false
     }
     fn clear_pending(&self, _intid: IntId) {}
+    fn set_pending(&self, intid: IntId) {
+        done(Done::SetPending(intid.get()));
+    }
     /// The SGI comes to the pCPU when it next acknowledges an interrupt.
     fn kick(&self, cpu: Mpidr, sgi: IntId) {
         done(Done::Kick(cpu.get()));

@@ -250,6 +250,10 @@ impl InterruptController for GicV2 {
         self.write_bit(array::ICPENDR, intid);
     }
 
+    fn set_pending(&self, intid: IntId) {
+        self.write_bit(array::ISPENDR, intid);
+    }
+
     #[inline]
     fn kick(&self, cpu: Mpidr, sgi: IntId) {
         if let Some(mask) = self.masks.get(cpu) {

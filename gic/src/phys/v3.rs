@@ -384,6 +384,10 @@ impl InterruptController for GicV3 {
         self.write_bit(array::ICPENDR, intid);
     }
 
+    fn set_pending(&self, intid: IntId) {
+        self.write_bit(array::ISPENDR, intid);
+    }
+
     #[inline(always)]
     fn kick(&self, cpu: Mpidr, sgi: IntId) {
         let aff = |level| u64::from(cpu.affinity(level));

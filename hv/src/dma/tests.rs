@@ -145,6 +145,17 @@ fn told() -> Vec<(Option<usize>, u64)> {
     told.collect()
 }
 
+/// Serves interrupts of the IOMMU until none is pending.
+fn settle(unit: &Unit<Shared>, hypervisor: &Hypervisor<fake::FakeMachine>) {
+    let pended = || fake::times(Done::SetPending(106));
+    let again = |_: &usize| {
+        let before = pended();
+        unit.serve(hypervisor);
+        pended() != before
+    };
+    assert_ne!((0..1000).take_while(again).count(), 1000);
+}
+
 #[test]
 fn start_of_a_partition_attaches_its_streams_to_its_tables_and_no_others() {
     let world = World::new();
@@ -176,7 +187,7 @@ fn fault_names_device_and_partition_and_counts() {
         .borrow_mut()
         .faults
         .extend([fault(9), fault(33), fault(16)]);
-    unit.serve(world.hypervisor);
+    settle(&unit, world.hypervisor);
     assert_eq!(told(), [(Some(LINUX), 1), (Some(LINUX), 2), (Some(RT), 1)]);
     let first = Event::Dma(DmaEvent::Fault {
         partition: Some(PartitionId::new(LINUX as u8)),
@@ -192,7 +203,7 @@ fn stream_of_nobody_is_told_by_the_iommus_path_and_muted_at_once() {
     let world = World::new();
     let (unit, driver) = unit();
     driver.0.borrow_mut().faults.push_back(fault(12));
-    unit.serve(world.hypervisor);
+    settle(&unit, world.hypervisor);
     assert_eq!(told(), [(None, 1)]);
     assert_eq!(driver.take_asked(), [Asked::Mute(12, 1)]);
     let muted = Event::Dma(DmaEvent::Muted { device: "/smmu" });
@@ -210,7 +221,7 @@ fn fault_of_one_of_several_devices_is_told_by_partition_and_iommu_and_mutes_them
     let linux = world.hypervisor.partitions[LINUX].config.vmid.get();
     let many = (0..MOST_HEARD).map(|_| fault(linux));
     driver.0.borrow_mut().faults.extend(many);
-    unit.serve(world.hypervisor);
+    settle(&unit, world.hypervisor);
     assert_eq!(driver.take_asked(), [Asked::Mute(8, 4), Asked::Mute(32, 2)]);
     let first = Event::Dma(DmaEvent::Fault {
         partition: Some(PartitionId::new(LINUX as u8)),
@@ -230,7 +241,7 @@ fn fault_of_the_partitions_only_device_is_told_by_the_devices_path() {
         ..fault(0)
     };
     driver.0.borrow_mut().faults.push_back(fault);
-    unit.serve(world.hypervisor);
+    settle(&unit, world.hypervisor);
     let told = Event::Dma(DmaEvent::Fault {
         partition: Some(PartitionId::new(RT as u8)),
         device: "/device",
@@ -249,7 +260,7 @@ fn fault_of_nobody_knows_which_stream_is_told_once_and_mutes_nothing() {
         ..fault(0)
     };
     driver.0.borrow_mut().faults.push_back(fault);
-    unit.serve(world.hypervisor);
+    settle(&unit, world.hypervisor);
     assert_eq!(told(), [(None, 1)]);
     assert_eq!(driver.take_asked(), []);
 }
@@ -264,7 +275,7 @@ fn device_is_muted_once_after_so_many_faults_and_heard_again_after_a_start() {
         let before = told().len();
         let many = (0..MOST_HEARD + 4).map(|_| fault(10));
         driver.0.borrow_mut().faults.extend(many);
-        unit.serve(world.hypervisor);
+        settle(&unit, world.hypervisor);
         assert_eq!(driver.take_asked(), [Asked::Mute(8, 4)]);
         heard.push(told().len() - before);
         fake::advance(ticks);
@@ -279,7 +290,7 @@ fn faults_without_end_are_discarded_after_a_bounded_number() {
     let world = World::new();
     let (unit, driver) = unit();
     driver.0.borrow_mut().endless = Some(fault(9));
-    unit.serve(world.hypervisor);
+    settle(&unit, world.hypervisor);
     assert_eq!(told().len(), MOST_HEARD as usize);
     let linux = &world.hypervisor.partitions[LINUX];
     assert_eq!(linux.faults(), MOST_AT_ONCE as u64);
@@ -297,7 +308,7 @@ fn failures_are_told_with_the_iommus_path_up_to_a_bound() {
     let (unit, driver) = unit();
     let failures = [Failure::OutOfService; 5];
     driver.0.borrow_mut().failures.extend(failures);
-    unit.serve(world.hypervisor);
+    settle(&unit, world.hypervisor);
     assert_eq!(fake::events().len(), MOST_FAILURES);
 }
 
@@ -330,7 +341,7 @@ fn fault_stops_a_partition_from_another_pcpu_by_its_policy() {
         let (unit, driver) = unit();
         driver.0.borrow_mut().faults.extend([fault(9), fault(9)]);
         take_done();
-        run_on(2, || unit.serve(world.hypervisor));
+        run_on(2, || drop(unit.serve(world.hypervisor)));
         let kicks = take_done()
             .into_iter()
             .filter(|done| matches!(done, Done::Kick(_)));
@@ -344,6 +355,51 @@ fn fault_ends_the_system_where_the_policy_says_so() {
     let world = World::with(|linux| linux.on_fault = FaultPolicy::StopSystem);
     let (unit, driver) = unit();
     driver.0.borrow_mut().faults.push_back(fault(9));
-    let outcome = run_on(2, || unit.serve(world.hypervisor));
+    let outcome = run_on(2, || settle(&unit, world.hypervisor));
     assert_eq!(outcome, Outcome::Ended(world.hypervisor.system.end));
+}
+
+#[test]
+fn one_told_fault_is_served_and_the_rest_comes_on_the_cpu_of_its_author() {
+    let world = World::new();
+    let (unit, driver) = unit();
+    let home = |partition: usize| world.hypervisor.partitions[partition].vcpus[0].home.get();
+    let faults = [fault(16), fault(16), fault(9)];
+    driver.0.borrow_mut().faults.extend(faults);
+    take_done();
+    let mut served = Vec::new();
+    while unit.serve(world.hypervisor) {
+        let told = told().len();
+        let done = take_done().into_iter();
+        let hardware = done.filter(|done| !matches!(done, Done::Record(_)));
+        served.push((told, hardware.collect::<Vec<Done>>()));
+    }
+    let route = |partition| [106, 109].map(|intid| Done::Route(intid, home(partition)));
+    let again = Done::SetPending(106);
+    let [one, two] = route(RT);
+    let [three, four] = route(LINUX);
+    let expected = [
+        (1, vec![one, two, again]),
+        (1, vec![again]),
+        (1, vec![three, four, again]),
+    ];
+    assert_eq!(served, expected);
+    assert_eq!(take_done(), []);
+}
+
+#[test]
+fn faults_of_a_muted_device_are_served_a_few_at_a_time() {
+    let world = World::new();
+    let (unit, driver) = unit();
+    let many = (0..MOST_HEARD as usize + 2 * MOST_UNTOLD + 1).map(|_| fault(16));
+    driver.0.borrow_mut().faults.extend(many);
+    let left = || driver.0.borrow().faults.len();
+    for _ in 0..MOST_HEARD {
+        unit.serve(world.hypervisor);
+    }
+    let steps = [MOST_UNTOLD + 1, 1, 0].map(|expected| {
+        unit.serve(world.hypervisor);
+        left() == expected
+    });
+    assert_eq!(steps, [true; 3]);
 }

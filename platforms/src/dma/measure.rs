@@ -60,8 +60,10 @@ fn tell(path: Path, ticks: u64) {
     line(format_args!("bench: {} {ticks} ticks", path.name()));
 }
 
-/// Serves an interrupt, and says what that took.
+/// Serves an interrupt, and says what that took when there was a fault.
 pub fn serve(unit: &Unit<One>, hypervisor: &Hypervisor<Board>) {
-    let ((), ticks) = timed::<El2, _>(|| unit.serve(hypervisor));
-    defmt::info!("bench: {=str} {=u64} ticks", Path::Fault.name(), ticks);
+    let (served, ticks) = timed::<El2, _>(|| unit.serve(hypervisor));
+    if served {
+        defmt::info!("bench: {=str} {=u64} ticks", Path::Fault.name(), ticks);
+    }
 }

@@ -79,6 +79,7 @@ impl InterruptController for Gic {
         fn route(intid: IntId, cpu: Mpidr);
         fn is_pending(intid: IntId) -> bool;
         fn clear_pending(intid: IntId);
+        fn set_pending(intid: IntId);
         #[inline(always)]
         fn kick(cpu: Mpidr, sgi: IntId);
         fn common_register(register: CommonRegister, written: Option<u64>) -> u64;
