@@ -138,14 +138,7 @@ enum Verb {
         seconds: u64,
     },
     /// Print the image's size, its lines of code and its unsafe blocks, what can panic, how deep the stack gets, and the packages of others in it. The status is 1 when a function panics that is not listed, or the stack may be too small.
-    Stats {
-        /// The system whose image is measured.
-        #[arg(default_value = "configs/qemu-virt-gicv3/demo.toml")]
-        system: PathBuf,
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
-    },
+    Stats(stats::StatsArguments),
 }
 
 #[derive(Args)]
@@ -244,6 +237,6 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<u8> {
                 seconds,
             },
         ),
-        Verb::Stats { system, json } => stats::run(&builder, &system, json),
+        Verb::Stats(arguments) => stats::run(&builder, &arguments),
     }
 }

@@ -1,8 +1,11 @@
 //! `cargo xtask stats`: the figures that have ceilings.
 
-use std::path::Path;
+mod history;
+
+use std::path::PathBuf;
 
 use anyhow::Context;
+use clap::Args;
 use serde::Serialize;
 
 use crate::build::Builder;
@@ -58,11 +61,30 @@ struct CrateFigures {
     unsafe_blocks: usize,
 }
 
+/// How the figures are told.
+#[derive(Args)]
+pub struct StatsArguments {
+    /// The system whose image is measured.
+    #[arg(default_value = "configs/qemu-virt-gicv3/demo.toml")]
+    system: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    /// Write the figures down for the commit that is checked out, in docs/history.jsonl, and draw docs/history.svg.
+    #[arg(long)]
+    record: bool,
+}
+
 /// Prints the figures of a system's image.
 ///
 /// # Errors
-/// The system does not build, or a source file cannot be read.
-pub fn run(builder: &Builder, system: &Path, json: bool) -> anyhow::Result<u8> {
+/// The system does not build, a source file cannot be read, or the history cannot be written.
+pub fn run(builder: &Builder, arguments: &StatsArguments) -> anyhow::Result<u8> {
+    let StatsArguments {
+        system,
+        json,
+        record,
+    } = arguments;
     // The default is relative to the checkout, whatever folder the user is in.
     let system = if system.is_file() {
         system.to_owned()
@@ -128,8 +150,19 @@ pub fn run(builder: &Builder, system: &Path, json: bool) -> anyhow::Result<u8> {
         stacks,
         packages,
     };
+    if *record {
+        let deepest = figures.stacks.entries.first();
+        let sizes = history::Sizes {
+            image_bytes: figures.image_bytes,
+            lines: figures.lines as u64,
+            unsafe_blocks: figures.unsafe_blocks as u64,
+            stack_bytes: deepest.map(|entry| entry.bytes),
+        };
+        let name = builder.workspace().shown(&system).to_string();
+        history::add(builder.workspace(), &name, sizes)?;
+    }
     let sound = figures.panics.problems.is_empty() && figures.stacks.problems.is_empty();
-    if json {
+    if *json {
         println!("{}", serde_json::to_string_pretty(&figures)?);
     } else {
         print(&figures);

@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: measurements, with bars.
 
-mod chart;
+pub mod chart;
 mod costs;
 mod decisions;
 mod dma;

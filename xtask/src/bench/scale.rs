@@ -34,7 +34,7 @@ struct Axis {
     boot: Option<fn(SystemFile, u32) -> SystemFile>,
 }
 
-const AXES: [Axis; 4] = [
+const AXES: [Axis; 5] = [
     Axis {
         name: "partitions",
         amounts: &[2, 4, 8, 16],
@@ -52,6 +52,12 @@ const AXES: [Axis; 4] = [
         amounts: &[1, 4, 16],
         system: |system, count| channels(others(system.guest("bench", "bench", 2), 2, 1), count),
         boot: Some(|system, count| channels(others(on_one(system), 0, 1), count)),
+    },
+    Axis {
+        name: "interrupts",
+        amounts: &[1, 4, 16],
+        system: |system, count| doorbells(others(system.guest("bench", "bench", 2), 2, 1), count),
+        boot: Some(|system, count| doorbells(others(on_one(system), 0, 1), count)),
     },
     Axis {
         name: "memory",
@@ -86,9 +92,18 @@ fn others(system: SystemFile, cpu: u32, count: u32) -> SystemFile {
     system
 }
 
-fn channels(system: SystemFile, channels: u32) -> SystemFile {
-    let ends = ["{ partition = \"bench\" }", "{ partition = \"hello-1\" }"];
-    (1..=channels).fold(system, |system, number| {
+fn channels(system: SystemFile, count: u32) -> SystemFile {
+    with_channels(system, count, "{ partition = \"bench\" }")
+}
+
+/// Interrupts of the measured guest, each with the channel that it comes from.
+fn doorbells(system: SystemFile, count: u32) -> SystemFile {
+    with_channels(system, count, "{ partition = \"bench\", doorbell = true }")
+}
+
+fn with_channels(system: SystemFile, count: u32, end: &str) -> SystemFile {
+    let ends = [end, "{ partition = \"hello-1\" }"];
+    (1..=count).fold(system, |system, number| {
         system.channel(&format!("channel-{number}"), "4KiB", &ends)
     })
 }
