@@ -30,7 +30,8 @@ pub fn read_only_end(
     }
     let mut ends = partition.memory.iter();
     let end = |mapping| place(mapping, address).map(|(pa, _): (Pa, u64)| pa);
-    let pa = ends.find_map(|one| end(one).filter(|_| one.kind == MemoryKind::ReadOnly))?;
+    let may_only_read = |kind| matches!(kind, MemoryKind::ReadOnly | MemoryKind::DeviceReadOnly);
+    let pa = ends.find_map(|one| end(one).filter(|_| may_only_read(one.kind)))?;
     channels.iter().find(|channel| {
         let offset = pa.offset_from(channel.memory.base);
         offset.is_some_and(|offset| offset < channel.memory.size)
@@ -97,7 +98,9 @@ mod tests {
             (MemoryKind::ReadOnly, write, 0x5000_ffff, Some("c")),
             (MemoryKind::ReadOnly, write, 0x5001_0000, None),
             (MemoryKind::ReadOnly, read, 0x5000_0000, None),
+            (MemoryKind::DeviceReadOnly, write, 0x5000_0000, Some("c")),
             (MemoryKind::Shared, write, 0x5000_0000, None),
+            (MemoryKind::Device, write, 0x5000_0000, None),
         ] {
             assert_eq!(
                 found(kind, what, address),

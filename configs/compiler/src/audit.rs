@@ -273,7 +273,9 @@ impl Guest<'_> {
     /// True for the page by which an end of a channel rings the others, which is emulated.
     fn is_doorbell(&self, node: NodeId, range: AddressRange) -> bool {
         let mut played = self.partition.virtual_devices.iter();
-        self.tree.string(node, "compatible") == Some("bulkhead,channel")
+        self.tree
+            .strings(node, "compatible")
+            .contains(&"bulkhead,channel")
             && played.any(|one| (one.ipa, one.size) == (range.base, range.size))
     }
 

@@ -274,10 +274,12 @@ fn mappings(system: &System, partition: &Partition) -> Vec<Mapping> {
         ipa: Ipa::new(end.seen.base),
         pa: Pa::new(end.pa),
         size: end.seen.size,
-        kind: if end.writable {
-            MemoryKind::Shared
-        } else {
-            MemoryKind::ReadOnly
+        // Stage 2 makes Device memory of what stage 1 says of Normal memory, never the other way round (Arm DDI 0487 K.a, D8.6.6).
+        kind: match (end.uncached, end.writable) {
+            (false, true) => MemoryKind::Shared,
+            (false, false) => MemoryKind::ReadOnly,
+            (true, true) => MemoryKind::Device,
+            (true, false) => MemoryKind::DeviceReadOnly,
         },
     }));
     if let GicKind::V2 {
@@ -330,12 +332,11 @@ fn dma(system: &System, partition: &Partition) -> Vec<Mapping> {
     if doorbells.is_empty() {
         return Vec::new();
     }
-    let is_memory = |mapping: &Mapping| {
-        matches!(
-            mapping.kind,
-            MemoryKind::Ram | MemoryKind::Shared | MemoryKind::ReadOnly
-        )
+    let is_channel = |mapping: &Mapping| {
+        let mut ends = partition.channels.iter();
+        ends.any(|end| end.seen.base == mapping.ipa.get())
     };
+    let is_memory = |mapping: &Mapping| mapping.kind == MemoryKind::Ram || is_channel(mapping);
     let mut all = mappings(system, partition);
     all.retain(is_memory);
     all.extend(doorbells.into_iter().map(|doorbell| Mapping {

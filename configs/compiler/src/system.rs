@@ -99,6 +99,8 @@ pub(crate) struct End {
     /// Where it lies.
     pub pa: u64,
     pub writable: bool,
+    /// It is mapped as Device memory.
+    pub uncached: bool,
     /// Its place among the ends of the channel.
     pub number: u32,
     /// The interrupt by which the others notify it.
@@ -328,6 +330,7 @@ fn channels(
                 seen: place.seen(number)?,
                 pa: memory.base,
                 writable: end.access == Access::ReadWrite,
+                uncached: raw.uncached,
                 number: place_in_list,
                 doorbell,
                 ring: place.doorbell(number),

@@ -181,3 +181,29 @@ fn peer_that_waits_in_wfi_wakes_with_the_interrupt() {
     linux.pending_interrupt();
     assert_eq!(list_registers(linux.pcpu).len(), 1);
 }
+
+/// The first virtual CPU of a shared pCPU runs, and its partition can ring itself.
+#[cfg(feature = "rtds")]
+#[test]
+fn shared_pcpu_is_called_once_until_the_end_has_had_its_turn() {
+    use crate::pool::fixture::{decide, first_turn_with};
+    let (_world, mut first) = first_turn_with(|linux| {
+        let rings = Vec::leak(vec![Bell {
+            partition: PartitionId::new(LINUX as u8),
+            intid: IntId::new(BELL),
+        }]);
+        linux.doorbells = Vec::leak(vec![Doorbell {
+            page: Ipa::new(PAGE),
+            rings,
+        }]);
+    });
+    listen(&mut first);
+    decide(&mut first);
+    take_done();
+    for _ in 0..1_000 {
+        ring(&mut first);
+    }
+    assert_eq!(calls(), 1);
+    decide(&mut first);
+    assert_eq!(list_registers(0).len(), 1);
+}

@@ -17,6 +17,8 @@ pub(crate) struct RawChannel {
     pub size: Option<Spanned<u64>>,
     /// Where it lies.
     pub address: Option<Spanned<u64>>,
+    /// True when every end maps it as Device memory.
+    pub uncached: bool,
     /// `None` when the list is missing or an end is wrong.
     pub ends: Option<Spanned<Vec<RawEnd>>>,
 }
@@ -83,6 +85,7 @@ fn read_channel(
     reader.call(title(name.as_ref()));
     let size = reader.required("size", size, findings);
     let address = reader.optional("address", address, findings);
+    let uncached = reader.optional("uncached", boolean, findings);
     let ends = match reader.value("ends") {
         Some((slot, value)) => {
             read_ends(source, slot, value, findings).map(|ends| Spanned::new(value.span(), ends))
@@ -97,6 +100,7 @@ fn read_channel(
         name,
         size,
         address,
+        uncached: uncached.is_some_and(Spanned::into_inner),
         ends,
     })
 }

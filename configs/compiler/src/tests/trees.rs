@@ -186,3 +186,26 @@ fn console_of_the_system_is_not_the_boards() {
     let compiled = compile_text(&format!("{head}image = \"program.elf\"\n")).unwrap();
     assert!(compiled.table.contains("0x9100000"), "{}", compiled.table);
 }
+
+/// Whoever maps an uncached channel gets Device memory, and UIO finds it by a name that no cached channel has.
+#[test]
+fn uncached_channel_is_device_memory_at_every_end() {
+    let channel = "image = \"program.elf\"\n\
+        [[partition]]\nname = \"b\"\npool = \"q\"\nvcpus = 1\nmemory = \"64MiB\"\nimage = \"program.elf\"\n\
+        [pools.q]\ncpus = [2]\npolicy = \"dedicated\"\n\
+        [[channel]]\nname = \"c\"\nsize = \"64KiB\"\naddress = \"0x78000000\"\nuncached = true\n\
+        ends = [{ partition = \"a\", at = \"0x90000000\" }, { partition = \"b\", at = \"0x90000000\", access = \"read-only\" }]\n";
+    let table = compile_text(&format!("{HEAD}{channel}")).unwrap().table;
+    let tree = tree(channel);
+    for kind in ["Device", "DeviceReadOnly"] {
+        let mapping = format!(
+            "ipa: model::Ipa::new(0x90000000), pa: model::Pa::new(0x78000000), size: 0x10000, kind: model::memory::MemoryKind::{kind} }}"
+        );
+        assert_eq!(table.matches(&mapping).count(), 1, "{kind}");
+    }
+    let node = tree.find("/channel-c@90000000").unwrap();
+    assert_eq!(
+        tree.strings(node, "compatible"),
+        ["bulkhead,channel-uncached", "bulkhead,channel"]
+    );
+}

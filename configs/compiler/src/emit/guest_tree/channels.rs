@@ -14,13 +14,19 @@ pub(super) fn write(guest: &mut Guest<'_>, partition: &Partition) -> Result<(), 
         seen,
         pa: _,
         writable,
+        uncached,
         number,
         doorbell,
         ring,
     } in &partition.channels
     {
         let node = tree.add(Tree::ROOT, format!("channel-{name}@{:x}", seen.base));
-        tree.set_string(node, "compatible", "bulkhead,channel");
+        // Generic UIO is told what it may drive: a cached channel is none of its.
+        let compatible = match uncached {
+            true => "bulkhead,channel-uncached\0bulkhead,channel",
+            false => "bulkhead,channel",
+        };
+        tree.set_string(node, "compatible", compatible);
         let ranges: Vec<_> = [Some(*seen), *ring].into_iter().flatten().collect();
         tree.set_cells(node, "reg", &cells.reg(&ranges)?);
         tree.set_string(node, "bulkhead,name", name);

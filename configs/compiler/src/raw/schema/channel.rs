@@ -26,6 +26,13 @@ pub(crate) const CHANNEL: Table = Table {
             "\"0x60000000\"",
             "The physical address of the memory: a multiple of 4KiB.",
         ),
+        optional(
+            "uncached",
+            Kind::Boolean,
+            "false",
+            "true",
+            "Every end sees Device memory, whatever its guest asks for: needed where one end maps the memory so, as Linux' generic UIO does.",
+        ),
         required(
             "ends",
             Kind::List(&Kind::Table(&END)),

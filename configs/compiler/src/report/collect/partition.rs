@@ -145,17 +145,17 @@ fn mapping(partition: &Partition, mapping: &Mapping) -> MappingEntry {
             .join(", ")
     };
     let channel = || {
-        let end = partition
-            .channels
-            .iter()
-            .find(|end| end.seen.base == mapping.ipa.get());
-        end.map_or(String::new(), |end| format!("channel {}", end.name))
+        let mut ends = partition.channels.iter();
+        let end = ends.find(|end| end.seen.base == mapping.ipa.get())?;
+        let how = if end.uncached { ", uncached" } else { "" };
+        Some(format!("channel {}{how}", end.name))
     };
-    let (kind, what) = match mapping.kind {
-        MemoryKind::Ram => (MappingKind::Memory, "memory".to_owned()),
-        MemoryKind::Shared | MemoryKind::ReadOnly => (MappingKind::Channel, channel()),
-        MemoryKind::Device => (MappingKind::Registers, device()),
-        MemoryKind::DeviceReadOnly => (MappingKind::ReadOnlyRegisters, device()),
+    let (kind, what) = match (mapping.kind, channel()) {
+        (_, Some(channel)) => (MappingKind::Channel, channel),
+        (MemoryKind::Ram, None) => (MappingKind::Memory, "memory".to_owned()),
+        (MemoryKind::Shared | MemoryKind::ReadOnly, None) => (MappingKind::Channel, String::new()),
+        (MemoryKind::Device, None) => (MappingKind::Registers, device()),
+        (MemoryKind::DeviceReadOnly, None) => (MappingKind::ReadOnlyRegisters, device()),
     };
     // The only registers that are mapped without a device are those of a GICv2 (Arm IHI 0048B, section 5.5).
     let (kind, what) = match (kind, what.as_str()) {
