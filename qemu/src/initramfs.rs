@@ -18,7 +18,7 @@ mount -t devtmpfs devtmpfs /dev
 stty rows 24 cols 80
 export HOME=/root TERM=vt100
 for module in /modules/*.ko; do
-    [ -e $module ] && insmod $module
+    [ -e $module ] && insmod $module $(cat $module.parameters)
 done
 cd /root
 [ ! -e /bin/START ] || START
@@ -31,11 +31,20 @@ done
 /// A program that makes interrupts of every kind and counts them.
 const INTERRUPT_STRESS: &str = include_str!("initramfs/interrupt-stress");
 
+/// A kernel module.
+#[derive(Clone, Debug)]
+pub struct Module {
+    /// As the kernel loads it.
+    pub bytes: Vec<u8>,
+    /// What `insmod` is given with it: `name=value`, or nothing.
+    pub parameters: &'static str,
+}
+
 /// What is beside BusyBox.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Contents<'a> {
     /// Kernel modules, loaded in their order before the shell starts.
-    pub modules: &'a [Vec<u8>],
+    pub modules: &'a [Module],
     /// Programs and scripts, by their names. Init runs [`START`] before the shell.
     pub programs: &'a [(String, Vec<u8>)],
     /// Shared libraries, by their names.
@@ -58,7 +67,10 @@ pub fn build(busybox: &[u8], contents: Contents<'_>) -> Vec<u8> {
         archive.symlink(&format!("bin/{applet}"), "busybox");
     }
     for (number, module) in contents.modules.iter().enumerate() {
-        archive.file(&format!("modules/{number}.ko"), 0o644, module);
+        let name = format!("modules/{number}.ko");
+        archive.file(&name, 0o644, &module.bytes);
+        let parameters = module.parameters.as_bytes();
+        archive.file(&format!("{name}.parameters"), 0o644, parameters);
     }
     for (name, program) in contents.programs {
         archive.file(&format!("bin/{name}"), 0o755, program);
@@ -78,13 +90,18 @@ mod tests {
 
     #[test]
     fn initramfs_holds_busybox_and_an_init_with_the_banner() {
+        let modules = [("first", ""), ("second", "of_id=x")].map(|(bytes, parameters)| Module {
+            bytes: bytes.into(),
+            parameters,
+        });
         let contents = Contents {
-            modules: &[b"first".to_vec(), b"second".to_vec()],
+            modules: &modules,
             programs: &[("hackbench".to_owned(), b"ELF of a program".to_vec())],
             libraries: &[("libc.so.6".to_owned(), b"ELF of a library".to_vec())],
         };
         let bytes = build(b"ELF of BusyBox", contents);
         let text = String::from_utf8_lossy(&bytes);
+        assert!(text.contains("modules/1.ko.parameters") && text.contains("of_id=x"));
         assert!(text.contains("modules/1.ko"));
         assert!(text.contains("bin/hackbench") && text.contains("ELF of a program"));
         assert!(text.contains("lib/libc.so.6") && text.contains("ELF of a library"));

@@ -9,7 +9,8 @@ use compiler::{BoardFiles, QemuMachine, ResourceError, Resources, Source, TreeSo
 use qemu::debian::cache::Cache;
 use qemu::debian::package::architecture;
 use qemu::debian::part::{self, BUSYBOX, PC_BUSYBOX, Part, busybox_for};
-use qemu::initramfs::{self, Contents};
+use qemu::debian::uio;
+use qemu::initramfs::{self, Contents, Module};
 use qemu::machine::{Architecture, Machine};
 use qemu::version::{PROGRAM, Version};
 
@@ -17,7 +18,7 @@ use crate::command;
 use crate::device_tree;
 use crate::setup;
 use crate::steps::Steps;
-use crate::toolchain::{GUEST_TARGET, PC_TARGET};
+use crate::toolchain::{GUEST_TARGET, LINUX_TARGET, PC_TARGET, Toolchain};
 use crate::workspace::Workspace;
 
 /// An Arm board's machine as QEMU's options.
@@ -36,6 +37,15 @@ pub fn command_line(machine: &QemuMachine) -> Machine {
 
 /// What a machine takes for a kernel when its device tree is all that is wanted of it.
 pub const NO_KERNEL: [u8; 4096] = [0; 4096];
+
+/// What the UIO driver is told to drive: channels that all their ends see as Device memory, as it maps them.
+const CHANNELS: &str = "of_id=bulkhead,channel-uncached";
+
+/// The package of the programs for Linux partitions.
+const LINUX_PACKAGE: &str = "bulkhead-linux";
+
+/// What they are called there, and where cargo leaves them.
+const LINUX_PROGRAMS: [(&str, &str); 1] = [("channel-messages", "examples/channel-messages")];
 
 /// The real world, as the compiler sees it. What is missing is set up when it is first asked for.
 pub struct Host<'a> {
@@ -121,6 +131,9 @@ impl Resources for Host<'_> {
                 .map_err(|error| unavailable(&error, Some("`cargo xtask setup` fetches it"))),
             Source::BusyboxFor(package) => self
                 .busybox(busybox_for(package), Some(package))
+                .map_err(|error| unavailable(&error, Some("`cargo xtask setup` fetches it"))),
+            Source::BusyboxUio(package) => self
+                .busybox_uio(package)
                 .map_err(|error| unavailable(&error, Some("`cargo xtask setup` fetches it"))),
             Source::Guest(name) => self.guest(name),
         }
@@ -243,9 +256,12 @@ impl Host<'_> {
     /// The initramfs, built anew each time: it takes less time than to find out whether it is current. With network modules for the kernel of a
     /// package: they must be of the very version that was fetched.
     fn busybox(&self, package: &str, kernel: Option<&str>) -> anyhow::Result<PathBuf> {
-        let busybox = setup::part(self.steps, self.cache, package, Part::BusyBox)?;
-        let busybox = std::fs::read(&busybox)
-            .with_context(|| format!("cannot read {}", busybox.display()))?;
+        let busybox = read(&setup::part(
+            self.steps,
+            self.cache,
+            package,
+            Part::BusyBox,
+        )?)?;
         let Some(kernel) = kernel else {
             let name = format!("initramfs-{}.cpio", architecture(package));
             let path = self.workspace.output().join(name);
@@ -256,14 +272,8 @@ impl Host<'_> {
         let fetched = self.cache.fetched(kernel);
         let version = fetched.as_deref().unwrap_or(kernel);
         let folder = setup::part(self.steps, self.cache, version, Part::NetworkModules)?;
-        let module = |name: &str| {
-            let file = folder.join(name);
-            std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))
-        };
-        let modules: anyhow::Result<Vec<_>> = part::NETWORK_MODULES
-            .iter()
-            .map(|name| module(name))
-            .collect();
+        let module = |name: &&str| module(&folder.join(name), "");
+        let modules: anyhow::Result<Vec<_>> = part::NETWORK_MODULES.iter().map(module).collect();
         let contents = Contents {
             modules: &modules?,
             ..Contents::default()
@@ -274,6 +284,51 @@ impl Host<'_> {
             .join(format!("initramfs-{version}.cpio"));
         write_if_changed(&path, &initramfs::build(&busybox, contents))?;
         Ok(path)
+    }
+
+    /// The initramfs with the generic UIO driver for the kernel of a package, and this checkout's programs for Linux.
+    fn busybox_uio(&self, kernel: &str) -> anyhow::Result<PathBuf> {
+        let busybox = read(&setup::part(
+            self.steps,
+            self.cache,
+            BUSYBOX,
+            Part::BusyBox,
+        )?)?;
+        let folder = setup::uio(self.steps, self.cache, kernel, self.offline)?;
+        let module = |name: &str, parameters| module(&folder.join(name), parameters);
+        let [uio, driver] = uio::MODULES;
+        let modules = [module(uio, "")?, module(driver, CHANNELS)?];
+        let programs = self.linux_programs()?;
+        let name = format!("initramfs-uio-{kernel}.cpio");
+        let path = self.workspace.output().join(name);
+        let contents = Contents {
+            modules: &modules,
+            programs: &programs,
+            ..Contents::default()
+        };
+        write_if_changed(&path, &initramfs::build(&busybox, contents))?;
+        Ok(path)
+    }
+
+    /// Builds the programs for Linux partitions: static, so that they need nothing there.
+    fn linux_programs(&self) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
+        setup::linux_rust(self.steps, self.offline)?;
+        let built = self.workspace.cargo_target().join("guests");
+        let mut build = Toolchain::Prebuilt.build(LINUX_TARGET);
+        build
+            .args(["--quiet", "--release", "-p", LINUX_PACKAGE, "--examples"])
+            .arg("--target-dir")
+            .arg(&built)
+            .current_dir(self.workspace.root());
+        if self.offline {
+            build.arg("--offline");
+        }
+        command::run(&mut build).context("the programs for Linux do not build")?;
+        let folder = built.join(LINUX_TARGET).join("release");
+        let programs = LINUX_PROGRAMS.iter();
+        programs
+            .map(|(name, path)| Ok(((*name).to_owned(), read(&folder.join(path))?)))
+            .collect()
     }
 
     fn guest(&self, name: &str) -> Result<PathBuf, ResourceError> {
@@ -313,6 +368,15 @@ impl Host<'_> {
         command::run(&mut build).with_context(|| format!("the guest {name} does not build"))?;
         Ok(built.join(target).join("release").join(name))
     }
+}
+
+fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+fn module(path: &Path, parameters: &'static str) -> anyhow::Result<Module> {
+    let bytes = read(path)?;
+    Ok(Module { bytes, parameters })
 }
 
 /// Writes a file by rename, and not at all when it has this content already, so that its time of change means something.

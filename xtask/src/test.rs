@@ -177,6 +177,9 @@ impl Workshop for Shop<'_> {
             Need::Systems => setup::rust(steps, offline).and_then(|_| setup::qemu(steps, offline)),
             Need::Pc => setup::qemu_for(steps, Architecture::Pc, offline),
             Need::Kernel(package) => setup::guests(steps, self.builder.cache(), &[package]),
+            Need::Uio(package) => setup::linux_rust(steps, offline)
+                .and_then(|()| setup::uio(steps, self.builder.cache(), package, offline))
+                .map(drop),
             Need::UBoot => self.u_boot().map(drop),
             Need::Uefi => self.uefi().map(drop),
             Need::Board(board) => setup::device_trees(steps, offline)

@@ -19,7 +19,10 @@ pub const GUEST_TARGET: &str = "aarch64-unknown-none";
 /// Target of the hypervisor for PCs and of the guests there: neither has floating-point registers.
 pub const PC_TARGET: &str = "x86_64-unknown-none";
 
-/// All of them.
+/// Target of the programs for Linux partitions, which are static. They need a prebuilt `std`, and no image does: it is no one of [`TARGETS`].
+pub const LINUX_TARGET: &str = "aarch64-unknown-linux-musl";
+
+/// All that images need.
 pub const TARGETS: [&str; 3] = [HYPERVISOR_TARGET, GUEST_TARGET, PC_TARGET];
 
 /// Forces one way: `rustup` or `debian`.
@@ -157,6 +160,12 @@ impl Toolchain {
         ] {
             command.env_remove(variable);
         }
+        if target == LINUX_TARGET {
+            // Rust brings a linker and a C library for it, so that no other compiler is needed.
+            let variable = |what| format!("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_{what}");
+            command.env(variable("LINKER"), "rust-lld");
+            command.env(variable("RUSTFLAGS"), "-Clink-self-contained=yes");
+        }
         command.args(["--target", target]);
         command
     }
@@ -167,7 +176,8 @@ pub fn cargo() -> std::ffi::OsString {
     std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
 
-fn has_prebuilt(target: &str) -> bool {
+/// True when the toolchain in use has a prebuilt library for a target.
+pub fn has_prebuilt(target: &str) -> bool {
     let folder = command::output(Command::new("rustc").args([
         "--print",
         "target-libdir",

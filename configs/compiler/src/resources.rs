@@ -52,12 +52,14 @@ pub enum Source {
     PcBusybox,
     /// The same with the network modules of a Debian kernel package, loaded before the shell starts.
     BusyboxFor(String),
+    /// The same with the generic UIO driver of a Debian kernel package, bound to channels, and Bulkhead's programs for Linux.
+    BusyboxUio(String),
     /// A Rust guest of `tests/guests`, built to an ELF file.
     Guest(String),
 }
 
 impl Source {
-    /// Reads the text form: `debian:<package>`, `guest:<name>`, `busybox`, `busybox:<package>`, or a path.
+    /// Reads the text form: `debian:<package>`, `guest:<name>`, `busybox`, `busybox:<package>`, `busybox-uio:<package>`, or a path.
     pub fn parse(text: &str) -> Self {
         if let Some(package) = text.strip_prefix("debian:") {
             Self::Debian(package.to_owned())
@@ -65,6 +67,8 @@ impl Source {
             Self::Guest(guest.to_owned())
         } else if let Some(package) = text.strip_prefix("busybox:") {
             Self::BusyboxFor(package.to_owned())
+        } else if let Some(package) = text.strip_prefix("busybox-uio:") {
+            Self::BusyboxUio(package.to_owned())
         } else if text == "busybox" {
             Self::Busybox
         } else {
@@ -80,6 +84,7 @@ impl Display for Source {
             Self::Debian(package) => write!(f, "debian:{package}"),
             Self::Busybox | Self::PcBusybox => f.write_str("busybox"),
             Self::BusyboxFor(package) => write!(f, "busybox:{package}"),
+            Self::BusyboxUio(package) => write!(f, "busybox-uio:{package}"),
             Self::Guest(name) => write!(f, "guest:{name}"),
         }
     }
@@ -115,6 +120,7 @@ mod tests {
             "guest:rt",
             "busybox",
             "busybox:linux-image-cloud-arm64",
+            "busybox-uio:linux-image-cloud-arm64",
             "../kernel/Image",
         ] {
             assert_eq!(Source::parse(text).to_string(), text);

@@ -464,7 +464,9 @@ impl Resources for FakeResources {
         let name = match source {
             Source::File(path) => path.display().to_string(),
             Source::Debian(name) | Source::Guest(name) => name.clone(),
-            Source::Busybox | Source::PcBusybox | Source::BusyboxFor(_) => "busybox".to_owned(),
+            Source::Busybox | Source::PcBusybox | Source::BusyboxFor(_) | Source::BusyboxUio(_) => {
+                "busybox".to_owned()
+            }
         };
         let path = self.folder.join(&name);
         if path.is_file() {

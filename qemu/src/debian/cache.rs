@@ -9,6 +9,7 @@ use nix::fcntl::{Flock, FlockArg};
 use super::apt::Apt;
 use super::package::{self, architecture};
 use super::part::Part;
+use super::uio;
 
 /// The cache. Nothing in it is ever changed, only added, so it serves several checkouts.
 #[derive(Clone, Debug)]
@@ -102,7 +103,48 @@ impl Cache {
         self.beside(package, part.name())
     }
 
-    fn fetch(&self, package: &str, part: Part, to: &Path) -> anyhow::Result<()> {
+    /// The generic UIO driver for devices of a device tree, as modules of a kernel package: a folder with [`uio::MODULES`]. `source` is its
+    /// source, from the same Debian. Made unless cached.
+    ///
+    /// # Errors
+    /// A package cannot be fetched, or the driver does not compile.
+    pub fn uio(&self, kernel: &str, source: &Path) -> anyhow::Result<PathBuf> {
+        package::check_name(kernel)?;
+        let path = self.uio_at(kernel);
+        if path.exists() {
+            return Ok(path);
+        }
+        if self.offline {
+            bail!(
+                "the UIO driver of {kernel} is not in the cache and --offline forbids to make it"
+            );
+        }
+        let _lock = self.lock()?;
+        if path.exists() {
+            return Ok(path);
+        }
+        let work = self.beside(kernel, &format!("making-{}", std::process::id()));
+        let made = uio::make(kernel, source, &work, |package, into| {
+            package::download(&self.apt(package)?, package, into)
+        });
+        let made = made.and_then(|made| Ok(std::fs::rename(made, &path)?));
+        let removed = std::fs::remove_dir_all(&work);
+        made.with_context(|| format!("the UIO driver of {kernel} cannot be made"))?;
+        removed.with_context(|| format!("cannot remove {}", work.display()))?;
+        Ok(path)
+    }
+
+    /// True when [`uio`](Self::uio) needs to make nothing.
+    pub fn has_uio(&self, kernel: &str) -> bool {
+        package::check_name(kernel).is_ok() && self.uio_at(kernel).exists()
+    }
+
+    fn uio_at(&self, kernel: &str) -> PathBuf {
+        self.beside(kernel, "uio-modules")
+    }
+
+    /// apt for packages of this one's architecture, with fresh indices.
+    fn apt(&self, package: &str) -> anyhow::Result<Apt> {
         // The indices of an architecture are a state of their own.
         let architecture = architecture(package);
         let state = match architecture {
@@ -111,6 +153,11 @@ impl Cache {
         };
         let apt = Apt::new(&self.folder.join(state), Some(architecture))?;
         apt.update()?;
+        Ok(apt)
+    }
+
+    fn fetch(&self, package: &str, part: Part, to: &Path) -> anyhow::Result<()> {
+        let apt = self.apt(package)?;
         let folder = to.parent().context("a cached file has a folder")?;
         let work = folder.join(format!("unpacking-{}", std::process::id()));
         std::fs::create_dir_all(&work)

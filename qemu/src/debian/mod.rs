@@ -10,3 +10,4 @@ pub mod package;
 pub mod part;
 pub mod release;
 pub mod sources;
+pub mod uio;

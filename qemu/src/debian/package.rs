@@ -73,19 +73,20 @@ fn show(apt: &Apt, package: &str) -> anyhow::Result<String> {
 }
 
 /// The package that really holds the files: `linux-image-cloud-arm64` only depends on the newest
-/// `linux-image-<version>-cloud-arm64`, and `linux-source` on `linux-source-<version>`.
+/// `linux-image-<version>-cloud-arm64`, and `linux-source` on `linux-source-<version>`. Headers that depend on a kernel hold files of their own.
 fn newest(shown: &str) -> Option<String> {
-    let depends = shown
-        .lines()
-        .find_map(|line| line.strip_prefix("Depends:"))?;
+    let field = |name| shown.lines().find_map(|line| line.strip_prefix(name));
+    let package = field("Package:")?.trim();
+    let depends = field("Depends:")?;
     depends
         .split(',')
         .filter_map(|dependency| dependency.split_whitespace().next())
         .map(|name| name.split(':').next().unwrap_or(name))
         .find(|name| {
-            ["linux-image-", "linux-source-"]
+            ["linux-image", "linux-source"]
                 .iter()
-                .filter_map(|prefix| name.strip_prefix(prefix))
+                .filter(|kind| package.starts_with(**kind))
+                .filter_map(|kind| name.strip_prefix(kind)?.strip_prefix('-'))
                 .any(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
         })
         .map(str::to_owned)
@@ -110,6 +111,10 @@ mod tests {
     fn versioned_package_is_taken_itself() {
         assert_eq!(
             newest("Package: linux-image-6.12.57-arm64\nDepends: kmod, linux-base (>= 4.3~)\n"),
+            None
+        );
+        assert_eq!(
+            newest("Package: linux-headers-6.12.57-arm64\nDepends: linux-image-6.12.57-arm64\n"),
             None
         );
         assert_eq!(newest("Package: busybox-static\n"), None);

@@ -62,7 +62,8 @@ pub enum Part {
     DeviceTrees,
     /// The hypervisor of a Xen package: a file.
     Xen,
-    /// The sources of arm64 device trees in a kernel source package: a folder with [`DEVICE_TREES`] and [`BINDINGS`].
+    /// The sources of arm64 device trees in a kernel source package: a folder with [`DEVICE_TREES`] and [`BINDINGS`]. [`UIO_DRIVER`] is there,
+    /// too: the package is large, and is fetched once.
     DeviceTreeSources,
 }
 
@@ -75,11 +76,15 @@ pub const DEVICE_TREES: &str = "arch/arm64/boot/dts";
 /// Where a kernel keeps what device trees include as `<dt-bindings/…>`.
 pub const BINDINGS: &str = "include";
 
+/// Where a kernel keeps the source of its generic UIO driver for devices of a device tree, which Debian's kernels for arm64 leave out.
+pub const UIO_DRIVER: &str = "drivers/uio/uio_pdrv_genirq.c";
+
 /// What is taken from a kernel's sources. `dt-bindings/input/linux-event-codes.h` is a link to the last.
-const SOURCES: [&str; 3] = [
+const SOURCES: [&str; 4] = [
     "*/arch/arm64/boot/dts/*",
     "*/include/dt-bindings/*",
     "*/include/uapi/linux/input-event-codes.h",
+    "*/drivers/uio/uio_pdrv_genirq.c",
 ];
 
 impl Part {
@@ -94,7 +99,7 @@ impl Part {
             Self::NetworkModules => "network-modules",
             Self::Binaries(_) => "binaries",
             Self::DeviceTrees => "device-trees",
-            Self::DeviceTreeSources => "device-tree-sources",
+            Self::DeviceTreeSources => "kernel-sources",
         }
     }
 
@@ -110,7 +115,7 @@ impl Part {
             Self::Binaries(_) => "programs in usr/bin and libraries in lib",
             Self::DeviceTrees => "usr/lib/linux-image-…",
             Self::DeviceTreeSources => {
-                "arch/arm64/boot/dts, include/dt-bindings and include/uapi/linux/input-event-codes.h (from usr/src/linux-source-….tar.xz)"
+                "arch/arm64/boot/dts, include/dt-bindings, include/uapi/linux/input-event-codes.h and drivers/uio/uio_pdrv_genirq.c (from usr/src/linux-source-….tar.xz)"
             }
         }
     }
@@ -179,7 +184,7 @@ impl Part {
 }
 
 /// Finds a module somewhere below a folder, compressed or not, and writes it as the kernel loads it.
-fn collect_module(root: &Path, name: &str, to: &Path) -> anyhow::Result<()> {
+pub(super) fn collect_module(root: &Path, name: &str, to: &Path) -> anyhow::Result<()> {
     let packed = format!("{name}.xz");
     for path in below(root)? {
         let found = path.file_name().and_then(|name| name.to_str());
@@ -227,7 +232,7 @@ fn below(root: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn unpack_all(archive: &Path, root: &Path) -> anyhow::Result<()> {
+pub(super) fn unpack_all(archive: &Path, root: &Path) -> anyhow::Result<()> {
     pipeline(&mut [files(archive), extract(root)])
 }
 

@@ -6,14 +6,22 @@ use regex::Regex;
 
 use crate::bench::Bench;
 use crate::costs::{Budget, Measured};
+use crate::linux::{CLOUD, wait_for_shell};
 use crate::partitions::partition;
-use crate::registry::Test;
+use crate::registry::{Need, Test};
 use crate::system_file::SystemFile;
+use crate::turns::{REST, RTDS, URGENT};
 
 /// The `channel` guest writes the next message when this is typed,
 const WRITE: &str = "w";
 /// and resets its partition at this.
 const RESET: &str = "r";
+
+/// The ends of two partitions that ring each other.
+const BOTH_RING: [&str; 2] = [
+    "{ partition = \"first\", doorbell = true }",
+    "{ partition = \"second\", doorbell = true }",
+];
 
 pub fn tests() -> Vec<Test> {
     let mut tests = Vec::new();
@@ -31,12 +39,69 @@ pub fn tests() -> Vec<Test> {
             move |bench| content_outlives_the_restart_of_either_end(bench, &system),
         ));
         tests.push(Test::new(
+            format!("channels/shared-cpu/{gic}"),
+            &["guests", "channel", "rtds"],
+            move |bench| doorbells_wake_those_that_share_a_cpu(bench, gic),
+        ));
+        tests.push(Test::new(
             format!("channels/messages/{gic}"),
             &["guests", "channel", "bench"],
             move |bench| data_costs_no_exit_and_a_doorbell_one(bench, gic),
         ));
+        let system = with_linux(gic);
+        let test = Test::new(
+            format!("channels/linux/{gic}"),
+            &["linux", "channel", "uio"],
+            move |bench| linux_and_a_bare_guest_exchange_messages(bench, &system),
+        );
+        tests.push(
+            test.needs(Need::Kernel(CLOUD))
+                .needs(Need::Uio(CLOUD))
+                .limit(240),
+        );
     }
     tests
+}
+
+/// Debian's kernel at the first end of an uncached channel, a bare guest at the second.
+fn with_linux(gic: &str) -> SystemFile {
+    let image = format!(
+        "{{ kernel = \"debian:{CLOUD}\", initrd = \"busybox-uio:{CLOUD}\", cmdline = \"console=ttyAMA0\" }}"
+    );
+    SystemFile::new("messages-linux", &format!("qemu-virt-{gic}"))
+        .partition("first", 1, "256MiB", &image, "")
+        .guest("second", "messages", 1)
+        .uncached_channel("messages", "64KiB", &BOTH_RING)
+}
+
+/// A program maps the channel and waits for its doorbell by Linux' generic UIO driver. All three runs of messages arrive whole and in order. A
+/// channel that the partition does not have is named.
+fn linux_and_a_bare_guest_exchange_messages(
+    bench: &Bench<'_>,
+    system: &SystemFile,
+) -> anyhow::Result<()> {
+    let mut session = bench.start(system)?;
+    wait_for_shell(&mut session, "first", 1, bench)?;
+    session.send("first", "channel-messages messages\n")?;
+    for line in [
+        "^channel-messages: 200 there and back, \\d+ us each$",
+        "^channel-messages: 5000 of 64 bytes, \\d+ ns each$",
+        "^channel-messages: done$",
+    ] {
+        session.wait_for("first", line, bench.left())?;
+    }
+    session.wait_for("second", "^messages: done$", bench.left())?;
+    session.send("first", "channel-messages other; echo status=$?\n")?;
+    session.wait_for(
+        "first",
+        "Linux has no UIO device `channel-other`",
+        bench.left(),
+    )?;
+    session.wait_for("first", "^status=1$", bench.left())?;
+    for name in ["first", "second"] {
+        expect_counts(&mut session, name, 0, 0, bench)?;
+    }
+    Ok(())
 }
 
 /// A writer, which sees the channel where the compiler wants it, and a reader with this fault policy, which sees it at an address of its own.
@@ -102,14 +167,7 @@ fn data_costs_no_exit_and_a_doorbell_one(bench: &Bench<'_>, gic: &str) -> anyhow
     let system = SystemFile::new("messages", &format!("qemu-virt-{gic}"))
         .guest("first", "messages", 1)
         .guest("second", "messages", 1)
-        .channel(
-            "messages",
-            "64KiB",
-            &[
-                "{ partition = \"first\", doorbell = true }",
-                "{ partition = \"second\", doorbell = true }",
-            ],
-        );
+        .channel("messages", "64KiB", &BOTH_RING);
     let mut session = bench.start_with(&system, |options| options.icount = true)?;
     for (partition, line) in [
         ("first", "^messages: 200 there and back, .* 200 rings$"),
@@ -134,6 +192,24 @@ fn data_costs_no_exit_and_a_doorbell_one(bench: &Bench<'_>, gic: &str) -> anyhow
     measured.add_rows(&text)?;
     let rows = Budget::read()?.channels;
     rows.iter().try_for_each(|row| row.check(gic, &measured))
+}
+
+/// Both ends on one CPU: each sleeps until the other rings, and gets a turn for it. 5,000 messages arrive in order.
+fn doorbells_wake_those_that_share_a_cpu(bench: &Bench<'_>, gic: &str) -> anyhow::Result<()> {
+    let system = SystemFile::new("messages-shared", &format!("qemu-virt-{gic}"))
+        .pool("one", &[0], RTDS)
+        .guest_in("one", "first", "messages", 1, REST)
+        .guest_in("one", "second", "messages", 1, URGENT)
+        .channel("messages", "64KiB", &BOTH_RING);
+    let mut session = bench.start_with(&system, |options| options.icount = true)?;
+    for (partition, line) in [
+        ("first", "^bench: doorbell min="),
+        ("first", "^messages: done$"),
+        ("second", "^messages: done$"),
+    ] {
+        session.wait_for(partition, line, bench.left())?;
+    }
+    Ok(())
 }
 
 fn both_start_with_zeros(session: &mut Session, bench: &Bench<'_>) -> anyhow::Result<()> {

@@ -194,7 +194,7 @@ mod tests {
         fn provide(&self, need: &Need) -> anyhow::Result<()> {
             match need {
                 Need::Systems | Need::UBoot | Need::Uefi | Need::Pc => Ok(()),
-                Need::Kernel(name) | Need::Board(name) => bail!("no {name}"),
+                Need::Kernel(name) | Need::Uio(name) | Need::Board(name) => bail!("no {name}"),
             }
         }
     }

@@ -19,6 +19,8 @@ pub enum Need {
     Pc,
     /// A Debian kernel package and BusyBox.
     Kernel(&'static str),
+    /// The generic UIO driver of a Debian kernel package, and Rust for programs in Linux partitions.
+    Uio(&'static str),
     /// U-Boot for QEMU's `virt`.
     UBoot,
     /// UEFI firmware for QEMU's `virt`.

@@ -239,6 +239,13 @@ impl SystemFile {
         self
     }
 
+    /// Adds a channel that every end sees as Device memory.
+    pub fn uncached_channel(self, name: &str, size: &str, ends: &[&str]) -> Self {
+        let mut system = self.channel(name, size, ends);
+        system.channels.push_str("uncached = true\n");
+        system
+    }
+
     /// The TOML text.
     pub fn text(&self) -> String {
         format!(

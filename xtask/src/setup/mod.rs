@@ -5,10 +5,10 @@ mod programs;
 mod qemu;
 mod rust;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ::qemu::debian::cache::Cache;
-use ::qemu::debian::part::{Part, U_BOOT, UEFI, busybox_for};
+use ::qemu::debian::part::{Part, U_BOOT, UEFI, UIO_DRIVER, busybox_for};
 use ::qemu::machine::Architecture;
 
 use crate::steps::Steps;
@@ -56,7 +56,34 @@ pub fn qemu_for(steps: Steps, architecture: Architecture, offline: bool) -> anyh
 /// # Errors
 /// A program cannot be installed; the message says what to do by hand.
 pub fn device_trees(steps: Steps, offline: bool) -> anyhow::Result<()> {
-    programs::ensure(steps, offline)
+    programs::device_trees(steps, offline)
+}
+
+/// Makes sure that programs for Linux partitions can be built.
+///
+/// # Errors
+/// The target cannot be added; the message says what to do by hand.
+pub fn linux_rust(steps: Steps, offline: bool) -> anyhow::Result<()> {
+    rust::ensure_linux(steps, offline)
+}
+
+/// Makes sure that the generic UIO driver for the kernel of a package is in the cache, and says where: a folder with its modules.
+///
+/// # Errors
+/// It cannot be fetched or compiled.
+pub fn uio(steps: Steps, cache: &Cache, kernel: &str, offline: bool) -> anyhow::Result<PathBuf> {
+    part(steps, cache, kernel, Part::Kernel)?;
+    // A module is of the very version that was fetched.
+    let fetched = cache.fetched(kernel);
+    let version = fetched.as_deref().unwrap_or(kernel);
+    if cache.has_uio(version) {
+        steps.present(&format!("UIO driver for {version} (cached)"));
+        return cache.uio(version, Path::new(UIO_DRIVER));
+    }
+    programs::modules(steps, offline)?;
+    let source = part(steps, cache, BOARD_SOURCES, Part::DeviceTreeSources)?.join(UIO_DRIVER);
+    let what = format!("compiling the UIO driver for {version} (fetches about 45 MB)");
+    steps.doing(&what, || cache.uio(version, &source))
 }
 
 /// Makes sure that a part of a Debian package is in the cache, and says where.
@@ -122,6 +149,8 @@ pub fn run(steps: Steps, offline: bool) -> anyhow::Result<()> {
         device_trees(steps, offline),
         part(steps, &cache, BOARD_TREES, Part::DeviceTrees).map(drop),
         part(steps, &cache, BOARD_SOURCES, Part::DeviceTreeSources).map(drop),
+        linux_rust(steps, offline),
+        uio(steps, &cache, TEST_KERNELS[0], offline).map(drop),
     ])
 }
 

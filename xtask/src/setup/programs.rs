@@ -1,8 +1,10 @@
-//! Programs that make device trees out of a kernel's sources.
+//! Programs that make device trees and a module out of a kernel's sources.
 
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};
+
+use qemu::debian::uio::COMPILER;
 
 use super::install;
 use crate::steps::Steps;
@@ -32,11 +34,41 @@ const DEVICE_TREES: [Program; 3] = [
     },
 ];
 
+const MODULES: [Program; 2] = [
+    Program {
+        name: "make",
+        debian: "make",
+        elsewhere: "`make`",
+    },
+    Program {
+        name: COMPILER,
+        debian: COMPILER_PACKAGE,
+        elsewhere: "`gcc-aarch64-linux-gnu` (Fedora), `aarch64-linux-gnu-gcc` (Arch)",
+    },
+];
+
+/// On an Arm host it is the compiler of the host.
+#[cfg(target_arch = "aarch64")]
+const COMPILER_PACKAGE: &str = "gcc";
+#[cfg(not(target_arch = "aarch64"))]
+const COMPILER_PACKAGE: &str = "gcc-aarch64-linux-gnu";
+
 /// Makes sure that sources of device trees can be unpacked, preprocessed and compiled.
-pub fn ensure(steps: Steps, offline: bool) -> anyhow::Result<()> {
-    let missing: Vec<&Program> = DEVICE_TREES.iter().filter(|one| !one.runs()).collect();
+pub fn device_trees(steps: Steps, offline: bool) -> anyhow::Result<()> {
+    let what = "device-tree compiler and C preprocessor (dtc, cpp, xz)";
+    ensure(&DEVICE_TREES, what, steps, offline)
+}
+
+/// Makes sure that a module of an arm64 kernel can be compiled.
+pub fn modules(steps: Steps, offline: bool) -> anyhow::Result<()> {
+    let what = "C compiler for modules of arm64 kernels (make, gcc)";
+    ensure(&MODULES, what, steps, offline)
+}
+
+fn ensure(programs: &[Program], what: &str, steps: Steps, offline: bool) -> anyhow::Result<()> {
+    let missing: Vec<&Program> = programs.iter().filter(|one| !one.runs()).collect();
     if missing.is_empty() {
-        steps.present("device-tree compiler and C preprocessor (dtc, cpp, xz)");
+        steps.present(what);
         return Ok(());
     }
     let names: Vec<&str> = missing.iter().map(|one| one.name).collect();
@@ -78,10 +110,7 @@ fn by_hand(missing: &[&Program]) -> String {
         .iter()
         .map(|one| format!("`{}` (Debian, Ubuntu), {}", one.debian, one.elsewhere))
         .collect();
-    format!(
-        "device trees are compiled by dtc and cpp. Install {}",
-        hints.join("; ")
-    )
+    format!("it is needed here. Install {}", hints.join("; "))
 }
 
 #[cfg(test)]

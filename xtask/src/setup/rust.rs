@@ -3,13 +3,13 @@
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use qemu::debian::release::Release;
 
 use super::install;
 use crate::command;
 use crate::steps::Steps;
-use crate::toolchain::{Choice, TARGETS, Toolchain, give_up};
+use crate::toolchain::{Choice, LINUX_TARGET, TARGETS, Toolchain, give_up, has_prebuilt};
 
 /// rustup retries for minutes where its server cannot be reached.
 const RUSTUP_LIMIT: Duration = Duration::from_secs(60);
@@ -50,6 +50,32 @@ pub fn ensure(steps: Steps, offline: bool) -> anyhow::Result<Toolchain> {
         }
     }
     give_up(choice)
+}
+
+/// Makes sure that programs for Linux partitions can be built.
+pub fn ensure_linux(steps: Steps, offline: bool) -> anyhow::Result<()> {
+    if has_prebuilt(LINUX_TARGET) {
+        steps.present(&format!("Rust for Linux partitions ({LINUX_TARGET})"));
+        return Ok(());
+    }
+    let by_hand =
+        || format!("no Rust for Linux partitions: run `rustup target add {LINUX_TARGET}`");
+    ensure!(!offline, "{}, which --offline forbids", by_hand());
+    steps
+        .doing(
+            &format!("adding the Rust target {LINUX_TARGET} by rustup"),
+            || {
+                let mut add = Command::new("rustup");
+                command::run_limited(add.args(["target", "add", LINUX_TARGET]), RUSTUP_LIMIT)
+            },
+        )
+        .with_context(by_hand)?;
+    ensure!(
+        has_prebuilt(LINUX_TARGET),
+        "{}: it went to another toolchain than the one in use",
+        by_hand()
+    );
+    Ok(())
 }
 
 /// Debian 12 carries a newer Rust beside its own, for browsers; later releases have one in backports.

@@ -78,6 +78,17 @@ impl End {
         Ok(end)
     }
 
+    /// Sleeps until the other end is there: it rings when it starts.
+    pub fn connect(&mut self) -> Result<(), &'static str> {
+        loop {
+            match self.queue.is_connected() {
+                Ok(true) => return Ok(()),
+                Ok(false) => sleep_while(|| matches!(self.queue.is_connected(), Ok(false))),
+                Err(_) => return Err("the other end speaks another version"),
+            }
+        }
+    }
+
     /// Rings the other end if it waits.
     pub fn answer(&mut self, ring: Ring) {
         if ring == Ring::Needed {
