@@ -10,36 +10,36 @@ use std::panic::{AssertUnwindSafe, catch_unwind, panic_any, resume_unwind};
 use std::sync::OnceLock;
 
 use gic::virt::{Geometry, Grants, Interrupt, Lines, Shown, VcpuState, Version, Vgic};
-use gic::{
-    Acknowledged, Announce, GicError, InterfaceState, InterruptController, ListRegister,
-    ListRegisters, LrState, PrivateBank, PrivateState, SharedInterface,
-};
+use gic::{Announce, ListRegister, LrState, PrivateState};
 use model::board::{Board, Console as BoardConsole, ConsoleKind, PhysicalGic};
-use model::device::{PassedInterrupt, Trigger, VirtualGic, VirtualUart, Width};
+use model::device::{PassedInterrupt, Trigger, VirtualGic, VirtualUart};
 use model::memory::{Mapping, MemoryKind, PhysicalRange};
 use model::partition::{FaultPolicy, Partition as Config, Segment, Vcpu as VcpuConfig};
 use model::system::{EndState, Pcpu, System};
 use model::time::TimeShare;
 use model::{IntId, Ipa, Mpidr, Pa, PartitionId, PcpuId, VcpuId, Vmid};
 
-use rtds::Rtds;
-
 use crate::arch::aarch64::context::Context;
 use crate::arch::aarch64::decode::Syndrome;
-use crate::arch::aarch64::guest::{self, Reason};
+use crate::arch::aarch64::guest::handlers;
 use crate::arch::aarch64::inject::{Entry, GuestState};
-use crate::arch::aarch64::short;
 use crate::arch::aarch64::sysreg::Identification;
 use crate::arch::aarch64::world::{Timer, World as CpuWorld};
 use crate::console::Ring;
 use crate::event::Event;
 use crate::machine::{Cpu, Dma, Machine};
 use crate::partition::{Partition, VcpuShared};
-use crate::pool::budget::Budgets;
-use crate::pool::{Common, SharedCpu, SharedMachine};
+use crate::pool::Common;
 use crate::sync::{Rank, TicketLock};
 use crate::terminal::{Console, SerialPort, Terminal};
 use crate::vcpu::{Hypervisor, Vcpu};
+
+mod guest;
+mod interrupts;
+mod turns;
+
+pub use guest::{CPU_OFF, CPU_ON, Guest, SYSTEM_OFF, SYSTEM_RESET, access};
+pub use interrupts::FakeGic;
 
 /// The partition with two virtual CPUs, a GICv3 and a virtual UART.
 pub const LINUX: usize = 0;
@@ -447,228 +447,6 @@ impl Cpu for FakeCpu {
     }
 }
 
-/// The interrupt number that says that there is none.
-const NONE_PENDING: u32 = 1023;
-
-/// The interrupt controller.
-#[derive(Clone, Copy)]
-pub struct FakeGic;
-
-impl ListRegisters for FakeGic {
-    fn count(&self) -> usize {
-        4
-    }
-    fn empty(&self) -> u64 {
-        state(|state| {
-            state.bits(|register| register.state == LrState::Empty && !register.end_maintenance)
-        })
-    }
-    fn read(&self, index: usize) -> ListRegister {
-        state(|state| state.list_registers[state.pcpu][index])
-    }
-    fn write(&self, index: usize, register: ListRegister) {
-        state(|state| state.list_registers[state.pcpu][index] = register);
-    }
-    fn image(&self, _index: usize, register: ListRegister) -> Option<u64> {
-        Some(register.to_v3())
-    }
-    /// The source CPU of a GICv2 SGI stands above its number.
-    fn write_image(&self, index: usize, image: u64) {
-        let mut register = ListRegister::from_v3(image);
-        if register.virtual_id.get() >> 13 == 0 {
-            register.source = (register.virtual_id.get() >> 10) as u8;
-            register.virtual_id = IntId::new(register.virtual_id.get() & 0x3ff);
-        }
-        self.write(index, register);
-    }
-    fn announce(&self, what: Announce) {
-        done(Done::Announce(what));
-    }
-    fn running_priority(&self) -> u8 {
-        u8::MAX
-    }
-    fn splits_ends(&self) -> bool {
-        state(|state| state.splits_ends)
-    }
-}
-
-/// The guest's system registers of the pCPU that runs are those of the [`CpuWorld`] that was loaded last.
-impl SharedCpu for FakeCpu {
-    fn save(world: &mut CpuWorld) {
-        state(|state| {
-            let registers = &mut state.registers[state.pcpu];
-            let floating_point = world.floating_point;
-            *world = registers.clone();
-            world.floating_point = floating_point;
-            registers.virtual_timer.control = 0;
-            registers.physical_timer.control = 0;
-        });
-    }
-    fn load(world: &CpuWorld) {
-        state(|state| {
-            let registers = &mut state.registers[state.pcpu];
-            let floating_point = registers.floating_point;
-            *registers = world.clone();
-            registers.floating_point = floating_point;
-            registers.virtual_timer.control = 0;
-            registers.physical_timer.control = 0;
-        });
-    }
-    fn start_timers(world: &CpuWorld) {
-        state(|state| {
-            let registers = &mut state.registers[state.pcpu];
-            registers.virtual_timer = world.virtual_timer;
-            registers.physical_timer = world.physical_timer;
-        });
-    }
-    fn timers_ask() -> [bool; 2] {
-        state(|state| {
-            let registers = &state.registers[state.pcpu];
-            [registers.virtual_timer, registers.physical_timer]
-                .map(|timer| timer.deadline(0).is_some_and(|at| at <= state.now))
-        })
-    }
-    fn forget_translations() {
-        done(Done::ForgetTranslations);
-    }
-    fn complete_maintenance() {
-        done(Done::CompleteMaintenance);
-    }
-    fn trap_floating_point(trap: bool) {
-        state(|state| state.floating_point_is_trapped[state.pcpu] = trap);
-    }
-    fn save_floating_point(world: &mut CpuWorld) {
-        state(|state| world.floating_point = state.registers[state.pcpu].floating_point);
-    }
-    fn load_floating_point(world: &CpuWorld) {
-        state(|state| state.registers[state.pcpu].floating_point = world.floating_point);
-    }
-    fn enter_next(_context: &mut Context) {}
-    #[cfg(feature = "masked")]
-    fn number() -> usize {
-        state(|state| state.pcpu)
-    }
-    fn is_interrupt_pending() -> bool {
-        state(|state| !state.pending[state.pcpu].is_empty())
-    }
-    fn alarm() -> Option<u64> {
-        state(|state| state.alarms[state.pcpu])
-    }
-}
-
-/// The bit of a private interrupt; 0 for others.
-fn private_bit(intid: IntId) -> u32 {
-    1u32.checked_shl(intid.get()).unwrap_or(0)
-}
-
-impl SharedMachine for FakeMachine {
-    type Policy = Budgets<4>;
-    type GlobalPolicy = Rtds<4, 3, 4>;
-}
-
-impl SharedInterface for FakeGic {
-    fn save_virtual_interface(&self, saved: &mut InterfaceState) {
-        state(|state| {
-            *saved = InterfaceState::default();
-            for index in 0..4 {
-                let register = state.list_registers[state.pcpu][index];
-                saved.set_list_register(index, register);
-            }
-        });
-    }
-    fn restore_virtual_interface(&self, saved: &InterfaceState) {
-        state(|state| {
-            for index in 0..4 {
-                state.list_registers[state.pcpu][index] = saved.list_register(index);
-            }
-        });
-    }
-    fn private_bank(&self) -> PrivateBank {
-        PrivateBank::default()
-    }
-    fn private(&self, _bank: PrivateBank, mask: u32) -> PrivateState {
-        let PrivateState { enabled, active } = state(|state| state.private[state.pcpu]);
-        PrivateState {
-            enabled: enabled & mask,
-            active: active & mask,
-        }
-    }
-    fn change_private(&self, _bank: PrivateBank, from: PrivateState, to: PrivateState) {
-        state(|state| {
-            let PrivateState { enabled, active } = &mut state.private[state.pcpu];
-            *enabled = *enabled & !from.enabled | to.enabled;
-            *active = *active & !from.active | to.active;
-        });
-    }
-}
-
-impl InterruptController for FakeGic {
-    fn init_distributor(&self) -> Result<(), GicError> {
-        Ok(())
-    }
-    fn init_cpu(&self) -> Result<(), GicError> {
-        Ok(())
-    }
-    fn acknowledge(&self) -> Option<Acknowledged> {
-        self.acknowledged(
-            state(|state| state.pending[state.pcpu].pop_front()).unwrap_or(NONE_PENDING),
-        )
-    }
-    fn acknowledged(&self, raw: u32) -> Option<Acknowledged> {
-        let intid = IntId::new(raw);
-        (raw != NONE_PENDING).then_some(Acknowledged { intid, raw })
-    }
-    fn drop_priority(&self, interrupt: Acknowledged) {
-        done(Done::DropPriority(interrupt.raw));
-    }
-    fn deactivate(&self, interrupt: Acknowledged) {
-        done(Done::Deactivate(interrupt.raw));
-    }
-    fn deactivate_physical(&self, intid: IntId) {
-        done(Done::DeactivatePhysical(intid.get()));
-    }
-    fn enable(&self, intid: IntId) {
-        state(|state| state.private[state.pcpu].enabled |= private_bit(intid));
-        done(Done::Enable(intid.get()));
-    }
-    fn disable(&self, intid: IntId) {
-        state(|state| state.private[state.pcpu].enabled &= !private_bit(intid));
-        done(Done::Disable(intid.get()));
-    }
-    fn set_trigger(&self, _intid: IntId, _trigger: Trigger) {}
-    fn is_available(&self, _intid: IntId) -> bool {
-        true
-    }
-    fn route(&self, intid: IntId, cpu: Mpidr) {
-        done(Done::Route(intid.get(), cpu.get()));
-    }
-    fn is_pending(&self, _intid: IntId) -> bool {
-        false
-    }
-    fn clear_pending(&self, _intid: IntId) {}
-    fn set_pending(&self, intid: IntId) {
-        done(Done::SetPending(intid.get()));
-    }
-    /// The SGI comes to the pCPU when it next acknowledges an interrupt.
-    fn kick(&self, cpu: Mpidr, sgi: IntId) {
-        done(Done::Kick(cpu.get()));
-        let pcpu = PCPUS.iter().position(|affinity| *affinity == cpu.get());
-        pend(pcpu.expect("a pCPU of this machine"), sgi.get());
-    }
-    #[cfg(feature = "its")]
-    fn translate(&self, change: gic::virt::its::Change, cpu: Mpidr) -> bool {
-        done(Done::Translate(change, cpu.get()));
-        true
-    }
-    fn reset_virtual_interface(&self) {
-        state(|state| state.list_registers[state.pcpu] = [ListRegister::EMPTY; 4]);
-        done(Done::ResetVirtualInterface);
-    }
-    fn withhold_virtual_interface(&self) {
-        done(Done::WithholdVirtualInterface);
-    }
-}
-
 /// The UART.
 pub struct FakePort;
 
@@ -982,7 +760,7 @@ impl World {
     /// A virtual CPU that was never run.
     pub fn guest(&self, partition: usize, vcpu: u8) -> Guest {
         let partition = self.partition(partition);
-        let handlers = guest::handlers::<FakeMachine>();
+        let handlers = handlers::<FakeMachine>();
         let vcpu = Vcpu::new(self.hypervisor, partition, VcpuId::new(vcpu), handlers);
         let vcpu = leak(vcpu.expect("a virtual CPU of the partition"));
         let pcpu = partition.config.vcpus[usize::from(vcpu.id.get())].pcpu;
@@ -1011,139 +789,4 @@ impl World {
         take_done();
         (first, second)
     }
-}
-
-/// PSCI CPU_ON, 64-bit.
-pub const CPU_ON: u64 = 0xc400_0003;
-pub const CPU_OFF: u64 = 0x8400_0002;
-pub const SYSTEM_OFF: u64 = 0x8400_0008;
-pub const SYSTEM_RESET: u64 = 0x8400_0009;
-
-/// A virtual CPU and what its guest can do.
-pub struct Guest {
-    pub vcpu: &'static mut Vcpu<FakeMachine>,
-    pub pcpu: usize,
-}
-
-impl Guest {
-    pub fn bring_up(&mut self) -> Outcome {
-        run_on(self.pcpu, || self.vcpu.bring_up())
-    }
-
-    /// Goes on waiting to be started.
-    pub fn wait_again(&mut self) -> Outcome {
-        run_on(self.pcpu, || self.vcpu.wait_for_start())
-    }
-
-    /// An exit for `reason`, with a syndrome.
-    pub fn exit(&mut self, reason: Reason, syndrome: Syndrome) -> Outcome {
-        state(|state| state.syndrome = syndrome);
-        self.vcpu.context.entered = FakeCpu::now();
-        run_on(self.pcpu, || match reason {
-            Reason::Synchronous if self.short_exit() => {}
-            _ => guest::exit(self.vcpu, reason),
-        })
-    }
-
-    /// What the vectors do first: x19 to x29 are not in the context, which must not show. True when the exit is answered.
-    fn short_exit(&mut self) -> bool {
-        const GARBAGE: [u64; 11] = [0xdead_beef_dead_beef; 11];
-        let kept: [u64; 11] = self.vcpu.context.x[19..30].try_into().unwrap();
-        self.vcpu.context.x[19..30].copy_from_slice(&GARBAGE);
-        let answered = short::answer(self.vcpu) == short::Verdict::Answered;
-        assert_eq!(self.vcpu.context.x[19..30], GARBAGE);
-        self.vcpu.context.x[19..30].copy_from_slice(&kept);
-        self.vcpu.context.pc += state(|state| core::mem::take(&mut state.stepped));
-        answered
-    }
-
-    fn synchronous(&mut self, class: u64, iss: u64, ipa: u64) -> Outcome {
-        let syndrome = Syndrome {
-            esr: class << 26 | 1 << 25 | iss,
-            far: 0xffff_8000_0000_0000 | ipa & 0xfff,
-            hpfar: ipa >> 12 << 4,
-        };
-        self.exit(Reason::Synchronous, syndrome)
-    }
-
-    /// HVC with x0 to x3. The hardware has already gone on behind the instruction.
-    pub fn hvc(&mut self, arguments: [u64; 4]) -> Outcome {
-        self.vcpu.context.x[..4].copy_from_slice(&arguments);
-        self.vcpu.context.pc += 4;
-        self.synchronous(0x16, 0, 0)
-    }
-
-    /// SMC with x0 to x3.
-    pub fn smc(&mut self, arguments: [u64; 4]) -> Outcome {
-        self.vcpu.context.x[..4].copy_from_slice(&arguments);
-        self.synchronous(0x17, 0, 0)
-    }
-
-    /// A store of `value` from x5.
-    pub fn store(&mut self, ipa: u64, width: Width, value: u64) -> Outcome {
-        self.vcpu.context.x[5] = value;
-        self.synchronous(0x24, access(width, 5) | 1 << 6, ipa)
-    }
-
-    /// A load into x5, and what is there then.
-    pub fn load(&mut self, ipa: u64, width: Width) -> u64 {
-        self.vcpu.context.x[5] = u64::MAX;
-        assert_eq!(self.access(ipa, access(width, 5)), Outcome::Resumed);
-        self.vcpu.context.x[5]
-    }
-
-    /// A data access with an instruction syndrome.
-    pub fn access(&mut self, ipa: u64, iss: u64) -> Outcome {
-        self.synchronous(0x24, iss, ipa)
-    }
-
-    /// A jump.
-    pub fn fetch(&mut self, ipa: u64, iss: u64) -> Outcome {
-        self.synchronous(0x20, iss, ipa)
-    }
-
-    /// MRS or MSR of the register (Op0, Op1, CRn, CRm, Op2) with x5.
-    pub fn system_register(&mut self, register: [u64; 5], write: bool) -> Outcome {
-        let [op0, op1, crn, crm, op2] = register;
-        let iss = op0 << 20 | op2 << 17 | op1 << 14 | crn << 10 | 5 << 5 | crm << 1;
-        self.synchronous(0x18, iss | u64::from(!write), 0)
-    }
-
-    /// A trapped WFI.
-    pub fn wait(&mut self) -> Outcome {
-        self.synchronous(0x01, 0, 0)
-    }
-
-    /// A trapped use of floating point.
-    pub fn use_floating_point(&mut self) -> Outcome {
-        self.synchronous(0x07, 0, 0)
-    }
-
-    /// A physical interrupt of this pCPU.
-    pub fn interrupt(&mut self, intid: u32) -> Outcome {
-        pend(self.pcpu, intid);
-        self.pending_interrupt()
-    }
-
-    /// The oldest interrupt that waits for this pCPU, such as a kick.
-    pub fn pending_interrupt(&mut self) -> Outcome {
-        let acknowledged = state(|state| state.pending[self.pcpu].pop_front());
-        let acknowledged = acknowledged.unwrap_or(NONE_PENDING);
-        self.exit(Reason::Interrupt { acknowledged }, FakeCpu::syndrome())
-    }
-
-    /// Result of the last call.
-    pub fn x0(&self) -> i64 {
-        self.vcpu.context.x[0].cast_signed()
-    }
-
-    pub fn pc(&self) -> u64 {
-        self.vcpu.context.pc
-    }
-}
-
-/// Instruction syndrome of a translation fault at level 3 by a load of `width` into `register`.
-pub const fn access(width: Width, register: u64) -> u64 {
-    let size = width.bytes().trailing_zeros() as u64;
-    1 << 24 | size << 22 | register << 16 | 0x07
 }
