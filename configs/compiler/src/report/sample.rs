@@ -1,10 +1,10 @@
 //! A rich report for tests: four partitions, three policies, channels, streams, risks. No board is like that.
 
 use super::facts::{
-    ChannelEndEntry, ChannelEntry, CpuEntry, DeviceEntry, ImageEntry, InterruptEntry, MapEntry,
-    MapKind, MappingEntry, MappingKind, Owner, PartitionEntry, PoolEntry, ProviderEntry,
-    RangeEntry, Report, SegmentEntry, Share, StreamEntry, TreeEntry, VERSION, VcpuEntry, VcpuName,
-    Verdict, VirtualDevice, Window,
+    ChannelEndEntry, ChannelEntry, CpuEntry, DeviceEntry, FunctionEntry, ImageEntry,
+    InterruptEntry, MapEntry, MapKind, MappingEntry, MappingKind, Owner, PartitionEntry, PoolEntry,
+    ProviderEntry, RangeEntry, Report, SegmentEntry, Share, StreamEntry, TreeEntry, VERSION,
+    VcpuEntry, VcpuName, Verdict, VirtualDevice, Window,
 };
 use super::{risks, verdict};
 use crate::codes;
@@ -300,7 +300,20 @@ fn device(
         interrupts: intids.to_vec(),
         dma_unconfined: false,
         read_only: false,
+        function: None,
         providers,
+    }
+}
+
+/// A function behind a port, with messages and its pin.
+fn function() -> FunctionEntry {
+    FunctionEntry {
+        id: "1af4:1041".to_owned(),
+        messages: 4,
+        pin: "A".to_owned(),
+        bars: vec![range("BARs", 0x1000_0000, 0x1_0000)],
+        group: "05:00".to_owned(),
+        access_control: true,
     }
 }
 
@@ -404,6 +417,7 @@ fn linux() -> PartitionEntry {
         ],
     );
     let efuse = DeviceEntry {
+        function: Some(function()),
         read_only: true,
         ..device("efuse", "/axi/efuse@ffca0000", 0xffca_0000, &[], Vec::new())
     };

@@ -114,6 +114,35 @@ fn each_function_has_owner_window_stream_and_device_id() {
 }
 
 #[test]
+fn report_has_identity_messages_bars_and_isolation_group_of_each_function() {
+    let second = "{ device = \"/pcie@10000000/00:05.0/01:00.0\", id = \"1af4:1041\", window = \"64KiB\", vectors = 4, acs = true }";
+    let mut resources = FakeResources::new();
+    resources.give(board().write());
+    let proof = prove_with(&text([ONE, second]), &resources);
+    let report = proof.unwrap_or_else(|findings| panic!("{findings}")).report;
+    let devices = report.partitions.iter().flat_map(|one| &one.devices);
+    let functions = devices.filter_map(|device| device.function.as_ref());
+    let found: Vec<_> = functions
+        .map(|one| {
+            let bars = one.bars.iter().map(|bars| (bars.base, bars.size));
+            let bars: Vec<(u64, u64)> = bars.collect();
+            (
+                one.id.as_str(),
+                one.messages,
+                bars,
+                one.group.as_str(),
+                one.access_control,
+            )
+        })
+        .collect();
+    let expected = [
+        ("", 32, vec![(0x1000_0000, 0x10_0000)], "00:03", false),
+        ("1af4:1041", 4, vec![(0x1010_0000, 0x1_0000)], "01:00", true),
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
 fn devices_reach_memory_and_the_doorbell_and_cpus_the_window_only() {
     let table = compiled([ONE, ""]).table;
     let (_, rest) = table.split_once("memory: &[").unwrap();

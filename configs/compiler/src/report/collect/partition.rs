@@ -5,12 +5,12 @@ use model::partition::FaultPolicy;
 
 use super::super::dts;
 use super::super::facts::{
-    DeviceEntry, ImageEntry, InterruptEntry, MappingEntry, MappingKind, Owner, PartitionEntry,
-    ProviderEntry, SegmentEntry, Share, TreeEntry, VcpuEntry, Window,
+    DeviceEntry, FunctionEntry, ImageEntry, InterruptEntry, MappingEntry, MappingKind, Owner,
+    PartitionEntry, ProviderEntry, SegmentEntry, Share, TreeEntry, VcpuEntry, Window,
 };
 use super::super::units::frequency;
 use super::{board, range, terms};
-use crate::board::{Device, Dma};
+use crate::board::{Device, Dma, PciFunction};
 use crate::devicetree::Tree;
 use crate::image::sha256;
 use crate::plan::{Plan, Planned};
@@ -216,12 +216,33 @@ fn device(plan: &Plan, partition: &Partition, index: usize, device: &Device) -> 
             .collect(),
         dma_unconfined: board.dma(device) == Dma::Unconfined,
         read_only: device.read_only,
+        function: device.function().map(function),
         providers: needs
             .map(|need| ProviderEntry {
                 owner: other_owner(plan, partition, need),
                 ..provider(&board.tree, device, need)
             })
             .collect(),
+    }
+}
+
+fn function(function: &PciFunction) -> FunctionEntry {
+    let id = |(vendor, device)| format!("{vendor:04x}:{device:04x}");
+    let windows = [Some(&function.window), function.high.as_ref()];
+    let places = windows.into_iter().flatten().filter_map(|one| one.place);
+    let (bus, device) = function.group();
+    FunctionEntry {
+        id: function.id.map_or(String::new(), id),
+        messages: match function.msi {
+            Some(_) => function.vectors,
+            None => 0,
+        },
+        pin: function.pin.map_or(String::new(), |pin| {
+            char::from(b'A' + (pin.number & 3)).to_string()
+        }),
+        bars: places.map(|place| range("BARs", place.cpu)).collect(),
+        group: format!("{bus:02x}:{device:02x}"),
+        access_control: function.acs,
     }
 }
 

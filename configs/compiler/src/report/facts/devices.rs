@@ -21,8 +21,28 @@ pub struct DeviceEntry {
     pub dma_unconfined: bool,
     /// True when partitions share it and may only read.
     pub read_only: bool,
+    /// What it is beside that as a PCI function.
+    pub function: Option<FunctionEntry>,
     /// What it needs of others, in the order of its properties.
     pub providers: Vec<ProviderEntry>,
+}
+
+/// A PCI function that is given by itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FunctionEntry {
+    /// Vendor and device that it must be, as `1af4:1041`; empty where the boot takes any, and prints what it finds.
+    pub id: String,
+    /// Most messages that its guest may use.
+    pub messages: u16,
+    /// Its pin, `A` to `D`; empty when it interrupts by messages only.
+    pub pin: String,
+    /// Where the boot puts its BARs: below 4 GiB, and those of 64 bits above if there is room for such.
+    pub bars: Vec<RangeEntry>,
+    /// Its isolation group: the device, as `lspci` writes bus and number, whose functions may reach one another without passing the IOMMU,
+    /// with all that is behind it.
+    pub group: String,
+    /// Every bridge to it must keep it apart (ACS), or the boot stops.
+    pub access_control: bool,
 }
 
 /// What a device needs of another one, and how it gets it.

@@ -10,7 +10,8 @@ mod partition;
 mod time;
 
 pub use devices::{
-    ChannelEndEntry, ChannelEntry, DeviceEntry, InterruptEntry, ProviderEntry, StreamEntry,
+    ChannelEndEntry, ChannelEntry, DeviceEntry, FunctionEntry, InterruptEntry, ProviderEntry,
+    StreamEntry,
 };
 pub use partition::{
     ImageEntry, MappingEntry, MappingKind, PartitionEntry, SegmentEntry, TreeEntry, VirtualDevice,

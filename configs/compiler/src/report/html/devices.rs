@@ -1,6 +1,6 @@
 //! The chapters on interrupts, DMA streams and devices.
 
-use super::super::facts::{DeviceEntry, ProviderEntry, Report};
+use super::super::facts::{DeviceEntry, FunctionEntry, ProviderEntry, Report};
 use super::super::markup::Markup;
 use super::super::owners::Owners;
 use super::super::units::{address, size};
@@ -143,6 +143,9 @@ fn device(out: &mut Markup, device: &DeviceEntry) {
             line.push("shared, read-only".to_owned());
         }
         out.leaf("p", &[], line.join(" · "));
+        if let Some(function) = &device.function {
+            out.leaf("p", &[], self::function(function));
+        }
         if device.dma_unconfined {
             out.leaf("p", &[("class", &"danger")], "⚠ No IOMMU confines its DMA.");
         }
@@ -157,6 +160,30 @@ fn device(out: &mut Markup, device: &DeviceEntry) {
             );
         }
     });
+}
+
+/// What there is to say of a PCI function.
+fn function(function: &FunctionEntry) -> String {
+    let id = match function.id.as_str() {
+        "" => "any (the boot prints which)",
+        id => id,
+    };
+    let bars = function.bars.iter();
+    let bars = bars.map(|one| format!("{} ({})", address(one.base), size(one.size)));
+    let bars: Vec<String> = bars.collect();
+    let mut line = vec![
+        format!("PCI function {id}"),
+        format!("at most {} messages", function.messages),
+        format!("BARs at {}", bars.join(", ")),
+    ];
+    if !function.pin.is_empty() {
+        line.push(format!("pin {}", function.pin));
+    }
+    line.push(match function.access_control {
+        true => format!("isolation group {}, by access control", function.group),
+        false => format!("isolation group {}", function.group),
+    });
+    line.join(" · ")
 }
 
 fn provider(provider: &ProviderEntry) -> Vec<Cell> {
