@@ -28,6 +28,8 @@
     )
 )]
 
+#[cfg(any(feature = "smmuv2", feature = "smmuv3"))]
+mod address_size;
 #[cfg(any(feature = "smmuv2", feature = "smmuv3", feature = "ipmmu"))]
 pub mod driver;
 pub mod fault;

@@ -1,4 +1,13 @@
-//! What the register models share: the memory that IOMMUs read and write by themselves.
+//! What the register models share: the memory that IOMMUs read and write by themselves, and what comes of an access; and identification registers.
+
+/// What became of a device's access.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It reached this physical address.
+    Reached(u64),
+    /// It was ended with an error.
+    Aborted,
+}
 
 /// Memory by physical address.
 pub trait PhysicalMemory {
@@ -10,7 +19,25 @@ pub trait PhysicalMemory {
 }
 
 #[cfg(test)]
+pub use identification::Identification;
+#[cfg(test)]
 pub use words::MEMORY;
+
+#[cfg(test)]
+mod identification {
+    use crate::RegisterFrame;
+
+    /// Registers that are only read: each with its offset. All others are zero.
+    pub struct Identification<const N: usize>(pub [(usize, u32); N]);
+
+    impl<const N: usize> RegisterFrame for Identification<N> {
+        fn read(&mut self, offset: usize) -> u32 {
+            let mut all = self.0.iter();
+            all.find(|one| one.0 == offset).map_or(0, |one| one.1)
+        }
+        fn write(&mut self, _: usize, _: u32) {}
+    }
+}
 
 #[cfg(test)]
 mod words {

@@ -341,7 +341,7 @@ fn fault_stops_a_partition_from_another_pcpu_by_its_policy() {
         let (unit, driver) = unit();
         driver.0.borrow_mut().faults.extend([fault(9), fault(9)]);
         take_done();
-        run_on(2, || drop(unit.serve(world.hypervisor)));
+        run_on(2, || settle(&unit, world.hypervisor));
         let kicks = take_done()
             .into_iter()
             .filter(|done| matches!(done, Done::Kick(_)));

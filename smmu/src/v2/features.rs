@@ -1,7 +1,7 @@
 //! What an SMMUv2 says about itself, and where its registers are (Arm IHI 0062, SMMU_IDR0 to SMMU_IDR2, SMMU_IDR7, chapter 8).
 
 use super::register_map::{IDR0, IDR1, IDR2, IDR7};
-use crate::{IommuError, RegisterFrame};
+use crate::{IommuError, RegisterFrame, address_size};
 
 /// How the SMMU finds the entry of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,14 +65,7 @@ impl Features {
             banks: (idr1 & 0xff).min(128) as usize,
             stage_2: bit(idr0, 29) && bit(idr2, 12),
             coherent: bit(idr0, 14),
-            input_bits: match idr2 & 0xf {
-                0 => 32,
-                1 => 36,
-                2 => 40,
-                3 => 42,
-                4 => 44,
-                _ => 48,
-            },
+            input_bits: address_size::bits(idr2 & 0xf),
             output_size: (idr2 >> 4 & 0xf).min(5),
             revision: (idr7 >> 4 & 0xf) as u8,
             page: if bit(idr1, 31) { 0x1_0000 } else { 0x1000 },
@@ -112,20 +105,11 @@ impl Features {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::models::Identification;
 
-    struct Idr([u32; 4]);
-
-    impl RegisterFrame for Idr {
-        fn read(&mut self, offset: usize) -> u32 {
-            match offset {
-                IDR0 => self.0[0],
-                IDR1 => self.0[1],
-                IDR2 => self.0[2],
-                IDR7 => self.0[3],
-                _ => 0,
-            }
-        }
-        fn write(&mut self, _: usize, _: u32) {}
+    fn read([idr0, idr1, idr2, idr7]: [u32; 4]) -> Features {
+        let registers = [(IDR0, idr0), (IDR1, idr1), (IDR2, idr2), (IDR7, idr7)];
+        Features::read(&mut Identification(registers))
     }
 
     /// As an MMU-500 with 48 entries and 16 banks says it.
@@ -133,7 +117,7 @@ mod tests {
 
     #[test]
     fn registers_of_an_mmu_500_are_read_field_by_field() {
-        let found = Features::read(&mut Idr(MMU_500));
+        let found = read(MMU_500);
         let expected = Features {
             lookup: Lookup::Matching { extended: false },
             entries: 48,
@@ -155,14 +139,14 @@ mod tests {
     #[test]
     fn pages_of_64_kib_move_the_registers() {
         let [idr0, _, idr2, idr7] = MMU_500;
-        let found = Features::read(&mut Idr([idr0, 0xe000_0080, idr2, idr7]));
+        let found = read([idr0, 0xe000_0080, idr2, idr7]);
         assert_eq!((found.banks, found.global_1(4)), (128, 0x1_0004));
         assert_eq!(found.bank(1, 0), 0x81_0000);
     }
 
     #[test]
     fn registers_beyond_what_the_tree_gives_are_an_error() {
-        let found = Features::read(&mut Idr(MMU_500));
+        let found = read(MMU_500);
         assert_eq!(found.fit(0x2_0000), Ok(()));
         assert!(matches!(found.fit(0x1_f000), Err(IommuError::Lacks(_))));
     }
@@ -171,7 +155,7 @@ mod tests {
     fn without_matching_entries_are_indexed_up_to_128() {
         let [_, idr1, idr2, idr7] = MMU_500;
         for (idr0, entries) in [(0xf400_4c00, 64), (0xf400_5e00, 128)] {
-            let found = Features::read(&mut Idr([idr0, idr1, idr2, idr7]));
+            let found = read([idr0, idr1, idr2, idr7]);
             assert_eq!((found.lookup, found.entries), (Lookup::Indexing, entries));
         }
     }
@@ -179,7 +163,7 @@ mod tests {
     #[test]
     fn extended_numbers_have_16_bits() {
         let [idr0, idr1, idr2, idr7] = MMU_500;
-        let found = Features::read(&mut Idr([idr0 | 1 << 8, idr1, idr2, idr7]));
+        let found = read([idr0 | 1 << 8, idr1, idr2, idr7]);
         assert!(found.is_extended());
         assert_eq!(found.stream_bits, 16);
     }

@@ -1,7 +1,7 @@
 //! What an SMMUv3 says about itself (Arm IHI 0070, 6.3.1 to 6.3.6), as far as the driver must know it.
 
 use super::register_map::{IDR0, IDR1, IDR5};
-use crate::{IommuError, RegisterFrame};
+use crate::{IommuError, RegisterFrame, address_size};
 
 /// The features of an SMMUv3 that can walk the CPU's stage-2 tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,21 +45,12 @@ impl Features {
         if let Some((_, what)) = needs.iter().find(|(there, _)| !there) {
             return Err(IommuError::Lacks(what));
         }
-        let output_bits = match idr5 & 0b111 {
-            0 => 32,
-            1 => 36,
-            2 => 40,
-            3 => 42,
-            4 => 44,
-            // More is reached only with granules and formats that the CPU's tables do not use.
-            _ => 48,
-        };
         Ok(Self {
             stream_bits: (idr1 & 0x3f) as u8,
             two_level: idr0 >> 27 & 0b11 == 1,
             command_bits: (idr1 >> 21 & 0x1f) as u8,
             event_bits: (idr1 >> 16 & 0x1f) as u8,
-            output_bits,
+            output_bits: address_size::bits(idr5 & 0b111),
             ats: bit(idr0, 10),
             msi: bit(idr0, 13),
             el2: bit(idr0, 9) && bit(idr0, 1),
@@ -82,19 +73,11 @@ impl Features {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::models::Identification;
 
-    struct Idr([u32; 3]);
-
-    impl RegisterFrame for Idr {
-        fn read(&mut self, offset: usize) -> u32 {
-            match offset {
-                IDR0 => self.0[0],
-                IDR1 => self.0[1],
-                IDR5 => self.0[2],
-                _ => 0,
-            }
-        }
-        fn write(&mut self, _: usize, _: u32) {}
+    fn read([idr0, idr1, idr5]: [u32; 3]) -> Result<Features, IommuError> {
+        let registers = [(IDR0, idr0), (IDR1, idr1), (IDR5, idr5)];
+        Features::read(&mut Identification(registers))
     }
 
     /// What QEMU's model says.
@@ -112,7 +95,7 @@ mod tests {
             msi: false,
             el2: false,
         };
-        let features = Features::read(&mut Idr(QEMU)).unwrap();
+        let features = read(QEMU).unwrap();
         assert_eq!((features, features.output_size()), (expected, 4));
     }
 
@@ -129,16 +112,13 @@ mod tests {
                 "queues and tables in ordinary memory",
             ),
         ] {
-            assert_eq!(
-                Features::read(&mut Idr(registers)),
-                Err(IommuError::Lacks(what))
-            );
+            assert_eq!(read(registers), Err(IommuError::Lacks(what)));
         }
     }
 
     #[test]
     fn addresses_of_52_bits_are_used_up_to_48() {
-        let features = Features::read(&mut Idr([QEMU[0], QEMU[1], 0x56])).unwrap();
+        let features = read([QEMU[0], QEMU[1], 0x56]).unwrap();
         assert_eq!((features.output_bits, features.output_size()), (48, 5));
     }
 }

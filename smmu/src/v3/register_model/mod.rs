@@ -12,16 +12,8 @@ use std::rc::Rc;
 use crate::RegisterFrame;
 #[cfg(test)]
 pub use crate::models::MEMORY;
+pub use crate::models::Outcome;
 use crate::models::PhysicalMemory;
-
-/// What became of an access.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// It reached this physical address.
-    Reached(u64),
-    /// It was ended with an error.
-    Aborted,
-}
 
 /// What the tests have the hardware do.
 #[derive(Clone, Copy, Debug)]
