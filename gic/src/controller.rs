@@ -126,7 +126,8 @@ pub trait InterruptController: ListRegisters + Copy {
     /// Keeps an interrupt from being signalled; what is pending stays so.
     fn disable(&self, intid: IntId);
 
-    /// Tells how the line signals. The interrupt must be disabled (IHI 0069H 12.9.9). Without effect on SGIs.
+    /// Tells how the line signals. The interrupt must be disabled (IHI 0069H 12.9.9). Without effect on SGIs. The register is read and written back, and
+    /// has 16 interrupts: one CPU at a time.
     fn set_trigger(&self, intid: IntId, trigger: Trigger);
 
     /// True for an interrupt that the hardware has and that Secure firmware leaves to the rest of the system: the priority that bring-up gave it

@@ -63,6 +63,8 @@ pub enum Rank {
     /// A global pool of shared pCPUs.
     #[cfg(feature = "global")]
     Pool,
+    /// Registers of the physical interrupt controller that several partitions' interrupts share.
+    Distributor,
     /// The console multiplexer and the physical UART.
     Console,
     /// The log ring.

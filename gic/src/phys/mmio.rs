@@ -23,7 +23,7 @@ pub(super) mod array {
 
 /// `SIZE` bytes of registers at a fixed address. The drivers' handles are copied to every CPU, so a frame is shared, not unique: the
 /// GIC's own registers are safe to access from several CPUs (set/clear pairs, byte-wide fields), and what is not (a
-/// read-modify-write) happens on one CPU at start or under the hypervisor's locks.
+/// read-modify-write: triggers) happens on one CPU at a time, at start or under a lock of the hypervisor's.
 ///
 /// Offsets past the end read as zero and ignore writes; with constant offsets the check costs nothing.
 #[derive(Clone, Copy)]

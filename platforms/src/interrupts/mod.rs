@@ -11,6 +11,7 @@ use gic::{
     Acknowledged, Announce, CommonRegister, GicError, InterruptController, ListRegister,
     ListRegisters,
 };
+use hv::sync::{BootCell, Rank, TicketLock};
 use model::device::Trigger;
 use model::{IntId, Mpidr};
 
@@ -22,6 +23,9 @@ use gicv3::driver;
 /// The one that the system was built for.
 #[derive(Clone, Copy)]
 pub struct Gic;
+
+/// Held while a word of triggers is read and written back: it has 16 interrupts, which may be of several partitions.
+static TRIGGERS: BootCell<TicketLock<()>> = BootCell::new();
 
 /// Methods that ask the driver.
 macro_rules! delegate {
@@ -61,7 +65,6 @@ impl ListRegisters for Gic {
 
 impl InterruptController for Gic {
     delegate! {
-        fn init_distributor() -> Result<(), GicError>;
         fn init_cpu() -> Result<(), GicError>;
         #[inline]
         fn acknowledge() -> Option<Acknowledged>;
@@ -74,7 +77,6 @@ impl InterruptController for Gic {
         fn deactivate_physical(intid: IntId);
         fn enable(intid: IntId);
         fn disable(intid: IntId);
-        fn set_trigger(intid: IntId, trigger: Trigger);
         fn is_available(intid: IntId) -> bool;
         fn route(intid: IntId, cpu: Mpidr);
         fn is_pending(intid: IntId) -> bool;
@@ -89,6 +91,17 @@ impl InterruptController for Gic {
         fn reset_virtual_interface();
         #[cfg(feature = "legacy")]
         fn withhold_virtual_interface();
+    }
+
+    fn init_distributor(&self) -> Result<(), GicError> {
+        // Once, on the boot CPU.
+        let _ = TRIGGERS.set(TicketLock::new(Rank::Distributor, ()));
+        driver().init_distributor()
+    }
+
+    fn set_trigger(&self, intid: IntId, trigger: Trigger) {
+        let _alone = TRIGGERS.get().map(TicketLock::lock);
+        driver().set_trigger(intid, trigger);
     }
 
     #[cfg(feature = "its")]

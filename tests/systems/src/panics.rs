@@ -1,8 +1,10 @@
 //! No path from a guest to a panic: `cargo xtask stats` holds the panics that are left in linked images to a list.
 
 use anyhow::{Context, ensure};
+use serde_json::Value;
 
 use crate::bench::Bench;
+use crate::costs::Budget;
 use crate::registry::{Need, Test};
 use crate::system_file::SystemFile;
 
@@ -14,7 +16,7 @@ const KERNEL: &str = "linux-image-arm64";
 pub fn tests() -> Vec<Test> {
     let mut tests = vec![
         Test::new("panics/gicv2", &["panic", "cli"], |bench| {
-            is_justified(bench, &shared("qemu-virt-gicv2"), &["v2", "rtds", "cyclic"])
+            is_justified(bench, &shared("qemu-virt-gicv2"), &["v2", "rtds", "cyclic"]).map(drop)
         }),
         Test::new("panics/gicv3", &["panic", "cli"], |bench| {
             let system = shared("qemu-virt-gicv3").partition(
@@ -24,7 +26,8 @@ pub fn tests() -> Vec<Test> {
                 "\"guest:hello\"",
                 "gic = \"v2\"\n",
             );
-            is_justified(bench, &system, &["v3", "rtds", "cyclic", "legacy"])
+            let figures = is_justified(bench, &system, &["v3", "rtds", "cyclic", "legacy"])?;
+            is_short(&figures, "rtds-cyclic-legacy")
         }),
         Test::new("panics/global-its", &["panic", "cli"], |bench| {
             let time = "period = \"10ms\"\nbudget = \"4ms\"\n";
@@ -32,7 +35,7 @@ pub fn tests() -> Vec<Test> {
                 .partition_with_bridge("msi", 1, "16MiB", Some("0x50000000"), "\"guest:msi\"")
                 .pool("pool", &[1, 2], "\"rtds\"\nplacement = \"global\"")
                 .guest_in("pool", "one", "hello", 1, time);
-            is_justified(bench, &system, &["v3", "its", "global"])
+            is_justified(bench, &system, &["v3", "its", "global"]).map(drop)
         }),
         Test::new("panics/smmuv3-pci", &["panic", "cli"], |bench| {
             let system = SystemFile::new("panics", "qemu-virt-gicv3-smmu").partition(
@@ -42,13 +45,14 @@ pub fn tests() -> Vec<Test> {
                 "\"guest:dma\"",
                 "devices = [\"/pcie@10000000/00:03.0\"]\n",
             );
-            is_justified(bench, &system, &["v3", "smmuv3", "pci"])
+            let figures = is_justified(bench, &system, &["v3", "its", "smmuv3", "pci"])?;
+            is_short(&figures, "its-smmuv3")
         }),
     ];
     let body = |bench: &Bench<'_>| {
         let file = format!("configs/{IPMMU_BOARD}/linux-rt.toml");
         let file = bench.root().join(file);
-        stats(bench, &file.to_string_lossy(), &["ipmmu"])
+        stats(bench, &file.to_string_lossy(), &["ipmmu"]).map(drop)
     };
     tests.push(
         Test::new("panics/ipmmu", &["panic", "cli"], body)
@@ -79,16 +83,26 @@ fn shared(board: &str) -> SystemFile {
         )
 }
 
-fn is_justified(bench: &Bench<'_>, system: &SystemFile, features: &[&str]) -> anyhow::Result<()> {
+fn is_justified(
+    bench: &Bench<'_>,
+    system: &SystemFile,
+    features: &[&str],
+) -> anyhow::Result<Value> {
     let file = bench.file("panics.toml", &system.text())?;
     stats(bench, &file.to_string_lossy(), features)
 }
 
-/// The image has these parts, and every panic that is left in it is in the list.
-fn stats(bench: &Bench<'_>, file: &str, features: &[&str]) -> anyhow::Result<()> {
+/// The image has no more lines compiled in than this ceiling allows.
+fn is_short(figures: &Value, ceiling: &str) -> anyhow::Result<()> {
+    let lines = figures["lines"].as_u64().context("no lines")?;
+    Budget::read()?.check_lines(ceiling, lines)
+}
+
+/// The image has these parts, and every panic that is left in it is in the list. Returns its figures.
+fn stats(bench: &Bench<'_>, file: &str, features: &[&str]) -> anyhow::Result<Value> {
     let output = bench.xtask(&["stats", "--json", file])?;
     let text = String::from_utf8_lossy(&output.stdout);
-    let figures: serde_json::Value = serde_json::from_str(&text).with_context(|| {
+    let figures: Value = serde_json::from_str(&text).with_context(|| {
         let errors = String::from_utf8_lossy(&output.stderr);
         format!("`stats --json` prints no JSON: {errors}")
     })?;
@@ -107,5 +121,5 @@ fn stats(bench: &Bench<'_>, file: &str, features: &[&str]) -> anyhow::Result<()>
         "{}",
         panics["problems"]
     );
-    Ok(())
+    Ok(figures)
 }

@@ -31,7 +31,7 @@ pub struct Budget {
     /// In the order of the table.
     #[serde(rename = "row")]
     pub rows: Vec<Row>,
-    /// Most lines that an image may have compiled in, by the interrupt controller of its board.
+    /// Most lines that an image may have compiled in, by the interrupt controller of its board, or by what else it has.
     pub lines: BTreeMap<String, u64>,
     /// How late a guest wakes up on a shared CPU: rows that the guest `wake` measures, with bounds for both controllers.
     #[serde(rename = "wake")]
@@ -141,6 +141,22 @@ impl Budget {
         let mut rows = self.attacks.iter();
         rows.find(|row| row.names.iter().any(|one| one == name))
             .with_context(|| format!("costs.toml has no row for the attack {name}"))
+    }
+
+    /// An image has no more lines compiled in than the ceiling of this name allows.
+    ///
+    /// # Errors
+    /// It has more, or there is no such ceiling.
+    pub fn check_lines(&self, ceiling: &str, lines: u64) -> anyhow::Result<()> {
+        let ceiling = *self
+            .lines
+            .get(ceiling)
+            .context("no such ceiling of lines")?;
+        ensure!(
+            lines <= ceiling,
+            "the image has {lines} lines compiled in, at most {ceiling} are allowed"
+        );
+        Ok(())
     }
 }
 

@@ -416,9 +416,10 @@ fn command_over_many_lpis_is_executed_a_few_at_a_time() {
     assert_eq!(bench.read(0x90), place);
 }
 
-#[test]
-fn command_that_was_begun_ends_as_it_was_when_the_guest_rewrites_the_queue() {
+/// A guest whose `INVALL` of 40 LPIs has been begun and not ended. `calm`: nobody else waits for its physical CPU.
+fn begun(calm: bool) -> Bench {
     let mut bench = Bench::ready(1);
+    bench.machine.physical.calm.set(calm);
     for lpi in 0..40 {
         bench.map(lpi, lpi, 0);
         bench.set_properties(lpi, 0x80);
@@ -426,6 +427,12 @@ fn command_that_was_begun_ends_as_it_was_when_the_guest_rewrites_the_queue() {
     let place = bench.queue(&[Command::Invall { collection: 0 }.encode()]);
     bench.write(0x88, place);
     assert!(bench.machine.vgic.has_commands(), "begun");
+    bench
+}
+
+#[test]
+fn command_that_was_begun_ends_as_it_was_when_the_guest_rewrites_the_queue() {
+    let mut bench = begun(false);
 
     let queue = bench.read(0x90);
     let unmap = Command::Mapd {
@@ -447,15 +454,7 @@ fn command_that_was_begun_ends_as_it_was_when_the_guest_rewrites_the_queue() {
 
 #[test]
 fn command_that_was_begun_is_forgotten_with_its_queue() {
-    let mut bench = Bench::ready(1);
-    bench.machine.physical.calm.set(true);
-    for lpi in 0..40 {
-        bench.map(lpi, lpi, 0);
-        bench.set_properties(lpi, 0x80);
-    }
-    let place = bench.queue(&[Command::Invall { collection: 0 }.encode()]);
-    bench.write(0x88, place);
-    assert!(bench.machine.vgic.has_commands(), "begun");
+    let mut bench = begun(true);
 
     bench.write(0, 0);
     bench.write(0x80, 1 << 63 | QUEUE);
