@@ -1,7 +1,7 @@
 //! `rtds` pools: budgets in periods, the earliest end of a period first.
 
 use embassy_time::Instant;
-use model::time::TimeShare;
+use model::time::{Budget, TimeShare};
 use rtds::{Actions, Parameters, PcpuIndex, PcpuSet, Reservation, Rtds, VcpuIndex};
 
 use super::counters::Counter;
@@ -9,6 +9,17 @@ use super::policy::{Decision, Event, Policy};
 
 /// The only physical CPU of each policy: virtual CPUs do not move.
 const HERE: PcpuIndex = PcpuIndex::new(0);
+
+/// What the crate wants to know of a virtual CPU with this time that may run on these pCPUs; `None` when no such promise is made.
+pub(super) fn parameters(time: &Budget, affinity: PcpuSet) -> Option<Parameters> {
+    let reservation = Reservation::new(time.period, time.budget).ok()?;
+    Some(Parameters {
+        reservation,
+        priority: time.priority,
+        extra_time: time.extra_time,
+        affinity,
+    })
+}
 
 /// The policy for up to `VCPUS` virtual CPUs on one physical CPU.
 pub struct Budgets<const VCPUS: usize> {
@@ -42,16 +53,8 @@ impl<const VCPUS: usize> Policy for Budgets<VCPUS> {
         let TimeShare::Budget(time) = time else {
             return false;
         };
-        let Ok(reservation) = Reservation::new(time.period, time.budget) else {
-            return false;
-        };
-        let parameters = Parameters {
-            reservation,
-            priority: time.priority,
-            extra_time: time.extra_time,
-            affinity: PcpuSet::first(1),
-        };
-        self.policy.add(parameters).is_ok()
+        let parameters = parameters(time, PcpuSet::first(1));
+        parameters.is_some_and(|parameters| self.policy.add(parameters).is_ok())
     }
 
     fn begin(&mut self) -> bool {

@@ -2,9 +2,9 @@
 
 use embassy_time::Instant;
 use model::time::Budget;
-use rtds::{
-    Actions, Counters, Event, Parameters, PcpuIndex, PcpuSet, Reservation, Rtds, VcpuIndex,
-};
+use rtds::{Actions, Counters, Event, PcpuIndex, PcpuSet, Rtds, VcpuIndex};
+
+use crate::pool::budget::parameters;
 
 /// All periods count from the start of the system counter.
 pub const START: Instant = Instant::MIN;
@@ -26,16 +26,8 @@ impl<const VCPUS: usize, const PCPUS: usize, const AFFINITIES: usize> GlobalPoli
     for Rtds<VCPUS, PCPUS, AFFINITIES>
 {
     fn add(&mut self, time: &Budget, affinity: PcpuSet) -> bool {
-        let Ok(reservation) = Reservation::new(time.period, time.budget) else {
-            return false;
-        };
-        let parameters = Parameters {
-            reservation,
-            priority: time.priority,
-            extra_time: time.extra_time,
-            affinity,
-        };
-        Rtds::add(self, parameters).is_ok()
+        let parameters = parameters(time, affinity);
+        parameters.is_some_and(|parameters| Rtds::add(self, parameters).is_ok())
     }
 
     fn on(&mut self, now: Instant, here: PcpuIndex, event: Event) -> Actions {
