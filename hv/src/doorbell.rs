@@ -35,6 +35,8 @@ pub fn access<M: Machine>(vcpu: &mut Vcpu<M>, access: MmioAccess) -> Result<bool
     if !access.write {
         vcpu.context.set_register(access.register, 0);
     } else if (offset, access.width) == (RING, Width::Word) {
+        #[cfg(feature = "monitor")]
+        vcpu.shared.count_arrived(1);
         for bell in doorbell.rings {
             ring(vcpu, bell);
         }

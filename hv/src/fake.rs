@@ -83,6 +83,7 @@ pub const UNWATCHED: model::monitor::Monitor = model::monitor::Monitor {
     back_off: 0,
     at_limit: FaultPolicy::Stop,
     watchdog: None,
+    interrupt_limit: None,
     automatic: true,
     delay: 0,
     may_control: &[],

@@ -11,6 +11,7 @@
 mod bucket;
 pub mod control;
 mod notice;
+mod rates;
 pub mod record;
 
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -27,6 +28,9 @@ use crate::power::{Lifecycle, Then};
 use crate::report::Line;
 use crate::vcpu::{Hypervisor, Vcpu};
 use bucket::Bucket;
+#[cfg(feature = "shared")]
+pub(crate) use rates::BUDGET;
+use rates::Rates;
 use record::{Record, Records};
 
 /// No time is set.
@@ -41,6 +45,7 @@ pub struct Health {
     alive_by: AtomicU64,
     /// Its virtual CPUs rest. Written with its power locked.
     suspended: AtomicBool,
+    rates: Rates,
     /// Number of the first record that was not looked at to tell this partition of it.
     told: AtomicU64,
 }
@@ -53,6 +58,7 @@ impl Health {
             bucket: Bucket::new(),
             alive_by: AtomicU64::new(NEVER),
             suspended: AtomicBool::new(false),
+            rates: Rates::new(),
             told: AtomicU64::new(0),
         }
     }
@@ -268,16 +274,16 @@ impl<M: Machine> Hypervisor<M> {
             }
             None => {}
         }
-        let health = &partition.health;
-        let alive_by = health.alive_by.load(Ordering::Relaxed);
-        if alive_by > now {
-            return alive_by;
-        }
-        // One that is suspended cannot say anything.
+        // One that is suspended does nothing, and cannot say anything.
         if partition.power.lock().lifecycle() != Lifecycle::Running {
             return NEVER;
         }
-        let next = self.watch(partition, now);
+        let rates = self.look_at_rates(partition, now);
+        let alive_by = partition.health.alive_by.load(Ordering::Relaxed);
+        if alive_by > now {
+            return alive_by.min(rates);
+        }
+        let next = self.watch(partition, now).min(rates);
         let failure = Failure {
             class: Class::Watchdog,
             vcpu: None,
@@ -287,6 +293,14 @@ impl<M: Machine> Hypervisor<M> {
         let answer = self.judge(partition, &failure);
         self.carry_out(partition, answer);
         next
+    }
+
+    /// The partition runs from `now` on: it is watched.
+    pub(super) fn begin_watch(&self, partition: &Partition) {
+        let now = M::Cpu::now();
+        let alive_by = self.watch(partition, now);
+        let window = self.begin_window(partition, now);
+        self.look_again_at(alive_by.min(window));
     }
 
     /// The partition is alive at `now`. Returns by when it must say so again, in ticks.
@@ -416,6 +430,11 @@ impl<M: Machine> Vcpu<M> {
 
     /// The partition's image is in place and it starts: it is watched from here on.
     pub(crate) fn watched(&self) {
+        self.hypervisor.begin_watch(self.partition);
+    }
+
+    /// Its guest says that it is alive.
+    pub(crate) fn is_alive(&self) {
         let at = self.hypervisor.watch(self.partition, M::Cpu::now());
         self.hypervisor.look_again_at(at);
     }

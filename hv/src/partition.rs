@@ -41,6 +41,9 @@ pub struct VcpuShared {
     /// What is known of its turns.
     pub turns: Published,
     requests: Requests,
+    /// Interrupts of its own partition that came to it otherwise than by the vectors, and doorbells that it rang.
+    #[cfg(feature = "monitor")]
+    arrived: AtomicU64,
     costs: [Cost; ExitKind::ALL.len()],
 }
 
@@ -54,6 +57,8 @@ impl VcpuShared {
             call: Call::new(shared),
             turns: Published::new(),
             requests: Requests::new(),
+            #[cfg(feature = "monitor")]
+            arrived: AtomicU64::new(0),
             costs: [const { Cost::NEW }; ExitKind::ALL.len()],
         }
     }
@@ -104,6 +109,15 @@ impl VcpuShared {
     #[inline]
     pub fn request_from(&self, source: VcpuId, sgi: IntId) -> u32 {
         self.requests.leave_sgi(source.get(), sgi.get())
+    }
+
+    /// Counts interrupts of its own partition that came to it, or doorbells that it rang. Told by its own pCPU alone.
+    #[cfg(feature = "monitor")]
+    #[inline]
+    pub(crate) fn count_arrived(&self, interrupts: u32) {
+        let before = self.arrived.load(Ordering::Relaxed);
+        let after = before.wrapping_add(u64::from(interrupts));
+        self.arrived.store(after, Ordering::Relaxed);
     }
 
     /// Counts an exit whose path is fixed.
@@ -291,6 +305,15 @@ impl Partition {
     /// Such accesses so far.
     pub fn unknown_registers(&self) -> u64 {
         self.unknown_registers.load(Ordering::Relaxed)
+    }
+
+    /// Interrupts of its own devices, timers and virtual CPUs that came to it, and doorbells that it rang.
+    #[cfg(feature = "monitor")]
+    pub(crate) fn interrupts(&self) -> u64 {
+        let delivered = self.grants.iter().map(|grants| &grants.delivered);
+        let arrived = self.vcpus.iter().map(|vcpu| &vcpu.arrived);
+        let all = delivered.chain(arrived);
+        all.fold(0, |sum, one| sum.wrapping_add(one.load(Ordering::Relaxed)))
     }
 
     /// Counts and costs of one kind of exit, over all virtual CPUs.

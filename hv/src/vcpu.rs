@@ -171,6 +171,9 @@ pub struct Vcpu<M: Machine> {
     /// Its part in a pool of shared pCPUs.
     pub turn: Turn<M>,
     on: bool,
+    /// Budgets that it had missed when it last looked.
+    #[cfg(all(feature = "monitor", feature = "shared"))]
+    pub(crate) missed: u64,
     /// [`Partition::loads`] at the last start.
     loads: u64,
 }
@@ -197,6 +200,8 @@ impl<M: Machine> Vcpu<M> {
             output: hypervisor.machine.console().output(partition.id),
             turn: Turn::new(),
             on: false,
+            #[cfg(all(feature = "monitor", feature = "shared"))]
+            missed: 0,
             loads: 0,
         })
     }
@@ -301,6 +306,8 @@ impl<M: Machine> Vcpu<M> {
     /// A physical interrupt of the partition: into a list register of this virtual CPU, or to the one that it is routed to.
     #[inline]
     fn deliver(&mut self, intid: IntId) {
+        #[cfg(feature = "monitor")]
+        self.shared.count_arrived(1);
         if self.on {
             self.with_gic(|gic, caller| gic.deliver(intid, caller));
         } else {
@@ -394,6 +401,10 @@ impl<M: Machine> Vcpu<M> {
             self.park();
             return;
         }
+        #[cfg(all(feature = "monitor", feature = "shared"))]
+        if requests & crate::monitor::BUDGET != 0 && !self.check_budget() {
+            return;
+        }
         self.take_sgis(requests >> request::FIRST_SGI);
         if !self.is_broken_off() {
             self.refresh_interrupts();
@@ -426,6 +437,8 @@ impl<M: Machine> Vcpu<M> {
         let shared = self.shared;
         let id = self.id;
         let single = sgis.is_power_of_two();
+        #[cfg(feature = "monitor")]
+        shared.count_arrived(sgis.count_ones());
         while sgis != 0 {
             let sgi = IntId::new(sgis.trailing_zeros());
             sgis &= sgis - 1;

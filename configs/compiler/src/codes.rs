@@ -127,6 +127,8 @@ codes! {
         "With `placement = \"global\"` a virtual CPU moves between the CPUs of its affinity. It keeps the identification (`MIDR_EL1`) and the features that its guest saw on the first one, and its budget was measured on one of them: CPUs of another type have other errata, other features and another speed. `mixed_cpus = true` in the pool allows it.";
     TOLD_WITHOUT_RIGHT = "BH0236", "told without the right to know",
         "A partition's `notify` names who is told of its failures. Those partitions must have it in `may_control` or `may_watch`: what a partition learns of another one stands where its rights stand, too.";
+    NEVER_HAPPENS = "BH0237", "answer to what never happens",
+        "`on` has an answer to a failure that nobody looks for: `watchdog` needs the field of that name beside `on`, `interrupt_storm` needs `interrupt_limit`, and a budget can only be missed in a pool whose policy promises time, rtds or cyclic.";
 
     UNKNOWN_BOARD = "BH0301", "unknown board",
         "A board is a folder of `platforms/boards` with a `board.toml`. The nearest known name is offered.";

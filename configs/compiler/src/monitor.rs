@@ -18,6 +18,8 @@ pub(crate) struct Monitor {
     /// The system ends when the limit is reached; otherwise the partition stops.
     pub ends_system: bool,
     pub watchdog: Option<u64>,
+    /// A second.
+    pub interrupt_limit: Option<u32>,
     /// It waits for another partition to start it.
     pub held: bool,
     pub delay: u64,
@@ -47,6 +49,7 @@ impl Monitor {
             back_off: time(on_fault.and_then(|answer| answer.back_off.as_ref())),
             ends_system: at_limit.is_some_and(|then| *then.get_ref() == FaultPolicy::StopSystem),
             watchdog: raw.watchdog.as_ref().map(|period| *period.get_ref()),
+            interrupt_limit: raw.interrupt_limit.as_ref().map(|limit| *limit.get_ref()),
             held: start.is_some_and(|start| !start.automatic),
             delay: time(start.and_then(|start| start.delay.as_ref())),
             may_control: names(&raw.may_control),
@@ -92,13 +95,14 @@ impl Monitor {
         });
         let notices: Vec<String> = notices.collect();
         format!(
-            "model::monitor::Monitor {{ answers: [{}], limit: {:?}, back_off: {}, at_limit: {}, watchdog: {:?}, automatic: {}, delay: {}, \
+            "model::monitor::Monitor {{ answers: [{}], limit: {:?}, back_off: {}, at_limit: {}, watchdog: {:?}, interrupt_limit: {:?}, automatic: {}, delay: {}, \
              may_control: &[{}], may_watch: &[{}], notify: &[{}] }}",
             answers.join(", "),
             self.limit,
             self.back_off,
             policy(at_limit),
             self.watchdog,
+            self.interrupt_limit,
             !self.held,
             self.delay,
             ids(&self.may_control),

@@ -20,11 +20,15 @@ pub enum Class {
     Watchdog = 4,
     /// Its own software says that it has failed.
     GuestPanic = 5,
+    /// More interrupts than its limit came to it, or doorbells from it.
+    InterruptStorm = 6,
+    /// A virtual CPU used its budget up, or did not get its time.
+    MissedBudget = 7,
 }
 
 impl Class {
     /// How many there are.
-    pub const COUNT: usize = 6;
+    pub const COUNT: usize = 8;
 
     /// All of them, in the order of their numbers.
     pub const ALL: [Self; Self::COUNT] = [
@@ -34,6 +38,8 @@ impl Class {
         Self::IommuFault,
         Self::Watchdog,
         Self::GuestPanic,
+        Self::InterruptStorm,
+        Self::MissedBudget,
     ];
 
     /// The word that reports use.
@@ -45,6 +51,8 @@ impl Class {
             Self::IommuFault => "iommu-fault",
             Self::Watchdog => "watchdog",
             Self::GuestPanic => "guest-panic",
+            Self::InterruptStorm => "interrupt-storm",
+            Self::MissedBudget => "missed-budget",
         }
     }
 }
@@ -62,6 +70,8 @@ pub struct Monitor {
     pub at_limit: FaultPolicy,
     /// It must say within this time that it is alive.
     pub watchdog: Option<u64>,
+    /// More interrupts a second than this are a storm.
+    pub interrupt_limit: Option<u32>,
     /// False when it waits until another partition starts it.
     pub automatic: bool,
     /// How much later than the others it starts.
@@ -91,9 +101,12 @@ impl Monitor {
             Some(answer) => answer,
             None => match class {
                 Class::UndefinedTrap | Class::HypercallAbuse => FaultPolicy::Inject,
-                Class::IllegalAccess | Class::IommuFault | Class::Watchdog | Class::GuestPanic => {
-                    on_fault
-                }
+                Class::IllegalAccess
+                | Class::IommuFault
+                | Class::Watchdog
+                | Class::GuestPanic
+                | Class::InterruptStorm
+                | Class::MissedBudget => on_fault,
             },
         }
     }

@@ -130,8 +130,10 @@ impl<M: Machine> Hypervisor<M> {
             order,
         });
         self.kick(partition, partition.everyone(), request::POWER);
-        if order == Order::Stop {
-            self.end_if_all_stopped();
+        match order {
+            Order::Stop => self.end_if_all_stopped(),
+            Order::Resume => self.begin_watch(partition),
+            Order::Start | Order::Restart | Order::Suspend => {}
         }
         Ok(())
     }

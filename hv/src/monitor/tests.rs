@@ -48,7 +48,9 @@ fn fail(guest: &mut Guest, class: Class) -> Option<Outcome> {
         ),
         Class::HypercallAbuse => guest.hvc([0xc600_0fff, 0, 0, 0]),
         Class::GuestPanic => guest.hvc([PANIC, 7, 0, 0]),
-        Class::Watchdog | Class::IommuFault => return None,
+        Class::Watchdog | Class::IommuFault | Class::InterruptStorm | Class::MissedBudget => {
+            return None;
+        }
     })
 }
 
@@ -170,7 +172,7 @@ fn report_has_the_failures_of_a_partition_by_class_once_there_is_one() {
     guest.hvc([0xc600_0fff, 0, 0, 0]);
     assert_eq!(
         text(),
-        "report failures partition=linux illegal-access=0 undefined-trap=0 hypercall-abuse=1 iommu-fault=0 watchdog=0 guest-panic=0\n"
+        "report failures partition=linux illegal-access=0 undefined-trap=0 hypercall-abuse=1 iommu-fault=0 watchdog=0 guest-panic=0 interrupt-storm=0 missed-budget=0\n"
     );
 }
 

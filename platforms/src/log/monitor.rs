@@ -24,6 +24,19 @@ pub fn failed(partition: PartitionId, failure: &Failure, count: u64) {
             name,
             count
         ),
+        (Class::InterruptStorm, _) => defmt::warn!(
+            "{=str}: interrupt storm, {=u64} a second: {=u64} times",
+            name,
+            failure.value,
+            count
+        ),
+        (Class::MissedBudget, vcpu) => defmt::warn!(
+            "{=str}: vCPU {=u8} has missed its budget in {=u64} periods: {=u64} times",
+            name,
+            vcpu.map_or(0, model::VcpuId::get),
+            failure.value,
+            count
+        ),
         (class, vcpu) => defmt::warn!(
             "{=str}: {=istr} {=u64}: vCPU {=u8} by {=u64:#x}, pc {=u64:#x}",
             name,
@@ -100,5 +113,7 @@ fn word(class: Class) -> defmt::Str {
         Class::IommuFault => defmt::intern!("refused DMA"),
         Class::Watchdog => defmt::intern!("watchdog"),
         Class::GuestPanic => defmt::intern!("guest panic"),
+        Class::InterruptStorm => defmt::intern!("interrupt storm"),
+        Class::MissedBudget => defmt::intern!("missed budget"),
     }
 }

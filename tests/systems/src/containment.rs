@@ -95,6 +95,20 @@ pub fn tests() -> Vec<Test> {
             move |bench| another_partition_is_told_of_each_failure(bench, &system),
         ));
     }
+    for (gic, place) in [("gicv2", "dedicated"), ("gicv3", "rtds")] {
+        let system = stormy(&format!("qemu-virt-{gic}"), place == "rtds");
+        tests.push(Test::new(
+            format!("containment/interrupt-storm/{gic}/{place}"),
+            &["guests", "fault", "attack"],
+            move |bench| storm_of_interrupts_is_stopped(bench, &system),
+        ));
+    }
+    let system = overrunning();
+    tests.push(Test::new(
+        "containment/missed-budget/gicv3".to_owned(),
+        &["guests", "fault"],
+        move |bench| missed_budgets_restart_up_to_the_limit(bench, &system),
+    ));
     for (gic, place, word) in [
         ("gicv2", Place::Dedicated, "dedicated"),
         ("gicv3", Place::OneShared, "rtds"),
@@ -186,6 +200,80 @@ fn another_partition_is_told_of_each_failure(
     // Who is told of nobody's failures learns nothing, and a call that is not granted is a failure of its own.
     session.send("supervisor", "s")?;
     session.wait_for("supervisor", "^life: start -3$", bench.left())?;
+    Ok(())
+}
+
+/// One may have 20,000 interrupts a second, beside another one.
+fn stormy(board: &str, shared: bool) -> SystemFile {
+    let limited = "on = { interrupt_storm = \"stop\" }\ninterrupt_limit = 20000\n";
+    if !shared {
+        return SystemFile::new("storm-own", board)
+            .partition("life", 1, "16MiB", "\"guest:life\"", limited)
+            .guest("other", "life", 1);
+    }
+    let guest = |system: SystemFile, name: &str, more: &str| {
+        let more = format!("period = \"10ms\"\nbudget = \"3ms\"\n{more}");
+        system.guest_in("shared", name, "life", 1, &more)
+    };
+    let system = SystemFile::new("storm-shared", board).pool("shared", &[0], "\"rtds\"");
+    guest(guest(system, "life", limited), "other", "")
+}
+
+/// A guest that wakes a thousand times a second is left alone. One that sends SGIs to itself without a pause, some 100 times as many as the limit allows, is
+/// stopped, and the other one goes on.
+fn storm_of_interrupts_is_stopped(bench: &Bench<'_>, system: &SystemFile) -> anyhow::Result<()> {
+    // The rate is the guest's: without `icount` it depends on the host.
+    let mut session = bench.start_with(system, |options| options.icount = true)?;
+    session.wait_for("life", "^life: ready$", bench.left())?;
+    session.wait_for("other", "^life: ready$", bench.left())?;
+    // Several windows of 100 ms.
+    session.send("life", "d")?;
+    session.wait_for("life", "^life: half a second later$", bench.left())?;
+    session.send("life", "b")?;
+    session.wait_for(
+        "hv",
+        "life: interrupt storm, [0-9]+ a second: 1 times$",
+        bench.left(),
+    )?;
+    session.wait_for("hv", "life: stopped$", bench.left())?;
+    session.send("other", "d")?;
+    session.wait_for("other", "^life: half a second later$", bench.left())?;
+    Ok(())
+}
+
+/// A guest that never sleeps, in a pool that gives it a third of its CPU.
+fn overrunning() -> SystemFile {
+    let share = "period = \"10ms\"\nbudget = \"3ms\"\n";
+    let watched = format!(
+        "{share}on_fault = {{ policy = \"restart\", limit = 2 }}\non = {{ missed_budget = \"restart\" }}\n"
+    );
+    SystemFile::new("missed-budget", "qemu-virt-gicv3")
+        .pool("shared", &[0], "\"rtds\"")
+        .guest_in("shared", "busy", "busy", 1, &watched)
+        .guest_in(
+            "shared",
+            "wake",
+            "wake",
+            1,
+            &format!("{share}on = {{ missed_budget = \"stop\" }}\n"),
+        )
+}
+
+/// Who uses up its budget is restarted up to its limit and stopped then; who sleeps most of the time is left alone.
+fn missed_budgets_restart_up_to_the_limit(
+    bench: &Bench<'_>,
+    system: &SystemFile,
+) -> anyhow::Result<()> {
+    let mut session = bench.start_with(system, |options| options.icount = true)?;
+    for number in 1..=2 {
+        let told = format!("busy: restart {number} of at most 2 in 0 ms: missed budget$");
+        session.wait_for("hv", &told, bench.left())?;
+    }
+    let told = "busy: not started again after 2 restarts, the limit: missed budget$";
+    session.wait_for("hv", told, bench.left())?;
+    session.wait_for("hv", "busy: stopped$", bench.left())?;
+    let other = partition(&mut session, "wake", bench)?;
+    ensure!(other.state == "running", "the other one is {}", other.state);
     Ok(())
 }
 

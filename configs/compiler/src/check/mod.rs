@@ -27,6 +27,7 @@ mod restart;
 mod schedule;
 mod start;
 mod streams;
+mod unwatched;
 mod vcpus;
 mod windows;
 
@@ -174,6 +175,7 @@ const RULES: &[fn(&Context<'_>, &mut Diagnostics)] = &[
     notices::check,
     repeated::check,
     restart::check,
+    unwatched::check,
     channel_ends::check,
     memory::check,
     ram::check,

@@ -104,6 +104,9 @@ fn each(partition: &RawPartition, uses: &mut Vec<(Range<usize>, &str)>) {
     if let Some(watchdog) = &partition.watchdog {
         uses.push((watchdog.span(), "watch over partitions"));
     }
+    if let Some(limit) = &partition.interrupt_limit {
+        uses.push((limit.span(), "limit interrupts"));
+    }
     if let Some(start) = &partition.start {
         uses.push((start.span.clone(), "choose when partitions start"));
     }

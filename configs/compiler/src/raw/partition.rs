@@ -16,7 +16,7 @@ use super::memory::{RawMemory, read_memory};
 use super::reader::{Slot, TableReader, Value, wrong_type};
 use super::rights::{FirmwareCalls, PsciRight, dma_trusted, firmware_calls, psci_rights};
 use super::schema::{ON, PARTITION, START};
-use super::values::{duration, string, strings};
+use super::values::{duration, number, string, strings};
 use super::vcpu::{RawVcpu, read_common, read_vcpus};
 use crate::diagnostics::{Diagnostics, SourceText};
 
@@ -56,6 +56,8 @@ pub(crate) struct RawPartition {
     pub notify: Vec<Spanned<String>>,
     /// Nanoseconds.
     pub watchdog: Option<Spanned<u64>>,
+    /// Interrupts a second.
+    pub interrupt_limit: Option<Spanned<u32>>,
     pub start: Option<RawStart>,
 }
 
@@ -204,6 +206,7 @@ fn read_partition(
         may_watch: names(&mut reader, "may_watch", findings),
         notify: names(&mut reader, "notify", findings),
         watchdog: reader.optional("watchdog", duration, findings),
+        interrupt_limit: reader.optional("interrupt_limit", number, findings),
         start: start.map(|(table, span)| {
             let reader = TableReader::new(source, "`start`", &START, table, span.clone());
             read_start(reader, span, findings)

@@ -51,7 +51,7 @@ pub(super) fn call<M: Machine>(vcpu: &mut Vcpu<M>) -> bool {
                 return true;
             }
             (function::ALIVE, _) => {
-                vcpu.watched();
+                vcpu.is_alive();
                 status::SUCCESS
             }
             _ => status::NOT_SUPPORTED,

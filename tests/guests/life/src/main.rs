@@ -1,6 +1,7 @@
 //! Fails as the letter says that is typed, or orders something about the second partition of the system.
 //!
-//! `a` illegal access, `u` undefined instruction, `h` a call that nobody has, `p` panic with code 7, `w` no more signs of life;
+//! `a` illegal access, `u` undefined instruction, `h` a call that nobody has, `p` panic with code 7, `w` no more signs of life, `b` a storm of SGIs;
+//! `d` half a second of sleep;
 //! `s` start, `t` stop, `r` restart, `z` suspend, `g` go on, `i` how it does. Of each order it says the status.
 //! It also says what others have failed at, if it is told.
 #![no_std]
@@ -11,7 +12,7 @@ mod told;
 use core::arch::asm;
 
 use board::psci::Conduit;
-use board::{Board, mmio, println, timer, uart};
+use board::{Board, cpu, mmio, println, timer, uart};
 
 /// Bulkhead's own calls (docs/guest-abi.md).
 mod call {
@@ -64,6 +65,12 @@ fn main(board: &'static Board) -> ! {
                 alive = false;
                 continue;
             }
+            Some(b'b') => storm(board),
+            Some(b'd') => {
+                timer::wait_until(500_000, || false);
+                println!("life: half a second later");
+                continue;
+            }
             Some(b's') => ("start", call::START),
             Some(b't') => ("stop", call::STOP),
             Some(b'r') => ("restart", call::RESTART),
@@ -76,6 +83,16 @@ fn main(board: &'static Board) -> ! {
             }
         };
         println!("life: {name} {}", hypercall(order, OTHER));
+    }
+}
+
+/// Interrupts itself for ever.
+fn storm(board: &Board) -> ! {
+    board.gic.init_distributor();
+    board.gic.init_cpu();
+    cpu::unmask_interrupts();
+    loop {
+        board.gic.send(board, 0, 1);
     }
 }
 

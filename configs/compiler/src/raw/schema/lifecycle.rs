@@ -63,6 +63,8 @@ pub(crate) const ON_CLASSES: [(Class, &str); Class::COUNT] = [
     (Class::IommuFault, "iommu_fault"),
     (Class::Watchdog, "watchdog"),
     (Class::GuestPanic, "guest_panic"),
+    (Class::InterruptStorm, "interrupt_storm"),
+    (Class::MissedBudget, "missed_budget"),
 ];
 
 pub(crate) const ON: Table = Table {
@@ -111,6 +113,20 @@ pub(crate) const ON: Table = Table {
             "what `on_fault` says",
             "\"restart\"",
             "Its own software says by a call that it has failed.",
+        ),
+        maybe(
+            "interrupt_storm",
+            Kind::Word(&CLASS_ANSWERS),
+            "what `on_fault` says",
+            "\"restart\"",
+            "More interrupts than `interrupt_limit` came to it, or doorbells from it.",
+        ),
+        maybe(
+            "missed_budget",
+            Kind::Word(&CLASS_ANSWERS),
+            "budgets are not watched",
+            "\"ignore\"",
+            "One of its virtual CPUs in a shared pool used its budget up, or a period or window passed without the time that it was promised.",
         ),
     ],
 };

@@ -12,7 +12,7 @@ pub(crate) const PARTITION: Table = Table {
     fields: &FIELDS,
 };
 
-const FIELDS: [Field; 26] = {
+const FIELDS: [Field; 27] = {
     let [
         pool,
         affinity,
@@ -173,6 +173,17 @@ const FIELDS: [Field; 26] = {
             "the partition is not watched",
             "\"500ms\"",
             "The partition is treated as faulty when it does not say within this time that it is alive.",
+        ),
+        maybe(
+            "interrupt_limit",
+            Kind::Number {
+                least: 10,
+                most: 10_000_000,
+            },
+            "interrupts are not limited",
+            "20000",
+            "More interrupts a second of its own devices, timers and virtual CPUs, and doorbells rung by it, are a failure (`interrupt_storm`). They \
+             are counted over 100 ms.",
         ),
         maybe(
             "start",

@@ -35,6 +35,8 @@ pub(super) fn store<M: Machine>(vcpu: &mut Vcpu<M>, register: u8) -> Verdict {
             return Verdict::Left;
         };
         gic.write_image(slot, image);
+        #[cfg(feature = "monitor")]
+        vcpu.shared.count_arrived(1);
     } else {
         let Some(shared) = vcpu.partition.vcpus.get(usize::from(target.get())) else {
             return Verdict::Left;

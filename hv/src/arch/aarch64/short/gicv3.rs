@@ -37,6 +37,8 @@ pub(super) fn send_sgi<M: Machine>(vcpu: &mut Vcpu<M>, syndrome: u64) -> Verdict
             return Verdict::Left;
         };
         gic.write_image(slot, image);
+        #[cfg(feature = "monitor")]
+        vcpu.shared.count_arrived(1);
     } else {
         let gic_is_v3 = matches!(vcpu.partition.config.gic, VirtualGic::V3 { .. });
         let Some(shared) = vcpu
