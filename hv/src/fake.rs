@@ -433,6 +433,9 @@ impl Cpu for FakeCpu {
     fn syndrome() -> Syndrome {
         state(|state| state.syndrome)
     }
+    fn stacks() -> [u64; 2] {
+        [0x5000_0000, 0x5000_1000]
+    }
     fn exception_syndrome() -> u64 {
         state(|state| state.syndrome.esr)
     }

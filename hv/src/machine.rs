@@ -54,6 +54,10 @@ pub trait Cpu: SharedCpu + 'static {
     /// `FAR_EL2`, `HPFAR_EL2` and `ESR_EL2` of the exit that is being handled.
     fn syndrome() -> crate::arch::aarch64::decode::Syndrome;
 
+    /// The guest's stack pointers, `SP_EL0` and `SP_EL1`.
+    #[cfg(feature = "monitor")]
+    fn stacks() -> [u64; 2];
+
     /// `ESR_EL2` alone.
     fn exception_syndrome() -> u64;
 

@@ -31,7 +31,7 @@ use bucket::Bucket;
 #[cfg(feature = "shared")]
 pub(crate) use rates::BUDGET;
 use rates::Rates;
-use record::{Record, Records};
+use record::{Record, Records, Registers};
 
 /// No time is set.
 const NEVER: u64 = u64::MAX;
@@ -111,13 +111,19 @@ pub struct Failure {
     pub vcpu: Option<VcpuId>,
     /// Where its program was; 0 when that is not known.
     pub pc: u64,
-    /// What it is about: the address, the called function, the guest's own code, or the syndrome of an undefined instruction.
+    /// What it is about: the address, the called function, the guest's own code, the syndrome of an undefined instruction, or a number of interrupts
+    /// or budgets.
     pub value: u64,
 }
 
 impl<M: Machine> Hypervisor<M> {
     /// Counts, keeps and tells what a partition did, and says what is to be done about it: a restart stands for one that the limit allows.
-    pub(crate) fn judge(&self, partition: &Partition, failure: &Failure) -> FaultPolicy {
+    pub(crate) fn judge(
+        &self,
+        partition: &Partition,
+        failure: &Failure,
+        registers: impl FnOnce() -> Option<Registers>,
+    ) -> FaultPolicy {
         let health = &partition.health;
         let class = failure.class;
         let count = health.counts.get(class as usize);
@@ -125,7 +131,7 @@ impl<M: Machine> Hypervisor<M> {
         let now = M::Cpu::now();
         let is_told = health.bucket.take(now, self.watch.frequency);
         if is_told {
-            self.keep(partition, failure, count, now);
+            self.keep(partition, failure, count, now, registers());
             self.notify(partition);
             // The others have messages of their own.
             if !matches!(class, Class::IllegalAccess | Class::IommuFault) {
@@ -143,7 +149,14 @@ impl<M: Machine> Hypervisor<M> {
         }
     }
 
-    fn keep(&self, partition: &Partition, failure: &Failure, count: u64, now: u64) {
+    fn keep(
+        &self,
+        partition: &Partition,
+        failure: &Failure,
+        count: u64,
+        now: u64,
+        registers: Option<Registers>,
+    ) {
         if let Some(records) = &self.watch.records {
             records.append(&Record {
                 class: failure.class as u8,
@@ -153,6 +166,7 @@ impl<M: Machine> Hypervisor<M> {
                 pc: failure.pc,
                 value: failure.value,
                 count,
+                registers,
             });
         }
     }
@@ -204,7 +218,7 @@ impl<M: Machine> Hypervisor<M> {
             pc: 0,
             value: fault.address.map_or(0, model::Ipa::get),
         };
-        self.judge(partition, &failure)
+        self.judge(partition, &failure, || None)
     }
 
     /// Does from any pCPU what was answered, where the guest itself gets nothing.
@@ -290,7 +304,7 @@ impl<M: Machine> Hypervisor<M> {
             pc: 0,
             value: 0,
         };
-        let answer = self.judge(partition, &failure);
+        let answer = self.judge(partition, &failure, || None);
         self.carry_out(partition, answer);
         next
     }
@@ -342,26 +356,36 @@ impl Partition {
 }
 
 impl<M: Machine> Vcpu<M> {
-    fn failure(&self, class: Class, value: u64) -> Failure {
-        Failure {
+    /// The answer to what this virtual CPU did.
+    fn judge(&self, class: Class, value: u64) -> FaultPolicy {
+        let context = &self.context;
+        let failure = Failure {
             class,
             vcpu: Some(self.id),
-            pc: self.context.pc,
+            pc: context.pc,
             value,
-        }
+        };
+        let registers = || {
+            let syndrome = M::Cpu::syndrome();
+            Some(Registers {
+                x: context.x,
+                pstate: context.pstate,
+                syndrome: syndrome.esr,
+                far: syndrome.far,
+                stacks: M::Cpu::stacks(),
+            })
+        };
+        self.hypervisor.judge(self.partition, &failure, registers)
     }
 
     /// The answer to an access to what the partition does not own.
     pub(crate) fn answer_to_access(&self, address: u64) -> FaultPolicy {
-        let failure = self.failure(Class::IllegalAccess, address);
-        self.hypervisor.judge(self.partition, &failure)
+        self.judge(Class::IllegalAccess, address)
     }
 
     /// Something of `class` that its guest did. True when it goes on.
     pub(crate) fn failed(&mut self, class: Class, value: u64) -> bool {
-        let failure = self.failure(class, value);
-        let answer = self.hypervisor.judge(self.partition, &failure);
-        match answer {
+        match self.judge(class, value) {
             FaultPolicy::Inject => return true,
             FaultPolicy::Stop => self.stop_partition(Then::Stop),
             FaultPolicy::Restart => self.stop_partition(Then::Restart),

@@ -43,15 +43,19 @@ impl<M: Machine> Hypervisor<M> {
         let place = &caller.health.told;
         let numbers = records.numbers();
         for number in place.load(Ordering::Relaxed).max(numbers.start)..numbers.end {
-            let Some(record) = records.get(number) else {
-                // Another pCPU writes it now, and interrupts afterwards; or it was overwritten, and the next call begins behind it.
+            // Another pCPU writes it now, and interrupts afterwards; or it was overwritten, and the next call begins behind it.
+            let Some(whose) = records.partition(number) else {
                 break;
             };
-            place.store(number + 1, Ordering::Relaxed);
-            let partition = self.partitions.get(usize::from(record.partition));
-            if partition.is_some_and(is_told) {
+            let of = self.partitions.get(usize::from(whose));
+            if of.is_some_and(is_told) {
+                let Some(record) = records.get(number) else {
+                    break;
+                };
+                place.store(number + 1, Ordering::Relaxed);
                 return Ok(Some(record));
             }
+            place.store(number + 1, Ordering::Relaxed);
         }
         Ok(None)
     }

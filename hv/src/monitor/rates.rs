@@ -80,7 +80,7 @@ impl<M: Machine> Hypervisor<M> {
                 pc: 0,
                 value: rate,
             };
-            let answer = self.judge(partition, &failure);
+            let answer = self.judge(partition, &failure, || None);
             self.carry_out(partition, answer);
         }
         next

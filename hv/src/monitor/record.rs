@@ -6,13 +6,33 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 /// Words of 64 bits in a record.
-const WORDS: usize = 8;
-/// Records in the ring: one page of 4 KiB.
+pub const WORDS: usize = 64;
+/// Records in the ring: eight pages of 4 KiB.
 pub const SLOTS: usize = 64;
 /// "BHRC" in the first four bytes.
 const MAGIC: u64 = 0x4352_4842;
 /// Version of the layout, in the next byte.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
+
+/// What a virtual CPU had in its registers when it failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Registers {
+    /// x0 to x30.
+    pub x: [u64; 31],
+    /// Its processor state (`SPSR_EL2`).
+    pub pstate: u64,
+    /// Why it was left (`ESR_EL2`).
+    pub syndrome: u64,
+    /// Which virtual address that was about (`FAR_EL2`), where the syndrome is about one.
+    pub far: u64,
+    /// `SP_EL0` and `SP_EL1`.
+    pub stacks: [u64; 2],
+}
+
+/// Words before the registers.
+const HEAD: usize = 8;
+/// In the last of them: the registers are known.
+const HAS_REGISTERS: u64 = 1;
 
 /// One failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +51,30 @@ pub struct Record {
     pub value: u64,
     /// How many of its class its partition has had since boot, this one included.
     pub count: u64,
+    /// The registers of the virtual CPU; `None` when it is about none.
+    pub registers: Option<Registers>,
+}
+
+impl Registers {
+    fn encode(&self, words: &mut [u64]) {
+        let special = [self.pstate, self.syndrome, self.far];
+        let values = special.into_iter().chain(self.stacks).chain(self.x);
+        for (word, value) in words.iter_mut().zip(values) {
+            *word = value;
+        }
+    }
+
+    /// From the words behind the head.
+    fn decode(words: &[u64]) -> Option<Self> {
+        let (&[pstate, syndrome, far, sp_el0, sp_el1], rest) = words.split_first_chunk()?;
+        Some(Self {
+            x: *rest.first_chunk()?,
+            pstate,
+            syndrome,
+            far,
+            stacks: [sp_el0, sp_el1],
+        })
+    }
 }
 
 impl Record {
@@ -43,9 +87,15 @@ impl Record {
             | u64::from(self.class) << 40
             | u64::from(self.partition) << 48
             | u64::from(self.vcpu) << 56;
-        let mut words = [
-            head, boot, number, self.ticks, self.pc, self.value, self.count, 0,
-        ];
+        let flags = self.registers.map_or(0, |_| HAS_REGISTERS);
+        let mut words = [0; WORDS];
+        let (first, rest) = words.split_at_mut(HEAD);
+        first.copy_from_slice(&[
+            head, boot, number, self.ticks, self.pc, self.value, self.count, flags,
+        ]);
+        if let Some(registers) = &self.registers {
+            registers.encode(rest);
+        }
         let [rest @ .., sum] = &mut words;
         *sum = checksum(rest);
         words
@@ -53,9 +103,10 @@ impl Record {
 
     /// The record with its boot and number; `None` when that is none.
     fn decode(words: &[u64; WORDS]) -> Option<(u64, u64, Self)> {
-        let [head, boot, number, ticks, pc, value, count, sum] = *words;
-        let [rest @ .., _] = words;
-        if head & 0xff_ffff_ffff != MAGIC | VERSION << 32 || checksum(rest) != sum {
+        let [rest @ .., sum] = words;
+        let (&[head, boot, number, ticks, pc, value, count, flags], registers) =
+            rest.split_first_chunk::<HEAD>()?;
+        if head & 0xff_ffff_ffff != MAGIC | VERSION << 32 || checksum(rest) != *sum {
             return None;
         }
         let byte = |shift: u32| (head >> shift) as u8;
@@ -67,6 +118,7 @@ impl Record {
             pc,
             value,
             count,
+            registers: Registers::decode(registers).filter(|_| flags & HAS_REGISTERS != 0),
         };
         Some((boot, number, record))
     }
@@ -127,6 +179,16 @@ impl Records {
         written.saturating_sub(SLOTS as u64)..written
     }
 
+    /// Which partition a record of this boot is about: as its words say, before their checksum is looked at. `None` when it is not there, or is being
+    /// written now.
+    pub fn partition(&self, number: u64) -> Option<u8> {
+        let slot = self.first.wrapping_add(number) % SLOTS as u64;
+        let [head, boot, found, ..] = self.slots.get(slot as usize)?;
+        let there =
+            boot.load(Ordering::Relaxed) == self.boot && found.load(Ordering::Relaxed) == number;
+        there.then(|| (head.load(Ordering::Relaxed) >> 48) as u8)
+    }
+
     /// A record of this boot by its number. `None` when it was overwritten, or is being written now.
     pub fn get(&self, number: u64) -> Option<Record> {
         let slot = self.first.wrapping_add(number) % SLOTS as u64;
@@ -182,6 +244,13 @@ mod tests {
             pc: 0x4020_0000,
             value,
             count: 1,
+            registers: Some(Registers {
+                x: [0xa5; 31],
+                pstate: 0x3c5,
+                syndrome: 0x9600_0045,
+                far: 0xffff_0000,
+                stacks: [1, 2],
+            }),
         }
     }
 
@@ -227,6 +296,30 @@ mod tests {
     }
 
     #[test]
+    fn record_of_no_virtual_cpu_has_no_registers() {
+        let memory = fresh(0);
+        let watchdog = Record {
+            registers: None,
+            ..record(1)
+        };
+        Records::resume(memory).append(&watchdog);
+        assert_eq!(Records::resume(memory).before(8).next(), Some(watchdog));
+    }
+
+    #[test]
+    fn record_of_the_layout_before_is_none() {
+        let memory = fresh(0);
+        // Version 1 had eight words; this is its first one, with the checksum where version 2 looks for it.
+        let mut words = [0; WORDS];
+        words[0] = MAGIC | 1 << 32;
+        words[WORDS - 1] = checksum(&words[..WORDS - 1]);
+        for (word, value) in memory[3].iter().zip(words) {
+            word.store(value, Ordering::Relaxed);
+        }
+        assert_eq!(values(&Records::resume(memory), 8), []);
+    }
+
+    #[test]
     fn damaged_record_is_not_told_whichever_word_it_is() {
         for damaged in 0..WORDS {
             let memory = fresh(0);
@@ -250,7 +343,7 @@ mod tests {
     fn layout_is_the_one_of_the_documentation() {
         let words = record(0x3fff_fffc).encode(7, 9);
         let expected = [
-            0x0201_0301_4352_4842,
+            0x0201_0302_4352_4842,
             7,
             9,
             1_000,
@@ -259,5 +352,10 @@ mod tests {
             1,
         ];
         assert_eq!(words[..7], expected);
+        assert_eq!(
+            words[7..14],
+            [1, 0x3c5, 0x9600_0045, 0xffff_0000, 1, 2, 0xa5]
+        );
+        assert_eq!((words[43], words[44]), (0xa5, 0));
     }
 }

@@ -120,6 +120,31 @@ fn panic_of_a_guest_carries_its_code_and_place() {
 }
 
 #[test]
+fn record_of_a_failure_has_the_registers_of_the_virtual_cpu() {
+    let world = watched(|linux| linux.monitor.answers[5] = Some(FaultPolicy::Inject));
+    let mut guest = world.started(LINUX);
+    guest.vcpu.context.x[30] = 0x1e;
+    guest.hvc([PANIC, 7, 0, 0]);
+    let records = world.hypervisor.watch.records.as_ref();
+    let record = records.and_then(|records| records.get(0)).unwrap();
+    let registers = record.registers.unwrap();
+    assert_eq!((registers.x[1], registers.x[30]), (7, 0x1e));
+    assert_eq!(registers.stacks, FakeCpu::stacks());
+    assert_eq!(registers.pstate, guest.vcpu.context.pstate);
+}
+
+#[test]
+fn record_of_a_watchdog_has_no_registers() {
+    let world = watched(|linux| linux.monitor.watchdog = Some(5 * MS));
+    let _guest = world.started(LINUX);
+    advance(6 * TICKS);
+    world.hypervisor.look_after_partitions();
+    let records = world.hypervisor.watch.records.as_ref();
+    let record = records.and_then(|records| records.get(0)).unwrap();
+    assert_eq!((record.class, record.registers), (4, None));
+}
+
+#[test]
 fn hypercall_with_a_number_in_the_instruction_is_abuse() {
     let world = watched(|_| {});
     let mut guest = world.started(LINUX);

@@ -315,6 +315,11 @@ impl Cpu for El2 {
         }
     }
 
+    #[cfg(feature = "monitor")]
+    fn stacks() -> [u64; 2] {
+        [read_register!("sp_el0"), read_register!("sp_el1")]
+    }
+
     #[inline]
     fn exception_syndrome() -> u64 {
         read_register!("esr_el2")
