@@ -80,6 +80,12 @@ pub enum Event {
         /// What.
         order: crate::monitor::control::Order,
     },
+    /// A partition was not started: its image is not what was built.
+    #[cfg(feature = "pristine")]
+    Damaged {
+        /// Which one.
+        partition: PartitionId,
+    },
     /// An IOMMU has something to tell.
     #[cfg(feature = "iommu")]
     Dma(crate::dma::DmaEvent),

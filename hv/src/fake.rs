@@ -171,6 +171,8 @@ struct State {
     wire: Vec<u8>,
     room: usize,
     typed: VecDeque<u8>,
+    /// A byte of the payload that has changed.
+    damaged: Option<u64>,
     /// Doublewords of partitions' RAM, by physical address.
     #[cfg(feature = "its")]
     memory: std::collections::HashMap<u64, u64>,
@@ -204,6 +206,7 @@ impl State {
             wire: Vec::new(),
             room: usize::MAX,
             typed: VecDeque::new(),
+            damaged: None,
             #[cfg(feature = "its")]
             memory: Default::default(),
         }
@@ -245,6 +248,16 @@ pub fn events() -> Vec<Event> {
         });
         events.collect()
     })
+}
+
+/// What the payload has at an offset.
+pub fn payload_byte(offset: u64) -> u8 {
+    (offset ^ offset >> 8) as u8
+}
+
+/// Changes a bit of the payload.
+pub fn damage(offset: u64) {
+    state(|state| state.damaged = Some(offset));
 }
 
 /// Has `event` happen when a pCPU next waits for an interrupt.
@@ -499,6 +512,12 @@ impl Machine for FakeMachine {
     fn read(&self, from: Pa) -> u64 {
         state(|state| state.memory.get(&from.get()).copied().unwrap_or(0))
     }
+    #[cfg(feature = "pristine")]
+    fn checksum(&self, sum: u64, offset: u64, size: u64) -> u64 {
+        let byte = |at: u64| payload_byte(at) ^ state(|state| u8::from(state.damaged == Some(at)));
+        let bytes: Vec<u8> = (offset..offset + size).map(byte).collect();
+        model::checksum::bytes(sum, &bytes)
+    }
     fn zero(&self, to: Pa, size: u64) {
         done(Done::Zero { to: to.get(), size });
     }
@@ -581,6 +600,8 @@ fn linux() -> Config {
         on_fault: FaultPolicy::Inject,
         #[cfg(feature = "monitor")]
         monitor: UNWATCHED,
+        #[cfg(feature = "pristine")]
+        pristine: None,
         firmware_calls: false,
     }
 }

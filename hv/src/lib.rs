@@ -51,6 +51,8 @@ pub mod pool;
 #[path = "pool/absent.rs"]
 pub mod pool;
 pub mod power;
+#[cfg(feature = "pristine")]
+mod pristine;
 pub mod report;
 pub mod sync;
 pub mod terminal;

@@ -102,6 +102,10 @@ pub trait Machine: Dma + SharedMachine + Sync + 'static {
     #[cfg(feature = "its")]
     fn read(&self, from: Pa) -> u64;
 
+    /// The checksum `sum` with `size` bytes of the payload from `offset`.
+    #[cfg(feature = "pristine")]
+    fn checksum(&self, sum: u64, offset: u64, size: u64) -> u64;
+
     /// Fills `size` bytes from `to` with zeros.
     fn zero(&self, to: Pa, size: u64);
 

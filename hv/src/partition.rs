@@ -17,6 +17,8 @@ use crate::memory::ADDRESS;
 use crate::memory::place::{each_piece, place};
 use crate::pool::{Call, Published};
 use crate::power::{Power, Start};
+#[cfg(feature = "pristine")]
+use crate::pristine::{Damage, Progress};
 use crate::sync::{Rank, TicketLock};
 use crate::uart::{self, Pl011};
 
@@ -168,6 +170,8 @@ pub struct Loading {
     segment: usize,
     /// Bytes of that segment, zeros behind it included.
     done: u64,
+    #[cfg(feature = "pristine")]
+    pub(crate) pristine: Progress,
 }
 
 /// A partition.
@@ -197,6 +201,8 @@ pub struct Partition {
     uart_status: AtomicU32,
     #[cfg(feature = "monitor")]
     pub(crate) health: crate::monitor::Health,
+    #[cfg(feature = "pristine")]
+    pub(crate) damage: Damage,
     faults: AtomicU64,
     unknown_registers: AtomicU64,
     loads: AtomicU64,
@@ -235,6 +241,8 @@ impl Partition {
             waits_for_room: AtomicBool::new(false),
             #[cfg(feature = "monitor")]
             health: crate::monitor::Health::new(),
+            #[cfg(feature = "pristine")]
+            damage: Damage::default(),
             faults: AtomicU64::new(0),
             unknown_registers: AtomicU64::new(0),
             loads: AtomicU64::new(0),
@@ -353,21 +361,34 @@ impl Partition {
             self.publish_uart(&devices.uart);
         }
         self.loads.fetch_add(1, Ordering::Relaxed);
+        #[cfg(feature = "pristine")]
+        self.begin_pristine();
         Loading {
             segment: 0,
             done: 0,
+            #[cfg(feature = "pristine")]
+            pristine: Progress::BEGIN,
         }
     }
 
     /// Puts at most `most` bytes of the image into place. Returns how far that has come; `None` at the end.
     pub fn load_piece<M: Machine>(&self, machine: &M, at: Loading, most: u64) -> Option<Loading> {
-        let Loading { segment, done } = at;
+        #[cfg(feature = "pristine")]
+        let most = self.most(most);
+        #[cfg(feature = "pristine")]
+        if let Some(next) = self.clear_piece(machine, at, most) {
+            return Some(next);
+        }
+        let mut next = at;
+        let Loading { segment, done, .. } = at;
         let config = self.config.segments.get(segment)?;
         let whole = config.size.saturating_add(config.zeros);
         let from = Ipa::new(config.ipa.get().wrapping_add(done));
         let copied = config.size.saturating_sub(done).min(most);
         let zeroed = if copied > 0 {
             let offset = config.offset + done;
+            #[cfg(feature = "pristine")]
+            next.pristine.add(machine, offset, copied);
             each_piece(self.config.memory, from, copied, |done, pa, size| {
                 machine.load(offset + done, pa, size);
             });
@@ -379,15 +400,14 @@ impl Partition {
             });
             zeroed
         };
-        let done = done + copied + zeroed;
-        Some(if done < whole {
-            Loading { segment, done }
-        } else {
-            Loading {
-                segment: segment + 1,
-                done: 0,
-            }
-        })
+        next.done = done + copied + zeroed;
+        if next.done >= whole {
+            #[cfg(feature = "pristine")]
+            self.end_segment(segment, &mut next.pristine);
+            next.done = 0;
+            next.segment += 1;
+        }
+        Some(next)
     }
 
     /// The image is in place. Returns where its first virtual CPU starts.

@@ -535,6 +535,10 @@ impl<M: Machine> Vcpu<M> {
 
     /// The image is in place: the first virtual CPU starts.
     pub(crate) fn loaded(&mut self) {
+        #[cfg(feature = "pristine")]
+        if self.refuses_image() {
+            return;
+        }
         let start = self.partition.loaded::<M>();
         self.machine().admit(self.partition);
         #[cfg(feature = "monitor")]

@@ -156,6 +156,11 @@ pub fn event(event: Event) {
             partition,
             order,
         } => monitor::controlled(by, partition, order),
+        #[cfg(feature = "pristine")]
+        Event::Damaged { partition } => defmt::error!(
+            "{=str}: not started: its image is damaged, the checksum is not the one of the build",
+            name(partition)
+        ),
         Event::Fault {
             partition,
             vcpu,

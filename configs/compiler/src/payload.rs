@@ -30,6 +30,15 @@ impl Payload {
         offset
     }
 
+    /// Bytes of it, if all of them are in one piece.
+    pub fn bytes(&self, offset: u64, size: u64) -> Option<&[u8]> {
+        self.pieces.iter().find_map(|(start, piece)| {
+            let from = usize::try_from(offset.checked_sub(*start)?).ok()?;
+            let size = usize::try_from(size).ok()?;
+            piece.get(from..from.checked_add(size)?)
+        })
+    }
+
     /// Length of the blob in bytes, a multiple of 4096.
     pub fn size(&self) -> u64 {
         self.end.max(ALIGNMENT).next_multiple_of(ALIGNMENT)
@@ -69,6 +78,15 @@ mod tests {
         let first = payload.add(&Rc::from(&[7u8; 100][..]));
         assert_eq!(payload.add(&Rc::from(&[7u8; 100][..])), first);
         assert_eq!(payload.size(), 8192);
+    }
+
+    #[test]
+    fn bytes_of_a_piece_are_found_by_their_offset_and_none_beyond_it() {
+        let mut payload = Payload::default();
+        let offset = payload.add(&Rc::from(&[1u8, 2, 3][..]));
+        assert_eq!(payload.bytes(offset + 1, 2), Some(&[2u8, 3][..]));
+        assert_eq!(payload.bytes(offset + 1, 3), None);
+        assert_eq!(payload.bytes(0, 1), None);
     }
 
     #[test]

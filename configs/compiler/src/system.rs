@@ -59,6 +59,8 @@ pub(crate) struct Partition {
     pub dma_trusted: bool,
     pub on_fault: FaultPolicy,
     pub monitor: Monitor,
+    /// A start finds nothing of the run before.
+    pub pristine: bool,
     pub firmware_calls: bool,
     /// Interrupts that it owns without a device.
     pub bare_interrupts: Vec<PassedInterrupt>,
@@ -285,6 +287,7 @@ fn partition(
         dma_trusted: raw.dma_trusted,
         on_fault: raw.fault_policy(),
         monitor: Monitor::of(raw),
+        pristine: raw.pristine.as_ref().is_some_and(|one| *one.get_ref()),
         firmware_calls: raw.firmware_calls() == FirmwareCalls::All,
         bare_interrupts: raw.interrupts.iter().map(passed).collect(),
         extended: BTreeMap::new(),

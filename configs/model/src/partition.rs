@@ -53,6 +53,9 @@ pub struct Partition {
     /// What is done about its failures beyond that.
     #[cfg(feature = "monitor")]
     pub monitor: Monitor,
+    /// Checksums of its segments' bytes, where a start finds nothing of the run before.
+    #[cfg(feature = "pristine")]
+    pub pristine: Option<&'static [u64]>,
     /// Whether its SMCs that Bulkhead does not implement itself may reach the firmware.
     pub firmware_calls: bool,
 }

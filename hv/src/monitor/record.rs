@@ -5,6 +5,8 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use model::checksum;
+
 /// Words of 64 bits in a record.
 pub const WORDS: usize = 64;
 /// Records in the ring: eight pages of 4 KiB.
@@ -124,13 +126,9 @@ impl Record {
     }
 }
 
-/// FNV-1a over words instead of bytes.
 fn checksum(words: &[u64]) -> u64 {
-    words.iter().fold(0xcbf2_9ce4_8422_2325, |sum, word| {
-        (sum ^ word)
-            .wrapping_mul(0x0000_0100_0000_01b3)
-            .rotate_left(23)
-    })
+    let words = words.iter();
+    words.fold(checksum::START, |sum, word| checksum::word(sum, *word))
 }
 
 /// The ring.

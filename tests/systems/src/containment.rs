@@ -103,6 +103,15 @@ pub fn tests() -> Vec<Test> {
             move |bench| storm_of_interrupts_is_stopped(bench, &system),
         ));
     }
+    for (gic, shared) in [("gicv2", true), ("gicv3", false)] {
+        let place = if shared { "rtds" } else { "dedicated" };
+        let system = secretive(&format!("qemu-virt-{gic}"), shared);
+        tests.push(Test::new(
+            format!("containment/pristine/{gic}/{place}"),
+            &["guests", "restart"],
+            move |bench| pristine_start_finds_nothing_of_the_run_before(bench, &system),
+        ));
+    }
     let system = overrunning();
     tests.push(Test::new(
         "containment/missed-budget/gicv3".to_owned(),
@@ -238,6 +247,44 @@ fn storm_of_interrupts_is_stopped(bench: &Bench<'_>, system: &SystemFile) -> any
     session.wait_for("hv", "life: stopped$", bench.left())?;
     session.send("other", "d")?;
     session.wait_for("other", "^life: half a second later$", bench.left())?;
+    Ok(())
+}
+
+/// One that starts pristine, and one that does not.
+fn secretive(board: &str, shared: bool) -> SystemFile {
+    let fails = "on = { guest_panic = \"restart\" }\n";
+    let pristine = format!("{fails}pristine = true\n");
+    if !shared {
+        return SystemFile::new("pristine-own", board)
+            .partition("life", 1, "16MiB", "\"guest:life\"", &pristine)
+            .partition("other", 1, "16MiB", "\"guest:life\"", fails);
+    }
+    let guest = |system: SystemFile, name: &str, more: &str| {
+        let more = format!("period = \"10ms\"\nbudget = \"4ms\"\n{more}");
+        system.guest_in("shared", name, "life", 1, &more)
+    };
+    let system = SystemFile::new("pristine-shared", board).pool("shared", &[0], "\"rtds\"");
+    guest(guest(system, "life", &pristine), "other", fails)
+}
+
+/// A guest fills its memory with a secret, fails and looks: nothing is left. The other one, which does not start pristine, finds all of its own.
+fn pristine_start_finds_nothing_of_the_run_before(
+    bench: &Bench<'_>,
+    system: &SystemFile,
+) -> anyhow::Result<()> {
+    let mut session = bench.start(system)?;
+    for (name, left) in [("life", "0"), ("other", "786432")] {
+        session.wait_for(name, "^life: ready$", bench.left())?;
+        session.send(name, "f")?;
+        session.wait_for(name, "^life: filled$", bench.left())?;
+        session.send(name, "l")?;
+        session.wait_for(name, "^life: 786432 words of a secret$", bench.left())?;
+        session.send(name, "p")?;
+        session.wait_for(name, "^life: ready$", bench.left())?;
+        session.send(name, "l")?;
+        let found = format!("^life: {left} words of a secret$");
+        session.wait_for(name, &found, bench.left())?;
+    }
     Ok(())
 }
 

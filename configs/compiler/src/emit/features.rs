@@ -45,6 +45,10 @@ pub(crate) fn features(plan: &Plan) -> Vec<&'static str> {
         (plan.iommus.iter().any(ipmmu), "ipmmu"),
         (!plan.bridges.is_empty(), "pci"),
         (plan.system.is_monitored(), "monitor"),
+        (
+            plan.system.partitions.iter().any(|one| one.pristine),
+            "pristine",
+        ),
         (plan.system.board.psci.is_none(), "spin"),
         (!plan.system.channels.is_empty(), "channels"),
         (plan.system.efi, "efi"),

@@ -4,6 +4,7 @@ mod bridges;
 
 use std::fmt::Write as _;
 
+use model::checksum;
 use model::device::Trigger;
 use model::iommu::IommuKind;
 use model::memory::{Mapping, MemoryKind};
@@ -86,6 +87,8 @@ pub(crate) fn table(plan: &Plan) -> String {
         out.list("doorbells", doorbells(system, index));
         out.only_with("monitor");
         out.field("monitor", &partition.monitor.source(&system.partitions));
+        out.only_with("pristine");
+        out.field("pristine", &pristine(plan, partition, planned));
         out.close("},");
     }
     out.close("],");
@@ -350,6 +353,17 @@ fn fields(out: &mut Source, board: &Board, partition: &Partition, planned: &Plan
 /// A field with mappings.
 pub(crate) fn mappings(out: &mut Source, name: &str, mappings: &[Mapping]) {
     out.list(name, mappings.iter().map(mapping));
+}
+
+/// The field `pristine`: the checksum of each segment's bytes.
+fn pristine(plan: &Plan, partition: &Partition, planned: &Planned) -> String {
+    if !partition.pristine {
+        return "None".to_owned();
+    }
+    let bytes = |one: &Segment| plan.payload.bytes(one.offset, one.size).unwrap_or_default();
+    let sums = planned.segments.iter().map(bytes);
+    let sums = sums.map(|bytes| format!("{:#x}", checksum::bytes(checksum::START, bytes)));
+    format!("Some(&[{}])", sums.collect::<Vec<_>>().join(", "))
 }
 
 /// The field `segments`.

@@ -104,6 +104,12 @@ fn each(partition: &RawPartition, uses: &mut Vec<(Range<usize>, &str)>) {
     if let Some(watchdog) = &partition.watchdog {
         uses.push((watchdog.span(), "watch over partitions"));
     }
+    if let Some(pristine) = &partition.pristine {
+        uses.push((
+            pristine.span(),
+            "clear memory and compare images at each start",
+        ));
+    }
     if let Some(limit) = &partition.interrupt_limit {
         uses.push((limit.span(), "limit interrupts"));
     }

@@ -16,7 +16,7 @@ use super::memory::{RawMemory, read_memory};
 use super::reader::{Slot, TableReader, Value, wrong_type};
 use super::rights::{FirmwareCalls, PsciRight, dma_trusted, firmware_calls, psci_rights};
 use super::schema::{ON, PARTITION, START};
-use super::values::{duration, number, string, strings};
+use super::values::{boolean, duration, number, string, strings};
 use super::vcpu::{RawVcpu, read_common, read_vcpus};
 use crate::diagnostics::{Diagnostics, SourceText};
 
@@ -59,6 +59,8 @@ pub(crate) struct RawPartition {
     /// Interrupts a second.
     pub interrupt_limit: Option<Spanned<u32>>,
     pub start: Option<RawStart>,
+    /// A start finds nothing of the run before.
+    pub pristine: Option<Spanned<bool>>,
 }
 
 impl RawPartition {
@@ -207,6 +209,7 @@ fn read_partition(
         notify: names(&mut reader, "notify", findings),
         watchdog: reader.optional("watchdog", duration, findings),
         interrupt_limit: reader.optional("interrupt_limit", number, findings),
+        pristine: reader.optional("pristine", boolean, findings),
         start: start.map(|(table, span)| {
             let reader = TableReader::new(source, "`start`", &START, table, span.clone());
             read_start(reader, span, findings)

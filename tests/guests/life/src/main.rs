@@ -1,12 +1,13 @@
 //! Fails as the letter says that is typed, or orders something about the second partition of the system.
 //!
 //! `a` illegal access, `u` undefined instruction, `h` a call that nobody has, `p` panic with code 7, `w` no more signs of life, `b` a storm of SGIs;
-//! `d` half a second of sleep;
+//! `d` half a second of sleep, `f` fills its memory with a secret, `l` looks for it;
 //! `s` start, `t` stop, `r` restart, `z` suspend, `g` go on, `i` how it does. Of each order it says the status.
 //! It also says what others have failed at, if it is told.
 #![no_std]
 #![no_main]
 
+mod secret;
 mod told;
 
 use core::arch::asm;
@@ -69,6 +70,15 @@ fn main(board: &'static Board) -> ! {
             Some(b'd') => {
                 timer::wait_until(500_000, || false);
                 println!("life: half a second later");
+                continue;
+            }
+            Some(b'f') => {
+                secret::fill();
+                println!("life: filled");
+                continue;
+            }
+            Some(b'l') => {
+                println!("life: {} words of a secret", secret::count());
                 continue;
             }
             Some(b's') => ("start", call::START),

@@ -12,7 +12,7 @@ pub(crate) const PARTITION: Table = Table {
     fields: &FIELDS,
 };
 
-const FIELDS: [Field; 27] = {
+const FIELDS: [Field; 28] = {
     let [
         pool,
         affinity,
@@ -173,6 +173,14 @@ const FIELDS: [Field; 27] = {
             "the partition is not watched",
             "\"500ms\"",
             "The partition is treated as faulty when it does not say within this time that it is alive.",
+        ),
+        optional(
+            "pristine",
+            Kind::Boolean,
+            "false",
+            "true",
+            "Whether each start finds nothing of the run before: all its memory is cleared, and its image is compared with what was built. A partition \
+             whose image is damaged is not started.",
         ),
         maybe(
             "interrupt_limit",

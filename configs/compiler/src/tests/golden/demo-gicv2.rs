@@ -67,6 +67,8 @@ pub const SYSTEM: model::system::System = model::system::System {
             doorbells: &[],
             #[cfg(feature = "monitor")]
             monitor: model::monitor::Monitor { answers: [None, None, None, None, None, None, None, None], limit: None, back_off: 0, at_limit: model::partition::FaultPolicy::Stop, watchdog: None, interrupt_limit: None, automatic: true, delay: 0, may_control: &[], may_watch: &[], notify: &[] },
+            #[cfg(feature = "pristine")]
+            pristine: None,
         },
         model::partition::Partition {
             name: "rt",
@@ -97,6 +99,8 @@ pub const SYSTEM: model::system::System = model::system::System {
             doorbells: &[],
             #[cfg(feature = "monitor")]
             monitor: model::monitor::Monitor { answers: [None, None, None, None, None, None, None, None], limit: None, back_off: 0, at_limit: model::partition::FaultPolicy::Stop, watchdog: None, interrupt_limit: None, automatic: true, delay: 0, may_control: &[], may_watch: &[], notify: &[] },
+            #[cfg(feature = "pristine")]
+            pristine: None,
         },
         model::partition::Partition {
             name: "vandal",
@@ -127,6 +131,8 @@ pub const SYSTEM: model::system::System = model::system::System {
             doorbells: &[],
             #[cfg(feature = "monitor")]
             monitor: model::monitor::Monitor { answers: [None, None, None, None, None, None, None, None], limit: None, back_off: 0, at_limit: model::partition::FaultPolicy::Stop, watchdog: None, interrupt_limit: None, automatic: true, delay: 0, may_control: &[], may_watch: &[], notify: &[] },
+            #[cfg(feature = "pristine")]
+            pristine: None,
         },
     ],
     #[cfg(feature = "channels")]
