@@ -13,6 +13,7 @@
 pub mod board;
 #[cfg(feature = "channels")]
 pub mod channel;
+#[cfg(any(feature = "monitor", feature = "pristine"))]
 pub mod checksum;
 pub mod device;
 #[cfg(feature = "channels")]
