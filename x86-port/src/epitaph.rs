@@ -1,16 +1,23 @@
 //! The hypervisor's own end: a defect is told in a fixed form, and then nothing more is done on this CPU.
 
 use core::panic::PanicInfo;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicU32, Ordering};
 
 use crate::{SYSTEM, cpu, early, machine};
 
-/// The first CPU that fails tells; the others only stop.
-static TOLD: AtomicBool = AtomicBool::new(false);
+/// APIC number of the first CPU that failed: it tells, the others only stop.
+static TELLS: AtomicU32 = AtomicU32::new(NOBODY);
+/// No number: they have eight bits.
+const NOBODY: u32 = u32::MAX;
 
 fn begin() {
-    if TOLD.swap(true, Ordering::AcqRel) {
-        cpu::halt();
+    // Leaf 1, EBX: the CPU's own number, which can be read whatever state its APIC is in.
+    let own = cpu::cpuid(1, 0).ebx >> 24;
+    match TELLS.compare_exchange(NOBODY, own, Ordering::AcqRel, Ordering::Acquire) {
+        Ok(_) => {}
+        // It failed again while it told.
+        Err(teller) if teller == own => machine::reach(SYSTEM.end),
+        Err(_) => cpu::halt(),
     }
     early::line(format_args!(""));
     early::line(format_args!("*** Bulkhead has failed; this is a defect"));
@@ -18,8 +25,7 @@ fn begin() {
         "*** system: {} on {}",
         SYSTEM.name, SYSTEM.board.name
     ));
-    // Leaf 1, EBX: the CPU's own number, which can be read whatever state its APIC is in.
-    early::line(format_args!("*** cpu: apic {}", cpu::cpuid(1, 0).ebx >> 24));
+    early::line(format_args!("*** cpu: apic {own}"));
 }
 
 fn end() -> ! {
