@@ -82,7 +82,8 @@ fn neighbours_of_a_dma_storm_keep_their_latency(bench: &Bench<'_>) -> anyhow::Re
 
 /// The latest of all wake-ups of the guest `rt` until now: it says so every five seconds, of those since it said so before.
 fn worst_of_all(session: &mut Session, guest: &str, bench: &Bench<'_>) -> anyhow::Result<u64> {
-    const STATUS: &str = "^rt: status .* missed 0, worst";
+    // To its unit: a line may come in pieces.
+    const STATUS: &str = "^rt: status .* missed 0, worst [0-9]+ ns";
     // Behind those that are there already, one more.
     let before = session.text(guest).matches("rt: status").count();
     for _ in 0..=before {
