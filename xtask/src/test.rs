@@ -182,6 +182,7 @@ impl Workshop for Shop<'_> {
                 .map(drop),
             Need::UBoot => self.u_boot().map(drop),
             Need::Uefi => self.uefi().map(drop),
+            Need::Latency => setup::latency(steps, self.builder.cache()),
             Need::Board(board) => setup::device_trees(steps, offline)
                 .and_then(|()| self.board_tree(board))
                 .map(drop),

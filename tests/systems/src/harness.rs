@@ -63,7 +63,7 @@ pub fn run(tests: &[Test], workshop: &dyn Workshop) -> Tally {
             scope.spawn(|| {
                 while let Some(test) = tests.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let start = Instant::now();
-                    let verdict = judge(test, workshop, &built, &missing);
+                    let verdict = judge_again(test, || judge(test, workshop, &built, &missing));
                     let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
                     let count = match &verdict {
                         Verdict::Passed => &mut tally.passed,
@@ -100,6 +100,19 @@ fn provide(tests: &[Test], workshop: &dyn Workshop) -> HashMap<Need, String> {
         }
     }
     missing
+}
+
+/// The verdict of the first run, or of a second one where the first may have been disturbed.
+fn judge_again(test: &Test, run: impl Fn() -> Verdict) -> Verdict {
+    let first = run();
+    match (&first, test.disturbed) {
+        (Verdict::Failed(why), Some(disturbance)) if !interrupted() => {
+            let why = indent(why);
+            println!("[again] {}: {disturbance}\n{why}", test.name);
+            run()
+        }
+        _ => first,
+    }
 }
 
 fn judge(
@@ -193,7 +206,7 @@ mod tests {
         }
         fn provide(&self, need: &Need) -> anyhow::Result<()> {
             match need {
-                Need::Systems | Need::UBoot | Need::Uefi | Need::Pc => Ok(()),
+                Need::Systems | Need::UBoot | Need::Uefi | Need::Latency | Need::Pc => Ok(()),
                 Need::Kernel(name) | Need::Uio(name) | Need::Board(name) => bail!("no {name}"),
             }
         }
@@ -205,6 +218,27 @@ mod tests {
         };
         let tally = run(tests, &fake);
         (tally, fake)
+    }
+
+    /// A test that fails so often, then passes.
+    fn failing(times: usize) -> Test {
+        let runs = AtomicUsize::new(0);
+        Test::new("late", &[], move |_| {
+            let run = runs.fetch_add(1, Ordering::Relaxed);
+            anyhow::ensure!(run >= times, "run {run} failed");
+            Ok(())
+        })
+    }
+
+    #[test]
+    fn run_that_may_be_disturbed_is_repeated_once_and_others_are_not() {
+        let tests = [
+            failing(1).disturbed_by("the emulator"),
+            failing(2).disturbed_by("the emulator"),
+            failing(1),
+        ];
+        let (tally, _) = run_on_fake(&tests);
+        assert_eq!(tally.line(), "1 passed, 2 failed, 0 skipped");
     }
 
     #[test]

@@ -8,7 +8,7 @@ mod rust;
 use std::path::{Path, PathBuf};
 
 use ::qemu::debian::cache::Cache;
-use ::qemu::debian::part::{Part, U_BOOT, UEFI, UIO_DRIVER, busybox_for};
+use ::qemu::debian::part::{LATENCY, Part, U_BOOT, UEFI, UIO_DRIVER, busybox_for};
 use ::qemu::machine::Architecture;
 
 use crate::steps::Steps;
@@ -105,6 +105,17 @@ pub fn part(steps: Steps, cache: &Cache, package: &str, part: Part) -> anyhow::R
     )
 }
 
+/// Makes sure that what Linux's latency is measured with is in the cache.
+///
+/// # Errors
+/// A package cannot be fetched.
+pub fn latency(steps: Steps, cache: &Cache) -> anyhow::Result<()> {
+    for (package, names) in LATENCY {
+        part(steps, cache, package, Part::Binaries(names))?;
+    }
+    Ok(())
+}
+
 fn describe(package: &str, part: Part) -> String {
     match part {
         Part::Kernel => format!("guest kernel {package}"),
@@ -146,6 +157,7 @@ pub fn run(steps: Steps, offline: bool) -> anyhow::Result<()> {
         guests(steps, &cache, &TEST_KERNELS),
         part(steps, &cache, U_BOOT, Part::UBoot).map(drop),
         part(steps, &cache, UEFI, Part::Uefi).map(drop),
+        latency(steps, &cache),
         device_trees(steps, offline),
         part(steps, &cache, BOARD_TREES, Part::DeviceTrees).map(drop),
         part(steps, &cache, BOARD_SOURCES, Part::DeviceTreeSources).map(drop),

@@ -13,7 +13,9 @@ pub(crate) fn tests() -> Vec<Test> {
     });
     let linux = Test::new("linux/latency", &["linux", "bench"], |bench| {
         rows_are_within_their_bounds(bench, "linux")
-    });
+    })
+    .needs(Need::Kernel("linux-image-rt-arm64"))
+    .needs(Need::Latency);
     let x86 = Test::new("x86/costs", &["x86", "bench"], |bench| {
         rows_are_within_their_bounds(bench, "x86")
     })
