@@ -111,7 +111,7 @@ pub(crate) fn tests() -> Vec<Test> {
     tests
 }
 
-/// What may disturb one run on several CPUs. QEMU runs one of them at a time under `-icount`, until the next timer of any. When the host's input or output stops it
+/// What may disturb one run on several CPUs, as far as QEMU's code lets one think; it was not caught in the act. QEMU runs one of them at a time under `-icount`, until the next timer of any. When the host's input or output stops it
 /// while the victim looks at its memory, with no timer armed, the other CPU has the next slice: up to 100 ms, in which the victim does not run. It was 35 and 36 ms in
 /// two of some thousand runs, on a CPU that is the victim's own.
 pub(crate) const SLICES: &str =
