@@ -9,14 +9,19 @@ use crate::arch::aarch64::world::World as CpuWorld;
 use crate::pool::budget::Budgets;
 use crate::pool::{SharedCpu, SharedMachine};
 
+/// Floating-point registers are saved and loaded for themselves.
+fn copy_all_but_floating_point(from: &CpuWorld, to: &mut CpuWorld) {
+    let floating_point = to.floating_point;
+    *to = from.clone();
+    to.floating_point = floating_point;
+}
+
 /// The guest's system registers of the pCPU that runs are those of the [`CpuWorld`] that was loaded last.
 impl SharedCpu for FakeCpu {
     fn save(world: &mut CpuWorld) {
         state(|state| {
             let registers = &mut state.registers[state.pcpu];
-            let floating_point = world.floating_point;
-            *world = registers.clone();
-            world.floating_point = floating_point;
+            copy_all_but_floating_point(registers, world);
             registers.virtual_timer.control = 0;
             registers.physical_timer.control = 0;
         });
@@ -24,9 +29,7 @@ impl SharedCpu for FakeCpu {
     fn load(world: &CpuWorld) {
         state(|state| {
             let registers = &mut state.registers[state.pcpu];
-            let floating_point = registers.floating_point;
-            *registers = world.clone();
-            registers.floating_point = floating_point;
+            copy_all_but_floating_point(world, registers);
             registers.virtual_timer.control = 0;
             registers.physical_timer.control = 0;
         });

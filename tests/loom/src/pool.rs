@@ -114,10 +114,10 @@ impl Pcpu {
                 let subject = self.pool.subject.with(|subject| unsafe { *subject });
                 assert_eq!(subject, 1, "what was asked is not seen");
             }
-            // SAFETY: the virtual CPU is loaded here; that is what loom checks.
-            self.pool
-                .served
-                .with_mut(|served| unsafe { *served |= asked });
+            self.pool.served.with_mut(|served| {
+                // SAFETY: the virtual CPU is loaded here; that is what loom checks.
+                unsafe { *served |= asked }
+            });
         }
     }
 

@@ -8,7 +8,6 @@ use anyhow::{Context, ensure};
 use compiler::{Resources, Source};
 use qemu::debian::part::{BUSYBOX, LATENCY, Part};
 use qemu::initramfs::{self, Contents, START};
-use qemu::live::Style;
 use qemu::machine::Machine;
 use qemu::session::{Bootable, Options, Session};
 use regex::Regex;
@@ -163,10 +162,8 @@ fn in_partition(builder: &Builder, folder: &Path, root: &Path) -> anyhow::Result
 fn options(logs: &Path, extra: Vec<String>) -> Options {
     Options {
         icount: true,
-        cpu: None,
         extra,
-        logs: Some(logs.to_owned()),
-        style: Style::Quiet,
+        ..Options::quiet(logs)
     }
 }
 
