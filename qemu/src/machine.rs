@@ -60,8 +60,13 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Arguments that start `image` on this machine, its one serial port on standard input and output.
-    pub fn run_arguments(&self, image: &Path, icount: bool, extra: &[String]) -> Vec<OsString> {
+    /// Arguments that start `first` on this machine, a file behind the option for it, with the one serial port on standard input and output.
+    pub fn run_arguments(
+        &self,
+        (option, first): (&str, impl Into<OsString>),
+        icount: bool,
+        extra: &[String],
+    ) -> Vec<OsString> {
         let mut arguments = self.hardware(icount);
         for _ in 0..self.serial {
             arguments.extend(["-serial".into(), "null".into()]);
@@ -72,11 +77,11 @@ impl Machine {
             "stdio,id=console,signal=off",
             "-serial",
             "chardev:console",
-            "-kernel",
+            option,
         ] {
             arguments.push(argument.into());
         }
-        arguments.push(image.into());
+        arguments.push(first.into());
         if let Some(tree) = &self.tree {
             arguments.extend(["-dtb".into(), tree.into()]);
         }
@@ -138,6 +143,8 @@ fn cpu_option(cpu: &str, icount: bool) -> String {
 mod tests {
     use super::*;
 
+    const KERNEL: (&str, &str) = ("-kernel", "b.img");
+
     fn machine(cpu: &str) -> Machine {
         Machine {
             architecture: Architecture::Arm,
@@ -156,7 +163,7 @@ mod tests {
             tree: Some("board.dtb".into()),
             ..machine("cortex-a53")
         };
-        let line = text(board.run_arguments(Path::new("b.img"), false, &[]));
+        let line = text(board.run_arguments(KERNEL, false, &[]));
         assert!(line.ends_with("-kernel b.img -dtb board.dtb"), "{line}");
     }
 
@@ -167,7 +174,7 @@ mod tests {
             cpus: None,
             ..machine("cortex-a53")
         };
-        let line = text(board.run_arguments(Path::new("b.img"), false, &[]));
+        let line = text(board.run_arguments(KERNEL, false, &[]));
         let ports = "-serial null -chardev stdio,id=console,signal=off -serial chardev:console";
         assert!(line.contains(ports) && !line.contains("-smp"), "{line}");
     }
@@ -186,18 +193,15 @@ mod tests {
             architecture: Architecture::Pc,
             ..machine("max")
         };
-        let line = text(pc.run_arguments(Path::new("b.img"), true, &[]));
+        let line = text(pc.run_arguments(KERNEL, true, &[]));
         assert!(line.contains(" -cpu max -smp 4 "), "{line}");
         assert!(line.ends_with("-icount shift=0,sleep=off"), "{line}");
     }
 
     #[test]
     fn extra_arguments_come_last_so_that_they_win() {
-        let line = text(machine("cortex-a57").run_arguments(
-            Path::new("b.img"),
-            false,
-            &["-smp".into(), "2".into()],
-        ));
+        let line =
+            text(machine("cortex-a57").run_arguments(KERNEL, false, &["-smp".into(), "2".into()]));
         assert!(
             line.starts_with("-M virt,gic-version=3 -cpu cortex-a57 -smp 4 -m 2G "),
             "{line}"
@@ -207,7 +211,7 @@ mod tests {
 
     #[test]
     fn icount_makes_the_counter_tick_once_an_instruction() {
-        let line = text(machine("cortex-a57").run_arguments(Path::new("b.img"), true, &[]));
+        let line = text(machine("cortex-a57").run_arguments(KERNEL, true, &[]));
         assert!(
             line.contains("-cpu cortex-a57,cntfrq=1000000000 "),
             "{line}"

@@ -41,6 +41,8 @@ pub struct Options {
     pub icount: bool,
     /// Another CPU model.
     pub cpu: Option<String>,
+    /// `-bios`: firmware that finds the image by itself. QEMU hands it no image.
+    pub firmware: Option<PathBuf>,
     /// Arguments for QEMU, after all others so that they win.
     pub extra: Vec<String>,
     /// Folder for the logs.
@@ -55,6 +57,7 @@ impl Options {
         Self {
             icount: false,
             cpu: None,
+            firmware: None,
             extra: Vec::new(),
             logs: Some(logs.to_owned()),
             style: Style::Quiet,
@@ -137,8 +140,12 @@ impl Session {
             machine.cpu.clone_from(cpu);
         }
         let program = machine.architecture.program();
+        let first = match &options.firmware {
+            Some(firmware) => ("-bios", firmware),
+            None => ("-kernel", &bootable.image),
+        };
         let mut child = Command::new(program)
-            .args(machine.run_arguments(&bootable.image, options.icount, &options.extra))
+            .args(machine.run_arguments(first, options.icount, &options.extra))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 
 use crate::build::Builder;
+use crate::u_boot;
 
 /// `cargo xtask check`: diagnostics, or a summary on one screen.
 ///
@@ -35,18 +36,19 @@ pub fn check(builder: &Builder, system: &Path, json: bool) -> anyhow::Result<u8>
     }
 }
 
-/// `cargo xtask build`.
+/// `cargo xtask build`: also what U-Boot wants, where that is asked for.
 ///
 /// # Errors
-/// See [`Builder::build`].
-pub fn build(builder: &Builder, system: &Path) -> anyhow::Result<u8> {
+/// See [`Builder::build`] and [`u_boot::write`].
+pub fn build(builder: &Builder, system: &Path, for_u_boot: bool) -> anyhow::Result<u8> {
     let built = builder.build(system)?;
-    println!(
-        "{}",
-        builder
-            .workspace()
-            .shown(&built.folder.join("bulkhead.img"))
-    );
+    let mut files = vec![built.folder.join("bulkhead.img")];
+    if for_u_boot {
+        files.extend(u_boot::write(builder, &built)?);
+    }
+    for file in files {
+        println!("{}", builder.workspace().shown(&file));
+    }
     Ok(0)
 }
 

@@ -26,6 +26,7 @@ mod steps;
 mod test;
 mod timeline;
 mod toolchain;
+mod u_boot;
 mod workspace;
 
 use std::path::PathBuf;
@@ -64,6 +65,9 @@ enum Verb {
     Build {
         /// The system file.
         system: PathBuf,
+        /// Write a FIT with hashes (bulkhead.itb) and a boot script for U-Boot (boot.scr), too.
+        #[arg(long)]
+        u_boot: bool,
     },
     /// Build a system and start it in QEMU.
     Run(RunArguments),
@@ -190,7 +194,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<u8> {
     match arguments.verb {
         Verb::Setup => setup::run(Steps::new(Detail::Everything), offline).map(|()| 0),
         Verb::Check { system, json } => check::check(&builder, &system, json),
-        Verb::Build { system } => check::build(&builder, &system),
+        Verb::Build { system, u_boot } => check::build(&builder, &system, u_boot),
         Verb::Run(run) => run::run(
             &builder,
             &run::Request {

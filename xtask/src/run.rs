@@ -44,6 +44,7 @@ pub fn run(builder: &Builder, request: &Request) -> anyhow::Result<u8> {
     let options = Options {
         icount: request.icount,
         cpu: request.cpu.clone(),
+        firmware: None,
         extra: request.extra.clone(),
         logs: request.logs.clone(),
         style: if interactive {

@@ -16,6 +16,7 @@ pub mod system_file;
 
 mod attribution;
 mod boards;
+mod boot_loaders;
 mod channels;
 mod command_line;
 mod containment;

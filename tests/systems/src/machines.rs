@@ -1,4 +1,4 @@
-//! QEMU's models of real boards, a board that nobody has prepared (`cargo xtask new-board` makes it), and U-Boot and UEFI firmware before the image.
+//! QEMU's models of real boards, and a board that nobody has prepared (`cargo xtask new-board` makes it).
 
 use std::path::PathBuf;
 
@@ -38,18 +38,6 @@ pub fn tests() -> Vec<Test> {
             &["boards", "cli"],
             board_that_nobody_prepared_comes_up,
         ),
-        Test::new(
-            "machines/u-boot",
-            &["boards", "boot"],
-            u_boot_starts_the_image,
-        )
-        .needs(Need::UBoot),
-        Test::new(
-            "machines/uefi",
-            &["boards", "boot"],
-            uefi_firmware_starts_the_image,
-        )
-        .needs(Need::Uefi),
     ]
 }
 
@@ -140,45 +128,5 @@ fn board_that_nobody_prepared_comes_up(bench: &Bench<'_>) -> anyhow::Result<()> 
         String::from_utf8_lossy(&run.stdout),
         String::from_utf8_lossy(&run.stderr)
     );
-    Ok(())
-}
-
-/// U-Boot takes the very file that `cargo xtask build` writes from QEMU, and starts it by `booti` with its own device tree, at another place
-/// than QEMU would.
-fn u_boot_starts_the_image(bench: &Bench<'_>) -> anyhow::Result<()> {
-    let system = SystemFile::new("u-boot", "qemu-virt-gicv3").guest("one", "hello", 1);
-    let u_boot = bench.u_boot()?.display().to_string();
-    let mut session = bench.start_with(&system, |options| {
-        options.extra = vec!["-bios".into(), u_boot];
-    })?;
-    session.wait_for("one", "hello: 16 MiB RAM", bench.left())?;
-    let status = session.wait_for_exit(bench.left())?;
-    ensure!(status.success(), "QEMU ended with {status}");
-    let said = std::fs::read(bench.logs().join("console.log"))?;
-    let said = String::from_utf8_lossy(&said);
-    for step in ["U-Boot 20", "loading kernel to address", "Starting kernel"] {
-        ensure!(said.contains(step), "U-Boot did not say {step:?}:\n{said}");
-    }
-    Ok(())
-}
-
-/// UEFI firmware loads the very file as an EFI application, and it begins where its system wants it, with firmware's device tree.
-fn uefi_firmware_starts_the_image(bench: &Bench<'_>) -> anyhow::Result<()> {
-    let system = SystemFile::new("uefi", "qemu-virt-gicv3")
-        .efi()
-        .guest("one", "hello", 1);
-    let firmware = bench.uefi()?.display().to_string();
-    let mut session = bench.start_with(&system, |options| {
-        // With ACPI this firmware hides the device tree.
-        options.extra = ["-bios", &firmware, "-machine", "acpi=off"]
-            .map(str::to_owned)
-            .into();
-    })?;
-    session.wait_for("one", "hello: 16 MiB RAM", bench.left())?;
-    let status = session.wait_for_exit(bench.left())?;
-    ensure!(status.success(), "QEMU ended with {status}");
-    let said = std::fs::read(bench.logs().join("console.log"))?;
-    let said = String::from_utf8_lossy(&said);
-    ensure!(said.contains("UEFI firmware"), "no UEFI firmware:\n{said}");
     Ok(())
 }

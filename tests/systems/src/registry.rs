@@ -5,9 +5,9 @@ use std::time::Duration;
 use crate::bench::Bench;
 use crate::iommus;
 use crate::{
-    attacks, boards, channels, command_line, containment, costs, cpu_models, defects, demo, desk,
-    dma, dma_storm, forged, functions, global, guests, hostile_gic, legacy, linux, machines,
-    messages, panics, partitions, stress, timeline, turns, wrong_board, x86, zynqmp,
+    attacks, boards, boot_loaders, channels, command_line, containment, costs, cpu_models, defects,
+    demo, desk, dma, dma_storm, forged, functions, global, guests, hostile_gic, legacy, linux,
+    machines, messages, panics, partitions, stress, timeline, turns, wrong_board, x86, zynqmp,
 };
 
 /// Something that must be there before a test can say anything about Bulkhead.
@@ -130,6 +130,7 @@ pub fn all() -> Vec<Test> {
     tests.extend(cpu_models::tests());
     tests.extend(zynqmp::tests());
     tests.extend(machines::tests());
+    tests.extend(boot_loaders::tests());
     tests.extend(demo::tests());
     tests
 }

@@ -59,6 +59,14 @@ pub fn device_trees(steps: Steps, offline: bool) -> anyhow::Result<()> {
     programs::device_trees(steps, offline)
 }
 
+/// Makes sure that files for U-Boot can be made.
+///
+/// # Errors
+/// See [`device_trees`].
+pub fn u_boot_files(steps: Steps, offline: bool) -> anyhow::Result<()> {
+    programs::u_boot_files(steps, offline)
+}
+
 /// Makes sure that programs for Linux partitions can be built.
 ///
 /// # Errors
@@ -159,6 +167,7 @@ pub fn run(steps: Steps, offline: bool) -> anyhow::Result<()> {
         part(steps, &cache, UEFI, Part::Uefi).map(drop),
         latency(steps, &cache),
         device_trees(steps, offline),
+        u_boot_files(steps, offline),
         part(steps, &cache, BOARD_TREES, Part::DeviceTrees).map(drop),
         part(steps, &cache, BOARD_SOURCES, Part::DeviceTreeSources).map(drop),
         linux_rust(steps, offline),

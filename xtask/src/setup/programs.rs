@@ -1,4 +1,4 @@
-//! Programs that make device trees and a module out of a kernel's sources.
+//! Programs that make device trees, files for U-Boot, and a module out of a kernel's sources.
 
 use std::process::{Command, Stdio};
 
@@ -10,6 +10,7 @@ use super::install;
 use crate::steps::Steps;
 
 /// A program, and the packages that have it.
+#[derive(Clone, Copy)]
 struct Program {
     name: &'static str,
     debian: &'static str,
@@ -32,6 +33,16 @@ const DEVICE_TREES: [Program; 3] = [
         debian: "xz-utils",
         elsewhere: "`xz` (Fedora, Arch, Homebrew)",
     },
+];
+
+const U_BOOT_FILES: [Program; 2] = [
+    Program {
+        name: "mkimage",
+        debian: "u-boot-tools",
+        elsewhere: "`uboot-tools` (Fedora, Arch), `u-boot-tools` (Homebrew)",
+    },
+    // It runs this one.
+    DEVICE_TREES[0],
 ];
 
 const MODULES: [Program; 2] = [
@@ -57,6 +68,12 @@ const COMPILER_PACKAGE: &str = "gcc-aarch64-linux-gnu";
 pub fn device_trees(steps: Steps, offline: bool) -> anyhow::Result<()> {
     let what = "device-tree compiler and C preprocessor (dtc, cpp, xz)";
     ensure(&DEVICE_TREES, what, steps, offline)
+}
+
+/// Makes sure that a FIT and a boot script for U-Boot can be made.
+pub fn u_boot_files(steps: Steps, offline: bool) -> anyhow::Result<()> {
+    let what = "maker of FITs and boot scripts for U-Boot (mkimage, dtc)";
+    ensure(&U_BOOT_FILES, what, steps, offline)
 }
 
 /// Makes sure that a module of an arm64 kernel can be compiled.

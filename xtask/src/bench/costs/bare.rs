@@ -68,6 +68,7 @@ pub fn console(
     let options = Options {
         icount: true,
         cpu: None,
+        firmware: None,
         extra,
         logs: Some(logs.clone()),
         style: Style::Quiet,
