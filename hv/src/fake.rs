@@ -89,6 +89,8 @@ pub const UNWATCHED: model::monitor::Monitor = model::monitor::Monitor {
     may_control: &[],
     may_watch: &[],
     notify: &[],
+    #[cfg(feature = "control")]
+    page: None,
 };
 
 /// What was done to the machine.

@@ -9,8 +9,11 @@
 //!   neither floods the console nor pushes the records of others out.
 
 mod bucket;
+pub(crate) mod calls;
 pub mod control;
 mod notice;
+#[cfg(feature = "control")]
+pub(crate) mod page;
 mod rates;
 pub mod record;
 
@@ -48,6 +51,9 @@ pub struct Health {
     rates: Rates,
     /// Number of the first record that was not looked at to tell this partition of it.
     told: AtomicU64,
+    /// What its page of calls shows.
+    #[cfg(feature = "control")]
+    pub(crate) answer: page::LastAnswer,
 }
 
 impl Health {
@@ -60,6 +66,8 @@ impl Health {
             suspended: AtomicBool::new(false),
             rates: Rates::new(),
             told: AtomicU64::new(0),
+            #[cfg(feature = "control")]
+            answer: page::LastAnswer::new(),
         }
     }
 

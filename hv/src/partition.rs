@@ -360,6 +360,8 @@ impl Partition {
             devices.uart = Pl011::new();
             self.publish_uart(&devices.uart);
         }
+        #[cfg(feature = "control")]
+        self.health.answer.forget();
         self.loads.fetch_add(1, Ordering::Relaxed);
         #[cfg(feature = "pristine")]
         self.begin_pristine();

@@ -84,14 +84,41 @@ impl Device {
         Ok(u32::from_be_bytes(bytes))
     }
 
-    /// A property of its node that is a string.
+    /// A property of its node that is a list of cells.
+    ///
+    /// # Errors
+    /// It has none of that name.
+    pub fn cells(&self, property: &str) -> Result<Vec<u32>, DeviceError> {
+        let bytes = read(&self.property_at(property))?;
+        let (cells, _) = bytes.as_chunks::<4>();
+        Ok(cells.iter().copied().map(u32::from_be_bytes).collect())
+    }
+
+    /// A property of its node that is a string, or the first one of a list.
     ///
     /// # Errors
     /// It has none of that name.
     pub fn string(&self, property: &str) -> Result<String, DeviceError> {
+        let mut strings = self.strings(property)?;
+        Ok(strings.drain(..).next().unwrap_or_default())
+    }
+
+    /// A property of its node that is a list of strings.
+    ///
+    /// # Errors
+    /// It has none of that name.
+    pub fn strings(&self, property: &str) -> Result<Vec<String>, DeviceError> {
         let bytes = read(&self.property_at(property))?;
-        let text = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
-        Ok(String::from_utf8_lossy(text).into_owned())
+        let bytes = bytes.strip_suffix(&[0]).unwrap_or(&bytes);
+        let texts = bytes.split(|byte| *byte == 0);
+        Ok(texts
+            .map(|text| String::from_utf8_lossy(text).into_owned())
+            .collect())
+    }
+
+    /// True when its node has a property of that name.
+    pub fn has(&self, property: &str) -> bool {
+        self.property_at(property).is_file()
     }
 
     fn property_at(&self, property: &str) -> PathBuf {
@@ -162,6 +189,12 @@ mod tests {
         assert_eq!(device.cell("bulkhead,end").unwrap(), 1);
         assert_eq!(device.string("bulkhead,access").unwrap(), "read-only");
         assert!(device.cell("bulkhead,access").is_err());
+        let node = class.path().join("uio0/device/of_node");
+        fs::write(node.join("bulkhead,names"), b"rt\0camera\0").unwrap();
+        fs::write(node.join("bulkhead,numbers"), [0, 0, 0, 1, 0, 0, 1, 0]).unwrap();
+        assert_eq!(device.strings("bulkhead,names").unwrap(), ["rt", "camera"]);
+        assert_eq!(device.cells("bulkhead,numbers").unwrap(), [1, 256]);
+        assert!(device.has("bulkhead,names") && !device.has("no-such-property"));
         assert!(device.cell("no-such-property").is_err());
     }
 }

@@ -1,17 +1,14 @@
 //! This partition's end of a channel: its memory, the register that rings, and the wait for being rung.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::ptr;
-use std::slice;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use bulkhead_channel::{End, Queue, QueueError, Ring};
-use rustix::mm::{MapFlags, ProtFlags, mmap};
-use rustix::param::page_size;
 
 use crate::device::{CLASS, Device, DeviceError};
+use crate::map::{self, map};
 
 /// Ranges of the node's `reg`, which UIO counts as its own.
 const MEMORY: usize = 0;
@@ -80,7 +77,7 @@ impl Channel {
         let doorbell = words(DOORBELL)?.and_then(<[AtomicU32]>::first);
         let doorbell = doorbell.ok_or(OpenError::Deaf)?;
         // It may have been rung before anybody listened.
-        listen(&mut file).map_err(OpenError::NoDoorbell)?;
+        map::listen(&mut file).map_err(OpenError::NoDoorbell)?;
         Ok(Self {
             file,
             end,
@@ -116,56 +113,13 @@ impl Channel {
     /// # Errors
     /// The kernel cannot: the end has no doorbell.
     pub fn wait(&mut self) -> io::Result<()> {
-        let mut count = [0; size_of::<u32>()];
-        self.file.read_exact(&mut count)?;
-        listen(&mut self.file)
+        map::wait(&mut self.file)
     }
-}
-
-/// Lets the interrupt come again: UIO turns it off when it comes, and on when a word of 1 is written.
-fn listen(file: &mut File) -> io::Result<()> {
-    file.write_all(&1_u32.to_ne_bytes())
-}
-
-/// Maps a range of a UIO device, for as long as the process lives.
-fn map(file: &File, range: usize, size: usize) -> io::Result<&'static [AtomicU32]> {
-    // UIO takes the offset, in pages, for the number of the range.
-    let offset = (range * page_size()) as u64;
-    let access = ProtFlags::READ | ProtFlags::WRITE;
-    // SAFETY: a new mapping at an address that the kernel chooses takes none that the process has.
-    let start = unsafe {
-        mmap(
-            ptr::null_mut(),
-            size,
-            access,
-            MapFlags::SHARED,
-            file,
-            offset,
-        )
-    }?;
-    // SAFETY: the mapping has `size` bytes from the beginning of a page and is never removed. What others write there they write as
-    // whole aligned words, and this process reaches it by atomic words only.
-    Ok(unsafe { slice::from_raw_parts(start.cast(), size / size_of::<AtomicU32>()) })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn memory_is_mapped_in_words_and_shared_with_the_file() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("memory");
-        std::fs::write(&path, vec![0; 4096]).unwrap();
-        let file = OpenOptions::new().read(true).write(true).open(&path);
-        let words = map(&file.unwrap(), MEMORY, 4096).unwrap();
-        words[1023].store(0x1234_5678_u32.to_le(), Ordering::Relaxed);
-        let bytes = std::fs::read(&path).unwrap();
-        assert_eq!(
-            (words.len(), &bytes[4092..]),
-            (1024, &[0x78, 0x56, 0x34, 0x12][..])
-        );
-    }
 
     #[test]
     fn channel_that_linux_does_not_have_is_named_with_what_to_look_for() {

@@ -45,7 +45,10 @@ const CHANNELS: &str = "of_id=bulkhead,channel-uncached";
 const LINUX_PACKAGE: &str = "bulkhead-linux";
 
 /// What they are called there, and where cargo leaves them.
-const LINUX_PROGRAMS: [(&str, &str); 1] = [("channel-messages", "examples/channel-messages")];
+const LINUX_PROGRAMS: [(&str, &str); 2] = [
+    ("channel-messages", "examples/channel-messages"),
+    ("bulkheadctl", "bulkheadctl"),
+];
 
 /// The real world, as the compiler sees it. What is missing is set up when it is first asked for.
 pub struct Host<'a> {
@@ -316,7 +319,14 @@ impl Host<'_> {
         let built = self.workspace.cargo_target().join("guests");
         let mut build = Toolchain::Prebuilt.build(LINUX_TARGET);
         build
-            .args(["--quiet", "--release", "-p", LINUX_PACKAGE, "--examples"])
+            .args([
+                "--quiet",
+                "--release",
+                "-p",
+                LINUX_PACKAGE,
+                "--bins",
+                "--examples",
+            ])
             .arg("--target-dir")
             .arg(&built)
             .current_dir(self.workspace.root());

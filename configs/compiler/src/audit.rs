@@ -253,7 +253,7 @@ impl Guest<'_> {
             match addresses::registers(tree, node) {
                 Ok(ranges) => {
                     for range in ranges.into_iter().filter(|range| !self.is_mapped(*range)) {
-                        if self.is_doorbell(node, range) {
+                        if self.is_played_page(node, range) {
                             continue;
                         }
                         broken.push(self.says(node, format_args!("{range} is not mapped")));
@@ -270,12 +270,12 @@ impl Guest<'_> {
         std::iter::successors(parent(&node), parent).filter(|node| *node != Tree::ROOT)
     }
 
-    /// True for the page by which an end of a channel rings the others, which is emulated.
-    fn is_doorbell(&self, node: NodeId, range: AddressRange) -> bool {
+    /// True for the page by which an end of a channel rings the others, and for a page of calls, which are emulated.
+    fn is_played_page(&self, node: NodeId, range: AddressRange) -> bool {
+        const NODES: [&str; 2] = ["bulkhead,channel", "bulkhead,control"];
         let mut played = self.partition.virtual_devices.iter();
-        self.tree
-            .strings(node, "compatible")
-            .contains(&"bulkhead,channel")
+        let compatible = self.tree.strings(node, "compatible");
+        NODES.iter().any(|one| compatible.contains(one))
             && played.any(|one| (one.ipa, one.size) == (range.base, range.size))
     }
 

@@ -129,6 +129,8 @@ codes! {
         "A partition's `notify` names who is told of its failures. Those partitions must have it in `may_control` or `may_watch`: what a partition learns of another one stands where its rights stand, too.";
     NEVER_HAPPENS = "BH0237", "answer to what never happens",
         "`on` has an answer to a failure that nobody looks for: `watchdog` needs the field of that name beside `on`, `interrupt_storm` needs `interrupt_limit`, and a budget can only be missed in a pool whose policy promises time, rtds or cyclic.";
+    PAGE_WITHOUT_RIGHT = "BH0238", "page of calls without a right",
+        "`control_page` gives a partition's programs a page by which they make Bulkhead's own calls. Without `may_control`, `may_watch` and `watchdog` each of them would be refused or mean nothing.";
 
     UNKNOWN_BOARD = "BH0301", "unknown board",
         "A board is a folder of `platforms/boards` with a `board.toml`. The nearest known name is offered.";

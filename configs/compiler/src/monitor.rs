@@ -4,7 +4,8 @@ use model::monitor::Class;
 use model::partition::FaultPolicy;
 use toml::Spanned;
 
-use crate::emit::intid;
+use crate::emit::{intid, ipa};
+use crate::range::AddressRange;
 use crate::raw::RawPartition;
 use crate::system::Partition;
 
@@ -29,6 +30,44 @@ pub(crate) struct Monitor {
     pub may_watch: Vec<String>,
     /// Names of the partitions that are told of its failures.
     pub notify: Vec<String>,
+    /// Its programs have a page of calls.
+    pub has_page: bool,
+}
+
+/// The page by which a partition's programs make Bulkhead's own calls.
+#[derive(Clone, Debug)]
+pub(crate) struct ControlPage {
+    pub range: AddressRange,
+    /// The partitions that calls may be about, in the order of the system file.
+    pub covers: Vec<Covered>,
+}
+
+/// A partition over which another one has a right.
+#[derive(Clone, Debug)]
+pub(crate) struct Covered {
+    pub name: String,
+    /// Its place in the system file.
+    pub number: u32,
+    /// False when it may only be watched.
+    pub controlled: bool,
+}
+
+impl ControlPage {
+    /// The page of a partition with these rights, in a system with these partitions.
+    pub fn new(range: AddressRange, monitor: &Monitor, names: &[String]) -> Self {
+        let covers = (0..).zip(names).filter_map(|(number, name)| {
+            let controlled = monitor.may_control.contains(name);
+            (controlled || monitor.may_watch.contains(name)).then(|| Covered {
+                name: name.clone(),
+                number,
+                controlled,
+            })
+        });
+        Self {
+            range,
+            covers: covers.collect(),
+        }
+    }
 }
 
 impl Monitor {
@@ -55,6 +94,7 @@ impl Monitor {
             may_control: names(&raw.may_control),
             may_watch: names(&raw.may_watch),
             notify: names(&raw.notify),
+            has_page: raw.has_control_page(),
         }
     }
 
@@ -63,8 +103,8 @@ impl Monitor {
         *self == Self::default()
     }
 
-    /// As Rust source, in a system with these partitions.
-    pub fn source(&self, partitions: &[Partition]) -> String {
+    /// As Rust source, in a system with these partitions, for the one with this page of calls.
+    pub fn source(&self, partitions: &[Partition], page: Option<&ControlPage>) -> String {
         let policy = |policy: FaultPolicy| format!("model::partition::FaultPolicy::{policy:?}");
         let answers = self.answers.map(|answer| {
             answer.map_or("None".to_owned(), |answer| {
@@ -94,9 +134,12 @@ impl Monitor {
             ))
         });
         let notices: Vec<String> = notices.collect();
+        let page = page.map_or("None".to_owned(), |page| {
+            format!("Some({})", ipa(page.range.base))
+        });
         format!(
             "model::monitor::Monitor {{ answers: [{}], limit: {:?}, back_off: {}, at_limit: {}, watchdog: {:?}, interrupt_limit: {:?}, automatic: {}, delay: {}, \
-             may_control: &[{}], may_watch: &[{}], notify: &[{}] }}",
+             may_control: &[{}], may_watch: &[{}], notify: &[{}], #[cfg(feature = \"control\")] page: {page} }}",
             answers.join(", "),
             self.limit,
             self.back_off,

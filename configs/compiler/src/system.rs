@@ -13,7 +13,7 @@ use crate::board::{Board, Device, END_INTID, HostMsi};
 use crate::guest_gic::{self, GuestGic};
 use crate::layout::{Layout, lay_out};
 use crate::memory::{self, Arrangement};
-use crate::monitor::Monitor;
+use crate::monitor::{ControlPage, Monitor};
 use crate::processors::{Pool, Vcpu, assign};
 use crate::range::AddressRange;
 use crate::raw::channel::Access;
@@ -70,6 +70,8 @@ pub(crate) struct Partition {
     pub channels: Vec<End>,
     /// The interrupt by which it is told of others' failures, if one of them does.
     pub notices: Option<IntId>,
+    /// The page by which its programs make Bulkhead's own calls.
+    pub page: Option<ControlPage>,
 }
 
 /// A region of a partition's memory.
@@ -147,6 +149,10 @@ impl System {
         }
         let channels = channels(raw, &places.channels, &mut partitions, &board)?;
         notices(&mut partitions, &board)?;
+        let names: Vec<String> = partitions.iter().map(|one| one.name.clone()).collect();
+        for (partition, page) in partitions.iter_mut().zip(&places.pages) {
+            partition.page = page.map(|page| ControlPage::new(page, &partition.monitor, &names));
+        }
         Some(Self {
             name: raw.name.as_ref()?.get_ref().clone(),
             description: raw.description.as_ref().map(|text| text.get_ref().clone()),
@@ -293,6 +299,7 @@ fn partition(
         extended: BTreeMap::new(),
         channels: Vec::new(),
         notices: None,
+        page: None,
     };
     let owned = partition.interrupts().map(|one| one.intid);
     let extended: BTreeSet<IntId> = owned.filter(|one| one.extended_spi().is_some()).collect();

@@ -11,6 +11,8 @@
 #![no_std]
 
 pub mod board;
+#[cfg(feature = "monitor")]
+pub mod call;
 #[cfg(feature = "channels")]
 pub mod channel;
 #[cfg(any(feature = "monitor", feature = "pristine"))]

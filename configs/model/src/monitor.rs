@@ -1,6 +1,8 @@
 //! What is done about a partition that fails, and who may do it: the part of a [`Partition`](crate::partition::Partition) that only some
 //! systems need.
 
+#[cfg(feature = "control")]
+use crate::ids::Ipa;
 use crate::ids::{IntId, PartitionId};
 use crate::partition::FaultPolicy;
 
@@ -82,6 +84,9 @@ pub struct Monitor {
     pub may_watch: &'static [PartitionId],
     /// Who is told of its failures.
     pub notify: &'static [Notice],
+    /// The page by which its programs make Bulkhead's own [calls](crate::call): in its view and not in its memory.
+    #[cfg(feature = "control")]
+    pub page: Option<Ipa>,
 }
 
 /// A partition that is told of another one's failures.

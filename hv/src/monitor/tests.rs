@@ -1,6 +1,7 @@
 //! Failures, their answers and orders on the fake machine.
 
 use model::PartitionId;
+use model::call::{Call, Status};
 use model::monitor::{Class, Monitor};
 use model::partition::{FaultPolicy, Partition as Config};
 use model::system::EndState;
@@ -12,16 +13,16 @@ use crate::fake::{
 };
 use model::device::Width;
 
-const STATE: u64 = 0xc600_0010;
-const START: u64 = 0xc600_0011;
-const STOP: u64 = 0xc600_0012;
-const RESTART: u64 = 0xc600_0013;
-const SUSPEND: u64 = 0xc600_0014;
-const RESUME: u64 = 0xc600_0015;
-const PANIC: u64 = 0xc600_0016;
-const ALIVE: u64 = 0xc600_0017;
-const DENIED: i64 = -3;
-const NOT_NOW: i64 = -2;
+const STATE: u64 = Call::State as u64;
+const START: u64 = Call::Start as u64;
+const STOP: u64 = Call::Stop as u64;
+const RESTART: u64 = Call::Restart as u64;
+const SUSPEND: u64 = Call::Suspend as u64;
+const RESUME: u64 = Call::Resume as u64;
+const PANIC: u64 = Call::Panic as u64;
+const ALIVE: u64 = Call::Alive as u64;
+const DENIED: i64 = Status::Denied as i64;
+const NOT_NOW: i64 = Status::InvalidParameters as i64;
 /// Ticks and nanoseconds of a millisecond on the fake machine.
 const TICKS: u64 = 1_000;
 const MS: u64 = 1_000_000;

@@ -6,7 +6,7 @@ use regex::Regex;
 
 use crate::bench::Bench;
 use crate::costs::{Budget, Measured};
-use crate::linux::{CLOUD, wait_for_shell};
+use crate::linux::{CLOUD, uio_image, wait_for_shell};
 use crate::partitions::partition;
 use crate::registry::{Need, Test};
 use crate::system_file::SystemFile;
@@ -65,11 +65,8 @@ pub fn tests() -> Vec<Test> {
 
 /// Debian's kernel at the first end of an uncached channel, a bare guest at the second.
 fn with_linux(gic: &str) -> SystemFile {
-    let image = format!(
-        "{{ kernel = \"debian:{CLOUD}\", initrd = \"busybox-uio:{CLOUD}\", cmdline = \"console=ttyAMA0\" }}"
-    );
     SystemFile::new("messages-linux", &format!("qemu-virt-{gic}"))
-        .partition("first", 1, "256MiB", &image, "")
+        .partition("first", 1, "256MiB", &uio_image(), "")
         .guest("second", "messages", 1)
         .uncached_channel("messages", "64KiB", &BOTH_RING)
 }

@@ -20,6 +20,7 @@ mod boot_loaders;
 mod channels;
 mod command_line;
 mod containment;
+mod control;
 mod cpu_models;
 mod defects;
 mod demo;

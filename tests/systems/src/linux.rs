@@ -12,6 +12,13 @@ pub const CLOUD: &str = "linux-image-cloud-arm64";
 /// The real-time kernel's package.
 pub const RT: &str = "linux-image-rt-arm64";
 
+/// Debian's cloud kernel with generic UIO and this checkout's programs for Linux, as a partition's `image`.
+pub fn uio_image() -> String {
+    format!(
+        "{{ kernel = \"debian:{CLOUD}\", initrd = \"busybox-uio:{CLOUD}\", cmdline = \"console=ttyAMA0\" }}"
+    )
+}
+
 /// Waits until a Linux partition's shell reads its console.
 ///
 /// # Errors

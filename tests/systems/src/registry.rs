@@ -5,9 +5,10 @@ use std::time::Duration;
 use crate::bench::Bench;
 use crate::iommus;
 use crate::{
-    attacks, boards, boot_loaders, channels, command_line, containment, costs, cpu_models, defects,
-    demo, desk, dma, dma_storm, forged, functions, global, guests, hostile_gic, legacy, linux,
-    machines, messages, panics, partitions, stress, timeline, turns, wrong_board, x86, zynqmp,
+    attacks, boards, boot_loaders, channels, command_line, containment, control, costs, cpu_models,
+    defects, demo, desk, dma, dma_storm, forged, functions, global, guests, hostile_gic, legacy,
+    linux, machines, messages, panics, partitions, stress, timeline, turns, wrong_board, x86,
+    zynqmp,
 };
 
 /// Something that must be there before a test can say anything about Bulkhead.
@@ -108,6 +109,7 @@ pub fn all() -> Vec<Test> {
     tests.extend(guests::tests());
     tests.extend(defects::tests());
     tests.extend(containment::tests());
+    tests.extend(control::tests());
     tests.extend(panics::tests());
     tests.extend(x86::tests());
     tests.extend(costs::tests());

@@ -76,6 +76,11 @@ fn view(context: &Context<'_>, index: usize) -> Vec<Thing> {
         let what = format!("the memory of {}", partition.title());
         memory(Kind::Region, region.seen(), what, region.span.clone());
     }
+    let page = context.memory.pages.get(index).copied().flatten();
+    if let Some(asked) = &partition.control_page {
+        let what = format!("the page of calls of {}", partition.title());
+        memory(Kind::Channel, page, what, asked.span());
+    }
     let name = partition.name.as_ref().map(Spanned::get_ref);
     for (raw, channel) in context.system.channels.iter().zip(&context.memory.channels) {
         let Some(channel) = channel else { continue };

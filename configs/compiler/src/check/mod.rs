@@ -4,6 +4,7 @@ mod admission;
 mod affinity;
 mod channel_ends;
 mod console;
+mod control_page;
 mod cpu_types;
 mod cpus;
 mod devices;
@@ -172,6 +173,7 @@ const RULES: &[fn(&Context<'_>, &mut Diagnostics)] = &[
     windows::check,
     admission::check,
     start::check,
+    control_page::check,
     notices::check,
     repeated::check,
     restart::check,

@@ -46,6 +46,10 @@ pub(crate) fn features(plan: &Plan) -> Vec<&'static str> {
         (!plan.bridges.is_empty(), "pci"),
         (plan.system.is_monitored(), "monitor"),
         (
+            plan.system.partitions.iter().any(|one| one.page.is_some()),
+            "control",
+        ),
+        (
             plan.system.partitions.iter().any(|one| one.pristine),
             "pristine",
         ),
@@ -129,6 +133,7 @@ mod tests {
         let chosen = [features("qemu-virt-gicv2"), features("qemu-virt-gicv3")].concat();
         for feature in chosen.into_iter().chain([
             "espi", "smmuv3", "smmuv2", "ipmmu", "pci", "global", "spin", "channels", "efi",
+            "control",
         ]) {
             assert!(manifest["features"].get(feature).is_some(), "{feature}");
         }

@@ -86,7 +86,12 @@ pub(crate) fn table(plan: &Plan) -> String {
         out.only_with("channels");
         out.list("doorbells", doorbells(system, index));
         out.only_with("monitor");
-        out.field("monitor", &partition.monitor.source(&system.partitions));
+        out.field(
+            "monitor",
+            &partition
+                .monitor
+                .source(&system.partitions, partition.page.as_ref()),
+        );
         out.only_with("pristine");
         out.field("pristine", &pristine(plan, partition, planned));
         out.close("},");
@@ -495,7 +500,7 @@ fn pa(value: u64) -> String {
     format!("model::Pa::new({value:#x})")
 }
 
-fn ipa(value: u64) -> String {
+pub(crate) fn ipa(value: u64) -> String {
     format!("model::Ipa::new({value:#x})")
 }
 

@@ -96,13 +96,13 @@ pub(super) fn settle(regions: &mut [Region], ram_base: u64, seen: &[Seen]) {
 }
 
 /// Gives each end of each channel that has no place in its partition's view one behind the partition's memory. `partition_of` says
-/// which partition an end belongs to.
+/// which partition an end belongs to. Returns what each partition has then.
 pub(super) fn settle_channels(
     channels: &mut [Option<ChannelMemory>],
     partitions: &[Vec<Region>],
     seen: &[Vec<Seen>],
     partition_of: impl Fn(usize, usize) -> Option<usize>,
-) {
+) -> Vec<Vec<AddressRange>> {
     // What each partition has so far.
     let mut taken: Vec<Vec<AddressRange>> = partitions
         .iter()
@@ -140,14 +140,21 @@ pub(super) fn settle_channels(
         else {
             continue;
         };
-        let from = partitions[partition].iter().filter_map(Region::seen);
-        let from = from.map(AddressRange::end).max().unwrap_or(0);
-        // Beyond all addresses it is reported as such.
         let size = one.span_of(end);
-        let place = free_place(from, size, taken[partition].iter().copied()).unwrap_or(END);
+        let place = place_behind(&partitions[partition], size, &mut taken[partition]);
         one.ends[end] = Some(place);
-        taken[partition].extend(AddressRange::new(place, size));
     }
+    taken
+}
+
+/// Takes a place for `size` bytes behind a partition's memory, beside all that it has.
+pub(super) fn place_behind(memory: &[Region], size: u64, taken: &mut Vec<AddressRange>) -> u64 {
+    let memory = memory.iter().filter_map(Region::seen);
+    let from = memory.map(AddressRange::end).max().unwrap_or(0);
+    // Beyond all addresses it is reported as such.
+    let place = free_place(from, size, taken.iter().copied()).unwrap_or(END);
+    taken.extend(AddressRange::new(place, size));
+    place
 }
 
 /// The lowest multiple of 2 MiB from `from` on where `size` bytes touch nothing that is taken.

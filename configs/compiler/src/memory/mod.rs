@@ -111,6 +111,8 @@ pub(crate) struct Arrangement {
     pub partitions: Vec<Vec<Region>>,
     /// For each channel of the file its memory, unless that is wrong by itself.
     pub channels: Vec<Option<ChannelMemory>>,
+    /// For each partition of the file where it sees its page of calls, if it has one.
+    pub pages: Vec<Option<AddressRange>>,
 }
 
 impl Arrangement {

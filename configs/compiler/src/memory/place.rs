@@ -5,7 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use super::address_space::{settle, settle_channels};
+use model::memory::PAGE;
+
+use super::address_space::{place_behind, settle, settle_channels};
 use super::{Arrangement, BLOCK, ChannelMemory, MOST_CHANNELS, Region, Seen, form, seen};
 use crate::board::Board;
 use crate::check::Context;
@@ -44,6 +46,7 @@ pub(crate) fn arrange(context: &Context<'_>, findings: &mut Diagnostics) -> Arra
             image: None,
             partitions,
             channels,
+            pages: Vec::new(),
         };
     };
     let registers: Vec<Vec<Seen>> = context
@@ -67,12 +70,19 @@ pub(crate) fn arrange(context: &Context<'_>, findings: &mut Diagnostics) -> Arra
             names.entry(name.get_ref()).or_insert(index);
         }
     }
-    settle_channels(&mut channels, &partitions, &registers, |channel, end| {
+    let mut taken = settle_channels(&mut channels, &partitions, &registers, |channel, end| {
         let end = system.channels.get(channel)?.ends().get(end)?;
         names.get(end.partition.get_ref().as_str()).copied()
     });
+    let pages = system.partitions.iter().zip(&partitions).zip(&mut taken);
+    let pages = pages.map(|((raw, regions), taken)| {
+        let place = || place_behind(regions, PAGE, taken);
+        let base = raw.has_control_page().then(place)?;
+        AddressRange::new(base, PAGE)
+    });
     Arrangement {
         image,
+        pages: pages.collect(),
         partitions,
         channels,
     }
@@ -233,11 +243,7 @@ impl Holes {
             let Some(memory) = memory.as_mut().filter(|memory| memory.pa.is_none()) else {
                 continue;
             };
-            let align = if memory.size < BLOCK {
-                model::memory::PAGE
-            } else {
-                BLOCK
-            };
+            let align = if memory.size < BLOCK { PAGE } else { BLOCK };
             let Some(place) = self.find(memory.size, align, None) else {
                 let what = format!("the memory of {}", raw.title());
                 let finding = self.nothing_fits(&what, memory.size, align, context);

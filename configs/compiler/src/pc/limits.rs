@@ -119,6 +119,9 @@ fn each(partition: &RawPartition, uses: &mut Vec<(Range<usize>, &str)>) {
     for right in &partition.may_control {
         uses.push((right.span(), "let partitions control others"));
     }
+    if let Some(page) = &partition.control_page {
+        uses.push((page.span(), "let partitions control others"));
+    }
     for right in partition.may_watch.iter().chain(&partition.notify) {
         uses.push((right.span(), "tell partitions of others"));
     }

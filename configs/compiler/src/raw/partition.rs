@@ -52,6 +52,8 @@ pub(crate) struct RawPartition {
     pub may_control: Vec<Spanned<String>>,
     /// Partitions of which it may ask how they do.
     pub may_watch: Vec<Spanned<String>>,
+    /// Its programs have a page by which they make Bulkhead's own calls.
+    pub control_page: Option<Spanned<bool>>,
     /// Partitions that are told of its failures.
     pub notify: Vec<Spanned<String>>,
     /// Nanoseconds.
@@ -76,6 +78,11 @@ impl RawPartition {
         pools.sort_by_key(|pool| pool.span().start);
         pools.dedup_by_key(|pool| pool.span().start);
         pools
+    }
+
+    /// True when it asks for a page of calls.
+    pub fn has_control_page(&self) -> bool {
+        self.control_page.as_ref().is_some_and(|one| *one.get_ref())
     }
 
     /// Its answer to faults.
@@ -206,6 +213,7 @@ fn read_partition(
         }),
         may_control: names(&mut reader, "may_control", findings),
         may_watch: names(&mut reader, "may_watch", findings),
+        control_page: reader.optional("control_page", boolean, findings),
         notify: names(&mut reader, "notify", findings),
         watchdog: reader.optional("watchdog", duration, findings),
         interrupt_limit: reader.optional("interrupt_limit", number, findings),

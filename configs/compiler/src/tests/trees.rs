@@ -209,3 +209,57 @@ fn uncached_channel_is_device_memory_at_every_end() {
         ["bulkhead,channel-uncached", "bulkhead,channel"]
     );
 }
+
+/// Two partitions, of which the first one may watch the second.
+fn watching(more: &str, second: &str) -> Tree {
+    let head = HEAD.replace("cpus = [0, 1]", "cpus = [0, 1, 2]");
+    let watch = format!("image = \"program.elf\"\nmay_watch = [\"b\"]\n{more}");
+    let second = format!(
+        "[[partition]]\nname = \"b\"\npool = \"p\"\nmemory = \"4MiB\"\nimage = \"program.elf\"\n{second}"
+    );
+    let proof = prove_text(&format!("{head}{watch}{second}"));
+    let proof = proof.unwrap_or_else(|findings| panic!("{findings}"));
+    Tree::read(&proof.guest_trees[0].1).unwrap()
+}
+
+#[test]
+fn page_of_calls_stands_behind_the_memory_and_says_whom_calls_may_be_about() {
+    let tree = watching("control_page = true\n", "");
+    let node = tree.find("/control@44000000").unwrap();
+    assert_eq!(tree.strings(node, "compatible"), ["bulkhead,control"]);
+    let reg = tree.cells(node, "reg").unwrap();
+    assert_eq!(reg, Some(vec![0, 0x4400_0000, 0, 0x1000]));
+    assert_eq!(tree.strings(node, "bulkhead,names"), ["b"]);
+    assert_eq!(tree.strings(node, "bulkhead,rights"), ["watch"]);
+    let numbers = tree.cells(node, "bulkhead,numbers").unwrap();
+    assert_eq!(numbers, Some(vec![1]));
+    assert!(!tree.has(node, "interrupts"));
+}
+
+#[test]
+fn partition_that_is_told_of_failures_has_its_interrupt_at_the_page_or_alone() {
+    for (page, name, compatible) in [
+        (
+            "control_page = true\n",
+            "/control@44000000",
+            &["bulkhead,control", "bulkhead,failures"][..],
+        ),
+        ("", "/failures", &["bulkhead,failures"]),
+    ] {
+        let tree = watching(page, "notify = [\"a\"]\n");
+        let node = tree.find(name).unwrap();
+        assert_eq!(tree.strings(node, "compatible"), compatible);
+        let interrupts = tree.cells(node, "interrupts").unwrap();
+        assert_eq!(interrupts, Some(vec![0, 63, 1]));
+    }
+}
+
+#[test]
+fn partition_without_the_field_has_no_page_of_calls() {
+    let tree = watching("", "");
+    let nodes = tree.nodes().filter(|node| {
+        let compatible = tree.strings(*node, "compatible");
+        compatible.iter().any(|one| one.starts_with("bulkhead,"))
+    });
+    assert_eq!(nodes.count(), 0);
+}

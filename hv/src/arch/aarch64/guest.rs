@@ -24,6 +24,8 @@ use crate::event::FaultKind;
 use crate::exit::{AbortCause, Exit, ExitKind, MmioAccess, RegisterTransfer};
 use crate::interface;
 use crate::machine::{Cpu, Machine};
+#[cfg(feature = "control")]
+use crate::monitor;
 use crate::partition::Partition;
 use crate::partition::request;
 use crate::pool;
@@ -118,6 +120,12 @@ fn synchronous<M: Machine>(vcpu: &mut Vcpu<M>, syndrome: &Syndrome) -> ExitKind 
         Exit::SystemRegister(transfer) => {
             system_register(vcpu, transfer);
             ExitKind::SystemRegister
+        }
+        #[cfg(feature = "control")]
+        Exit::Mmio(access)
+            if monitor::page::access(vcpu, access, syndrome.is_long_instruction()) =>
+        {
+            ExitKind::Mmio
         }
         Exit::Mmio(access) => match mmio(vcpu, access) {
             Ok(()) => {

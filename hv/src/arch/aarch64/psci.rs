@@ -50,9 +50,6 @@ pub mod status {
     pub const ALREADY_ON: i64 = -4;
     /// The CPU is on its way.
     pub const ON_PENDING: i64 = -5;
-    /// There is none.
-    #[cfg(feature = "monitor")]
-    pub const NOT_PRESENT: i64 = -7;
     /// The entry point is not in the caller's memory.
     pub const INVALID_ADDRESS: i64 = -9;
 }

@@ -1,5 +1,6 @@
 //! Who is told of failures, of which, and how often.
 
+use model::call::{Call, Status};
 use model::device::Width;
 use model::monitor::{Class, Notice};
 use model::partition::FaultPolicy;
@@ -9,11 +10,11 @@ use crate::event::Event;
 use crate::fake::{DISTRIBUTOR, Guest, LINUX, RT, World, events};
 use crate::monitor::record::SLOTS;
 
-const PANIC: u64 = 0xc600_0016;
-const FAILURE: u64 = 0xc600_0018;
-const STATE: u64 = 0xc600_0010;
-const DENIED: u64 = -3i64 as u64;
-const NOT_PRESENT: u64 = -7i64 as u64;
+const PANIC: u64 = Call::Panic as u64;
+const FAILURE: u64 = Call::Failure as u64;
+const STATE: u64 = Call::State as u64;
+const DENIED: u64 = Status::Denied as i64 as u64;
+const NOT_PRESENT: u64 = Status::NotPresent as i64 as u64;
 /// The SPI by which `RT` is told.
 const SPI: u32 = 63;
 /// Ticks of a second on the fake machine.

@@ -14,20 +14,10 @@ use core::arch::asm;
 
 use board::psci::Conduit;
 use board::{Board, cpu, mmio, println, timer, uart};
+use model::call::Call;
 
-/// Bulkhead's own calls (docs/guest-abi.md).
-mod call {
-    pub const STATE: u64 = 0xc600_0010;
-    pub const START: u64 = 0xc600_0011;
-    pub const STOP: u64 = 0xc600_0012;
-    pub const RESTART: u64 = 0xc600_0013;
-    pub const SUSPEND: u64 = 0xc600_0014;
-    pub const RESUME: u64 = 0xc600_0015;
-    pub const PANIC: u64 = 0xc600_0016;
-    pub const ALIVE: u64 = 0xc600_0017;
-    pub const NOBODYS: u64 = 0xc600_0fff;
-}
-
+/// A number that no call has.
+const NOBODYS: u64 = 0xc600_0fff;
 /// How often the guest looks for what was typed and says that it is alive, in microseconds.
 const PERIOD: u64 = 1_000;
 /// What a partition of a board with RAM from 0x4000_0000 on does not have.
@@ -44,7 +34,7 @@ fn main(board: &'static Board) -> ! {
     loop {
         told::print();
         if alive {
-            hypercall(call::ALIVE, 0);
+            hypercall(Call::Alive as u64, 0);
         }
         let (name, order) = match uart::read_byte() {
             Some(b'a') => {
@@ -57,9 +47,9 @@ fn main(board: &'static Board) -> ! {
                 unsafe { asm!("mrs {}, S3_0_C11_C0_0", out(reg) _) };
                 continue;
             }
-            Some(b'h') => ("nobody's call", call::NOBODYS),
+            Some(b'h') => ("nobody's call", NOBODYS),
             Some(b'p') => {
-                hypercall(call::PANIC, 7);
+                hypercall(Call::Panic as u64, 7);
                 continue;
             }
             Some(b'w') => {
@@ -81,12 +71,12 @@ fn main(board: &'static Board) -> ! {
                 println!("life: {} words of a secret", secret::count());
                 continue;
             }
-            Some(b's') => ("start", call::START),
-            Some(b't') => ("stop", call::STOP),
-            Some(b'r') => ("restart", call::RESTART),
-            Some(b'z') => ("suspend", call::SUSPEND),
-            Some(b'g') => ("go on", call::RESUME),
-            Some(b'i') => ("state", call::STATE),
+            Some(b's') => ("start", Call::Start as u64),
+            Some(b't') => ("stop", Call::Stop as u64),
+            Some(b'r') => ("restart", Call::Restart as u64),
+            Some(b'z') => ("suspend", Call::Suspend as u64),
+            Some(b'g') => ("go on", Call::Resume as u64),
+            Some(b'i') => ("state", Call::State as u64),
             _ => {
                 timer::wait_until(PERIOD, || false);
                 continue;

@@ -4,9 +4,7 @@ use core::arch::asm;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use board::{Board, cpu, interrupt, println};
-
-/// The oldest failure of which this partition was not told (docs/guest-abi.md).
-const FAILURE: u64 = 0xc600_0018;
+use model::call::Call;
 
 /// The interrupt came.
 static CAME: AtomicBool = AtomicBool::new(false);
@@ -43,11 +41,11 @@ pub fn print() {
 
 /// x1 to x5 of the call, while it has something to tell.
 fn next() -> Option<[u64; 5]> {
-    let status: i64;
+    let status: u64;
     let mut told = [0; 5];
     // SAFETY: the call only answers; it keeps all registers but x0 to x17 (SMCCC 1.1).
     unsafe {
-        asm!("hvc #0", inlateout("x0") FAILURE => status, inlateout("x1") 0u64 => told[0],
+        asm!("hvc #0", inlateout("x0") Call::Failure as u64 => status, inlateout("x1") 0u64 => told[0],
             out("x2") told[1], out("x3") told[2], out("x4") told[3], out("x5") told[4],
             out("x6") _, out("x7") _, out("x8") _, out("x9") _, out("x10") _, out("x11") _, out("x12") _,
             out("x13") _, out("x14") _, out("x15") _, out("x16") _, out("x17") _, options(nostack));

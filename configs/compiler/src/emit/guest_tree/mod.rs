@@ -40,7 +40,7 @@ fn guest_tree(board: &Board, partition: &Partition) -> Result<Tree, TooNarrow> {
     let devices = copier.devices();
     copier.finish();
     channels::write(&mut guest, partition)?;
-    notices::write(&mut guest, partition);
+    notices::write(&mut guest, partition)?;
 
     let console = match partition.console {
         Console::Virtual => Some((base::virtual_console(&mut guest)?, None)),

@@ -1,17 +1,45 @@
-//! By which interrupt a partition is told of others' failures, as docs/containment.md describes it.
+//! By which interrupt a partition is told of others' failures, and by which page its programs make calls, as docs/containment.md describes it.
 
-use super::Guest;
 use super::cells::edge;
+use super::{Guest, TooNarrow};
 use crate::devicetree::Tree;
+use crate::monitor::{ControlPage, Covered};
 use crate::system::Partition;
 
-/// A device under the root, so that Linux can bind a driver to it.
-pub(super) fn write(guest: &mut Guest<'_>, partition: &Partition) {
-    let Some(spi) = partition.notices else {
-        return;
+/// A device under the root, so that Linux can bind a driver to it. With a page there is one device for both: generic UIO gives a program a device's
+/// registers and its interrupt.
+pub(super) fn write(guest: &mut Guest<'_>, partition: &Partition) -> Result<(), TooNarrow> {
+    let (name, compatible) = match (&partition.page, partition.notices) {
+        (None, None) => return Ok(()),
+        (None, Some(_)) => ("failures".to_owned(), "bulkhead,failures"),
+        (Some(page), notices) => (
+            format!("control@{:x}", page.range.base),
+            match notices {
+                Some(_) => "bulkhead,control\0bulkhead,failures",
+                None => "bulkhead,control",
+            },
+        ),
     };
-    let tree = &mut guest.tree;
-    let node = tree.add(Tree::ROOT, "failures");
-    tree.set_string(node, "compatible", "bulkhead,failures");
-    tree.set_cells(node, "interrupts", &edge(spi));
+    let node = guest.tree.add(Tree::ROOT, name);
+    guest.tree.set_string(node, "compatible", compatible);
+    if let Some(ControlPage { range, covers }) = &partition.page {
+        let reg = guest.cells.reg(&[*range])?;
+        guest.tree.set_cells(node, "reg", &reg);
+        let words = |word: fn(&Covered) -> &str| {
+            let words: Vec<&str> = covers.iter().map(word).collect();
+            words.join("\0")
+        };
+        let names = words(|one| &one.name);
+        let rights = words(|one| if one.controlled { "control" } else { "watch" });
+        let numbers: Vec<u32> = covers.iter().map(|one| one.number).collect();
+        if !covers.is_empty() {
+            guest.tree.set_string(node, "bulkhead,names", &names);
+            guest.tree.set_string(node, "bulkhead,rights", &rights);
+            guest.tree.set_cells(node, "bulkhead,numbers", &numbers);
+        }
+    }
+    if let Some(spi) = partition.notices {
+        guest.tree.set_cells(node, "interrupts", &edge(spi));
+    }
+    Ok(())
 }

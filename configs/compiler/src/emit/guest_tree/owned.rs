@@ -54,6 +54,9 @@ impl Owned {
         let ends = partition.channels.iter();
         let pages = ends.flat_map(|end| [Some(end.seen), end.ring]);
         owned.registers.extend(pages.flatten());
+        owned
+            .registers
+            .extend(partition.page.iter().map(|page| page.range));
         let is_its = |msi: &HostMsi| matches!(msi, HostMsi::Its { .. });
         if partition.message_targets().any(is_its) {
             let its = board.gic.its().map(|its| its.registers);

@@ -12,7 +12,7 @@ pub(crate) const PARTITION: Table = Table {
     fields: &FIELDS,
 };
 
-const FIELDS: [Field; 28] = {
+const FIELDS: [Field; 29] = {
     let [
         pool,
         affinity,
@@ -155,6 +155,14 @@ const FIELDS: [Field; 28] = {
             "[]",
             "[\"linux\"]",
             "Partitions of which this one may ask by a call to Bulkhead how they do.",
+        ),
+        optional(
+            "control_page",
+            Kind::Boolean,
+            "false",
+            "true",
+            "Whether programs of the partition make Bulkhead's own calls by a page of registers, as `bulkheadctl` does under Linux. It has something to \
+             call for: `may_control`, `may_watch` or `watchdog`.",
         ),
         optional(
             "notify",

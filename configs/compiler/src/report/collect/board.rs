@@ -305,6 +305,11 @@ pub(super) fn played(plan: &Plan, partition: &Partition) -> Vec<VirtualDevice> {
             uart.map(|uart| uart.page),
             uart.map(|uart| uart.intid.get()),
         ),
+        device(
+            "page of calls",
+            partition.page.as_ref().map(|page| page.range),
+            partition.notices.map(|spi| spi.get()),
+        ),
     ];
     devices.into_iter().chain(doorbells).flatten().collect()
 }

@@ -66,7 +66,7 @@ pub const SYSTEM: model::system::System = model::system::System {
             #[cfg(feature = "channels")]
             doorbells: &[],
             #[cfg(feature = "monitor")]
-            monitor: model::monitor::Monitor { answers: [None, None, None, None, None, None, None, None], limit: None, back_off: 0, at_limit: model::partition::FaultPolicy::Stop, watchdog: None, interrupt_limit: None, automatic: true, delay: 0, may_control: &[], may_watch: &[], notify: &[] },
+            monitor: model::monitor::Monitor { answers: [None, None, None, None, None, None, None, None], limit: None, back_off: 0, at_limit: model::partition::FaultPolicy::Stop, watchdog: None, interrupt_limit: None, automatic: true, delay: 0, may_control: &[], may_watch: &[], notify: &[], #[cfg(feature = "control")] page: None },
             #[cfg(feature = "pristine")]
             pristine: None,
         },
@@ -98,7 +98,7 @@ pub const SYSTEM: model::system::System = model::system::System {
             #[cfg(feature = "channels")]
             doorbells: &[],
             #[cfg(feature = "monitor")]
-            monitor: model::monitor::Monitor { answers: [None, None, None, None, None, None, None, None], limit: None, back_off: 0, at_limit: model::partition::FaultPolicy::Stop, watchdog: None, interrupt_limit: None, automatic: true, delay: 0, may_control: &[], may_watch: &[], notify: &[] },
+            monitor: model::monitor::Monitor { answers: [None, None, None, None, None, None, None, None], limit: None, back_off: 0, at_limit: model::partition::FaultPolicy::Stop, watchdog: None, interrupt_limit: None, automatic: true, delay: 0, may_control: &[], may_watch: &[], notify: &[], #[cfg(feature = "control")] page: None },
             #[cfg(feature = "pristine")]
             pristine: None,
         },
@@ -130,7 +130,7 @@ pub const SYSTEM: model::system::System = model::system::System {
             #[cfg(feature = "channels")]
             doorbells: &[],
             #[cfg(feature = "monitor")]
-            monitor: model::monitor::Monitor { answers: [None, None, None, None, None, None, None, None], limit: None, back_off: 0, at_limit: model::partition::FaultPolicy::Stop, watchdog: None, interrupt_limit: None, automatic: true, delay: 0, may_control: &[], may_watch: &[], notify: &[] },
+            monitor: model::monitor::Monitor { answers: [None, None, None, None, None, None, None, None], limit: None, back_off: 0, at_limit: model::partition::FaultPolicy::Stop, watchdog: None, interrupt_limit: None, automatic: true, delay: 0, may_control: &[], may_watch: &[], notify: &[], #[cfg(feature = "control")] page: None },
             #[cfg(feature = "pristine")]
             pristine: None,
         },

@@ -1,0 +1,152 @@
+//! Bulkhead's own calls about the life of partitions: their numbers, what they answer, and the page by which a program without hypercalls makes them.
+//! docs/guest-abi.md and docs/containment.md are their reference.
+
+use core::ops::RangeInclusive;
+
+/// All of Bulkhead's own 64-bit calls: the vendor-specific hypervisor services of the SMCCC (Arm DEN 0028, chapter 6).
+pub const OWN: RangeInclusive<u32> = 0xc600_0000..=0xc600_ffff;
+/// The first of them.
+const FIRST: u32 = *OWN.start();
+
+/// A call. Its argument is a partition by its place in the system file, or what the call says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Call {
+    /// How a partition does: state, restarts, faults.
+    State = FIRST + 0x10,
+    /// A partition that stands still starts.
+    Start = FIRST + 0x11,
+    /// It stops; one that waits to start does not.
+    Stop = FIRST + 0x12,
+    /// It starts again, whatever it does now.
+    Restart = FIRST + 0x13,
+    /// Its virtual CPUs rest.
+    Suspend = FIRST + 0x14,
+    /// They go on.
+    Resume = FIRST + 0x15,
+    /// The caller has failed; the argument is its own code for that.
+    Panic = FIRST + 0x16,
+    /// The caller is alive.
+    Alive = FIRST + 0x17,
+    /// The oldest failure of others of which the caller was not told: who, class and virtual CPU; counter, program counter, value, count.
+    Failure = FIRST + 0x18,
+}
+
+impl Call {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 9] = [
+        Self::State,
+        Self::Start,
+        Self::Stop,
+        Self::Restart,
+        Self::Suspend,
+        Self::Resume,
+        Self::Panic,
+        Self::Alive,
+        Self::Failure,
+    ];
+
+    /// The call with this number.
+    pub fn of(number: u32) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| *one as u32 == number)
+    }
+}
+
+/// What became of a call: numbers as PSCI has them (Arm DEN 0022D, 5.2.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i64)]
+pub enum Status {
+    /// Done.
+    Success = 0,
+    /// No such call.
+    NotSupported = -1,
+    /// It does not fit what the partition does now.
+    InvalidParameters = -2,
+    /// The system file does not grant it.
+    Denied = -3,
+    /// There is nothing more to tell.
+    NotPresent = -7,
+}
+
+impl Status {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Success,
+        Self::NotSupported,
+        Self::InvalidParameters,
+        Self::Denied,
+        Self::NotPresent,
+    ];
+
+    /// The status with this number.
+    pub fn of(number: i64) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| *one as i64 == number)
+    }
+}
+
+/// Most values that a call gives beside its status.
+pub const MOST_VALUES: usize = 5;
+
+/// States of a partition, by the number that [`Call::State`] gives.
+pub const STATES: [&str; 5] = ["stopped", "waiting", "running", "suspended", "changing"];
+
+/// The page of calls, version 1: 64-bit little-endian registers. A store to one of the calls' makes that call with what is stored as its argument, and what
+/// it answers is in the others until the next one.
+pub mod page {
+    /// Reads as [`MAGIC`].
+    pub const IDENTITY: u64 = 0;
+    /// `BHCT` in the bytes 0 to 3, the version in bytes 4 to 7.
+    pub const MAGIC: u64 = 1 << 32 | 0x5443_4842;
+    /// The status of the last call; its values follow.
+    pub const STATUS: u64 = 0x800;
+
+    /// The register that makes the call with this number, if it has one.
+    pub const fn register(number: u32) -> Option<u64> {
+        match number.checked_sub(super::FIRST) {
+            Some(index) if index > 0 && (index as u64) < STATUS / 8 => Some(index as u64 * 8),
+            _ => None,
+        }
+    }
+
+    /// The number of the call that a store at this offset makes.
+    pub const fn number(offset: u64) -> Option<u32> {
+        if offset > IDENTITY && offset < STATUS && offset.is_multiple_of(8) {
+            Some(super::FIRST + (offset / 8) as u32)
+        } else {
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_have_the_numbers_of_the_reference() {
+        let numbers = Call::ALL.map(|call| call as u32);
+        assert_eq!(
+            numbers,
+            core::array::from_fn(|index| 0xc600_0010 + index as u32)
+        );
+    }
+
+    #[test]
+    fn register_of_each_call_makes_that_call() {
+        for call in Call::ALL {
+            let register = page::register(call as u32).unwrap();
+            assert_eq!(page::number(register).and_then(Call::of), Some(call));
+        }
+        assert_eq!(page::register(Call::State as u32), Some(0x80));
+    }
+
+    #[test]
+    fn identity_and_answers_are_no_calls() {
+        for offset in [page::IDENTITY, page::STATUS, 0x84, 0xff8, u64::MAX] {
+            assert_eq!(page::number(offset), None, "{offset:#x}");
+        }
+        for number in [0, *OWN.start(), *OWN.start() + 0x100, u32::MAX] {
+            assert_eq!(page::register(number), None, "{number:#x}");
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! A Linux partition watches and controls others by its page of calls.
+
+use crate::bench::Bench;
+use crate::linux::{CLOUD, uio_image, wait_for_shell};
+use crate::registry::{Need, Test};
+use crate::system_file::SystemFile;
+
+/// What a call says that the system file does not grant.
+const DENIED: &str = "^bulkheadctl: denied: the system file does not grant it$";
+
+pub fn tests() -> Vec<Test> {
+    let test = |gic: &str| {
+        let system = system(&format!("qemu-virt-{gic}"));
+        let test = Test::new(
+            format!("containment/bulkheadctl/{gic}"),
+            &["linux", "uio", "restart", "fault"],
+            move |bench| linux_controls_what_the_file_grants_and_nothing_else(bench, &system),
+        );
+        test.needs(Need::Kernel(CLOUD))
+            .needs(Need::Uio(CLOUD))
+            .limit(240)
+    };
+    ["gicv2", "gicv3"].map(test).into()
+}
+
+/// Linux may control the second partition, which tells it of its failures, and has no right over the third.
+fn system(board: &str) -> SystemFile {
+    let rights = "may_control = [\"life\"]\ncontrol_page = true\n";
+    let fails = "on = { guest_panic = \"restart\" }\nnotify = [\"linux\"]\n";
+    SystemFile::new("bulkheadctl", board)
+        .partition("linux", 1, "256MiB", &uio_image(), rights)
+        .partition("life", 1, "16MiB", "\"guest:life\"", fails)
+        .guest("other", "life", 1)
+}
+
+fn linux_controls_what_the_file_grants_and_nothing_else(
+    bench: &Bench<'_>,
+    system: &SystemFile,
+) -> anyhow::Result<()> {
+    let mut session = bench.start(system)?;
+    wait_for_shell(&mut session, "linux", 1, bench)?;
+    for (command, says, status, then) in [
+        ("list", "^1 +life +control +running +0 +0$", 0, None),
+        ("stop life", "", 0, Some(("hv", "life: stopped$"))),
+        ("list", "^1 +life +control +stopped +0 +0$", 0, None),
+        ("suspend life", "^bulkheadctl: not now: ", 1, None),
+        ("start life", "", 0, Some(("life", "^life: ready$"))),
+        ("restart life", "", 0, Some(("life", "^life: ready$"))),
+        ("list", "^1 +life +control +running +[12] +0$", 0, None),
+        (
+            "stop other",
+            "grants no right over a partition `other`",
+            1,
+            None,
+        ),
+        ("stop 2", DENIED, 1, Some(("hv", "linux: refused call"))),
+        ("stop 0", DENIED, 1, None),
+        ("restart 300", DENIED, 1, None),
+    ] {
+        session.send("linux", &format!("bulkheadctl {command}; echo status=$?\n"))?;
+        if !says.is_empty() {
+            session.wait_for("linux", says, bench.left())?;
+        }
+        let status = format!("^status={status}$");
+        session.wait_for("linux", &status, bench.left())?;
+        if let Some((who, then)) = then {
+            session.wait_for(who, then, bench.left())?;
+        }
+    }
+    // It sleeps until the interrupt tells it.
+    session.send("linux", "bulkheadctl events --follow\n")?;
+    for count in 1..=2 {
+        session.send("life", "p")?;
+        let told = format!(
+            "^life: guest-panic 0x7, vCPU 0, pc 0x[0-9a-f]+, {count} of its class, at tick \\d+$"
+        );
+        session.wait_for("linux", &told, bench.left())?;
+        session.wait_for("life", "^life: ready$", bench.left())?;
+    }
+    // What it had no right over has gone on.
+    session.send("other", "d")?;
+    session.wait_for("other", "^life: half a second later$", bench.left())?;
+    Ok(())
+}
