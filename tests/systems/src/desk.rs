@@ -24,8 +24,11 @@ struct Desk {
     dma: bool,
 }
 
-const DESKS: [Desk; 10] = [
+const DESKS: [Desk; 12] = [
     desk("rcar-h3", 2, 5, true),
+    // Their IPMMU does not work, and DMA passes by it.
+    desk("rcar-m3w", 2, 3, false),
+    desk("rzg2m-hihope", 2, 3, false),
     desk("rcar-m3n", 2, 2, true),
     desk("rcar-e3", 2, 2, true),
     // Its one CPU is the real-time guest's first, and Linux has the devices.

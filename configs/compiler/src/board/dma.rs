@@ -1,6 +1,7 @@
 //! Which devices may write memory by themselves, and what confines them.
 
-use super::{Board, Device, Member};
+use super::{Board, Device, Iommu, Member};
+use crate::devicetree::streams::Stream;
 use crate::devicetree::{NodeId, Tree};
 
 /// What a device can do to memory by itself.
@@ -8,7 +9,7 @@ use crate::devicetree::{NodeId, Tree};
 pub(crate) enum Dma {
     /// Nothing: it has no bus master, or is only read.
     None,
-    /// It writes through IOMMUs that are enabled, and reaches what they let it reach.
+    /// It writes through IOMMUs that are enabled and work, and reaches what they let it reach.
     Confined,
     /// Nothing confines it, as far as the board's tree tells. A device that is not known counts here.
     Unconfined,
@@ -81,12 +82,8 @@ impl Board {
             return Dma::None;
         }
         if !device.streams.is_empty() {
-            let confines = |node: NodeId| {
-                self.iommus
-                    .iter()
-                    .any(|iommu| iommu.node == node && iommu.enabled)
-            };
-            return match device.streams.iter().all(|stream| confines(stream.iommu)) {
+            let confined = |stream: &Stream| self.iommu(stream.iommu).is_some_and(Iommu::confines);
+            return match device.streams.iter().all(confined) {
                 true => Dma::Confined,
                 false => Dma::Unconfined,
             };

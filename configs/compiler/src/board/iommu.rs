@@ -8,6 +8,10 @@ use crate::devicetree::streams::{IommuKind, Stream, streams};
 use crate::devicetree::{NodeId, Tree, TreeError};
 use crate::range::AddressRange;
 
+/// IOMMUs for which Linux' driver says that they cannot be used correctly (`soc_denylist` of drivers/iommu/ipmmu-vmsa.c): those of M3-W and RZ/G2M. Xen's
+/// driver refuses M3-W before its third cut, too, which is a chip of its own in device trees, r8a77961 (`ipmmu_stage2_supported`).
+const DEFECTIVE: &[&str] = &["renesas,ipmmu-r8a7796", "renesas,ipmmu-r8a774a1"];
+
 /// An IOMMU of the board.
 #[derive(Clone, Debug)]
 pub(crate) struct Iommu {
@@ -16,6 +20,8 @@ pub(crate) struct Iommu {
     pub kind: IommuKind,
     /// False when its `status` says that it is not usable: DMA passes it as if it were not there.
     pub enabled: bool,
+    /// True when its chip's is known not to work: DMA passes it as if it were not there.
+    pub defective: bool,
     pub registers: Vec<AddressRange>,
     /// Those at the GIC. One that goes through another controller cannot be taken by the hypervisor, and is left out.
     pub interrupts: Vec<Interrupt>,
@@ -73,6 +79,7 @@ fn iommu(tree: &Tree, node: NodeId, gic: NodeId) -> Result<Iommu, TreeError> {
         path: tree.path(node),
         kind: IommuKind::of(tree, node),
         enabled,
+        defective: tree.is_compatible(node, DEFECTIVE),
         registers: registers?,
         interrupt_names: names.into_iter().map(str::to_owned).collect(),
         interrupts,
@@ -86,13 +93,20 @@ fn iommu(tree: &Tree, node: NodeId, gic: NodeId) -> Result<Iommu, TreeError> {
     })
 }
 
+impl Iommu {
+    /// True when a device behind it reaches what it lets through, and nothing else.
+    pub fn confines(&self) -> bool {
+        self.enabled && !self.defective
+    }
+}
+
 impl Board {
     /// The IOMMU at a node.
     pub fn iommu(&self, node: NodeId) -> Option<&Iommu> {
         self.iommus.iter().find(|iommu| iommu.node == node)
     }
 
-    /// The streams of a device that an IOMMU can confine: those of enabled IOMMUs.
+    /// The streams of a device that an IOMMU can confine.
     ///
     /// # Errors
     /// A malformed specifier or map.
@@ -100,19 +114,17 @@ impl Board {
         Ok(self.confined(&streams(&self.tree, node)?))
     }
 
-    /// The path of an IOMMU before a device that would confine it, were it not disabled.
-    pub fn disabled_iommu(&self, node: NodeId) -> Option<String> {
+    /// An IOMMU before a device that does not confine it.
+    pub fn idle_iommu(&self, node: NodeId) -> Option<&Iommu> {
         let streams = streams(&self.tree, node).ok()?;
         let mut iommus = streams.iter().filter_map(|one| self.iommu(one.iommu));
-        let disabled = iommus.find(|iommu| !iommu.enabled)?;
-        Some(disabled.path.clone())
+        iommus.find(|iommu| !iommu.confines())
     }
 
     /// Those of some streams that an IOMMU can confine.
     pub fn confined(&self, streams: &[Stream]) -> Vec<Stream> {
-        let enabled =
-            |stream: &&Stream| self.iommu(stream.iommu).is_some_and(|iommu| iommu.enabled);
-        streams.iter().filter(enabled).cloned().collect()
+        let behind = |stream: &&Stream| self.iommu(stream.iommu).is_some_and(Iommu::confines);
+        streams.iter().filter(behind).cloned().collect()
     }
 }
 

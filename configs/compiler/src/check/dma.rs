@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::Context;
-use crate::board::{Board, Device, Dma};
+use crate::board::{Board, Device, Dma, Iommu};
 use crate::codes;
 use crate::diagnostics::{Diagnostic, Diagnostics};
 use crate::memory::Region;
@@ -46,10 +46,14 @@ fn help(board: &Board, device: &Device, partition: &RawPartition) -> String {
         "if {} may reach all memory, write `dma = \"trusted\"` in it",
         partition.title()
     );
-    match board.disabled_iommu(device.node) {
+    match board.idle_iommu(device.node) {
         None => trusted,
-        Some(iommu) => format!(
-            "{iommu} would confine it, but is disabled in the board's tree: where the hardware has it, enable it with `status = \"okay\"` in \
+        Some(iommu) if iommu.defective => format!(
+            "{} is before it, and does not work rightly in this chip, as its driver in Linux says; {trusted}",
+            iommu.path
+        ),
+        Some(Iommu { path, .. }) => format!(
+            "{path} would confine it, but is disabled in the board's tree: where the hardware has it, enable it with `status = \"okay\"` in \
              an overlay of the system; {trusted}"
         ),
     }

@@ -52,9 +52,6 @@ const CHIPS: &[(&str, Generation, Tables, Option<u8>)] = {
     ]
 };
 
-/// Chips for which Linux' driver says that their IPMMU cannot be used correctly (`soc_denylist`).
-const UNUSABLE: &[&str] = &["renesas,ipmmu-r8a7796", "renesas,ipmmu-r8a774a1"];
-
 /// The generation of an instance's chip, for what must be known of IPMMUs that are not driven, too.
 pub(crate) fn generation(tree: &Tree, node: NodeId) -> Generation {
     let chip = CHIPS
@@ -184,11 +181,6 @@ pub(crate) fn own_table(
 }
 
 fn known(tree: &Tree, main: &Iommu) -> Result<Ipmmu, String> {
-    if tree.is_compatible(main.node, UNUSABLE) {
-        return Err(
-            "the IPMMU of this chip does not work rightly, as its driver in Linux says".to_owned(),
-        );
-    }
     let chip = CHIPS
         .iter()
         .find(|(name, ..)| tree.is_compatible(main.node, &[name]));
@@ -367,10 +359,6 @@ pub(crate) mod tests {
             obstacle_at(tree, cache).unwrap()
         };
         for (says, found) in [
-            (
-                "does not work rightly",
-                obstacle_at(tree("r8a7796"), cache).unwrap(),
-            ),
             (
                 "unknown chip",
                 obstacle_at(tree("r8a77951"), cache).unwrap(),

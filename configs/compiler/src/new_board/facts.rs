@@ -99,7 +99,11 @@ fn iommus(board: &Board) -> Vec<String> {
         IommuKind::Unknown => "of an unknown kind",
     };
     let iommus = board.iommus.iter().map(|one| {
-        let off = if one.enabled { "" } else { ", disabled" };
+        let off = match (one.enabled, one.defective) {
+            (_, true) => ", which does not work rightly in this chip",
+            (true, _) => "",
+            (false, _) => ", disabled",
+        };
         format!("{} ({}{off})", name(&one.kind), one.path)
     });
     iommus.collect()
@@ -130,7 +134,7 @@ pub(super) fn open(draft: &Draft) -> Vec<String> {
         let kind = board.tree.string(cpu.node, "compatible").unwrap_or("?");
         open.push(format!("how many bits of physical address \"{kind}\" has: whether it reaches all memory is not checked"));
     }
-    for one in board.iommus.iter().filter(|one| one.enabled) {
+    for one in board.iommus.iter().filter(|one| one.confines()) {
         match one.kind {
             IommuKind::SmmuV2 => open.push(format!("how many stream match registers and contexts {} has: an `[[iommu]]` table lets `check` see whether the partitions fit", one.path)),
             IommuKind::Ipmmu => open.push(format!("how many contexts {} has: an `[[iommu]]` table lets `check` see whether the partitions fit", one.path)),
@@ -138,8 +142,8 @@ pub(super) fn open(draft: &Draft) -> Vec<String> {
             IommuKind::Unknown => open.push(format!("how to drive the IOMMU {}: devices behind it cannot be given away", one.path)),
         }
     }
-    if board.iommus.iter().all(|one| !one.enabled) {
-        open.push("whether the board has an IOMMU: the device tree enables none, so devices with DMA can only be given to partitions with `dma = \"trusted\"`".to_owned());
+    if board.iommus.iter().all(|one| !one.confines()) {
+        open.push("whether the board has an IOMMU: the device tree enables none that works, so devices with DMA can only be given to partitions with `dma = \"trusted\"`".to_owned());
     }
     if draft.file.qemu.is_none() {
         open.push("whether firmware enters the image at EL2: at EL1 there is no hypervisor; the image says so on the console".to_owned());

@@ -93,19 +93,6 @@ fn tables_apart_have_pages_where_the_chip_needs_them_and_a_device_uses_them() {
 }
 
 #[test]
-fn chip_whose_ipmmu_does_not_work_stops_the_build_of_who_is_behind_it() {
-    let findings = compile(&with_devices("r8a7796"), "\"64MiB\"", &[&DEVICES[..1]]).unwrap_err();
-    assert_eq!(findings.iter().next().unwrap().code, codes::LIMIT_IOMMU);
-    let text = findings.to_string();
-    assert!(
-        text.contains(
-            "drive the IOMMU that confines /dma@9200000: the IPMMU of this chip does not work"
-        ),
-        "{text}"
-    );
-}
-
-#[test]
 fn micro_tlb_that_two_partitions_would_share_is_refused() {
     let mut tree = with_devices("r8a7795");
     let second = tree.find(DEVICES[1]).unwrap();

@@ -132,6 +132,27 @@ fn device_behind_a_disabled_iommu_is_refused_and_the_iommu_named() {
 }
 
 #[test]
+fn device_behind_an_ipmmu_that_does_not_work_is_refused_unless_its_dma_is_trusted() {
+    type Make = fn() -> Tree;
+    let chips: [(&str, Make); 2] = [
+        ("r8a7796", || ipmmu::tests::tree("r8a7796")),
+        ("r8a774a1", || ipmmu::tests::tree("r8a774a1")),
+    ];
+    let [.., usual] = KINDS;
+    for (chip, tree) in chips {
+        let tree = Kind { tree, ..usual }.with_devices(&[&[5]]);
+        let (code, text) = refused(chip, compile(&tree, "", &[&[0]], ""));
+        assert_eq!(code, codes::DMA_UNPROTECTED, "{chip}");
+        assert!(text.contains("does not work rightly"), "{text}");
+        let trusted = compile(&tree, "", &[&[0]], "dma = \"trusted\"").unwrap();
+        assert!(
+            !trusted.image_features.contains(&"ipmmu"),
+            "{chip}'s is driven"
+        );
+    }
+}
+
+#[test]
 fn stream_of_two_partitions_is_refused_and_of_one_is_not() {
     for kind in KINDS {
         let tree = kind.with_devices(&[&[5], &[6, 5]]);
