@@ -203,7 +203,9 @@ impl<R: Registers> Its<R> {
                 _ => registers.write64(offset, 0),
             }
         }
-        if self.devices == 0 || collections < MOST_COLLECTIONS as u64 {
+        // Those of the partitions that have a share: some chips hold a few dozen collections and have no table for more.
+        let shares = self.tables.div_ceil(VirtualIts::TABLES);
+        if self.devices == 0 || collections < u64::from(shares * VirtualIts::COLLECTIONS) {
             return Err(GicError::ItsUnfit(kind));
         }
         let device_bits = (kind >> 13 & 0x1f) + 1;

@@ -218,6 +218,10 @@ pub(crate) fn dependencies(tree: &Tree, node: NodeId) -> Result<Vec<Dependency>,
         if property.name == "gpios" && tree.has(node, "gpio-hog") {
             continue;
         }
+        // A PCI host's messages are read with its functions (`msi`), which see a controller of their partition.
+        if property.name == "msi-parent" && tree.string(node, "device_type") == Some("pci") {
+            continue;
+        }
         if let Some(binding) = binding_of(&property.name) {
             read(tree, node, &property.name, binding, &mut found)?;
         }
@@ -407,6 +411,17 @@ mod tests {
         assert_eq!(companions("clocks").collect::<Vec<_>>(), ["clock-names"]);
         assert_eq!(companions("assigned-clocks").count(), 2);
         assert_eq!(companions("reg").count(), 0);
+    }
+
+    #[test]
+    fn message_controller_is_a_dependency_but_for_a_pci_host() {
+        let (mut tree, node) = tree();
+        let its = tree.add(Tree::ROOT, "its");
+        tree.set_cells(its, "phandle", &[0x77]);
+        tree.set_cells(node, "msi-parent", &[0x77]);
+        assert_eq!(dependencies(&tree, node).unwrap().len(), 1);
+        tree.set_string(node, "device_type", "pci");
+        assert_eq!(dependencies(&tree, node).unwrap(), []);
     }
 
     proptest! {

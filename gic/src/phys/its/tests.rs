@@ -15,6 +15,8 @@ struct Fake {
     /// The page size that its tables insist on.
     page_size: Cell<Option<u64>>,
     busy: Cell<bool>,
+    /// Collections that it holds by itself, without a table for more.
+    held: Cell<Option<u64>>,
 }
 
 const KIND: u64 = 1 | 11 << 4 | 15 << 8 | 15 << 13;
@@ -35,7 +37,8 @@ impl Registers for &Fake {
     fn read64(&self, offset: usize) -> u64 {
         let value = self.words.borrow().get(&offset).copied().unwrap_or(0);
         match offset {
-            8 => KIND,
+            8 => KIND | self.held.get().unwrap_or(0) << 24,
+            COLLECTED if self.held.get().is_some() => 0,
             DEVICES => value | 1 << 56 | 7 << 48,
             COLLECTED => value | 4 << 56 | 7 << 48,
             _ => value,
@@ -126,6 +129,16 @@ fn page_size_that_the_hardware_insists_on_is_used() {
         2 << 8,
         "one page of 64 KiB"
     );
+}
+
+#[test]
+fn collections_that_the_hardware_holds_need_no_table_when_they_are_enough() {
+    let fake = Fake::default();
+    fake.held.set(Some(16));
+    let mut its = started(&fake);
+    assert!(its.change(map(15), 0));
+    fake.held.set(Some(15));
+    assert!(matches!(driver(&fake).init(), Err(GicError::ItsUnfit(_))));
 }
 
 #[test]
