@@ -10,6 +10,8 @@ const BRIDGE: &str = "dma = \"trusted\"\ndevices = [\"/pcie@10000000\"]\n";
 pub struct SystemFile {
     name: String,
     board: String,
+    /// Names of overlays of the board's tree, as TOML strings.
+    overlays: Vec<String>,
     hypervisor: String,
     partitions: String,
     channels: String,
@@ -25,6 +27,7 @@ impl SystemFile {
         Self {
             name: name.to_owned(),
             board: board.to_owned(),
+            overlays: Vec::new(),
             hypervisor: String::new(),
             partitions: String::new(),
             channels: String::new(),
@@ -37,6 +40,12 @@ impl SystemFile {
     /// From now on partitions see their memory at this address: Rust guests are linked for where QEMU's `virt` machine has it.
     pub fn ram_at(mut self, address: &str) -> Self {
         self.ram = Some(address.to_owned());
+        self
+    }
+
+    /// Lays a file beside the system's over the board's tree.
+    pub fn overlay(mut self, file: &str) -> Self {
+        self.overlays.push(format!("\"{file}\""));
         self
     }
 
@@ -248,8 +257,12 @@ impl SystemFile {
 
     /// The TOML text.
     pub fn text(&self) -> String {
+        let overlays = match self.overlays.is_empty() {
+            true => String::new(),
+            false => format!("overlays = [{}]\n", self.overlays.join(", ")),
+        };
         format!(
-            "[system]\nname = \"{}\"\nboard = \"{}\"\n{}{}{}",
+            "[system]\nname = \"{}\"\nboard = \"{}\"\n{overlays}{}{}{}",
             self.name, self.board, self.hypervisor, self.partitions, self.channels
         )
     }
