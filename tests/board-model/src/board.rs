@@ -11,9 +11,11 @@ use smmu::v2::register_model as two;
 use smmu::v3::register_model as three;
 
 use crate::bus::Bus;
-use crate::chips::{identity, product};
+use crate::chips::{THUNDERX_SMMU, groups, identity, its_facts, product};
 use crate::cpu::Identity;
-use crate::devices::{Kind, Product, Registers, Uart, Walker, gicv2, gicv3};
+use crate::devices::{
+    Ecam, Facts, Its, Kind, Lpis, Product, Registers, Uart, Walker, gicv2, gicv3,
+};
 use crate::fault::Fault;
 use crate::memory::Ram;
 
@@ -42,6 +44,12 @@ pub struct Board {
     pub sent: Rc<RefCell<Vec<u8>>>,
     /// IOMMUs, and the node of each.
     pub iommus: Vec<(String, Iommu)>,
+    /// ITSs, and where the registers of each are.
+    pub its: Vec<(u64, Rc<RefCell<Its>>)>,
+    /// What redistributors know of LPIs, on a GICv3.
+    pub lpis: Option<Lpis>,
+    /// PCI host bridges that something is behind.
+    pub bridges: Vec<Rc<RefCell<Ecam>>>,
     /// The virtual CPU interface of a GICv2: base and size. Every CPU meets its own there, so all partitions may have it.
     pub banked: Option<(u64, u64)>,
 }
@@ -72,6 +80,11 @@ fn is_on(node: &FdtNode<'_, '_>) -> bool {
     status.is_none_or(|status| matches!(status, "okay" | "ok"))
 }
 
+/// A fact by one of the names of the board and its chip.
+fn chip<T>(tree: &Fdt<'_>, fact: fn(&str) -> Option<T>) -> Option<T> {
+    tree.root().compatible().all().find_map(fact)
+}
+
 /// Nodes of this `device_type`.
 fn typed<'b, 'a: 'b>(
     tree: &'b Fdt<'a>,
@@ -98,10 +111,14 @@ impl Board {
             cpus: Vec::new(),
             sent: Rc::default(),
             iommus: Vec::new(),
+            its: Vec::new(),
+            lpis: None,
+            bridges: Vec::new(),
             banked: None,
         };
         board.add_console(&tree)?;
         board.add_controller(&tree)?;
+        board.add_its(&tree);
         board.add_ipmmus(&tree);
         board.add_smmus(&tree);
         Ok(board)
@@ -150,7 +167,9 @@ impl Board {
             (true, [distributor, region, ..]) => {
                 let affinities: Vec<_> = self.cpus.iter().map(|cpu| cpu.affinity).collect();
                 let its = tree.all_nodes().any(|node| is(&node, &["arm,gic-v3-its"]));
-                let (first, second) = gicv3(&affinities, its);
+                let (first, second, lpis) =
+                    gicv3(&affinities, chip(tree, groups).unwrap_or(31), its);
+                self.lpis = Some(lpis);
                 self.bus.add("the distributor", *distributor, first);
                 self.bus.add("the redistributors", *region, second);
             }
@@ -168,6 +187,36 @@ impl Board {
             }
             _ => return Err(lacks("frames of the interrupt controller")),
         }
+        Ok(())
+    }
+
+    fn add_its(&mut self, tree: &Fdt<'_>) {
+        let facts = chip(tree, its_facts).unwrap_or(Facts::USUAL);
+        for node in tree
+            .all_nodes()
+            .filter(|node| is(node, &["arm,gic-v3-its"]))
+        {
+            if let Some(place) = registers(&node).first() {
+                let its = Its::new(facts, self.bus.ram.clone());
+                self.bus.add(node.name, *place, its.clone());
+                self.its.push((place.0, its));
+            }
+        }
+    }
+
+    /// Puts PCI functions at these numbers behind the host bridge at a path.
+    ///
+    /// # Errors
+    /// The tree has no such bridge.
+    pub fn plug(&mut self, tree: &[u8], path: &str, places: &[u64]) -> Result<(), Fault> {
+        let tree = Fdt::new(tree).map_err(|error| Fault::Tree(error.to_string()))?;
+        let node = tree.find_node(path).ok_or_else(|| lacks(path))?;
+        let place = *registers(&node)
+            .first()
+            .ok_or_else(|| lacks("configuration space"))?;
+        let ecam = Ecam::new(places);
+        self.bus.add(node.name, place, ecam.clone());
+        self.bridges.push(ecam);
         Ok(())
     }
 
@@ -216,8 +265,7 @@ impl Board {
             .push((main.name.to_owned(), Iommu::Ipmmu(model, micro_tlbs)));
         let found = tree.all_nodes().find(|node| is(node, &["renesas,prr"]));
         let place = found.and_then(|node| registers(&node).first().copied());
-        let board = tree.root().compatible().all();
-        if let (Some(place), Some(value)) = (place, board.filter_map(product).next()) {
+        if let (Some(place), Some(value)) = (place, chip(tree, product)) {
             self.bus.add("the product register", place, Product(value));
         }
     }
@@ -232,12 +280,18 @@ impl Board {
                 two::Behaviour::USUAL
             } else if is(&node, &["cavium,smmu-v2"]) {
                 two::Behaviour {
-                    idr0: 0xfc01_5f80,
-                    idr1: 0xf000_0080,
+                    idr0: THUNDERX_SMMU.0,
+                    idr1: THUNDERX_SMMU.1,
                     ..two::Behaviour::USUAL
                 }
             } else if is(&node, &["arm,smmu-v3"]) {
-                let handle = three::Model::with_memory(three::Behaviour::USUAL, self.walker());
+                let behaviour = three::Behaviour {
+                    one_page: node
+                        .property("cavium,cn9900-broken-page1-regspace")
+                        .is_some(),
+                    ..three::Behaviour::USUAL
+                };
+                let handle = three::Model::with_memory(behaviour, self.walker());
                 self.bus.add(node.name, place, Registers(handle.clone()));
                 self.iommus
                     .push((node.name.to_owned(), Iommu::SmmuV3(handle)));

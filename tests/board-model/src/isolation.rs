@@ -5,6 +5,9 @@ use crate::dma;
 use crate::machine::Guest;
 use crate::stage2::{self, Leaf};
 
+/// `GITS_TRANSLATER`, from the start of an ITS's registers (IHI 0069H 12.18).
+const DOORBELL: u64 = 0x1_0040;
+
 /// Where the image lies: nobody's.
 #[derive(Clone, Copy, Debug)]
 pub struct Own {
@@ -73,6 +76,54 @@ pub fn contradictions(
         }
     }
     found
+}
+
+/// What contradicts the isolation of messages once all guests are at their first instruction: tables of interrupts outside the image, where a
+/// partition may have them, translations that firmware left, and functions that may write memory before their guests say so.
+pub fn messages(board: &Board, own: Own) -> Vec<String> {
+    let outside = |what: &str, memory: Vec<(u64, u64)>| {
+        let strays = memory
+            .into_iter()
+            .filter(|(base, size)| *base < own.base || base + size > own.base + own.size);
+        strays
+            .map(|(base, _)| format!("{what} has a table at {base:#x}, outside the image"))
+            .collect::<Vec<_>>()
+    };
+    let mut found = Vec::new();
+    for (base, its) in &board.its {
+        found.extend(outside("the ITS", its.borrow().memory()));
+        let left = its.borrow().mapped();
+        if left > 0 {
+            found.push(format!(
+                "the ITS at {base:#x} has {left} devices that nobody mapped"
+            ));
+        }
+    }
+    if let Some(lpis) = &board.lpis {
+        found.extend(outside("a redistributor", lpis.memory()));
+    }
+    for bridge in &board.bridges {
+        let masters = bridge.borrow().masters();
+        found.extend(
+            masters
+                .iter()
+                .map(|place| format!("function {place:#x} may write memory")),
+        );
+    }
+    found
+}
+
+/// How many streams reach the place where an ITS takes messages, which no partition's CPUs reach.
+pub fn doorbells(board: &Board) -> usize {
+    let bells = board.its.iter().map(|(base, _)| base + DOORBELL);
+    let of = |bell: u64| {
+        let reached = board
+            .iommus
+            .iter()
+            .map(move |(_, iommu)| dma::reached(iommu, bell));
+        reached.map(move |places| places.iter().filter(|place| **place == bell).count())
+    };
+    bells.flat_map(of).sum()
 }
 
 fn is_banked(board: &Board, address: u64) -> bool {

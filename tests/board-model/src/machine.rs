@@ -282,6 +282,9 @@ mod tests {
             cpus: affinities.iter().map(identity).collect(),
             sent: std::rc::Rc::default(),
             iommus: Vec::new(),
+            its: Vec::new(),
+            lpis: None,
+            bridges: Vec::new(),
             banked: None,
         };
         let image: Vec<u8> = code.iter().flat_map(|word| word.to_le_bytes()).collect();

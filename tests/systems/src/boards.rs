@@ -13,7 +13,7 @@ use crate::bench::Bench;
 use crate::registry::{Need, Test};
 
 /// Boards with a system `configs/<board>/linux-rt.toml`.
-const BOARDS: [&str; 13] = [
+pub(crate) const BOARDS: [&str; 13] = [
     "qemu-virt-gicv3-smmu",
     "rcar-d3",
     "rcar-e3",

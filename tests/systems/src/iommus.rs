@@ -97,13 +97,18 @@ fn drivers_start(bench: &Bench<'_>, board: &str, system: &Path) -> anyhow::Resul
 pub(crate) const THUNDERX: &str = "thunderx-88xx";
 /// What firmware adds to the tree of a ThunderX: an SMMU, where Cavium's published trees of the same SoC family have it, and a generic host
 /// bridge behind it.
-const ADDED: &str = r#"
+pub(crate) const ADDED: &str = r#"
 /dts-v1/;
 /plugin/;
 
 &{/soc} {
 	#address-cells = <2>;
 	#size-cells = <2>;
+
+	interrupt-controller@801000000000 {
+		its: msi-controller@801000020000 {
+		};
+	};
 
 	smmu: iommu@830000000000 {
 		compatible = "cavium,smmu-v2";
@@ -123,6 +128,7 @@ const ADDED: &str = r#"
 		reg = <0x8800 0x0 0x0 0x2000000>;
 		ranges = <0x02000000 0x0 0x10000000 0x8810 0x10000000 0x0 0x40000000>;
 		iommu-map = <0 &smmu 0 0x10000>;
+		msi-map = <0 &its 0 0x10000>;
 		dma-coherent;
 	};
 };

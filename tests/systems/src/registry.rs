@@ -6,9 +6,9 @@ use crate::bench::Bench;
 use crate::iommus;
 use crate::{
     attacks, boards, boot_loaders, channels, command_line, containment, control, costs, cpu_models,
-    defects, demo, desk, dma, dma_storm, forged, functions, global, guests, hostile_gic, legacy,
-    linux, machines, messages, panics, partitions, stress, timeline, turns, wrong_board, x86,
-    zynqmp,
+    defects, demo, desk, desk_messages, dma, dma_storm, forged, functions, global, guests,
+    hostile_gic, legacy, linux, machines, messages, panics, partitions, shapes, stress, timeline,
+    turns, wrong_board, x86, zynqmp,
 };
 
 /// Something that must be there before a test can say anything about Bulkhead.
@@ -106,6 +106,7 @@ pub fn all() -> Vec<Test> {
     tests.extend(boards::tests());
     tests.extend(iommus::tests());
     tests.extend(desk::tests());
+    tests.extend(desk_messages::tests());
     tests.extend(guests::tests());
     tests.extend(defects::tests());
     tests.extend(containment::tests());
@@ -131,6 +132,7 @@ pub fn all() -> Vec<Test> {
     tests.extend(linux::tests());
     tests.extend(cpu_models::tests());
     tests.extend(zynqmp::tests());
+    tests.extend(shapes::tests());
     tests.extend(machines::tests());
     tests.extend(boot_loaders::tests());
     tests.extend(demo::tests());

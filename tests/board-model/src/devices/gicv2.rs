@@ -8,8 +8,10 @@ use super::distributor::Lines;
 use super::{NOTHING, WIDTH};
 use crate::bus::Device;
 
-/// List registers of a GIC-400.
+/// List registers of a GIC-400 (DDI 0471B).
 const LIST_REGISTERS: u64 = 4;
+/// Most groups of 32 interrupts of a GIC-400: 480 shared ones and the private ones (DDI 0471B).
+const GROUPS: usize = 16;
 
 struct State {
     cpus: usize,
@@ -41,7 +43,7 @@ enum Frame {
 /// Distributor, CPU interface and virtual interface control for so many CPUs, at most 8. `aliased`: the frames are 64 KiB apart and filled with
 /// copies of their pages.
 pub fn gicv2(cpus: usize, aliased: bool) -> [GicV2; 3] {
-    let groups = 32;
+    let groups = GROUPS;
     let state = Rc::new(RefCell::new(State {
         cpus,
         groups,

@@ -42,9 +42,33 @@ pub struct GicV3 {
     first: Option<usize>,
 }
 
-/// The distributor and one region with the redistributors of CPUs with these affinities (`MPIDR_EL1`). `lpis`: there is an ITS.
-pub fn gicv3(affinities: &[u64], lpis: bool) -> (GicV3, GicV3) {
-    let groups = 31;
+/// The LPIs of all redistributors.
+pub struct Lpis(Rc<RefCell<State>>);
+
+impl Lpis {
+    /// Addresses and sizes of the tables of all redistributors that take LPIs (12.11.23, 12.11.32).
+    pub fn memory(&self) -> Vec<(u64, u64)> {
+        let state = self.0.borrow();
+        let on = state
+            .redistributors
+            .iter()
+            .filter(|one| one.control & 1 != 0);
+        let tables = |one: &Redistributor| {
+            let register = |offset| one.kept.get(&offset).copied().unwrap_or(0);
+            let (properties, pending) = (register(0x70), register(0x78));
+            let ids = 1 << ((properties & 0x1f) + 1);
+            [
+                (properties & 0x000f_ffff_ffff_f000, ids - 8192),
+                (pending & 0x000f_ffff_ffff_0000, ids / 8),
+            ]
+        };
+        on.flat_map(tables).collect()
+    }
+}
+
+/// The distributor with so many groups of 32 interrupts, one region with the redistributors of CPUs with these affinities (`MPIDR_EL1`), and their LPIs.
+/// `lpis`: there is an ITS.
+pub fn gicv3(affinities: &[u64], groups: usize, lpis: bool) -> (GicV3, GicV3, Lpis) {
     let redistributor = |affinity: &u64| Redistributor {
         affinity: *affinity,
         lines: Lines::new(1, true),
@@ -68,7 +92,7 @@ pub fn gicv3(affinities: &[u64], lpis: bool) -> (GicV3, GicV3) {
         state: state.clone(),
         first,
     };
-    (frame(None), frame(Some(0)))
+    (frame(None), frame(Some(0)), Lpis(state.clone()))
 }
 
 /// One read nearer to the end; true while it is not reached.
