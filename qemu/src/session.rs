@@ -34,6 +34,17 @@ pub struct Bootable {
     pub partitions: Vec<String>,
 }
 
+/// Where a machine finds the image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// In memory, where QEMU loads it (`-kernel`).
+    Loaded,
+    /// This firmware (`-bios`) finds it by itself.
+    Firmware(PathBuf),
+    /// The machine's firmware boots from this CD-ROM, on which the image is.
+    Cdrom(PathBuf),
+}
+
 /// What one run wants different from the board's own machine.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -41,8 +52,8 @@ pub struct Options {
     pub icount: bool,
     /// Another CPU model.
     pub cpu: Option<String>,
-    /// `-bios`: firmware that finds the image by itself. QEMU hands it no image.
-    pub firmware: Option<PathBuf>,
+    /// Where the machine finds the image.
+    pub origin: Origin,
     /// Arguments for QEMU, after all others so that they win.
     pub extra: Vec<String>,
     /// Folder for the logs.
@@ -57,7 +68,7 @@ impl Options {
         Self {
             icount: false,
             cpu: None,
-            firmware: None,
+            origin: Origin::Loaded,
             extra: Vec::new(),
             logs: Some(logs.to_owned()),
             style: Style::Quiet,
@@ -140,9 +151,10 @@ impl Session {
             machine.cpu.clone_from(cpu);
         }
         let program = machine.architecture.program();
-        let first = match &options.firmware {
-            Some(firmware) => ("-bios", firmware),
-            None => ("-kernel", &bootable.image),
+        let first = match &options.origin {
+            Origin::Loaded => ("-kernel", &bootable.image),
+            Origin::Firmware(firmware) => ("-bios", firmware),
+            Origin::Cdrom(cdrom) => ("-cdrom", cdrom),
         };
         let mut child = Command::new(program)
             .args(machine.run_arguments(first, options.icount, &options.extra))

@@ -1,4 +1,5 @@
-//! The first instructions: from the PVH entry on the boot CPU, and from real mode on the others, to long mode on a provisional map.
+//! The first instructions: from the PVH or the Multiboot2 entry on the boot CPU, and from real mode on the others, to long mode on a provisional
+//! map.
 
 use core::arch::global_asm;
 
@@ -17,15 +18,35 @@ global_asm!(
     .long bulkhead_entry
     .popsection
 
+    // The Multiboot2 header (Multiboot2 Specification 2.0, 3.1): 32-bit protected mode, tags for the memory map and for an entry of its own.
+    .pushsection .text.multiboot2, "ax"
+    .balign 8
+    .global bulkhead_multiboot2
+bulkhead_multiboot2:
+    .long 0xe85250d6, 0, 5f - bulkhead_multiboot2, 0x100000000 - 0xe85250d6 - (5f - bulkhead_multiboot2)
+    .short 1, 0
+    .long 12, 6
+    .balign 8
+    .short 3, 0
+    .long 12, bulkhead_multiboot2_entry
+    .balign 8
+    .short 0, 0
+    .long 8
+5:
+    .popsection
+
     .pushsection .text.head, "ax"
     .code32
     .global bulkhead_entry
 bulkhead_entry:
+    /* Whose protocol it was, by the magic number of what the loader leaves; a Multiboot2 loader has it in EAX. */
+    movl $0x336ec578, %eax
+bulkhead_multiboot2_entry:
     cli
     cld
     movl $bulkhead_boot_stack_top, %esp
     movl (%esp), %esp
-    movl %ebx, %ebp
+    movl %eax, %ebp
 
     /* The provisional map: the first 4 GiB as they are, by pages of 2 MiB, writable and executable. */
     movl $(bulkhead_provisional + 4096 + 3), bulkhead_provisional
@@ -83,6 +104,7 @@ bulkhead_secondary_32:
     testl %esi, %esi
     jnz 5f
     movl %ebp, %edi
+    movl %ebx, %esi
     xorl %ebp, %ebp
     call bulkhead_boot
     ud2

@@ -3,7 +3,7 @@
 //! # What is here
 //! - [`vendor`]: which hardware virtualization a CPU has, from its CPUID leaves and model-specific registers given as data;
 //! - [`npt`] and [`host`]: nested and own page tables as formats of the core's table builder, [`hv::memory`];
-//! - [`pvh`]: what the boot loader says of the machine;
+//! - [`pvh`], [`multiboot2`] and [`memory_map`]: what the boot loader says of the machine;
 //! - [`svm`]: the control block of a virtual CPU, and what an exit means;
 //! - [`policy`]: what a partition sees of its CPU.
 //!
@@ -21,6 +21,8 @@
 )]
 
 pub mod host;
+pub mod memory_map;
+pub mod multiboot2;
 pub mod npt;
 pub mod policy;
 pub mod pvh;

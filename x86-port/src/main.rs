@@ -1,6 +1,6 @@
 //! The image for PCs: the core, what decides on x86, and one [`SYSTEM`], put together and brought up.
 //!
-//! Boot goes from the PVH entry ([`boot`]) through [`start`] to one endless series of exits on each pCPU ([`run`]): the boot CPU compares
+//! Boot goes from the PVH or Multiboot2 entry ([`boot`]) through [`start`] to one endless series of exits on each pCPU ([`run`]): the boot CPU compares
 //! the machine with what the image was built for, builds the hypervisor's map and every partition's translation, starts the other CPUs,
 //! and then does what each of them does: runs its virtual CPU.
 #![no_std]
@@ -21,6 +21,7 @@ mod defect;
 mod early;
 mod epitaph;
 mod exceptions;
+mod loader;
 mod log;
 mod machine;
 mod map;

@@ -9,15 +9,15 @@ use model::{Pa, PartitionId};
 use x86_64::PhysAddr;
 use x86_64::registers::control::{Cr3, Cr3Flags};
 use x86_64::structures::paging::PhysFrame;
+use x86_port::memory_map::is_ram;
 use x86_port::npt::Npt;
 use x86_port::policy::msr;
-use x86_port::pvh::{self, MemoryMapEntry, StartInfo};
 use x86_port::vendor::{self, Cpu, Virtualization};
 
 use crate::console::Port;
 use crate::early::{self, stop};
 use crate::storage::{self, PARTITIONS};
-use crate::{SYSTEM, apic, boot, cpu, map, processors, run};
+use crate::{SYSTEM, apic, boot, cpu, loader, map, processors, run};
 
 /// First bytes of the payload.
 const PAYLOAD_MAGIC: &[u8; 8] = b"BHPAYLD1";
@@ -29,9 +29,10 @@ static OWN_ROOT: AtomicU64 = AtomicU64::new(0);
 /// The map of MSRs that exit.
 pub static MSR_PERMISSIONS: AtomicU64 = AtomicU64::new(0);
 
-/// Called by the first instructions on the boot CPU, on the provisional map, with the physical address of the start information.
+/// Called by the first instructions on the boot CPU, on the provisional map: the magic number of the boot loader's protocol, and the physical
+/// address of what the loader left.
 #[unsafe(no_mangle)]
-extern "C" fn bulkhead_boot(start_info: u64) -> ! {
+extern "C" fn bulkhead_boot(protocol: u32, loaded: u64) -> ! {
     Port::of_system().init();
     early::line(format_args!(
         "Bulkhead {} system {} for {}",
@@ -40,7 +41,7 @@ extern "C" fn bulkhead_boot(start_info: u64) -> ! {
         SYSTEM.board.name
     ));
     compare_cpu();
-    compare_memory(start_info);
+    compare_memory(protocol, loaded);
     check_payload();
     let own = apic::enable();
     if !cpu::calibrate() {
@@ -97,26 +98,8 @@ fn compare_cpu() {
 }
 
 /// The machine has the memory that the system was built for.
-fn compare_memory(start_info: u64) {
-    // SAFETY: the boot protocol says that the start information is here; the provisional map has all memory below 4 GiB, and the loader's
-    // 32-bit pointer is within.
-    let info = unsafe { (start_info as *const StartInfo).read_unaligned() };
-    let (address, count) = match info.memory_map() {
-        Ok(found) => found,
-        Err(error) => stop(format_args!(
-            "the boot loader's start information: {error:?}"
-        )),
-    };
-    let size = (count * size_of::<MemoryMapEntry>()) as u64;
-    if address.checked_add(size).is_none_or(|end| end > 1 << 32)
-        || !address.is_multiple_of(align_of::<MemoryMapEntry>() as u64)
-    {
-        stop(format_args!(
-            "the boot loader's memory map is at {address:#x}, out of reach"
-        ));
-    }
-    // SAFETY: within the first 4 GiB, aligned, and any bytes are an entry. Nobody writes there while the system boots.
-    let map = unsafe { core::slice::from_raw_parts(address as *const MemoryMapEntry, count) };
+fn compare_memory(protocol: u32, loaded: u64) {
+    let map = loader::memory_map(protocol, loaded);
     let edges = boot::edges();
     let image = edges.payload + SYSTEM.payload_size - edges.start;
     let own = [
@@ -128,7 +111,7 @@ fn compare_memory(start_info: u64) {
         pieces.map(|piece| (partition.name, piece.pa.get(), piece.size))
     });
     for (name, base, size) in own.into_iter().chain(partitions) {
-        if !pvh::is_ram(map, base, size) {
+        if !is_ram(map, base, size) {
             stop(format_args!(
                 "the machine has no RAM at {base:#x}, {size:#x} bytes, for {name}"
             ));

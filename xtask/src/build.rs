@@ -18,7 +18,7 @@ use crate::command;
 use crate::dependencies;
 use crate::image;
 use crate::linked::stack;
-use crate::pvh;
+use crate::pc_image;
 use crate::resources::{Host, command_line, write_if_changed};
 use crate::setup;
 use crate::steps::Steps;
@@ -241,7 +241,7 @@ impl Builder {
                 room(board, &compiled),
             ),
             None => (
-                pvh::pack(&elf, &compiled.payload)?,
+                pc_image::pack(&elf, &compiled.payload)?,
                 compiled.proof.report.image.size,
             ),
         };

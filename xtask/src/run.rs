@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use qemu::live::Style;
 use qemu::outcome::{End, exit_status};
-use qemu::session::{Options, Session, line_regex};
+use qemu::session::{Options, Origin, Session, line_regex};
 use qemu::terminal::{HELP, RawMode};
 
 use crate::build::Builder;
@@ -44,7 +44,7 @@ pub fn run(builder: &Builder, request: &Request) -> anyhow::Result<u8> {
     let options = Options {
         icount: request.icount,
         cpu: request.cpu.clone(),
-        firmware: None,
+        origin: Origin::Loaded,
         extra: request.extra.clone(),
         logs: request.logs.clone(),
         style: if interactive {

@@ -8,11 +8,12 @@ use compiler::Resources;
 use qemu::debian::part::{Part, U_BOOT, UEFI};
 use qemu::machine::Architecture;
 use qemu::session::{Bootable, interrupted};
-use systems::bench::Workshop;
+use systems::bench::{Cdrom, Firmware, Workshop};
 use systems::harness::{self, Tally};
 use systems::registry::{self, Need};
 
 use crate::build::Builder;
+use crate::grub;
 use crate::setup;
 use crate::toolchain;
 
@@ -171,6 +172,10 @@ impl Workshop for Shop<'_> {
         setup::part(steps, cache, UEFI, Part::Uefi)
     }
 
+    fn cdrom(&self, image: &Path, firmware: Firmware, folder: &Path) -> anyhow::Result<Cdrom> {
+        grub::cdrom(self.builder, image, firmware, folder)
+    }
+
     fn provide(&self, need: &Need) -> anyhow::Result<()> {
         let (steps, offline) = (self.builder.steps(), self.builder.offline());
         match need {
@@ -182,6 +187,7 @@ impl Workshop for Shop<'_> {
                 .map(drop),
             Need::UBoot => self.u_boot().map(drop),
             Need::Uefi => self.uefi().map(drop),
+            Need::Grub(firmware) => grub::provide(self.builder, *firmware),
             Need::Latency => setup::latency(steps, self.builder.cache()),
             Need::Board(board) => setup::device_trees(steps, offline)
                 .and_then(|()| self.board_tree(board))

@@ -28,6 +28,14 @@ pub const U_BOOT: &str = "u-boot-qemu";
 /// The package with UEFI firmware for QEMU's arm64 `virt`.
 pub const UEFI: &str = "qemu-efi-aarch64";
 
+/// The package with UEFI firmware for QEMU's PCs.
+pub const PC_UEFI: &str = "ovmf";
+
+/// The packages with GRUB's modules for PCs, for one firmware each.
+pub const GRUB_BIOS: &str = "grub-pc-bin:amd64";
+/// The same for UEFI firmware.
+pub const GRUB_UEFI: &str = "grub-efi-amd64-bin:amd64";
+
 /// What Linux's latency is measured with, and the libraries that it loads, by packages.
 pub const LATENCY: [(&str, &[&str]); 3] = [
     ("rt-tests", &["cyclictest", "hackbench"]),
@@ -54,6 +62,10 @@ pub enum Part {
     UBoot,
     /// UEFI firmware for QEMU's arm64 `virt`: a file.
     Uefi,
+    /// UEFI firmware for QEMU's PCs: a file.
+    PcUefi,
+    /// GRUB's modules for PCs with one firmware: a folder.
+    Grub,
     /// The modules of a kernel package for a virtio network card: a folder with [`NETWORK_MODULES`].
     NetworkModules,
     /// Programs or libraries by their names, wherever they lie: a folder with them.
@@ -95,6 +107,8 @@ impl Part {
             Self::BusyBox => "busybox",
             Self::UBoot => "u-boot.bin",
             Self::Uefi => "uefi.fd",
+            Self::PcUefi => "uefi.fd",
+            Self::Grub => "grub",
             Self::Xen => "xen",
             Self::NetworkModules => "network-modules",
             Self::Binaries(_) => "binaries",
@@ -110,6 +124,8 @@ impl Part {
             Self::BusyBox => "bin/busybox",
             Self::UBoot => "usr/lib/u-boot/qemu_arm64/u-boot.bin",
             Self::Uefi => "usr/share/qemu-efi-aarch64/QEMU_EFI.fd",
+            Self::PcUefi => "usr/share/OVMF/OVMF_CODE_4M.fd",
+            Self::Grub => "usr/lib/grub/i386-pc or usr/lib/grub/x86_64-efi",
             Self::Xen => "boot/xen-…",
             Self::NetworkModules => "lib/modules/…/virtio_net.ko, failover.ko and net_failover.ko",
             Self::Binaries(_) => "programs in usr/bin and libraries in lib",
@@ -136,6 +152,12 @@ impl Part {
                 .and_then(|()| first(&root, &["usr/lib/u-boot/qemu_arm64"], "u-boot.bin")),
             Self::Uefi => unpack_all(archive, &root)
                 .and_then(|()| first(&root, &["usr/share/qemu-efi-aarch64"], "QEMU_EFI.fd")),
+            Self::PcUefi => unpack_all(archive, &root)
+                .and_then(|()| first(&root, &["usr/share/OVMF"], "OVMF_CODE_4M.fd")),
+            // A folder for each machine and firmware; these packages have one.
+            Self::Grub => {
+                unpack_all(archive, &root).and_then(|()| first(&root, &["usr/lib/grub"], ""))
+            }
             Self::NetworkModules => {
                 let mut tar = extract(&root);
                 tar.args(NETWORK_MODULES.map(|name| format!("*/kernel/*/{name}*")));

@@ -9,11 +9,30 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use qemu::session::{Bootable, Options, Session, interrupted};
+use qemu::machine::option_value;
+use qemu::session::{Bootable, Options, Origin, Session, interrupted};
 
 use crate::attribution;
 use crate::registry::Need;
 use crate::system_file::SystemFile;
+
+/// The firmware of a PC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Firmware {
+    /// The BIOS that QEMU brings along.
+    Bios,
+    /// UEFI.
+    Uefi,
+}
+
+/// A CD-ROM from which GRUB starts an image.
+#[derive(Clone, Debug)]
+pub struct Cdrom {
+    /// The file.
+    pub file: PathBuf,
+    /// What lies in the machine's flash memory. `None`: what the machine has by itself.
+    pub firmware: Option<PathBuf>,
+}
 
 /// What the command line lends to the tests.
 pub trait Workshop: Sync {
@@ -49,6 +68,12 @@ pub trait Workshop: Sync {
     /// # Errors
     /// It cannot be had.
     fn uefi(&self) -> anyhow::Result<PathBuf>;
+
+    /// Makes a CD-ROM in `folder` from which GRUB starts `image` on a PC with this firmware.
+    ///
+    /// # Errors
+    /// A program is missing, or the folder cannot be written.
+    fn cdrom(&self, image: &Path, firmware: Firmware, folder: &Path) -> anyhow::Result<Cdrom>;
 
     /// Sets up what a test needs.
     ///
@@ -176,6 +201,32 @@ impl<'a> Bench<'a> {
     /// It does not build or QEMU does not start.
     pub fn start(&self, system: &SystemFile) -> anyhow::Result<Session> {
         self.start_with(system, |_| ())
+    }
+
+    /// Builds a system for a PC and has GRUB start it from a CD-ROM.
+    ///
+    /// # Errors
+    /// It does not build, the CD-ROM cannot be made, or QEMU does not start.
+    pub fn start_by_grub(
+        &self,
+        system: &SystemFile,
+        firmware: Firmware,
+    ) -> anyhow::Result<Session> {
+        let image = self.build(system)?.image;
+        let cdrom = self.workshop.cdrom(&image, firmware, &self.scratch)?;
+        self.start_with(system, |options| {
+            options.origin = Origin::Cdrom(cdrom.file);
+            if let Some(firmware) = cdrom.firmware {
+                let file = option_value(&firmware);
+                // Without sleep in RAM, firmware keeps nothing below 1 GiB but for what lies above the board's memory.
+                options.extra = vec![
+                    "-drive".into(),
+                    format!("if=pflash,format=raw,readonly=on,file={file}"),
+                    "-global".into(),
+                    "ICH9-LPC.disable_s3=1".into(),
+                ];
+            }
+        })
     }
 
     /// Builds a system of the checkout and starts it.

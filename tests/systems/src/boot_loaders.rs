@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, ensure};
-use qemu::session::{Session, line_regex};
+use qemu::session::{Origin, Session, line_regex};
 
 use crate::bench::Bench;
 use crate::registry::{Need, Test};
@@ -124,7 +124,7 @@ fn start_from(bench: &Bench<'_>, system: &SystemFile, disk: &Path) -> anyhow::Re
         disk.display()
     );
     bench.start_with(system, |options| {
-        options.firmware = Some(u_boot);
+        options.origin = Origin::Firmware(u_boot);
         options.extra = vec!["-drive".into(), drive];
     })
 }

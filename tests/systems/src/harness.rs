@@ -173,6 +173,7 @@ fn indent(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::{Cdrom, Firmware};
     use anyhow::bail;
     use qemu::session::Bootable;
     use std::path::{Path, PathBuf};
@@ -204,10 +205,14 @@ mod tests {
         fn uefi(&self) -> anyhow::Result<PathBuf> {
             bail!("no UEFI")
         }
+        fn cdrom(&self, image: &Path, _: Firmware, _: &Path) -> anyhow::Result<Cdrom> {
+            bail!("no CD-ROM of {}", image.display())
+        }
         fn provide(&self, need: &Need) -> anyhow::Result<()> {
             match need {
                 Need::Systems | Need::UBoot | Need::Uefi | Need::Latency | Need::Pc => Ok(()),
                 Need::Kernel(name) | Need::Uio(name) | Need::Board(name) => bail!("no {name}"),
+                Need::Grub(firmware) => bail!("no GRUB for {firmware:?}"),
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::bench::Bench;
+use crate::bench::{Bench, Firmware};
 use crate::iommus;
 use crate::{
     attacks, boards, boot_loaders, channels, command_line, containment, control, costs, cpu_models,
@@ -26,6 +26,8 @@ pub enum Need {
     UBoot,
     /// UEFI firmware for QEMU's `virt`.
     Uefi,
+    /// What makes CD-ROMs from which GRUB boots PCs with this firmware, and the firmware.
+    Grub(Firmware),
     /// `cyclictest`, `hackbench`, and the libraries that they load.
     Latency,
     /// The device tree of a board, and a compiler for device trees.

@@ -4,7 +4,7 @@ use anyhow::{Context, ensure};
 use qemu::session::Session;
 use qemu::statistics::Statistics;
 
-use crate::bench::Bench;
+use crate::bench::{Bench, Firmware};
 use crate::linux::wait_for_shell;
 use crate::registry::{Need, Test};
 use crate::system_file::SystemFile;
@@ -92,6 +92,14 @@ pub fn tests() -> Vec<Test> {
         );
         tests.push(test.needs(Need::Pc));
     }
+    for (name, firmware) in [("bios", Firmware::Bios), ("uefi", Firmware::Uefi)] {
+        let test = Test::new(
+            format!("x86/grub-{name}"),
+            &["x86", "boot", "machines"],
+            move |bench| grub(bench, firmware),
+        );
+        tests.push(test.needs(Need::Pc).needs(Need::Grub(firmware)));
+    }
     let system = SystemFile::new("no-defect", BOARD).guest("defect", "pc-defect", 1);
     let test = Test::new("x86/defect-refused", &["x86", "epitaph"], move |bench| {
         let mut session = bench.start(&system)?;
@@ -107,6 +115,27 @@ pub fn tests() -> Vec<Test> {
     });
     tests.push(test.needs(Need::Pc));
     tests
+}
+
+/// Firmware starts GRUB, GRUB the image by the Multiboot2 protocol, and a guest on a CPU that firmware has left parked runs to its end.
+fn grub(bench: &Bench<'_>, firmware: Firmware) -> anyhow::Result<()> {
+    let system = SystemFile::new("grub", BOARD)
+        .guest("hello", "pc-hello", 1)
+        .guest("clock", "pc-clock", 1);
+    let mut session = bench.start_by_grub(&system, firmware)?;
+    session.wait_for("hv", "^started by a Multiboot2 loader$", bench.left())?;
+    session.wait_for("hello", "^hello: from 64-bit mode", bench.left())?;
+    session.wait_for("clock", "^clock: done", bench.left())?;
+    let status = session.wait_for_exit(bench.left())?;
+    ensure!(status.success(), "QEMU ended with {status}");
+    let said = std::fs::read(bench.logs().join("console.log"))?;
+    let said = String::from_utf8_lossy(&said);
+    let firmware = match firmware {
+        Firmware::Bios => "GRUB loads the image",
+        Firmware::Uefi => "UEFI QEMU DVD-ROM",
+    };
+    ensure!(said.contains(firmware), "{firmware:?} is missing:\n{said}");
+    Ok(())
 }
 
 /// Debian's kernel on another CPU model: it takes a command and switches itself off.

@@ -8,7 +8,9 @@ mod rust;
 use std::path::{Path, PathBuf};
 
 use ::qemu::debian::cache::Cache;
-use ::qemu::debian::part::{LATENCY, Part, U_BOOT, UEFI, UIO_DRIVER, busybox_for};
+use ::qemu::debian::part::{
+    GRUB_BIOS, GRUB_UEFI, LATENCY, PC_UEFI, Part, U_BOOT, UEFI, UIO_DRIVER, busybox_for,
+};
 use ::qemu::machine::Architecture;
 
 use crate::steps::Steps;
@@ -65,6 +67,15 @@ pub fn device_trees(steps: Steps, offline: bool) -> anyhow::Result<()> {
 /// See [`device_trees`].
 pub fn u_boot_files(steps: Steps, offline: bool) -> anyhow::Result<()> {
     programs::u_boot_files(steps, offline)
+}
+
+/// Makes sure that a CD-ROM for PCs with one firmware can be made, and says where GRUB's modules are. `package`: [`GRUB_BIOS`] or [`GRUB_UEFI`].
+///
+/// # Errors
+/// A program cannot be installed or the modules cannot be fetched; the message says what to do by hand.
+pub fn grub(steps: Steps, cache: &Cache, package: &str, offline: bool) -> anyhow::Result<PathBuf> {
+    programs::grub(steps, offline)?;
+    part(steps, cache, package, Part::Grub)
 }
 
 /// Makes sure that programs for Linux partitions can be built.
@@ -130,6 +141,8 @@ fn describe(package: &str, part: Part) -> String {
         Part::BusyBox => "BusyBox for the guests' root file system".to_owned(),
         Part::UBoot => "U-Boot for QEMU".to_owned(),
         Part::Uefi => "UEFI firmware for QEMU".to_owned(),
+        Part::PcUefi => "UEFI firmware for QEMU's PCs".to_owned(),
+        Part::Grub => format!("GRUB's modules in {package}"),
         Part::NetworkModules => format!("network modules of the guest kernel {package}"),
         Part::Binaries(names) => format!("{} of {package}", names.join(", ")),
         Part::Xen => format!("{package}, to compare with"),
@@ -165,6 +178,9 @@ pub fn run(steps: Steps, offline: bool) -> anyhow::Result<()> {
         guests(steps, &cache, &TEST_KERNELS),
         part(steps, &cache, U_BOOT, Part::UBoot).map(drop),
         part(steps, &cache, UEFI, Part::Uefi).map(drop),
+        part(steps, &cache, PC_UEFI, Part::PcUefi).map(drop),
+        grub(steps, &cache, GRUB_BIOS, offline).map(drop),
+        grub(steps, &cache, GRUB_UEFI, offline).map(drop),
         latency(steps, &cache),
         device_trees(steps, offline),
         u_boot_files(steps, offline),

@@ -58,6 +58,24 @@ const MODULES: [Program; 2] = [
     },
 ];
 
+const GRUB: [Program; 3] = [
+    Program {
+        name: "grub-mkrescue",
+        debian: "grub-common",
+        elsewhere: "`grub2-tools-extra` (Fedora), `grub` (Arch)",
+    },
+    Program {
+        name: "xorriso",
+        debian: "xorriso",
+        elsewhere: "`xorriso` (Fedora), `libisoburn` (Arch)",
+    },
+    Program {
+        name: "mformat",
+        debian: "mtools",
+        elsewhere: "`mtools`",
+    },
+];
+
 /// On an Arm host it is the compiler of the host.
 #[cfg(target_arch = "aarch64")]
 const COMPILER_PACKAGE: &str = "gcc";
@@ -80,6 +98,12 @@ pub fn u_boot_files(steps: Steps, offline: bool) -> anyhow::Result<()> {
 pub fn modules(steps: Steps, offline: bool) -> anyhow::Result<()> {
     let what = "C compiler for modules of arm64 kernels (make, gcc)";
     ensure(&MODULES, what, steps, offline)
+}
+
+/// Makes sure that CD-ROMs can be made from which GRUB boots.
+pub fn grub(steps: Steps, offline: bool) -> anyhow::Result<()> {
+    let what = "programs that make bootable CD-ROMs (grub-mkrescue, xorriso, mformat)";
+    ensure(&GRUB, what, steps, offline)
 }
 
 fn ensure(programs: &[Program], what: &str, steps: Steps, offline: bool) -> anyhow::Result<()> {

@@ -4,7 +4,7 @@ use anyhow::Context;
 use compiler::{Resources, Source};
 use qemu::live::Style;
 use qemu::machine::Machine;
-use qemu::session::{Bootable, Options, Session};
+use qemu::session::{Bootable, Options, Origin, Session};
 use regex::Regex;
 use systems::costs::Measured;
 
@@ -68,7 +68,7 @@ pub fn console(
     let options = Options {
         icount: true,
         cpu: None,
-        firmware: None,
+        origin: Origin::Loaded,
         extra,
         logs: Some(logs.clone()),
         style: Style::Quiet,

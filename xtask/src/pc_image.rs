@@ -1,7 +1,8 @@
-//! Turns the linked ELF file for PCs and the payload into one file that a PVH loader takes.
+//! Turns the linked ELF file for PCs and the payload into one file that PVH and Multiboot2 loaders take.
 //!
-//! QEMU's `-kernel` copies the loadable segments of an ELF file to where they belong and looks for the note of the PVH entry point. The
-//! image and the payload become one segment, since the payload's place is behind the image.
+//! QEMU's `-kernel` copies the loadable segments of an ELF file to where they belong and looks for the note of the PVH entry point; GRUB's
+//! `multiboot2` copies them as well and looks for a header near the file's beginning. The image and the payload become one segment, since the
+//! payload's place is behind the image.
 
 use anyhow::{Context, ensure};
 use object::{Object, ObjectSection};
@@ -10,9 +11,13 @@ use crate::image;
 
 /// Where the file's one segment begins: a page, as its address is a multiple of pages.
 const OFFSET: u64 = 4096;
-/// Headers of the ELF format: of the file, and of a segment.
+/// Headers of the ELF format: of the file, of a segment, and of a section.
 const FILE_HEADER: u16 = 64;
 const SEGMENT_HEADER: u16 = 56;
+const SECTION_HEADER: u16 = 64;
+const SEGMENTS: u16 = 2;
+/// Where the headers of sections are.
+const SECTIONS: u64 = (FILE_HEADER + SEGMENTS * SEGMENT_HEADER) as u64;
 
 /// Segments of an ELF file.
 mod segment {
@@ -62,9 +67,34 @@ pub fn pack(elf: &[u8], payload: &[u8]) -> anyhow::Result<Vec<u8>> {
         note.address,
         note.size,
     ));
+    out.extend(section_headers());
     out.resize(OFFSET as usize, 0);
     out.append(&mut image);
+    ensure!(
+        has_multiboot2_header(&out),
+        "the linked image has no Multiboot2 header where loaders look for it"
+    );
     Ok(out)
+}
+
+/// A loader looks for the header at multiples of 8 within the first 32 KiB (Multiboot2 Specification 2.0, 3.1.1): its magic number, an
+/// architecture, its length, and a word that makes the sum of the four 0.
+fn has_multiboot2_header(file: &[u8]) -> bool {
+    const MAGIC: u32 = 0xe852_50d6;
+    const SEARCHED: usize = 32 * 1024;
+    let searched = &file[..file.len().min(SEARCHED)];
+    searched.chunks_exact(8).enumerate().any(|(index, first)| {
+        let header = searched
+            .get(8 * index..)
+            .and_then(<[u8]>::first_chunk::<16>);
+        let sum = header.map(|bytes| {
+            bytes
+                .chunks_exact(4)
+                .filter_map(|word| Some(u32::from_le_bytes(*word.first_chunk()?)))
+                .fold(0u32, u32::wrapping_add)
+        });
+        first.starts_with(&MAGIC.to_le_bytes()) && sum == Some(0)
+    })
 }
 
 /// The note: a name of 4 bytes, a descriptor of 4, type 18.
@@ -87,11 +117,11 @@ fn header(entry: u64) -> Vec<u8> {
     out.resize(16, 0);
     out.extend([2u16, 62].map(u16::to_le_bytes).concat());
     out.extend(1u32.to_le_bytes());
-    for word in [entry, u64::from(FILE_HEADER), 0] {
+    for word in [entry, u64::from(FILE_HEADER), SECTIONS] {
         out.extend(word.to_le_bytes());
     }
     out.extend(0u32.to_le_bytes());
-    for half in [FILE_HEADER, SEGMENT_HEADER, 2, 64, 0, 0] {
+    for half in [FILE_HEADER, SEGMENT_HEADER, SEGMENTS, SECTION_HEADER, 2, 1] {
         out.extend(half.to_le_bytes());
     }
     out
@@ -103,6 +133,19 @@ fn program_header(kind: u32, flags: u32, offset: u64, address: u64, size: u64) -
     let mut out = [kind, flags].map(u32::to_le_bytes).concat();
     for word in [offset, address, address, size, size, alignment] {
         out.extend(word.to_le_bytes());
+    }
+    out
+}
+
+/// GRUB refuses a file without a table of sections: this is the smallest, the empty section that each begins with, and the names of all, which are
+/// one zero byte.
+fn section_headers() -> Vec<u8> {
+    const STRINGS: u32 = 3;
+    let mut out = vec![0; usize::from(SECTION_HEADER)];
+    out.extend([0, STRINGS].map(u32::to_le_bytes).concat());
+    // Flags, address, offset and size; no link; alignment; no entries of their own size. The empty section has zero bytes enough.
+    for word in [0, 0, SECTIONS, 1, 0, 1, 0] {
+        out.extend(u64::to_le_bytes(word));
     }
     out
 }
@@ -129,15 +172,34 @@ mod tests {
             0x20_0000,
             4,
         ));
+        file.extend(section_headers());
         file.resize(OFFSET as usize, 0);
         file.extend([1, 2, 3, 4]);
         let parsed = object::File::parse(&*file).expect("ELF");
         assert_eq!(parsed.architecture(), object::Architecture::X86_64);
         assert_eq!(parsed.entry(), 0x20_0000);
+        let sections: Vec<_> = parsed.sections().map(|one| one.size()).collect();
+        assert_eq!(sections, [1]);
         let segments: Vec<_> = parsed.segments().collect();
         assert_eq!(segments.len(), 1);
         assert_eq!(segments[0].address(), 0x20_0000);
         assert_eq!(segments[0].data().expect("data"), [1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn multiboot2_header_counts_where_loaders_look_with_a_sum_of_zero() {
+        let file = |at: usize, sum: u32| {
+            let mut bytes = vec![0; at];
+            let words = [0xe852_50d6, 0, 40, sum.wrapping_sub(0xe852_50d6 + 40)];
+            bytes.extend(words.map(u32::to_le_bytes).concat());
+            bytes
+        };
+        assert!(has_multiboot2_header(&file(4096, 0)));
+        assert!(has_multiboot2_header(&file(32 * 1024 - 16, 0)));
+        assert!(!has_multiboot2_header(&file(4096, 1)));
+        assert!(!has_multiboot2_header(&file(4100, 0)));
+        assert!(!has_multiboot2_header(&file(32 * 1024 - 8, 0)));
+        assert!(!has_multiboot2_header(&[]));
     }
 
     #[test]
