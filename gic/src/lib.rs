@@ -28,6 +28,8 @@ pub mod its_command;
 mod list_register;
 #[cfg(any(feature = "v2", feature = "v3"))]
 pub mod phys;
+#[cfg(feature = "probe")]
+pub mod probe;
 #[cfg(feature = "shared")]
 mod shared;
 pub mod virt;

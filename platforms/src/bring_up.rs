@@ -8,6 +8,9 @@ use crate::SYSTEM;
 use crate::early::stop;
 use platforms::device_tree::{DeviceTree, Node, big_endian};
 
+/// What is done about a difference: it ends the boot, or is told with the others.
+pub type Differs = fn(core::fmt::Arguments<'_>);
+
 /// Longest device tree (Linux Documentation/arch/arm64/booting.rst).
 const LONGEST: u32 = 2 << 20;
 
@@ -19,16 +22,19 @@ pub unsafe fn compare(va: u64, image: PhysicalRange) {
     // SAFETY: the caller's guarantee.
     let tree = unsafe { read(va) };
     let found = Found::in_tree(&tree);
-    compatible(&found);
-    interrupt_controller(&found);
+    #[cfg(feature = "self-check")]
+    told::compare(tree, &found, image);
+    let differs: Differs = |what| stop(what);
+    compatible(&found, differs);
+    interrupt_controller(&found, differs);
     #[cfg(feature = "its")]
-    its::compare(&found);
-    cpus(&found);
-    memory(&found, image);
+    its::compare(&found, differs);
+    cpus(&found, differs);
+    memory(&found, image, differs);
     #[cfg(feature = "iommu")]
-    crate::dma::compare(&tree);
+    crate::dma::compare(&tree, differs);
     #[cfg(feature = "pci")]
-    crate::pci::compare(&tree);
+    crate::pci::compare(&tree, differs);
 }
 
 /// # Safety
@@ -169,11 +175,13 @@ impl<'a> Found<'a> {
 
 #[cfg(feature = "its")]
 mod its;
+#[cfg(feature = "self-check")]
+mod told;
 
-fn compatible(found: &Found<'_>) {
+fn compatible(found: &Found<'_>, differs: Differs) {
     match found.board {
-        None => stop(format_args!("the device tree has no root")),
-        Some(board) if board != SYSTEM.board.compatible => stop(format_args!(
+        None => differs(format_args!("the device tree has no root")),
+        Some(board) if board != SYSTEM.board.compatible => differs(format_args!(
             "wrong board: this image is for {} ({}), and the device tree is of \"{board}\"",
             SYSTEM.board.name, SYSTEM.board.compatible
         )),
@@ -181,7 +189,7 @@ fn compatible(found: &Found<'_>) {
     }
 }
 
-fn interrupt_controller(found: &Found<'_>) {
+fn interrupt_controller(found: &Found<'_>, differs: Differs) {
     let [v2, v3] = found.controllers;
     let (wanted, version, own, other) = match SYSTEM.board.gic {
         PhysicalGic::V2 { .. } => (SYSTEM.board.gic_reg, 2, v2, v3),
@@ -189,25 +197,25 @@ fn interrupt_controller(found: &Found<'_>) {
     };
     match (own, other) {
         (Some(base), _) if base == wanted => {}
-        (Some(base), _) => stop(format_args!(
+        (Some(base), _) => differs(format_args!(
             "this image expects its GIC at {wanted:#x}, and this board has it at {base:#x}"
         )),
-        (None, Some(_)) => stop(format_args!(
+        (None, Some(_)) => differs(format_args!(
             "this image is for a GICv{version} ({}), and this board has a GICv{}",
             SYSTEM.board.name,
             5 - version
         )),
-        (None, None) => stop(format_args!(
+        (None, None) => differs(format_args!(
             "this image is for a GICv{version}, and the device tree has no GIC that Bulkhead knows"
         )),
     }
 }
 
-fn cpus(found: &Found<'_>) {
+fn cpus(found: &Found<'_>, differs: Differs) {
     let pcpus = SYSTEM.pcpus.iter().zip(&found.present);
     let mut missing = pcpus.filter(|(_, present)| !**present);
     if let Some((first, _)) = missing.next() {
-        stop(format_args!(
+        differs(format_args!(
             "this system uses {} CPUs and {} of them are missing, first the one with affinity {:#x}; this board has {}",
             SYSTEM.pcpus.len(),
             1 + missing.count(),
@@ -217,10 +225,10 @@ fn cpus(found: &Found<'_>) {
     }
 }
 
-fn memory(found: &Found<'_>, image: PhysicalRange) {
+fn memory(found: &Found<'_>, image: PhysicalRange, differs: Differs) {
     let there = |wanted: &PhysicalRange| found.memory.iter().any(|region| region.contains(wanted));
     if !there(&image) {
-        stop(format_args!(
+        differs(format_args!(
             "too little memory: the image needs {:#x} to {:#x}, which the device tree does not list",
             image.base.get(),
             image.base.get() + image.size
@@ -229,12 +237,12 @@ fn memory(found: &Found<'_>, image: PhysicalRange) {
     let check = |range: PhysicalRange, kind: &str, name: &str| {
         let (base, end) = (range.base.get(), range.base.get() + range.size);
         if !there(&range) {
-            stop(format_args!(
+            differs(format_args!(
                 "too little memory: {kind} {name} needs {base:#x} to {end:#x}, which the device tree does not list"
             ));
         }
         if range.overlaps(&image) {
-            stop(format_args!(
+            differs(format_args!(
                 "the image lies at {:#x}, in the memory of {kind} {name}; it was built to be loaded at {:#x}",
                 image.base.get(),
                 SYSTEM.board.load.get()

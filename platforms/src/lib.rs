@@ -11,4 +11,6 @@
 )]
 
 pub mod console;
+#[cfg(feature = "self-check")]
+pub mod cores;
 pub mod device_tree;

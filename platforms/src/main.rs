@@ -36,6 +36,8 @@ mod map;
 mod pci;
 #[cfg(feature = "monitor")]
 mod records;
+#[cfg(feature = "self-check")]
+mod self_check;
 mod serial;
 #[cfg(feature = "shared")]
 mod shared;

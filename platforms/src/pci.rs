@@ -8,6 +8,7 @@ use model::pci::{Bridge, Place, Port};
 use platforms::device_tree::DeviceTree;
 
 use crate::SYSTEM;
+use crate::bring_up::Differs;
 use crate::early::{line, stop};
 
 /// PCI host bridges.
@@ -77,13 +78,13 @@ impl ConfigurationSpace for Ecam {
 }
 
 /// Stops the boot when a bridge is not where the system expects it.
-pub fn compare(tree: &DeviceTree<'_>) {
+pub fn compare(tree: &DeviceTree<'_>, differs: Differs) {
     const WANTED: &str = "pci-host-ecam-generic";
     for bridge in SYSTEM.bridges {
         let base = bridge.configuration.base.get();
         let found = tree.has(&[WANTED], base);
         if !found {
-            stop(format_args!(
+            differs(format_args!(
                 "this image expects the PCI host bridge {} ({WANTED}) at {base:#x}, and the device tree has none there",
                 bridge.path
             ));

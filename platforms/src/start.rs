@@ -66,6 +66,8 @@ extern "C" fn bulkhead_boot(tree: u64, load: u64) -> ! {
     if let Err(error) = gic.init_distributor() {
         stop(format_args!("{error}"));
     }
+    #[cfg(feature = "self-check")]
+    crate::self_check::interrupt_controller(gic);
     #[cfg(feature = "its")]
     if let Err(error) = interrupts::its::init(load) {
         stop(format_args!("{error}"));
@@ -318,6 +320,8 @@ fn run(index: usize) -> ! {
     if let Err(error) = interrupts::its::init_cpu(index) {
         stop(format_args!("{error}"));
     }
+    #[cfg(feature = "self-check")]
+    crate::self_check::cpu(index, gic);
     if gic.overlooks_levels() {
         El2::trap_waits();
     }

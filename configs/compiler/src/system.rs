@@ -31,6 +31,8 @@ pub(crate) struct System {
     pub end: EndState,
     /// UEFI firmware can start the image, too.
     pub efi: bool,
+    /// The board is checked at boot, line by line.
+    pub self_check: bool,
     pub board: Board,
     pub pools: Vec<Pool>,
     pub partitions: Vec<Partition>,
@@ -122,6 +124,11 @@ pub(crate) enum Console {
     Device,
 }
 
+/// A switch that the file turns on.
+fn is_on(switch: &Option<Spanned<bool>>) -> bool {
+    switch.as_ref().is_some_and(|on| *on.get_ref())
+}
+
 impl System {
     /// True when a partition needs more of the health monitor than `on_fault` alone.
     pub fn is_monitored(&self) -> bool {
@@ -161,11 +168,8 @@ impl System {
                 .end
                 .as_ref()
                 .map_or(EndState::PowerOff, |end| *end.get_ref()),
-            efi: raw
-                .hypervisor
-                .efi
-                .as_ref()
-                .is_some_and(|efi| *efi.get_ref()),
+            efi: is_on(&raw.hypervisor.efi),
+            self_check: is_on(&raw.hypervisor.self_check),
             board,
             pools,
             partitions,

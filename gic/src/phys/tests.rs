@@ -1,6 +1,8 @@
 //! The drivers against plain memory, and system registers that are plain storage.
 
 pub(super) mod played;
+#[cfg(feature = "probe")]
+mod probe;
 mod security;
 mod views;
 

@@ -3,6 +3,8 @@
 //! Interrupts stay in group 0 where the controller has no security extensions, and are in group 1, seen through the Non-secure view, where
 //! it has. Bit 0 (enable) and bit 9 (split end) of `GICC_CTLR` stand at the same place in both (4.4.1), and so does `GICD_CTLR` bit 0.
 
+#[cfg(feature = "probe")]
+mod probe;
 #[cfg(feature = "shared")]
 mod shared;
 

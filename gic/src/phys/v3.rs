@@ -6,6 +6,8 @@
 mod common;
 #[cfg(feature = "espi")]
 mod extended;
+#[cfg(feature = "probe")]
+mod probe;
 #[cfg(feature = "shared")]
 mod shared;
 

@@ -2,7 +2,7 @@
 
 use platforms::device_tree::Node;
 
-use super::{Found, stop};
+use super::{Differs, Found};
 use crate::SYSTEM;
 
 impl<'a> Found<'a> {
@@ -24,9 +24,9 @@ impl<'a> Found<'a> {
 }
 
 /// The ITS is where the image expects it: devices were told to write there.
-pub(super) fn compare(found: &Found<'_>) {
+pub(super) fn compare(found: &Found<'_>, differs: Differs) {
     if let Some(wanted) = SYSTEM.board.its.filter(|_| !found.its) {
-        stop(format_args!(
+        differs(format_args!(
             "this image expects an ITS at {:#x}, and this board has none there",
             wanted.get()
         ));

@@ -26,6 +26,7 @@ use smmu::driver::{self, Driver};
 use smmu::memory::PAGE_WORDS;
 use smmu::{IommuError, Mmio, SharedMemory};
 
+use crate::bring_up::Differs;
 use crate::early::{line, stop};
 use crate::interrupts::Gic;
 use crate::machine::Board;
@@ -77,15 +78,15 @@ pub fn frames() -> impl Iterator<Item = PhysicalRange> {
     })
 }
 
-/// Stops the boot when an IOMMU is not where the system expects it.
-pub fn compare(tree: &DeviceTree<'_>) {
+/// Differs when an IOMMU is not where the system expects it.
+pub fn compare(tree: &DeviceTree<'_>, differs: Differs) {
     for iommu in SYSTEM.iommus {
         let wanted = iommu.kind.compatible();
         for registers in [&iommu.registers].into_iter().chain(iommu.instances) {
             let expected = registers.base.get();
             let found = tree.has(wanted, expected);
             if !found {
-                stop(format_args!(
+                differs(format_args!(
                     "this image expects the IOMMU {} ({}) at {expected:#x}, and the device tree has none there",
                     iommu.path,
                     wanted.first().unwrap_or(&"")

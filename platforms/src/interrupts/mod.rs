@@ -39,6 +39,8 @@ macro_rules! delegate {
     };
 }
 
+#[cfg(feature = "self-check")]
+mod probe;
 #[cfg(feature = "shared")]
 mod shared;
 

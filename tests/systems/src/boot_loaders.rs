@@ -54,7 +54,7 @@ fn u_boot_starts_the_image(bench: &Bench<'_>) -> anyhow::Result<()> {
 /// UEFI firmware loads the very file as an EFI application, and it begins where its system wants it, with firmware's device tree.
 fn uefi_firmware_starts_the_image(bench: &Bench<'_>) -> anyhow::Result<()> {
     let system = SystemFile::new("uefi", "qemu-virt-gicv3")
-        .efi()
+        .switch("efi")
         .guest("one", "hello", 1);
     let firmware = bench.uefi()?.display().to_string();
     let session = bench.start_with(&system, |options| {

@@ -74,14 +74,21 @@ impl SystemFile {
     }
 
     /// What happens when every partition has stopped: `power-off`, `reset` or `halt`.
-    pub fn end(mut self, end: &str) -> Self {
-        self.hypervisor = format!("\n[hypervisor]\nend = \"{end}\"\n");
-        self
+    pub fn end(self, end: &str) -> Self {
+        self.hypervisor(&format!("end = \"{end}\""))
     }
 
-    /// UEFI firmware can start it, too.
-    pub fn efi(mut self) -> Self {
-        self.hypervisor = "\n[hypervisor]\nefi = true\n".to_owned();
+    /// Turns a switch of `[hypervisor]` on, for example `efi`.
+    pub fn switch(self, name: &str) -> Self {
+        self.hypervisor(&format!("{name} = true"))
+    }
+
+    fn hypervisor(mut self, line: &str) -> Self {
+        if self.hypervisor.is_empty() {
+            self.hypervisor.push_str("\n[hypervisor]\n");
+        }
+        self.hypervisor.push_str(line);
+        self.hypervisor.push('\n');
         self
     }
 

@@ -56,6 +56,7 @@ pub(crate) fn features(plan: &Plan) -> Vec<&'static str> {
         (plan.system.board.psci.is_none(), "spin"),
         (!plan.system.channels.is_empty(), "channels"),
         (plan.system.efi, "efi"),
+        (plan.system.self_check, "self-check"),
     ];
     let needed = parts.into_iter().filter(|(needed, _)| *needed);
     // A console without a driver is refused before.
@@ -90,11 +91,13 @@ mod tests {
     }
 
     #[test]
-    fn image_that_firmware_is_to_start_is_an_efi_application() {
+    fn image_has_the_parts_that_its_system_switches_on() {
         let text = include_str!("../tests/golden/demo.toml").replace("BOARD", "qemu-virt-gicv3");
-        let text = format!("{text}\n[hypervisor]\nefi = true\n");
-        let features = compile_text(&text).unwrap().image_features;
-        assert_eq!(features, ["v3", "efi", "pl011"]);
+        for (field, feature) in [("efi", "efi"), ("self_check", "self-check")] {
+            let text = format!("{text}\n[hypervisor]\n{field} = true\n");
+            let features = compile_text(&text).unwrap().image_features;
+            assert_eq!(features, ["v3", feature, "pl011"]);
+        }
     }
 
     #[test]
@@ -132,7 +135,16 @@ mod tests {
             toml::from_str(include_str!("../../../../platforms/Cargo.toml")).unwrap();
         let chosen = [features("qemu-virt-gicv2"), features("qemu-virt-gicv3")].concat();
         for feature in chosen.into_iter().chain([
-            "espi", "smmuv3", "smmuv2", "ipmmu", "pci", "global", "spin", "channels", "efi",
+            "espi",
+            "smmuv3",
+            "smmuv2",
+            "ipmmu",
+            "pci",
+            "global",
+            "spin",
+            "channels",
+            "efi",
+            "self-check",
             "control",
         ]) {
             assert!(manifest["features"].get(feature).is_some(), "{feature}");

@@ -169,9 +169,19 @@ fn guest(board: &Board, name: &str, image: &str) -> String {
     )
 }
 
+/// What the first boot of a board should do.
+const SELF_CHECK: &str = "
+# The image checks the board line by line before it starts the guest.
+[hypervisor]
+self_check = true
+";
+
 fn hello(board: &Board) -> String {
     let what = "The smallest system: one guest on one CPU. It proves the boot, the console, the interrupt controller and the timer.";
-    system(board, "hello", what) + &pool("hello", &[0]) + &guest(board, "hello", "hello")
+    system(board, "hello", what)
+        + SELF_CHECK
+        + &pool("hello", &[0])
+        + &guest(board, "hello", "hello")
 }
 
 /// Linux on most CPUs, a real-time guest on the last one where there are several.

@@ -44,6 +44,18 @@ pub(super) fn check(context: &Context<'_>, board: &PcBoard, findings: &mut Diagn
             "choose its console: `board.toml` names the one",
         ));
     }
+    let switches = [
+        (&system.hypervisor.efi, "be an EFI application"),
+        (
+            &system.hypervisor.self_check,
+            "check its board line by line",
+        ),
+    ];
+    for (switch, what) in switches {
+        if let Some(on) = switch.as_ref().filter(|on| *on.get_ref()) {
+            uses.push((on.span(), what));
+        }
+    }
     for (partition, resolved) in system.partitions.iter().zip(context.resolved) {
         each(partition, &mut uses);
         findings.extend(long_command_line(context, partition, resolved));

@@ -17,6 +17,8 @@ pub(crate) struct RawHypervisor {
     pub end: Option<Spanned<EndState>>,
     /// UEFI firmware can start the image, too.
     pub efi: Option<Spanned<bool>>,
+    /// The board is checked at boot, line by line.
+    pub self_check: Option<Spanned<bool>>,
 }
 
 /// Where the hypervisor's lines go.
@@ -49,6 +51,7 @@ pub(super) fn read_hypervisor(
         trace: reader.optional("trace", size, findings),
         end: reader.optional("end", end_state, findings),
         efi: reader.optional("efi", boolean, findings),
+        self_check: reader.optional("self_check", boolean, findings),
     };
     reader.finish(findings);
     hypervisor

@@ -39,6 +39,8 @@ pub mod firmware;
 #[cfg(all(target_os = "none", target_arch = "aarch64", feature = "spin"))]
 #[path = "spin_table.rs"]
 pub mod firmware;
+#[cfg(all(target_os = "none", target_arch = "aarch64", feature = "probe"))]
+pub mod probe;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
 mod registers;
 #[cfg(all(target_os = "none", target_arch = "aarch64", feature = "shared"))]

@@ -141,6 +141,14 @@ pub(crate) const HYPERVISOR: Table = Table {
             "true",
             "Whether UEFI firmware can start the image, too: as an EFI application. Boot loaders start the same file as before.",
         ),
+        optional(
+            "self_check",
+            Kind::Boolean,
+            "false",
+            "true",
+            "Whether the image compares the board with its device tree line by line before it starts a guest, and tries its timers and its virtual \
+             interrupts on each CPU.",
+        ),
     ],
 };
 
