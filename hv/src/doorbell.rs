@@ -13,6 +13,8 @@ use model::memory::PAGE;
 use crate::exit::{AbortCause, MmioAccess, Width};
 use crate::machine::Machine;
 use crate::partition::request;
+#[cfg(feature = "trace")]
+use crate::trace;
 use crate::vcpu::Vcpu;
 
 /// The one register: a 32-bit store rings.
@@ -50,6 +52,13 @@ fn ring<M: Machine>(vcpu: &Vcpu<M>, bell: &Bell) {
     let Some(peer) = vcpu.hypervisor.partitions.get(peer) else {
         return;
     };
+    #[cfg(feature = "trace")]
+    trace::now(
+        vcpu.machine(),
+        trace::Kind::DOORBELL,
+        trace::who(vcpu),
+        u64::from(bell.partition.get()) << 32 | u64::from(bell.intid.get()),
+    );
     // An SPI is of no virtual CPU in particular: where it goes, its guest has said.
     let kicks = peer.devices.lock().gic.raise(bell.intid, VcpuId::new(0));
     if !kicks.is_empty() {

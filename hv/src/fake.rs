@@ -492,6 +492,8 @@ pub struct FakeMachine {
     terminal: Terminal<FakePort, 3>,
     /// PCI functions that partitions own.
     pub functions: OnceLock<&'static [crate::pci::Function]>,
+    #[cfg(feature = "trace")]
+    rings: &'static [crate::trace::Ring],
 }
 
 impl Dma for FakeMachine {}
@@ -534,6 +536,20 @@ impl Machine for FakeMachine {
     }
     fn record(&self, event: Event) {
         done(Done::Record(event));
+        #[cfg(feature = "trace")]
+        crate::trace::note(self, &event);
+    }
+    #[cfg(feature = "trace")]
+    fn rings(&self) -> &'static [crate::trace::Ring] {
+        self.rings
+    }
+    #[cfg(feature = "trace")]
+    fn pcpu(&self) -> usize {
+        state(|state| state.pcpu)
+    }
+    #[cfg(feature = "trace")]
+    fn frequency(&self) -> u64 {
+        1_000_000_000
     }
     fn end(&self, state: EndState) -> ! {
         panic_any(Ends(state))
@@ -771,6 +787,8 @@ impl World {
             machine: FakeMachine {
                 terminal,
                 functions: OnceLock::new(),
+                #[cfg(feature = "trace")]
+                rings: leak([const { crate::trace::Ring::new() }; PCPUS.len()]),
             },
             report: TicketLock::new(Rank::Report, None),
             common: Common::default(),

@@ -56,5 +56,7 @@ mod pristine;
 pub mod report;
 pub mod sync;
 pub mod terminal;
+#[cfg(feature = "trace")]
+pub mod trace;
 pub mod uart;
 pub mod vcpu;

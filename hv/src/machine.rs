@@ -124,6 +124,18 @@ pub trait Machine: Dma + SharedMachine + Sync + 'static {
     /// Takes down what happened.
     fn record(&self, event: Event);
 
+    /// The rings of the trace, one for each pCPU, in the order of the system.
+    #[cfg(feature = "trace")]
+    fn rings(&self) -> &'static [crate::trace::Ring];
+
+    /// The place of the calling pCPU among them.
+    #[cfg(feature = "trace")]
+    fn pcpu(&self) -> usize;
+
+    /// Ticks of the system counter in a second.
+    #[cfg(feature = "trace")]
+    fn frequency(&self) -> u64;
+
     /// Another CPU has called this one by an SGI. Does not return when it was to say that the machine has ended.
     fn was_called(&self, _sgi: IntId) {}
 

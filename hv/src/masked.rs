@@ -13,7 +13,7 @@ use crate::machine::Cpu;
 use crate::report::Line;
 
 /// pCPUs that are told apart.
-const PCPUS: usize = 64;
+pub(crate) const PCPUS: usize = 64;
 
 /// In [`Watch::cause`]: what follows is an acknowledged interrupt, not a syndrome.
 const INTERRUPT: u64 = 1 << 63;

@@ -476,6 +476,8 @@ impl<M: Machine> Vcpu<M> {
         while self.partition.is_suspended() && !self.takes_turns() {
             self.hypervisor.pump_console();
             M::Cpu::wait_for_interrupt();
+            #[cfg(feature = "trace")]
+            crate::trace::waited(self.machine());
             self.interrupt();
         }
     }

@@ -3,8 +3,10 @@
 use core::fmt::{self, Write};
 
 use crate::exit::ExitKind;
+use crate::machine::Machine;
 use crate::partition::Partition;
 use crate::pool;
+use crate::vcpu::Hypervisor;
 
 /// A line that is cut off rather than too long.
 #[derive(Debug)]
@@ -57,28 +59,21 @@ impl Cursor {
     };
 
     /// The line here, empty when there is nothing to say, and where the report goes on.
-    pub fn line(self, partitions: &[Partition]) -> (Line, Option<Self>) {
+    pub fn line<M: Machine>(self, hypervisor: &Hypervisor<M>) -> (Line, Option<Self>) {
         let mut line = Line::new();
-        let Some(partition) = partitions.get(self.partition) else {
-            #[cfg(feature = "masked")]
-            if crate::masked::report(self.line, &mut line) {
-                let below = self.line + 1;
-                return (
-                    line,
-                    Some(Self {
-                        line: below,
-                        ..self
-                    }),
-                );
+        let below = Self {
+            line: self.line + 1,
+            ..self
+        };
+        let Some(partition) = hypervisor.partitions.get(self.partition) else {
+            #[cfg(any(feature = "masked", feature = "trace"))]
+            if of_pcpus(hypervisor, self.line, &mut line) {
+                return (line, Some(below));
             }
             line.put(format_args!("{}report end\n", pool::SUMMARY));
             return (line, None);
         };
         let name = partition.config.name;
-        let below = Self {
-            line: self.line + 1,
-            ..self
-        };
         let Some(before) = self.line.checked_sub(1) else {
             let power = partition.power.lock();
             line.put(format_args!(
@@ -118,6 +113,21 @@ impl Cursor {
         }
         (line, Some(below))
     }
+}
+
+/// Lines behind those of the partitions, on what pCPUs have recorded. False behind the last.
+#[cfg(any(feature = "masked", feature = "trace"))]
+fn of_pcpus<M: Machine>(hypervisor: &Hypervisor<M>, index: usize, line: &mut Line) -> bool {
+    #[cfg(feature = "masked")]
+    if crate::masked::report(index, line) {
+        return true;
+    }
+    #[cfg(all(feature = "masked", feature = "trace"))]
+    let index = index - crate::masked::PCPUS;
+    #[cfg(feature = "trace")]
+    return crate::trace::report(&hypervisor.machine, index, line);
+    #[cfg(not(feature = "trace"))]
+    false
 }
 
 /// What it asked of its interrupt controller that is not there or not its own, if it did.

@@ -275,6 +275,8 @@ impl<M: Machine> Hypervisor<M> {
             Some(Command::Statistics) => {
                 #[cfg(feature = "masked")]
                 crate::masked::freeze();
+                #[cfg(feature = "trace")]
+                crate::trace::turn(&self.machine, false);
                 self.call_for_counters();
                 *self.report.lock() = Some(Cursor::START);
             }
@@ -373,7 +375,7 @@ impl<M: Machine> Hypervisor<M> {
             return;
         }
         while let Some(cursor) = *report {
-            let (line, next) = cursor.line(self.partitions);
+            let (line, next) = cursor.line(self);
             if line.bytes().is_empty() {
                 *report = next;
                 continue;

@@ -190,8 +190,14 @@ impl<M: Machine> Vcpu<M> {
         let shared = partition.vcpus.get(index)?;
         let frames = hypervisor.machine.gic().frames().unwrap_or_default();
         let grants = partition.grants.get(index)?;
+        let context = Context::new(handlers, grants, shared.requests(), frames);
+        #[cfg(feature = "trace")]
+        let context = Context {
+            who: crate::trace::Who::vcpu(partition.id, id).word(),
+            ..context
+        };
         Some(Self {
-            context: Context::new(handlers, grants, shared.requests(), frames),
+            context,
             id,
             partition,
             interface: Interface::of(&partition.config.gic),
@@ -246,6 +252,8 @@ impl<M: Machine> Vcpu<M> {
     /// An interrupt of the pCPU while its guest does not run.
     pub fn interrupt(&mut self) {
         if let Some(acknowledged) = self.machine().gic().acknowledge() {
+            #[cfg(feature = "trace")]
+            crate::trace::interrupt(self.machine(), acknowledged.intid);
             self.acknowledged(acknowledged);
         }
     }
@@ -572,6 +580,8 @@ impl<M: Machine> Vcpu<M> {
             }
             self.hypervisor.pump_console();
             M::Cpu::wait_for_interrupt();
+            #[cfg(feature = "trace")]
+            crate::trace::waited(self.machine());
             self.interrupt();
         }
     }

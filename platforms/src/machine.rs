@@ -84,7 +84,25 @@ impl Machine for Board {
     }
 
     fn record(&self, event: Event) {
+        #[cfg(feature = "trace")]
+        hv::trace::note(self, &event);
         log::event(event);
+    }
+
+    #[cfg(feature = "trace")]
+    fn rings(&self) -> &'static [hv::trace::Ring] {
+        &crate::trace::bulkhead_rings
+    }
+
+    #[cfg(feature = "trace")]
+    #[inline]
+    fn pcpu(&self) -> usize {
+        crate::trace::pcpu()
+    }
+
+    #[cfg(feature = "trace")]
+    fn frequency(&self) -> u64 {
+        El2::frequency()
     }
 
     fn was_called(&self, sgi: IntId) {

@@ -48,6 +48,8 @@ mod shared;
 mod spin;
 mod start;
 mod storage;
+#[cfg(feature = "trace")]
+mod trace;
 
 /// The system that this image is linked with, as the configuration compiler wrote it.
 mod table {

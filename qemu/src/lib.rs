@@ -25,5 +25,6 @@ pub mod session;
 pub mod statistics;
 pub mod terminal;
 pub mod text;
+pub mod trace;
 pub mod transcript;
 pub mod version;

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::trace::Ring;
+
 /// Everything one report says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Statistics {
@@ -9,6 +11,8 @@ pub struct Statistics {
     pub partitions: Vec<PartitionStatistics>,
     /// For how long interrupts were masked at most, in ticks, on each physical CPU that measures it: an image with the feature `masked` does.
     pub masked: Vec<Masked>,
+    /// What each physical CPU did last: an image with the feature `trace` says so.
+    pub trace: Vec<Ring>,
 }
 
 /// The longest time for which a physical CPU did not look for interrupts, guests excepted.
@@ -48,17 +52,6 @@ pub struct TurnStatistics {
     pub pcpu: u64,
     /// Counters by name; those that its pool does not have, or not yet, are left out.
     pub counters: BTreeMap<String, u64>,
-    /// What happened to it, the oldest first; only an image with the feature `trace` says so.
-    pub events: Vec<TurnEvent>,
-}
-
-/// Something that happened to a virtual CPU on a shared physical one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TurnEvent {
-    /// `wake`, `block`, `run`, `stop`, `budget-end`, `replenish`.
-    pub kind: String,
-    /// Nanoseconds since the start of the system counter.
-    pub at: u64,
 }
 
 /// One kind of exit of one partition. Times are ticks of the system counter: with a 1 GHz counter under `-icount shift=0` one tick
@@ -69,7 +62,9 @@ pub struct ExitStatistics {
     pub kind: String,
     /// How often it happened.
     pub count: u64,
-    /// Sum over all of them.
+    /// How many of them were answered on a fixed path: they are not timed.
+    pub short: u64,
+    /// Sum over the others.
     pub total: u64,
     /// Half of them took no longer.
     pub p50: u64,
@@ -108,7 +103,6 @@ impl Statistics {
                 partition.turns.push(TurnStatistics {
                     pcpu: fields.number("pcpu")?,
                     counters: fields.numbers(),
-                    events: Vec::new(),
                 });
             } else if let Some(fields) = line.strip_prefix("report masked ") {
                 statistics.masked.push(Masked {
@@ -120,18 +114,33 @@ impl Statistics {
                 let fields = Fields(fields);
                 let partition = statistics.of(fields.text("partition")?)?;
                 partition.refused.extend(fields.numbers());
-            } else if let Some(fields) = line.strip_prefix("report events ") {
-                let fields = Fields(fields);
-                let vcpu = usize::try_from(fields.number("vcpu")?).ok()?;
-                let partition = statistics.of(fields.text("partition")?)?;
-                let turns = partition.turns.get_mut(vcpu)?;
-                turns.events.extend(fields.events());
+            } else if let Some(fields) = line.strip_prefix("report trace ") {
+                statistics.trace.push(Ring {
+                    pcpu: usize::try_from(Fields(fields).number("pcpu")?).ok()?,
+                    frequency: Fields(fields).number("frequency")?,
+                    count: Fields(fields).number("events")?,
+                    ..Ring::default()
+                });
+            } else if let Some((list, fields)) = events(line) {
+                let pcpu = Fields(fields).number("pcpu")?;
+                let mut rings = statistics.trace.iter_mut();
+                let ring = rings.find(|ring| ring.pcpu as u64 == pcpu)?;
+                for event in fields.split_whitespace().skip(1) {
+                    let event = event.parse().ok()?;
+                    match list {
+                        "kept" => ring.kept.push(event),
+                        "events" => ring.events.push(event),
+                        "around" => ring.around.push(event),
+                        _ => ring.dearest = Some(event),
+                    }
+                }
             } else if let Some(fields) = line.strip_prefix("report exits ") {
                 let fields = Fields(fields);
                 let partition = statistics.of(fields.text("partition")?)?;
                 partition.exits.push(ExitStatistics {
                     kind: fields.text("kind")?.to_owned(),
                     count: fields.number("count")?,
+                    short: fields.number("short").unwrap_or(0),
                     total: fields.number("total")?,
                     p50: fields.number("p50")?,
                     p999: fields.number("p999")?,
@@ -172,6 +181,13 @@ impl PartitionStatistics {
     }
 }
 
+/// A line with events: which ones, and what else it says.
+fn events(line: &str) -> Option<(&str, &str)> {
+    let (list, fields) = line.strip_prefix("report ")?.split_once(' ')?;
+    let lists = ["kept", "events", "around", "dearest"];
+    lists.contains(&list).then_some((list, fields))
+}
+
 /// `key=value` pairs separated by blanks.
 struct Fields<'a>(&'a str);
 
@@ -192,18 +208,6 @@ impl<'a> Fields<'a> {
             .filter(|(key, _)| !["vcpu", "pcpu"].contains(key))
             .filter_map(|(key, value)| Some((key.to_owned(), value.parse().ok()?)))
             .collect()
-    }
-
-    /// All `kind@time`.
-    fn events(&self) -> impl Iterator<Item = TurnEvent> {
-        let pairs = self.0.split_whitespace();
-        let pairs = pairs.filter_map(|pair| pair.split_once('@'));
-        pairs.filter_map(|(kind, at)| {
-            Some(TurnEvent {
-                kind: kind.to_owned(),
-                at: at.parse().ok()?,
-            })
-        })
     }
 
     fn number(&self, key: &str) -> Option<u64> {
@@ -276,6 +280,32 @@ mod tests {
             cause: "syndrome=0x5e000000".into(),
         };
         assert_eq!(statistics.map(|all| all.masked), Some(vec![found]));
+    }
+
+    #[test]
+    fn events_are_read_in_their_order_and_one_that_is_none_spoils_the_report() {
+        let trace = |event: &str| {
+            let trace = format!(
+                "report trace pcpu=1 frequency=1000 events=9\n\
+                 report events pcpu=1 run/0.0@5 exit:sync/0.0=0x1@6\n\
+                 report events pcpu=1 {event}\n\
+                 report kept pcpu=1 fault:read/0.0@2\n\
+                 report around pcpu=1 exit:sync/0.0=0x1@6 entry:mmio/0.0=0x9@7\n\
+                 report dearest pcpu=1 entry:mmio/0.0=0x9@7\nreport end"
+            );
+            Statistics::parse(&REPORT.replace("report end", &trace)).map(|all| all.trace)
+        };
+        let found = trace("stop/0.0@7").expect("a complete report");
+        let times: Vec<u64> = found[0].events.iter().map(|event| event.at).collect();
+        assert_eq!(
+            (found[0].pcpu, found[0].count, times),
+            (1, 9, vec![5, 6, 7])
+        );
+        assert!(!found[0].is_complete());
+        assert_eq!((found[0].kept.len(), found[0].around.len()), (1, 2));
+        assert_eq!(found[0].dearest.as_ref(), found[0].around.last());
+        assert_eq!(found[0].all().count(), 4);
+        assert_eq!(trace("stop"), None);
     }
 
     #[test]

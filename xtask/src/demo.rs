@@ -255,6 +255,7 @@ mod tests {
         let exit = |kind: &str, count, p999, max| ExitStatistics {
             kind: kind.into(),
             count,
+            short: 0,
             total: 9000,
             p50: 100,
             p999,
@@ -279,6 +280,7 @@ mod tests {
                 partition("vandal", vec![]),
             ],
             masked: Vec::new(),
+            trace: Vec::new(),
         }
     }
 

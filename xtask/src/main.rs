@@ -25,8 +25,8 @@ mod source_lines;
 mod stats;
 mod steps;
 mod test;
-mod timeline;
 mod toolchain;
+mod trace;
 mod u_boot;
 mod workspace;
 
@@ -131,9 +131,10 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
-    /// Run a system in QEMU and draw who had which CPU when: SVG, and JSON for Perfetto or Chrome. The latest 512 events of each virtual CPU are kept.
-    Timeline {
-        /// The system file. It has a pool of shared CPUs.
+    /// Run a system in QEMU, with one instruction a nanosecond, and show what each physical CPU did: SVG, JSON for Perfetto or Chrome, and a summary. The latest 4,095 events of each physical CPU are kept.
+    #[command(alias = "timeline")]
+    Trace {
+        /// The system file.
         system: PathBuf,
         /// Record until this regular expression matches what any source prints.
         #[arg(long, value_name = "REGEX")]
@@ -230,13 +231,13 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<u8> {
         }),
         Verb::NewBoard(request) => new_board::run(&builder, &request),
         Verb::Report { system, json } => check::report(&builder, &system, json),
-        Verb::Timeline {
+        Verb::Trace {
             system,
             until,
             seconds,
-        } => timeline::run(
+        } => trace::run(
             &builder,
-            &timeline::Request {
+            &trace::Request {
                 system,
                 until,
                 seconds,

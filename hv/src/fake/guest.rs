@@ -38,7 +38,9 @@ impl Guest {
         self.vcpu.context.entered = FakeCpu::now();
         run_on(self.pcpu, || match reason {
             Reason::Synchronous if self.short_exit() => {}
-            _ => guest::exit(self.vcpu, reason),
+            _ => {
+                guest::exit(self.vcpu, reason);
+            }
         })
     }
 

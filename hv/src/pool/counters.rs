@@ -7,7 +7,9 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use gic::InterruptController;
 
-use super::{Common, trace};
+use super::Common;
+#[cfg(feature = "trace")]
+use super::trace::Ends;
 use crate::machine::Machine;
 use crate::partition::Partition;
 use crate::report::Line;
@@ -93,7 +95,8 @@ pub struct Published {
     counters: [AtomicU64; Counter::ALL.len()],
     /// Which call for counters they answer.
     answers: AtomicU32,
-    trace: trace::Ring,
+    #[cfg(feature = "trace")]
+    ends: Ends,
 }
 
 impl Published {
@@ -103,7 +106,8 @@ impl Published {
             entries: AtomicU64::new(0),
             counters: [const { AtomicU64::new(UNKNOWN) }; Counter::ALL.len()],
             answers: AtomicU32::new(0),
-            trace: trace::Ring::new(),
+            #[cfg(feature = "trace")]
+            ends: Ends::new(),
         }
     }
 
@@ -119,9 +123,10 @@ impl Published {
         self.entries.load(Ordering::Relaxed)
     }
 
-    /// What was traced.
-    pub(super) const fn ring(&self) -> &trace::Ring {
-        &self.trace
+    /// What was traced of the ends of its budgets and periods.
+    #[cfg(feature = "trace")]
+    pub(super) const fn ends(&self) -> &Ends {
+        &self.ends
     }
 
     /// Its pCPU answers a call for counters.
@@ -129,7 +134,6 @@ impl Published {
         for (place, counter) in self.counters.iter().zip(Counter::ALL) {
             place.store(value(counter).unwrap_or(UNKNOWN), Ordering::Relaxed);
         }
-        self.trace.freeze();
         self.answers.store(call, Ordering::Release);
     }
 
@@ -176,13 +180,13 @@ impl<M: Machine> Hypervisor<M> {
 /// What a report says at its end of schedulers: nothing, every virtual CPU has its own line.
 pub const SUMMARY: &str = "";
 
-/// A report's line on the turns of a partition's virtual CPUs: one for each of them, then those of what was traced. False behind the last.
+/// A report's line on the turns of a partition's virtual CPUs: one for each of them. False behind the last.
 pub fn report(partition: &Partition, index: usize, line: &mut Line) -> bool {
     let (Some(vcpu), Some(config)) = (
         partition.vcpus.get(index),
         partition.config.vcpus.get(index),
     ) else {
-        return trace::report(partition, index.saturating_sub(partition.vcpus.len()), line);
+        return false;
     };
     line.put(format_args!(
         "report turns partition={} vcpu={index} pcpu={} entries={}",

@@ -11,7 +11,7 @@ use super::global;
 use super::hardware::SharedCpu;
 use super::policy::{Event, Policy};
 use super::switch::Timers;
-use super::trace::{Kind, Tracer};
+use super::trace::{Clerk, Kind, Tracer};
 use crate::machine::{Cpu, Machine};
 use crate::partition::{Partition, VcpuShared, request};
 use crate::vcpu::{Hypervisor, Vcpu};
@@ -121,6 +121,7 @@ impl<M: Machine> Scheduler<M> {
     #[inline(always)]
     fn decide(&mut self, now: Moment, has_work: bool) -> Option<usize> {
         let at = self.clock.instant(now.decided);
+        let clerk = Clerk::new(self.hypervisor, now.decided);
         let mut decision = None;
         for (index, member) in self.members.iter_mut().enumerate() {
             let Some(member) = member else { break };
@@ -132,16 +133,16 @@ impl<M: Machine> Scheduler<M> {
             if wakes && !member.awake {
                 member.awake = true;
                 member.timer = u64::MAX;
-                member.shared.turns.ring().record(at, Kind::Wake);
+                clerk.note(Kind::WAKE, member.partition, member.id);
                 decision = Some(self.policy.on(at, Event::Wake(index)));
             } else if !wakes && member.awake && index == self.loaded {
                 member.awake = false;
-                member.shared.turns.ring().record(at, Kind::Block);
+                clerk.note(Kind::BLOCK, member.partition, member.id);
                 decision = Some(self.policy.on(at, Event::Block(index)));
             }
         }
         let decision = decision.unwrap_or_else(|| self.policy.on(at, Event::Look));
-        self.trace(at, decision.run);
+        self.trace(&clerk, at, decision.run);
         decision.run
     }
 
@@ -239,6 +240,8 @@ fn take_turns<M: Machine>(
                 let gic = vcpu.machine().gic();
                 gic.look_again();
                 M::Cpu::wait_for_interrupt();
+                #[cfg(feature = "trace")]
+                crate::trace::waited(vcpu.machine());
                 vcpu.take_interrupts();
             }
             Next::Switch(to) => {

@@ -1,134 +1,75 @@
-//! What happens to the virtual CPUs of shared pCPUs, event by event, for a timeline.
-//!
-//! Each virtual CPU has a ring, in which whoever decides of it writes down what has changed: its pCPU, or the one that holds the lock of its pool. A
-//! decision takes less than 40 instructions more for each event; what an image without this feature pays is nothing. The first report ends the recording and prints what is there.
+//! What the turns of virtual CPUs leave in the [trace](crate::trace), on the pCPU that decides.
 
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use embassy_time::Instant;
-#[cfg(feature = "global")]
-use model::PcpuId;
+use model::VcpuId;
 
 use super::Scheduler;
 use super::policy::Policy;
 use crate::machine::Machine;
 use crate::partition::Partition;
-use crate::report::Line;
+pub use crate::trace::Kind;
+use crate::trace::{Event, Ring, Who};
+use crate::vcpu::Hypervisor;
 
-/// How many events a ring holds: the latest ones.
-const ROOM: u32 = 512;
-/// Events in a line of the report.
-const IN_A_LINE: u32 = 8;
-const LINES: usize = (ROOM / IN_A_LINE) as usize;
-
-/// What happened. The discriminant stands in the lowest bits of an event, the pCPU above, and the time in nanoseconds above that.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Kind {
-    /// It has something to do.
-    Wake,
-    /// It has nothing to do.
-    Block,
-    /// It has its turn.
-    Run,
-    /// Its turn is over.
-    Stop,
-    /// Its budget is used up.
-    BudgetEnd,
-    /// A period has ended while it had something to do: its budget is full again.
-    Replenish,
+/// A decision, or what comes of one.
+pub struct Clerk {
+    ring: Option<&'static Ring>,
+    /// When, in ticks of the system counter.
+    at: u64,
 }
 
-const KIND_BITS: u32 = 3;
-/// The pCPU that one runs on which moves, counted from 1; 0: its own.
-const PCPU_BITS: u32 = 8;
-const TIME: u32 = KIND_BITS + PCPU_BITS;
+impl Clerk {
+    /// Of a decision of the calling pCPU at `at`, in ticks of the system counter.
+    #[inline(always)]
+    pub fn new<M: Machine>(hypervisor: &Hypervisor<M>, at: u64) -> Self {
+        let ring = Ring::own(&hypervisor.machine);
+        Self { ring, at }
+    }
 
-/// The word that reports use for an event.
-const fn name(event: u64) -> &'static str {
-    match event & ((1 << KIND_BITS) - 1) {
-        0 => "wake",
-        1 => "block",
-        2 => "run",
-        3 => "stop",
-        4 => "budget-end",
-        _ => "replenish",
+    /// It is about this virtual CPU.
+    #[inline(always)]
+    pub fn note(&self, kind: Kind, partition: &Partition, vcpu: VcpuId) {
+        if let Some(ring) = self.ring {
+            ring.put(Event {
+                at: self.at,
+                kind,
+                who: Who::vcpu(partition.id, vcpu),
+                value: 0,
+            });
+        }
+    }
+
+    /// So often its budget was used up, and so many of its periods have ended: notes what is new.
+    pub fn follow(&self, partition: &Partition, vcpu: VcpuId, [depletions, periods]: [u64; 2]) {
+        let Some(shared) = partition.vcpus.get(usize::from(vcpu.get())) else {
+            return;
+        };
+        let ends = shared.turns.ends();
+        if ends.depletions.swap(depletions, Ordering::Relaxed) != depletions {
+            self.note(Kind::BUDGET_END, partition, vcpu);
+        }
+        if ends.periods.swap(periods, Ordering::Relaxed) != periods {
+            self.note(Kind::REPLENISH, partition, vcpu);
+        }
     }
 }
 
-/// The events of one virtual CPU. One at a time writes.
+/// The ends of a virtual CPU's budgets and periods that were noted. One at a time writes.
 #[derive(Debug)]
-pub struct Ring {
-    events: [AtomicU64; ROOM as usize],
-    /// How many there were.
-    count: AtomicU32,
-    /// No more are recorded.
-    frozen: AtomicBool,
+pub struct Ends {
     depletions: AtomicU64,
     periods: AtomicU64,
 }
 
-impl Ring {
-    /// Nothing has happened.
+impl Ends {
+    /// None.
     pub const fn new() -> Self {
         Self {
-            events: [const { AtomicU64::new(0) }; ROOM as usize],
-            count: AtomicU32::new(0),
-            frozen: AtomicBool::new(false),
             depletions: AtomicU64::new(0),
             periods: AtomicU64::new(0),
         }
-    }
-
-    /// A report begins: what is there stays as it is.
-    pub fn freeze(&self) {
-        self.frozen.store(true, Ordering::Relaxed);
-    }
-
-    /// Something happened to the virtual CPU.
-    #[inline(always)]
-    pub fn record(&self, at: Instant, kind: Kind) {
-        self.put(at, kind as u64);
-    }
-
-    /// One that moves has its turn on this pCPU.
-    #[cfg(feature = "global")]
-    pub fn record_run_on(&self, at: Instant, pcpu: PcpuId) {
-        self.put(
-            at,
-            Kind::Run as u64 | (u64::from(pcpu.get()) + 1) << KIND_BITS,
-        );
-    }
-
-    #[inline(always)]
-    fn put(&self, at: Instant, what: u64) {
-        if self.frozen.load(Ordering::Relaxed) {
-            return;
-        }
-        let count = self.count.load(Ordering::Relaxed);
-        if let Some(place) = self.events.get((count % ROOM) as usize) {
-            place.store(at.as_ticks() << TIME | what, Ordering::Relaxed);
-        }
-        self.count.store(count.wrapping_add(1), Ordering::Release);
-    }
-
-    /// So often its budget was used up, and so many of its periods have ended: records what is new.
-    pub fn follow(&self, at: Instant, [depletions, periods]: [u64; 2]) {
-        if self.depletions.swap(depletions, Ordering::Relaxed) != depletions {
-            self.record(at, Kind::BudgetEnd);
-        }
-        if self.periods.swap(periods, Ordering::Relaxed) != periods {
-            self.record(at, Kind::Replenish);
-        }
-    }
-
-    /// The events of a line, the oldest in the first one.
-    fn line(&self, line: usize) -> impl Iterator<Item = u64> {
-        let count = self.count.load(Ordering::Acquire);
-        let first = count.saturating_sub(ROOM) + line as u32 * IN_A_LINE;
-        let last = count.min(first + IN_A_LINE);
-        let places = (first..last).filter_map(|index| self.events.get((index % ROOM) as usize));
-        places.map(|place| place.load(Ordering::Relaxed))
     }
 }
 
@@ -160,56 +101,29 @@ impl Tracer {
 impl<M: Machine> Scheduler<M> {
     /// Records what a decision at `at` has changed: `run` has its turn.
     #[inline(always)]
-    pub(super) fn trace(&mut self, at: Instant, run: Option<usize>) {
+    pub(super) fn trace(&mut self, clerk: &Clerk, at: Instant, run: Option<usize>) {
         let tracer = self.tracer();
         let before = core::mem::replace(&mut tracer.run, run);
         if tracer.next.is_some_and(|next| next <= at) {
-            self.trace_ends(at);
+            self.trace_ends(clerk);
         }
         if before != run {
-            let ring = |index: Option<usize>| self.ring(index?);
-            if let Some(ring) = ring(before) {
-                ring.record(at, Kind::Stop);
-            }
-            if let Some(ring) = ring(run) {
-                ring.record(at, Kind::Run);
+            for (kind, index) in [(Kind::STOP, before), (Kind::RUN, run)] {
+                if let Some((partition, vcpu)) = index.and_then(|index| self.who(index)) {
+                    clerk.note(kind, partition, vcpu);
+                }
             }
         }
     }
 
     /// Records whose budget or period has ended.
-    fn trace_ends(&self, at: Instant) {
+    fn trace_ends(&self, clerk: &Clerk) {
         let mut index = 0;
-        while let Some(ring) = self.ring(index) {
-            ring.follow(at, self.policy().ends(index));
+        while let Some((partition, vcpu)) = self.who(index) {
+            clerk.follow(partition, vcpu, self.policy().ends(index));
             index += 1;
         }
     }
-}
-
-/// A report's line on events: `index` counts the lines of all virtual CPUs of the partition. False behind the last.
-pub fn report(partition: &Partition, index: usize, line: &mut Line) -> bool {
-    let vcpu = index / LINES;
-    let Some(shared) = partition.vcpus.get(vcpu) else {
-        return false;
-    };
-    let mut events = shared.turns.ring().line(index % LINES).peekable();
-    if events.peek().is_some() {
-        line.put(format_args!(
-            "report events partition={} vcpu={vcpu}",
-            partition.config.name
-        ));
-        for event in events {
-            line.put(format_args!(" {}", name(event)));
-            match event >> KIND_BITS & ((1 << PCPU_BITS) - 1) {
-                0 => {}
-                pcpu => line.put(format_args!(".{}", pcpu - 1)),
-            }
-            line.put(format_args!("@{}", event >> TIME));
-        }
-        line.put(format_args!("\n"));
-    }
-    true
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ fn report(world: World) -> String {
     let mut text = String::new();
     let mut next = Some(Cursor::START);
     while let Some(cursor) = next {
-        let (line, after) = cursor.line(world.hypervisor.partitions);
+        let (line, after) = cursor.line(world.hypervisor);
         text += core::str::from_utf8(line.bytes()).unwrap();
         next = after;
     }

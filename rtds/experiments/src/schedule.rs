@@ -55,4 +55,6 @@ pub enum MarkKind {
     Replenish,
     /// Its budget is used up.
     BudgetEnd,
+    /// It, or a device of its partition, touched what the partition does not own. No simulation has this.
+    Fault,
 }

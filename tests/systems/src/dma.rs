@@ -1,10 +1,10 @@
 //! DMA behind an SMMU: QEMU's `edu` as an attacker.
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use qemu::session::Session;
+use qemu::trace::{Event, Ring};
 
 use crate::bench::Bench;
-use crate::partitions::partition;
 use crate::registry::Test;
 use crate::system_file::SystemFile;
 
@@ -69,6 +69,11 @@ const CHECK: &str = "c";
 
 /// Places that the guest tries, a read and a write each: just as many as a device is heard of.
 const PLACES: u64 = 8;
+/// Some of them: memory of the victim, memory of nobody, the interrupt controller, the IOMMU.
+const PLACES_TOLD: [&str; 4] = ["0x60800000", "0xbffff000", "0x8000000", "0x9050020"];
+
+/// The feature of an image that records events.
+const TRACE: &str = "trace";
 
 pub fn tests() -> Vec<Test> {
     let confined = |name: &str, on_fault: &str, device: &str| {
@@ -79,7 +84,7 @@ pub fn tests() -> Vec<Test> {
     };
     let alone = |spot: &Spot| {
         let device = format!("{{ device = \"{}\", {} }}", spot.path, spot.fields);
-        confined(spot.system, "inject", &device)
+        confined(spot.system, "inject", &device).feature(TRACE)
     };
     let attack = |name: &str, spot: Spot| {
         let system = alone(&spot);
@@ -171,7 +176,7 @@ fn attacker_reaches_its_own_memory_only(
     session.send("attacker", ABROAD)?;
     let over = "^dma: attack is over, 0 secrets read$";
     session.wait_for("attacker", over, bench.left())?;
-    for place in ["0x60800000", "0xbffff000", "0x8000000", "0x9050020"] {
+    for place in PLACES_TOLD {
         for what in ["write", "read"] {
             let told = format!(
                 "attacker: fault \\d+: DMA of {path}, stream {stream}: {what} at {place}: nothing is mapped there"
@@ -181,7 +186,9 @@ fn attacker_reaches_its_own_memory_only(
     }
     let muted = format!("{path}: its further DMA faults are not told");
     session.wait_for("hv", &muted, bench.left())?;
-    let found = partition(&mut session, "attacker", bench)?;
+    let statistics = session.statistics(bench.left())?;
+    faults_are_in_the_trace(&statistics.trace, stream)?;
+    let found = statistics.partition("attacker").context("no attacker")?;
     ensure!(
         found.faults == 2 * PLACES,
         "{} faults were counted, not {}",
@@ -200,6 +207,31 @@ fn attacker_reaches_its_own_memory_only(
         "a fault has no owner: {}",
         session.text("hv")
     );
+    Ok(())
+}
+
+/// Each access that was refused is an event of the CPU that heard of it, with the attacker as its author, and behind it the stream.
+fn faults_are_in_the_trace(rings: &[Ring], stream: &str) -> anyhow::Result<()> {
+    let stream = u64::from_str_radix(stream.trim_start_matches("0x"), 16)?;
+    for place in PLACES_TOLD {
+        let place = u64::from_str_radix(place.trim_start_matches("0x"), 16)?;
+        for what in ["write", "read"] {
+            let fault = |event: &Event| {
+                let [kind, detail] = [event.kind.as_str(), event.detail.as_str()];
+                (kind, detail, event.partition, event.value) == ("dma", what, Some(0), place)
+            };
+            let source = |event: &Event| {
+                (event.kind.as_str(), event.partition, event.value) == ("stream", Some(0), stream)
+            };
+            let found = rings.iter().any(|ring| {
+                let pairs = ring.all().zip(ring.all().skip(1));
+                pairs
+                    .into_iter()
+                    .any(|(first, second)| fault(first) && source(second))
+            });
+            ensure!(found, "the trace lacks the {what} at {place:#x}");
+        }
+    }
     Ok(())
 }
 

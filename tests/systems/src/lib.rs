@@ -44,7 +44,7 @@ mod partitions;
 mod self_check;
 mod shapes;
 mod stress;
-mod timeline;
+mod trace;
 mod turns;
 mod wrong_board;
 mod x86;

@@ -8,7 +8,7 @@ use crate::{
     attacks, boards, boot_loaders, channels, command_line, containment, control, costs, cpu_models,
     defects, demo, desk, desk_messages, dma, dma_storm, forged, functions, global, guests,
     hostile_gic, legacy, linux, machines, messages, new_board, panics, partitions, self_check,
-    shapes, stress, timeline, turns, wrong_board, x86, zynqmp,
+    shapes, stress, trace, turns, wrong_board, x86, zynqmp,
 };
 
 /// Something that must be there before a test can say anything about Bulkhead.
@@ -126,7 +126,7 @@ pub fn all() -> Vec<Test> {
     tests.extend(functions::tests());
     tests.extend(turns::tests());
     tests.extend(global::tests());
-    tests.extend(timeline::tests());
+    tests.extend(trace::tests());
     tests.extend(wrong_board::tests());
     tests.extend(partitions::tests());
     tests.extend(legacy::tests());

@@ -9,7 +9,7 @@ use rtds_experiments::{ALL, Extent, Outcome, Schedule};
 use super::{RtdsArguments, chart, decisions, turns};
 use crate::build::Builder;
 use crate::steps::{Detail, Steps};
-use crate::timeline;
+use crate::trace;
 
 /// Those that QEMU runs, by name.
 const ON_QEMU: [(&str, OnQemu); 2] = [(decisions::NAME, decisions::run), (turns::NAME, turns::run)];
@@ -109,12 +109,12 @@ fn draw(folder: &Path, outcome: &Outcome) -> anyhow::Result<()> {
 fn timelines(folder: &Path, schedule: &Schedule) -> anyhow::Result<()> {
     write(
         &folder.join(format!("{}.svg", schedule.name)),
-        &timeline::draw(schedule),
+        &trace::draw(schedule),
     )?;
-    let trace = serde_json::to_string(&timeline::trace_events(schedule))?;
+    let events = serde_json::to_string(&trace::trace_events(schedule))?;
     write(
         &folder.join(format!("{}.trace.json", schedule.name)),
-        &trace,
+        &events,
     )
 }
 

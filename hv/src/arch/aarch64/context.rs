@@ -25,6 +25,9 @@ pub struct Context {
     pub requests: &'static Requests,
     /// Addresses of `GICC` and `GICH`; zero where both are system registers.
     pub frames: [usize; 2],
+    /// Whose it is, for the trace.
+    #[cfg(feature = "trace")]
+    pub who: u64,
 }
 
 /// EL1 with its own stack pointer, all of DAIF masked: the state in which PSCI starts a CPU (DEN 0022D, 6.4).
@@ -47,6 +50,8 @@ impl Context {
             grants,
             requests,
             frames,
+            #[cfg(feature = "trace")]
+            who: crate::trace::Who::NOBODY.word(),
         }
     }
 

@@ -137,6 +137,18 @@ impl El2 {
         model::Mpidr::from_register(read_register!("mpidr_el1"))
     }
 
+    /// The stack pointer of the calling CPU.
+    #[cfg(feature = "trace")]
+    #[inline(always)]
+    pub fn stack() -> u64 {
+        let pointer;
+        // SAFETY: a register is read.
+        unsafe {
+            core::arch::asm!("mov {}, sp", out(reg) pointer, options(nomem, nostack, preserves_flags));
+        }
+        pointer
+    }
+
     /// `ID_AA64MMFR0_EL1.PARange` of the calling CPU.
     pub fn pa_range() -> u64 {
         read_register!("id_aa64mmfr0_el1") & 0xf

@@ -63,8 +63,10 @@ extern "C" fn system_error_entry<M: Machine>(vcpu: &'static mut Vcpu<M>) {
 fn answer<M: Machine>(vcpu: &'static mut Vcpu<M>, reason: Reason) {
     #[cfg(feature = "masked")]
     crate::masked::entered::<M::Cpu>(vcpu.context.entered, reason);
-    exit(vcpu, reason);
-    pool::schedule(vcpu);
+    let _kind = exit(vcpu, reason);
+    let _entered = pool::schedule(vcpu);
+    #[cfg(feature = "trace")]
+    crate::trace::entering(_entered, _kind);
     #[cfg(feature = "masked")]
     crate::masked::left::<M::Cpu>();
 }
@@ -83,9 +85,11 @@ pub(crate) enum Reason {
     SystemError,
 }
 
-/// The whole of an exit. Apart from the entries since a test may unwind out of it, which the ABI of the vectors forbids.
+/// The whole of an exit, and of what kind it was. Apart from the entries since a test may unwind out of it, which the ABI of the vectors forbids.
 #[inline(always)]
-pub(crate) fn exit<M: Machine>(vcpu: &mut Vcpu<M>, reason: Reason) {
+pub(crate) fn exit<M: Machine>(vcpu: &mut Vcpu<M>, reason: Reason) -> ExitKind {
+    #[cfg(feature = "trace")]
+    crate::trace::left(vcpu, reason);
     let kind = match reason {
         Reason::Interrupt { acknowledged } => {
             if let Some(acknowledged) = vcpu.machine().gic().acknowledged(acknowledged)
@@ -102,6 +106,7 @@ pub(crate) fn exit<M: Machine>(vcpu: &mut Vcpu<M>, reason: Reason) {
         }
     };
     vcpu.finish(kind);
+    kind
 }
 
 /// A synchronous exception of the guest.
@@ -262,6 +267,8 @@ pub(super) fn stand_by<M: Machine>(vcpu: &Vcpu<M>) {
     let all = (1u64 << registers.count()) - 1;
     if registers.empty() & all == all {
         M::Cpu::wait_for_interrupt();
+        #[cfg(feature = "trace")]
+        crate::trace::waited(vcpu.machine());
     }
 }
 

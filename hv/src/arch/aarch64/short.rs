@@ -117,8 +117,16 @@ fn answer_call<M: Machine>(vcpu: &mut Vcpu<M>, kind: ExitKind, value: i64) -> Ve
         // Unlike HVC, a trapped SMC returns to itself (Arm ARM D1.3.1).
         M::Cpu::step_over();
     }
-    vcpu.shared.count_short(kind);
+    count(vcpu, kind);
     Verdict::Answered
+}
+
+/// Counts an exit that was answered.
+#[inline(always)]
+fn count<M: Machine>(vcpu: &Vcpu<M>, kind: ExitKind) {
+    vcpu.shared.count_short(kind);
+    #[cfg(feature = "trace")]
+    crate::trace::short(vcpu, kind);
 }
 
 /// Loads of a word whose value is known without a lock: from the virtual UART's flag register, and from the virtual interrupt controller.
@@ -153,7 +161,7 @@ fn load<M: Machine>(vcpu: &mut Vcpu<M>, syndrome: u64) -> Verdict {
     };
     vcpu.context.set_register(register, value.into());
     M::Cpu::step_over();
-    vcpu.shared.count_short(ExitKind::Mmio);
+    count(vcpu, ExitKind::Mmio);
     Verdict::Answered
 }
 
@@ -182,7 +190,7 @@ fn wait<M: Machine>(vcpu: &mut Vcpu<M>, syndrome: u64) -> Verdict {
     }
     stand_by(vcpu);
     M::Cpu::step_over();
-    vcpu.shared.count_short(ExitKind::Wait);
+    count(vcpu, ExitKind::Wait);
     Verdict::Answered
 }
 

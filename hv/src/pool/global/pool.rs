@@ -12,7 +12,7 @@ use crate::pool::CALL;
 use crate::pool::budget::value;
 use crate::pool::clock::Clock;
 use crate::pool::counters::Counter;
-use crate::pool::trace::Kind;
+use crate::pool::trace::{Clerk, Kind};
 use crate::sync::{Rank, TicketLock};
 use crate::vcpu::{Hypervisor, Vcpu};
 use gic::InterruptController;
@@ -195,12 +195,14 @@ impl<M: Machine> Pool<M> {
         let mut floor = self.floor.lock();
         let ticks = M::Cpu::now();
         // An exit that came before the last event of the pool counts as that one: the policy's time never goes back.
-        let now = self.clock.instant(left.unwrap_or(ticks));
-        let mut kick = floor.wake_those_put_down(now, ticks, here);
-        kick = kick.or(floor.tell(now, here, place, has_work));
+        let decided = left.unwrap_or(ticks);
+        let now = self.clock.instant(decided);
+        let clerk = Clerk::new(self.hypervisor, decided);
+        let mut kick = floor.wake_those_put_down(now, ticks, here, &clerk);
+        kick = kick.or(floor.tell(now, here, place, has_work, &clerk));
         let actions = floor.policy.on(now, here, Event::Look);
         #[cfg(feature = "trace")]
-        floor.trace_ends(now);
+        floor.trace_ends(&clerk);
         let plan = Plan {
             run: actions.run == Some(index(place)),
             alarm: self.alarm(&floor, here, &actions, ticks),
@@ -219,13 +221,14 @@ impl<M: Machine> Pool<M> {
         let mut floor = self.floor.lock();
         let ticks = M::Cpu::now();
         let now = self.clock.instant(ticks);
+        let clerk = Clerk::new(self.hypervisor, ticks);
         if let Some(left) = left {
             #[cfg(feature = "trace")]
-            left.vcpu.shared.turns.ring().record(now, Kind::Stop);
+            clerk.note(Kind::STOP, left.vcpu.partition, left.vcpu.id);
             floor.set_timer(left.place, left.timer);
             floor.put(left.place, left.vcpu);
         }
-        let kick = floor.wake_those_put_down(now, ticks, here);
+        let kick = floor.wake_those_put_down(now, ticks, here, &clerk);
         let actions = floor.policy.on(now, here, Event::Saved);
         let run = actions.run.map(VcpuIndex::get);
         let run = run.and_then(|place| floor.give(place, here));
@@ -233,9 +236,9 @@ impl<M: Machine> Pool<M> {
             given.vcpu.shared.arrive(pcpu);
         }
         #[cfg(feature = "trace")]
-        if let (Some(given), Some(pcpu)) = (&run, self.pcpus.get(here.get())) {
-            floor.trace_ends(now);
-            given.vcpu.shared.turns.ring().record_run_on(now, *pcpu);
+        if let Some(given) = &run {
+            floor.trace_ends(&clerk);
+            clerk.note(Kind::RUN, given.vcpu.partition, given.vcpu.id);
         }
         let plan = Plan {
             alarm: self.alarm(&floor, here, &actions, ticks),
@@ -305,14 +308,20 @@ impl<M: Machine> Floor<M> {
     }
 
     /// Tells the policy of those who sleep and have come to have something to do. Returns whom to call.
-    fn wake_those_put_down(&mut self, now: Instant, ticks: u64, here: PcpuIndex) -> PcpuSet {
+    fn wake_those_put_down(
+        &mut self,
+        now: Instant,
+        ticks: u64,
+        here: PcpuIndex,
+        clerk: &Clerk,
+    ) -> PcpuSet {
         let mut kick = PcpuSet::EMPTY;
         for (place, member) in self.members.iter_mut().flatten().enumerate() {
             let sleeps = member.vcpu.is_some() && !member.awake;
             let timer = member.timer.is_some_and(|timer| timer <= ticks);
             if sleeps && (timer || member.shared.has_requests()) {
                 member.awake = true;
-                member.shared.turns.ring().record(now, Kind::Wake);
+                clerk.note(Kind::WAKE, member.partition, member.id);
                 let woken = self.policy.on(now, here, Event::Wake(index(place)));
                 kick = kick.or(woken.kick);
             }
@@ -321,27 +330,34 @@ impl<M: Machine> Floor<M> {
     }
 
     /// Tells the policy whether one has something to do. Returns whom to call.
-    fn tell(&mut self, now: Instant, here: PcpuIndex, place: usize, has_work: bool) -> PcpuSet {
+    fn tell(
+        &mut self,
+        now: Instant,
+        here: PcpuIndex,
+        place: usize,
+        has_work: bool,
+        clerk: &Clerk,
+    ) -> PcpuSet {
         let Some(member) = self.member(place) else {
             return PcpuSet::EMPTY;
         };
         let was_awake = core::mem::replace(&mut member.awake, has_work);
         let (event, kind) = match (was_awake, has_work) {
-            (false, true) => (Event::Wake(index(place)), Kind::Wake),
-            (true, false) => (Event::Block(index(place)), Kind::Block),
+            (false, true) => (Event::Wake(index(place)), Kind::WAKE),
+            (true, false) => (Event::Block(index(place)), Kind::BLOCK),
             _ => return PcpuSet::EMPTY,
         };
-        member.shared.turns.ring().record(now, kind);
+        clerk.note(kind, member.partition, member.id);
         self.policy.on(now, here, event).kick
     }
 
     /// Records whose budget or period has ended.
     #[cfg(feature = "trace")]
-    fn trace_ends(&self, at: Instant) {
+    fn trace_ends(&self, clerk: &Clerk) {
         for (place, member) in self.members.iter().flatten().enumerate() {
             let counters = self.policy.counters(index(place));
             let ends = counters.map_or([0; 2], |counters| [counters.depletions, counters.periods]);
-            member.shared.turns.ring().follow(at, ends);
+            clerk.follow(member.partition, member.id, ends);
         }
     }
 

@@ -125,6 +125,8 @@ impl<M: Machine> Post<M> {
     pub(super) fn wait(&self) {
         self.pool.hypervisor.machine.gic().look_again();
         M::Cpu::wait_for_interrupt();
+        #[cfg(feature = "trace")]
+        crate::trace::waited(&self.pool.hypervisor.machine);
     }
 
     /// Serves the interrupts that have come. Nothing is loaded.
@@ -143,6 +145,8 @@ impl<M: Machine> Post<M> {
         };
         gic.drop_priority(acknowledged);
         let intid = acknowledged.intid;
+        #[cfg(feature = "trace")]
+        crate::trace::interrupt(&hypervisor.machine, intid);
         let board = &hypervisor.system.board;
         #[cfg(feature = "its")]
         if intid.is_lpi() {

@@ -2,11 +2,15 @@
 
 use super::Scheduler;
 use crate::machine::Machine;
+#[cfg(feature = "trace")]
+use crate::partition::Partition;
 use crate::pool::counters::Counter;
 use crate::pool::policy::Policy;
 #[cfg(feature = "trace")]
-use crate::pool::trace::{Ring, Tracer};
+use crate::pool::trace::Tracer;
 use crate::vcpu::Vcpu;
+#[cfg(feature = "trace")]
+use model::VcpuId;
 
 #[cfg(feature = "trace")]
 impl<M: Machine> Scheduler<M> {
@@ -15,11 +19,11 @@ impl<M: Machine> Scheduler<M> {
         &self.policy
     }
 
-    /// Where the events of a virtual CPU are recorded; `None` behind the last.
+    /// A virtual CPU and its partition; `None` behind the last.
     #[inline(always)]
-    pub(in crate::pool) fn ring(&self, index: usize) -> Option<&'static Ring> {
+    pub(in crate::pool) fn who(&self, index: usize) -> Option<(&'static Partition, VcpuId)> {
         let member = self.members.get(index)?.as_ref()?;
-        Some(member.shared.turns.ring())
+        Some((member.partition, member.id))
     }
 
     /// What is remembered for the events.

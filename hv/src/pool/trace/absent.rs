@@ -1,36 +1,36 @@
 //! Nothing is recorded.
 
 use embassy_time::Instant;
+use model::VcpuId;
 
 use super::Scheduler;
 use crate::machine::Machine;
 use crate::partition::Partition;
-use crate::report::Line;
+use crate::vcpu::Hypervisor;
 
 /// What would have happened.
-pub enum Kind {
+pub struct Kind;
+
+impl Kind {
     /// It has something to do.
-    Wake,
+    pub const WAKE: Self = Self;
     /// It has nothing to do.
-    Block,
+    pub const BLOCK: Self = Self;
 }
 
-/// The events of one virtual CPU: none.
-#[derive(Debug)]
-pub struct Ring;
+/// A decision.
+pub struct Clerk;
 
-impl Ring {
-    /// Empty.
-    pub const fn new() -> Self {
+impl Clerk {
+    /// Whenever it is.
+    #[inline(always)]
+    pub const fn new<M: Machine>(_hypervisor: &Hypervisor<M>, _at: u64) -> Self {
         Self
     }
 
-    /// Stays as it is.
-    pub const fn freeze(&self) {}
-
     /// Nothing is recorded.
     #[inline(always)]
-    pub const fn record(&self, _at: Instant, _kind: Kind) {}
+    pub const fn note(&self, _kind: Kind, _partition: &Partition, _vcpu: VcpuId) {}
 }
 
 /// Nothing is remembered.
@@ -51,10 +51,5 @@ impl Tracer {
 impl<M: Machine> Scheduler<M> {
     /// Records nothing.
     #[inline(always)]
-    pub(super) const fn trace(&mut self, _at: Instant, _run: Option<usize>) {}
-}
-
-/// No line is about events.
-pub const fn report(_partition: &Partition, _index: usize, _line: &mut Line) -> bool {
-    false
+    pub(super) const fn trace(&mut self, _clerk: &Clerk, _at: Instant, _run: Option<usize>) {}
 }

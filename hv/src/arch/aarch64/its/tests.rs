@@ -207,7 +207,7 @@ fn refused_commands_are_reported_by_kind_and_unknown_registers_beside_them() {
     let mut cursor = Some(Cursor::START);
     let mut text = String::new();
     while let Some(here) = cursor {
-        let (line, next) = here.line(world.hypervisor.partitions);
+        let (line, next) = here.line(world.hypervisor);
         text += core::str::from_utf8(line.bytes()).expect("ASCII");
         cursor = next;
     }

@@ -4,7 +4,7 @@ use gic::{InterruptController, ListRegisters};
 use model::device::VirtualGic;
 use model::{IntId, VcpuId};
 
-use super::Verdict;
+use super::{Verdict, count};
 use crate::exit::ExitKind;
 use crate::machine::{Cpu, Machine};
 use crate::partition::request;
@@ -50,6 +50,6 @@ pub(super) fn store<M: Machine>(vcpu: &mut Vcpu<M>, register: u8) -> Verdict {
         }
     }
     M::Cpu::step_over();
-    vcpu.shared.count_short(ExitKind::Mmio);
+    count(vcpu, ExitKind::Mmio);
     Verdict::Answered
 }

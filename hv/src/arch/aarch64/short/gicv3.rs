@@ -5,7 +5,7 @@ use model::device::VirtualGic;
 use model::partition::Vcpu as VcpuConfig;
 use model::{IntId, VcpuId};
 
-use super::{Verdict, esr, is_stored};
+use super::{Verdict, count, esr, is_stored};
 use crate::exit::ExitKind;
 use crate::machine::{Cpu, Machine};
 use crate::partition::request;
@@ -55,7 +55,7 @@ pub(super) fn send_sgi<M: Machine>(vcpu: &mut Vcpu<M>, syndrome: u64) -> Verdict
         }
     }
     M::Cpu::step_over();
-    vcpu.shared.count_short(ExitKind::SystemRegister);
+    count(vcpu, ExitKind::SystemRegister);
     Verdict::Answered
 }
 

@@ -33,6 +33,7 @@ macro_rules! interrupt {
     add     x1, x1, x3
     str     w5, [x1, #GICH_LR]
     str     w4, [x2, #GICC_EOIR]
+    DELIVERS w4
     ldp     x4, x5, [x0, #32]
     DELIVERED
 .endm
@@ -80,6 +81,7 @@ bulkhead_other:
     str     w1, [x2, #GICC_DIR]
     ldp     x4, x5, [x0, #32]
     ldp     x6, x7, [x0, #48]
+    DELIVERS wzr
     DELIVERED
     // Several: they go back, then the SGI, for the handler.
 5:  ldxrb   w5, [x4]

@@ -78,6 +78,7 @@ bulkhead_other:
 4:  msr     icc_eoir1_el1, xzr
     msr     icc_dir_el1, xzr
     ldp     x4, x5, [x0, #32]
+    DELIVERS wzr
     DELIVERED
 7:  clrex
 8:  mov     x1, #0

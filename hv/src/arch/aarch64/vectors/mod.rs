@@ -30,6 +30,8 @@ use crate::partition::{Requests, request};
 mod gicv2;
 #[cfg(feature = "v3")]
 mod gicv3;
+#[cfg(feature = "trace")]
+mod trace;
 #[cfg(feature = "v2")]
 use gicv2::interrupt;
 #[cfg(feature = "v3")]
@@ -103,8 +105,24 @@ global_asm!(
     RETURN
 .endm
 
-// Counts a delivery and goes back. x0: the context.
+// For the trace, w3: the number of the interrupt that is delivered.
+.macro DELIVERS number
+    .if {trace}
+    mov     w3, \number
+    .endif
+.endm
+
+// Goes back, the trace in between. x0: the context; w3: the number, as above.
 .macro DELIVERED
+    .if {trace}
+    b       bulkhead_trace_delivery
+    .else
+    COUNT_DELIVERY
+    .endif
+.endm
+
+// Counts a delivery and goes back. x0: the context.
+.macro COUNT_DELIVERY
     ldr     x2, [x0, #{grants}]
     ldr     x3, [x2, #{delivered}]
     add     x3, x3, #1
@@ -156,6 +174,12 @@ bulkhead_vectors:
     .endr
 
     INTERRUPT_REST
+
+    .if {trace}
+    .global bulkhead_delivered
+bulkhead_delivered:
+    COUNT_DELIVERY
+    .endif
 
 // x0: context, x1: the acknowledge register. x2, x3 are stored; x0, x1 are on the stack.
 bulkhead_interrupt:
@@ -246,6 +270,7 @@ bulkhead_defect:
     sources = const offset_of!(Requests, sources),
     frames = const offset_of!(Context, frames),
     delivered = const offset_of!(Grants, delivered),
+    trace = const cfg!(feature = "trace") as usize,
     sgis = const offset_of!(Grants, sgis),
     physical = const offset_of!(Grants, physical),
     physical_mask = const GRANTS_OF_PHYSICAL - 1,

@@ -1,12 +1,16 @@
 //! Trace events as Chrome and Perfetto read them ("Trace Event Format", a Google document): complete events (`X`) for runs, instant events
 //! (`i`) for what happens to a virtual CPU, metadata events (`M`) for the names. Times are in microseconds.
 
+use qemu::trace::{Event, Ring};
 use rtds_experiments::{MarkKind, Run, Schedule};
 use serde_json::{Value, json};
 
-/// The two groups of rows that a viewer shows.
+use super::schedule::Window;
+
+/// The groups of rows that a viewer shows.
 const PHYSICAL: u32 = 1;
 const VIRTUAL: u32 = 2;
+const HYPERVISOR: u32 = 3;
 
 /// A schedule as a JSON object: a row for each physical CPU, and one for each virtual CPU.
 pub fn trace_events(schedule: &Schedule) -> Value {
@@ -47,6 +51,73 @@ pub fn trace_events(schedule: &Schedule) -> Value {
     })
 }
 
+/// Adds what each physical CPU did in the hypervisor: exits from their begin to the next entry, and what happened in them, each with its value.
+pub fn add_exits(trace: &mut Value, rings: &[Ring], window: &Window) {
+    let Some(Value::Array(events)) = trace.get_mut("traceEvents") else {
+        return;
+    };
+    events.push(process_name(HYPERVISOR, "hypervisor"));
+    for ring in rings {
+        events.push(thread_name(
+            HYPERVISOR,
+            ring.pcpu,
+            &format!("CPU {}", ring.pcpu),
+        ));
+        let mut left = None;
+        for event in &ring.events {
+            let Some(at) = window.shown(ring, event.at) else {
+                continue;
+            };
+            match event.kind.as_str() {
+                "exit" => left = Some((at, event)),
+                "entry" => {
+                    if let Some((since, exit)) = left.take() {
+                        events.push(answered(ring.pcpu, exit, event, [since, at]));
+                    }
+                }
+                // These are in the rows of the virtual CPUs.
+                "wake" | "block" | "run" | "stop" | "replenish" | "budget-end" => {}
+                _ => events.push(happened(ring.pcpu, event, at)),
+            }
+        }
+    }
+}
+
+/// An exit with its end.
+fn answered(pcpu: usize, exit: &Event, entry: &Event, [from, to]: [u64; 2]) -> Value {
+    json!({
+        "name": entry.detail,
+        "ph": "X",
+        "ts": microseconds(from),
+        "dur": microseconds(to.saturating_sub(from)),
+        "pid": HYPERVISOR,
+        "tid": pcpu,
+        "args": {
+            "partition": exit.partition,
+            "vcpu": exit.vcpu,
+            "cause": format!("{} {:#x}", exit.detail, exit.value),
+            "ticks": entry.value,
+        },
+    })
+}
+
+fn happened(pcpu: usize, event: &Event, at: u64) -> Value {
+    let name = [event.kind.as_str(), event.detail.as_str()].join(" ");
+    json!({
+        "name": name.trim_end(),
+        "ph": "i",
+        "s": "t",
+        "ts": microseconds(at),
+        "pid": HYPERVISOR,
+        "tid": pcpu,
+        "args": {
+            "partition": event.partition,
+            "vcpu": event.vcpu,
+            "value": format!("{:#x}", event.value),
+        },
+    })
+}
+
 fn complete(name: &str, process: u32, thread: usize, run: &Run) -> Value {
     json!({
         "name": name,
@@ -72,6 +143,7 @@ const fn word(kind: MarkKind) -> &'static str {
         MarkKind::Block => "block",
         MarkKind::Replenish => "replenish",
         MarkKind::BudgetEnd => "budget end",
+        MarkKind::Fault => "fault",
     }
 }
 

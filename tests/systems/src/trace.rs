@@ -1,4 +1,4 @@
-//! `cargo xtask timeline`: what a system's own events show is what a simulation of the same policy predicts.
+//! `cargo xtask trace`: what a system's own events show is what a simulation of the same policy predicts.
 
 use std::path::{Path, PathBuf};
 
@@ -32,13 +32,9 @@ const SWITCHES: u64 = 20_000;
 pub fn tests() -> Vec<Test> {
     let tags = &["guests", "rtds", "cli"];
     vec![
-        Test::new(
-            "timeline/three-guests/gicv3",
-            tags,
-            switches_come_as_simulated,
-        ),
-        Test::new("timeline/global/gicv3", tags, moves_are_recorded),
-        Test::new("timeline/cost/gicv3", tags, event_costs_little),
+        Test::new("trace/three-guests/gicv3", tags, switches_come_as_simulated),
+        Test::new("trace/global/gicv3", tags, moves_are_recorded),
+        Test::new("trace/cost/gicv3", tags, event_costs_little),
     ]
 }
 
@@ -51,21 +47,21 @@ fn record(
 ) -> anyhow::Result<PathBuf> {
     let file = bench.file(&format!("{name}.toml"), &system.text())?;
     let file = file.to_str().context("a path that is no text")?;
-    let output = bench.xtask(&["timeline", file, "--until", until, "--seconds", "120"])?;
+    let output = bench.xtask(&["trace", file, "--until", until, "--seconds", "120"])?;
     ensure!(
         output.status.success(),
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
     let folder = bench.output().join(BOARD).join(format!("{name}+trace"));
-    for name in ["timeline.svg", "timeline.trace.json"] {
+    for name in ["trace.svg", "trace.perfetto.json", "trace.txt"] {
         ensure!(folder.join(name).is_file(), "{name} was not written");
     }
     Ok(folder)
 }
 
 fn schedule(folder: &Path) -> anyhow::Result<Value> {
-    let text = std::fs::read_to_string(folder.join("timeline.schedule.json"))?;
+    let text = std::fs::read_to_string(folder.join("trace.schedule.json"))?;
     Ok(serde_json::from_str(&text)?)
 }
 
@@ -105,9 +101,9 @@ fn moves_are_recorded(bench: &Bench<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A guest that wakes beside a busy one, recorded and not: three events lie on its way, its wake and two turns that end and begin.
+/// A guest that wakes beside a busy one, recorded and not: six events lie on its way: the exit of the busy one, its own wake, two turns that end and begin, its entry and its timer.
 fn event_costs_little(bench: &Bench<'_>) -> anyhow::Result<()> {
-    const EVENTS: u64 = 3;
+    const EVENTS: u64 = 6;
     const UNTIL: &str = "^wake: late .* sleeps$";
     let busy = "period = \"10ms\"\nbudget = \"7700us\"\nextra_time = true\npriority = 1\n";
     let system = SystemFile::new("traced-wake", BOARD)
@@ -120,7 +116,7 @@ fn event_costs_little(bench: &Bench<'_>) -> anyhow::Result<()> {
         measured.cost("wake-p50").context("no wake-up was measured")
     };
     let folder = record(bench, "traced-wake", &system, UNTIL)?;
-    let traced = std::fs::read_to_string(folder.join("timeline-logs").join("wake.log"))?;
+    let traced = std::fs::read_to_string(folder.join("trace-logs").join("wake.log"))?;
     let mut session = counted(bench, &system)?;
     session.wait_for("wake", UNTIL, bench.left())?;
     let (traced, plain) = (typical(&traced)?, typical(&session.text("wake"))?);

@@ -94,6 +94,14 @@ pub fn draw(schedule: &Schedule) -> String {
         picture.text([at + 18.0, height - 15.0], 12.0, Anchor::Start, word);
         at += 110.0;
     }
+    if schedule
+        .marks
+        .iter()
+        .any(|mark| mark.kind == MarkKind::Fault)
+    {
+        sign(&mut picture, MarkKind::Fault, [at + 6.0, height - 10.0]);
+        picture.text([at + 18.0, height - 15.0], 12.0, Anchor::Start, "fault");
+    }
     picture.finish()
 }
 
@@ -109,6 +117,10 @@ fn sign(picture: &mut Picture, kind: MarkKind, [x, y]: [f64; 2]) {
                 [[x - 4.0, top - 6.0], [x + 4.0, top - 6.0], [x, top - 13.0]],
                 INK,
             );
+        }
+        MarkKind::Fault => {
+            picture.line([x - 4.0, y - 9.0], [x + 4.0, y - 1.0], INK, 1.5, false);
+            picture.line([x - 4.0, y - 1.0], [x + 4.0, y - 9.0], INK, 1.5, false);
         }
         MarkKind::BudgetEnd => {
             picture.line([x, y], [x, top - 3.0], INK, 1.0, false);
