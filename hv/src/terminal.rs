@@ -167,6 +167,8 @@ impl<U: SerialPort, const SOURCES: usize> State<U, SOURCES> {
                 self.command = Some(Command::Focus(partition));
             }
             InputAction::Statistics => self.command = Some(Command::Statistics),
+            #[cfg(feature = "trace")]
+            InputAction::Trace => self.command = Some(Command::Trace),
             InputAction::Help => self.command = Some(Command::Help),
             InputAction::None => {}
         }
@@ -279,6 +281,10 @@ impl<M: Machine> Hypervisor<M> {
                 crate::trace::turn(&self.machine, false);
                 self.call_for_counters();
                 *self.report.lock() = Some(Cursor::START);
+            }
+            #[cfg(feature = "trace")]
+            Some(Command::Trace) => {
+                console.say(crate::trace::toggle(&self.machine));
             }
             Some(Command::Help) => {
                 console.say(

@@ -6,7 +6,8 @@
 //! - Whoever writes an event writes it where it runs: what a pCPU does for others stands in its own ring. Rings together, by time, are the trace of the system.
 //! - What comes seldom, as faults do, is kept a second time by itself: what comes often must not push it out.
 //! - The events around the dearest exit since the start are kept apart from the ring, where they would be overwritten: see [`dearest`].
-//! - A ring records while it is on. A report that somebody at the console asks for turns all rings off, so that what it prints stays as it is.
+//! - A ring records while it is on. A report that somebody at the console asks for turns all rings off, so that what it prints stays as it is; Ctrl-] `t` turns
+//!   them on or off.
 //! - An image without the feature `trace` has none of this.
 //!
 //! # Limits
@@ -75,7 +76,7 @@ impl Ring {
     /// Records an event. Called by the ring's own pCPU alone.
     #[inline(always)]
     pub(crate) fn put(&self, event: Event) {
-        if self.off.load(Ordering::Relaxed) {
+        if self.is_off() {
             return;
         }
         self.all.put(event);
@@ -84,7 +85,7 @@ impl Ring {
 
     /// The same for one that comes seldom: it stays when the others have gone.
     fn put_seldom(&self, event: Event) {
-        if !self.off.load(Ordering::Relaxed) {
+        if !self.is_off() {
             self.seldom.put(event);
         }
         self.put(event);
@@ -101,19 +102,18 @@ impl Ring {
     /// The guest is entered after an exit that cost so much.
     #[inline]
     fn entered(&self, cost: u64) {
-        if !self.off.load(Ordering::Relaxed) {
+        if !self.is_off() {
             self.dearest.consider(&self.all, cost);
         }
     }
 
     /// From here on nothing is recorded, or something.
-    pub fn turn(&self, on: bool) {
+    fn turn(&self, on: bool) {
         self.off.store(!on, Ordering::Relaxed);
     }
 
-    /// The last events, the oldest of them first: at most `most`.
-    pub fn last(&self, most: usize) -> impl Iterator<Item = Event> {
-        self.all.last(most)
+    fn is_off(&self) -> bool {
+        self.off.load(Ordering::Relaxed)
     }
 
     /// The event that comes seldom with this number, unless it is among [all](Self::all) still.
@@ -184,6 +184,23 @@ pub(crate) fn turn<M: Machine>(machine: &M, on: bool) {
     for ring in machine.rings() {
         ring.turn(on);
     }
+}
+
+/// Turns them on when they are off, else off. Returns a line that says so.
+pub(crate) fn toggle<M: Machine>(machine: &M) -> &'static [u8] {
+    let on = machine.rings().iter().any(Ring::is_off);
+    turn(machine, on);
+    if on {
+        b"the trace is on\n"
+    } else {
+        b"the trace is off\n"
+    }
+}
+
+/// The last events of the calling pCPU, the oldest of them first: at most `most`.
+pub fn last<M: Machine>(machine: &M, most: usize) -> impl Iterator<Item = Event> {
+    let ring = Ring::own(machine);
+    ring.into_iter().flat_map(move |ring| ring.all.last(most))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 //! | `n`, Ctrl-] | focus on the next partition that reads a console |
 //! | `1` … `9` | focus on that partition, counted from 1, if it reads a console |
 //! | `s` | print statistics |
+//! | `t` | record events, or do not, where the image has the feature `trace` |
 //! | `?` | print these commands |
 //! | any other | nothing |
 
@@ -24,6 +25,9 @@ pub enum InputAction {
     Focus(PartitionId),
     /// Print the statistics.
     Statistics,
+    /// Turn the trace on or off.
+    #[cfg(feature = "trace")]
+    Trace,
     /// Print the commands.
     Help,
     /// Nothing: half a command, an unknown one, or nobody who reads.
@@ -77,6 +81,8 @@ impl Focus {
                 .map_or(InputAction::None, |id| self.turn_to(id)),
             b'1'..=b'9' if self.reads(byte - b'1') => self.turn_to(byte - b'1'),
             b's' => InputAction::Statistics,
+            #[cfg(feature = "trace")]
+            b't' => InputAction::Trace,
             b'?' => InputAction::Help,
             _ => InputAction::None,
         }

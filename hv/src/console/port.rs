@@ -44,6 +44,9 @@ pub trait Console: Sync {
 pub enum Command {
     /// Print the statistics.
     Statistics,
+    /// Turn the trace on or off.
+    #[cfg(feature = "trace")]
+    Trace,
     /// Print the commands.
     Help,
     /// Say who has the focus now.

@@ -8,7 +8,7 @@ use super::*;
 use crate::exit::ExitKind;
 use crate::fake::{
     CPU_OFF, ENTRY, LINUX, NOWHERE, OWNED_SPI, Outcome, RT, UART, World, advance, pend, run_on,
-    script,
+    script, take_wire, type_in,
 };
 use crate::power::Start;
 use crate::report::Line;
@@ -85,7 +85,10 @@ fn layout_is_the_one_of_the_documentation() {
 #[test]
 fn full_ring_keeps_the_latest_events_and_one_that_is_off_what_it_has() {
     let ring = Ring::new();
-    let times = |most| ring.last(most).map(|event| event.at).collect::<Vec<_>>();
+    let times = |most| {
+        let last = ring.all.last(most);
+        last.map(|event| event.at).collect::<Vec<_>>()
+    };
     assert!(times(ROOM).is_empty());
     (0..ROOM as u64 + 3).for_each(|at| ring.put(event(at)));
     let last = ROOM as u64 + 2;
@@ -191,6 +194,46 @@ fn fault_is_reported_once_when_the_ring_has_it_and_when_others_have_pushed_it_ou
         let kept = text.contains(&format!("report kept pcpu=2 started/1@1000 {fault}"));
         assert_eq!(kept, others > 0);
     }
+}
+
+#[test]
+fn key_turns_the_trace_off_and_on_and_a_report_off() {
+    let world = World::new();
+    let mut guest = world.started(RT);
+    let mut short_exits = || {
+        guest.load(UART + 0x18, Width::Word);
+        let events = untimed(&world, 2).into_iter();
+        events.filter(|event| event == "short:mmio/1.0").count()
+    };
+    assert_eq!(short_exits(), 1);
+    for (keys, expected) in [("t", 1), ("t", 2), ("s", 2), ("t", 3)] {
+        type_in(b"\x1d");
+        type_in(keys.as_bytes());
+        world.hypervisor.serve_console();
+        assert_eq!(short_exits(), expected, "{keys}");
+    }
+    world.hypervisor.pump_console();
+    let wire = take_wire();
+    assert!(
+        wire.contains("the trace is off") && wire.contains("the trace is on"),
+        "{wire}"
+    );
+}
+
+#[test]
+fn last_events_of_a_pcpu_are_its_own_and_the_oldest_comes_first() {
+    let world = World::new();
+    let mut guest = world.started(RT);
+    guest.store(NOWHERE, Width::Word, 1);
+    let mut kinds = Vec::new();
+    for pcpu in [2, 0] {
+        run_on(pcpu, || {
+            let last = last(&world.hypervisor.machine, 2);
+            kinds.extend(last.map(|event| event.kind));
+        });
+    }
+    let [exit, fault] = [Kind::exit(Reason::Synchronous), Kind::fault(Access::Write)];
+    assert_eq!(kinds, [exit, fault]);
 }
 
 #[test]

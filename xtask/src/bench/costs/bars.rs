@@ -5,10 +5,10 @@ use systems::costs::{CONTROLLERS, IMAGE_BYTES, Sample};
 use super::outcome::{Line, Outcome};
 use crate::picture::{Anchor, COLOURS, FAINT, INK, Picture};
 
-const WIDTH: f64 = 900.0;
-const LEFT: f64 = 250.0;
-const RIGHT: f64 = 840.0;
-const TOP: f64 = 70.0;
+pub(super) const WIDTH: f64 = 900.0;
+pub(super) const LEFT: f64 = 250.0;
+pub(super) const RIGHT: f64 = 840.0;
+pub(super) const TOP: f64 = 70.0;
 const BAR: f64 = 11.0;
 const GAP: f64 = 14.0;
 
@@ -16,7 +16,7 @@ const GAP: f64 = 14.0;
 const DECADES: i32 = 8;
 
 /// Who is shown, in the order of their colours.
-const NAMES: [&str; 6] = ["bare", "Bulkhead", "Bao", "hvisor", "Xen", "Xen null"];
+pub(super) const NAMES: [&str; 6] = ["bare", "Bulkhead", "Bao", "hvisor", "Xen", "Xen null"];
 
 /// A bar: whose, how long, and from where to where its samples were.
 struct Bar {
@@ -62,7 +62,8 @@ fn bars(line: &Line, controller: usize) -> Vec<Bar> {
         .collect()
 }
 
-fn position(value: u64) -> f64 {
+/// Where a number of instructions is on the axis.
+pub(super) fn position(value: u64) -> f64 {
     let decades = (value.max(1) as f64).log10() / f64::from(DECADES);
     LEFT + decades.min(1.0) * (RIGHT - LEFT)
 }
@@ -82,17 +83,8 @@ pub fn draw(outcome: &Outcome, controller: usize) -> String {
     let name = CONTROLLERS.get(controller).unwrap_or(&"");
     let title = format!("Instructions on QEMU's virt machine with {name}: fewer is better");
     picture.text([16.0, 24.0], 15.0, Anchor::Start, &title);
-    for (index, name) in NAMES.iter().enumerate() {
-        let x = LEFT + 96.0 * index as f64;
-        picture.rectangle([x, 38.0, 10.0, 10.0], COLOURS[order(index)], name);
-        picture.text([x + 15.0, 47.0], 12.0, Anchor::Start, name);
-    }
-    for decade in 0..=DECADES {
-        let x = position(10u64.pow(decade.unsigned_abs()));
-        picture.line([x, TOP - 8.0], [x, bottom], FAINT, 1.0, false);
-        let label = 10u64.pow(decade.unsigned_abs()).to_string();
-        picture.text([x, bottom + 18.0], 12.0, Anchor::Middle, &label);
-    }
+    legend(&mut picture, &[0, 1, 2, 3, 4, 5]);
+    decades(&mut picture, bottom);
     let mut y = TOP;
     for (line, bars) in &rows {
         let middle = y + bars.len() as f64 * BAR / 2.0 + 4.0;
@@ -106,8 +98,29 @@ pub fn draw(outcome: &Outcome, controller: usize) -> String {
     picture.finish()
 }
 
+/// Says which colour is whose, below the title.
+pub(super) fn legend(picture: &mut Picture, shown: &[usize]) {
+    for (place, of) in shown.iter().enumerate() {
+        let x = LEFT + 96.0 * place as f64;
+        let name = NAMES[*of];
+        picture.rectangle([x, 38.0, 10.0, 10.0], COLOURS[order(*of)], name);
+        picture.text([x + 15.0, 47.0], 12.0, Anchor::Start, name);
+    }
+}
+
+/// The axis, down to `bottom`.
+pub(super) fn decades(picture: &mut Picture, bottom: f64) {
+    for decade in 0..=DECADES {
+        let value = 10u64.pow(decade.unsigned_abs());
+        let x = position(value);
+        picture.line([x, TOP - 8.0], [x, bottom], FAINT, 1.0, false);
+        let label = value.to_string();
+        picture.text([x, bottom + 18.0], 12.0, Anchor::Middle, &label);
+    }
+}
+
 /// The colour of who is shown: ours is the first.
-const fn order(of: usize) -> usize {
+pub(super) const fn order(of: usize) -> usize {
     match of {
         0 => 5,
         of => of - 1,

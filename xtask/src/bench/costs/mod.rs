@@ -4,6 +4,7 @@ pub(super) mod bare;
 mod bars;
 mod compare;
 mod outcome;
+mod spread;
 mod text;
 mod xen;
 
@@ -69,13 +70,15 @@ fn write(
     keep("costs.json", &serde_json::to_string_pretty(outcome)?)?;
     keep("costs.md", &markdown)?;
     for (index, controller) in CONTROLLERS.iter().enumerate() {
-        let picture = bars::draw(outcome, index);
-        keep(&format!("{controller}.svg"), &picture)?;
-        if docs {
-            let path = workspace
-                .root()
-                .join(format!("docs/costs-{controller}.svg"));
-            write_if_changed(&path, picture.as_bytes())?;
+        for (name, picture) in [
+            (controller.to_string(), bars::draw(outcome, index)),
+            (format!("spread-{controller}"), spread::draw(outcome, index)),
+        ] {
+            keep(&format!("{name}.svg"), &picture)?;
+            if docs {
+                let path = workspace.root().join(format!("docs/costs-{name}.svg"));
+                write_if_changed(&path, picture.as_bytes())?;
+            }
         }
     }
     if docs {
