@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
+use regex::Regex;
 use rtds::sim::{Costs, Runs, Simulation, busy};
 use rtds::{Parameters, PcpuSet, Reservation, Rtds};
 use serde_json::Value;
@@ -136,6 +137,14 @@ fn switches_come_as_simulated(bench: &Bench<'_>) -> anyhow::Result<()> {
         system = system.guest_in("shared", name, "busy", 1, &time);
     }
     let folder = record(bench, "three-turns", &system, "^busy: counted")?;
+    // Each has a quarter of the CPU, and it is said which exit was the dearest.
+    let summary = std::fs::read_to_string(folder.join("trace.txt"))?;
+    let share = Regex::new(r"(?m)^(first|second|third): .* ms on a CPU, 2[45]\.\d % of one$")?;
+    let dearest = Regex::new(r"(?m)^dearest exit on CPU 0: \w+ of \w+, \d+ ticks, at ")?;
+    ensure!(
+        share.find_iter(&summary).count() == GUESTS.len() && dearest.is_match(&summary),
+        "the summary says: {summary}"
+    );
     let mut found = recorded(&schedule(&folder)?)?;
     let mut expected = simulated()?;
     for turns in [&mut found, &mut expected] {
