@@ -70,15 +70,15 @@ fn write(
     keep("costs.json", &serde_json::to_string_pretty(outcome)?)?;
     keep("costs.md", &markdown)?;
     for (index, controller) in CONTROLLERS.iter().enumerate() {
-        for (name, picture) in [
-            (controller.to_string(), bars::draw(outcome, index)),
-            (format!("spread-{controller}"), spread::draw(outcome, index)),
-        ] {
-            keep(&format!("{name}.svg"), &picture)?;
-            if docs {
-                let path = workspace.root().join(format!("docs/costs-{name}.svg"));
-                write_if_changed(&path, picture.as_bytes())?;
-            }
+        let picture = bars::draw(outcome, index);
+        keep(&format!("{controller}.svg"), &picture)?;
+        let spread = spread::draw(outcome, index);
+        keep(&format!("spread-{controller}.svg"), &spread)?;
+        if docs {
+            let path = workspace
+                .root()
+                .join(format!("docs/costs-{controller}.svg"));
+            write_if_changed(&path, picture.as_bytes())?;
         }
     }
     if docs {
