@@ -36,11 +36,21 @@ mod trace;
 use gicv2::interrupt;
 #[cfg(feature = "v3")]
 use gicv3::interrupt;
+#[cfg(feature = "trace")]
+use trace::delivery;
 
 // An interrupt's place in the table is found by masking, and the number of a sole SGI by counting the zeros above it.
 const _: () = assert!(GRANTS_OF_PHYSICAL.is_power_of_two());
 const _: () = assert!(request::FIRST_SGI == 16);
 const _: () = assert!(offset_of!(Requests, word) == 0);
+
+/// `DELIVERS` an interrupt with this number; after it was `DELIVERED` the guest goes on.
+#[cfg(not(feature = "trace"))]
+macro_rules! delivery {
+    () => {
+        ".macro DELIVERS number\n.endm\n.macro DELIVERED\nCOUNT_DELIVERY\n.endm\n"
+    };
+}
 
 global_asm!(
     r#"
@@ -105,22 +115,6 @@ global_asm!(
     RETURN
 .endm
 
-// For the trace, w3: the number of the interrupt that is delivered.
-.macro DELIVERS number
-    .if {trace}
-    mov     w3, \number
-    .endif
-.endm
-
-// Goes back, the trace in between. x0: the context; w3: the number, as above.
-.macro DELIVERED
-    .if {trace}
-    b       bulkhead_trace_delivery
-    .else
-    COUNT_DELIVERY
-    .endif
-.endm
-
 // Counts a delivery and goes back. x0: the context.
 .macro COUNT_DELIVERY
     ldr     x2, [x0, #{grants}]
@@ -131,7 +125,9 @@ global_asm!(
     ldp     x0, x1, [sp], #16
     RETURN
 .endm
-
+"#,
+    delivery!(),
+    r#"
 // Is a kick about one SGI, and nothing else? Then x2: the requests, w3: all that is asked for, w4: the SGI, x5: its place in the grants.
 // x0: context; x4, x5 are stored.
 .macro SOLE_SGI otherwise
@@ -174,12 +170,6 @@ bulkhead_vectors:
     .endr
 
     INTERRUPT_REST
-
-    .if {trace}
-    .global bulkhead_delivered
-bulkhead_delivered:
-    COUNT_DELIVERY
-    .endif
 
 // x0: context, x1: the acknowledge register. x2, x3 are stored; x0, x1 are on the stack.
 bulkhead_interrupt:
@@ -270,7 +260,6 @@ bulkhead_defect:
     sources = const offset_of!(Requests, sources),
     frames = const offset_of!(Context, frames),
     delivered = const offset_of!(Grants, delivered),
-    trace = const cfg!(feature = "trace") as usize,
     sgis = const offset_of!(Grants, sgis),
     physical = const offset_of!(Grants, physical),
     physical_mask = const GRANTS_OF_PHYSICAL - 1,

@@ -7,6 +7,28 @@ use super::super::boot::STACK_STRIDE;
 use super::Context;
 use crate::trace::{Kind, ROOM, Ring, layout};
 
+/// For the `global_asm!` of the vectors: `DELIVERS` puts the number into w3, and the event comes before the guest goes on.
+macro_rules! delivery {
+    () => {
+        r#"
+.macro DELIVERS number
+    mov     w3, \number
+.endm
+
+.macro DELIVERED
+    b       bulkhead_trace_delivery
+.endm
+
+    .section .text.vectors, "ax"
+    .global bulkhead_delivered
+bulkhead_delivered:
+    COUNT_DELIVERY
+"#
+    };
+}
+
+pub(super) use delivery;
+
 const _: () = assert!(STACK_STRIDE.is_power_of_two());
 const _: () = assert!(size_of::<Ring>() < 1 << 32);
 
