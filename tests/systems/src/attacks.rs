@@ -16,7 +16,7 @@ use crate::system_file::SystemFile;
 use crate::turns::URGENT;
 
 /// The letter that starts each attack, and its name: the guest `attacker` says what it does.
-pub const ATTACKS: [(&str, &str); 13] = [
+pub const ATTACKS: [(&str, &str); 15] = [
     ("b", "boundaries"),
     ("c", "console"),
     ("d", "debug-and-pmu"),
@@ -25,10 +25,12 @@ pub const ATTACKS: [(&str, &str); 13] = [
     ("h", "hypercalls"),
     ("m", "maintenance"),
     ("p", "page-tables"),
+    ("q", "doorbell-storm"),
     ("r", "registers"),
     ("s", "sgi-storm"),
     ("t", "reset"),
     ("w", "waits"),
+    ("x", "channel-corruption"),
     ("y", "set-and-way"),
 ];
 
@@ -53,7 +55,18 @@ impl Place {
         (Self::TwoShared, "rtds-2"),
     ];
 
-    pub(crate) fn system(self, gic: &str) -> SystemFile {
+    /// The two, with a channel between them or not.
+    pub(crate) fn system(self, gic: &str, channel: bool) -> SystemFile {
+        let system = self.without_channel(gic);
+        if !channel {
+            return system;
+        }
+        let rung = |who: &str| format!("{{ partition = \"{who}\", doorbell = true }}");
+        let ends = ["victim", "attacker"].map(rung);
+        system.channel("shared", "64KiB", &ends.each_ref().map(String::as_str))
+    }
+
+    fn without_channel(self, gic: &str) -> SystemFile {
         let board = format!("qemu-virt-{gic}");
         match self {
             Self::Dedicated => SystemFile::new("attack-own", &board)
@@ -72,7 +85,12 @@ impl Place {
     }
 }
 
-/// Nanoseconds that the victim may wake up late at most on a CPU of its own. What it may on one that it shares stands in `costs.toml`.
+/// True for an attack on what the two share.
+pub fn has_channel(attack: &str) -> bool {
+    ["channel-corruption", "doorbell-storm"].contains(&attack)
+}
+
+/// Nanoseconds that the victim may wake up late at most on a CPU of its own, unless `costs.toml` says more of an attack. What it may on one that it shares stands in `costs.toml`.
 const LATEST_ALONE: u64 = 500;
 
 /// Attacks that are more with two CPUs.
@@ -119,9 +137,11 @@ pub(crate) const SLICES: &str =
 
 /// Nanoseconds that the victim may wake up late at most beside an attack.
 pub(crate) fn bound_of(place: Place, name: &str) -> anyhow::Result<u64> {
+    let budget = Budget::read()?;
+    let bound = budget.attack(name)?;
     match place {
-        Place::Dedicated => Ok(LATEST_ALONE),
-        Place::OneShared | Place::TwoShared => Ok(Budget::read()?.attack(name)?.late),
+        Place::Dedicated => Ok(bound.alone.unwrap_or(LATEST_ALONE)),
+        Place::OneShared | Place::TwoShared => Ok(bound.late),
     }
 }
 
@@ -132,7 +152,9 @@ fn victim_does_not_notice(
     letter: &str,
     name: &str,
 ) -> anyhow::Result<()> {
-    let mut session = bench.start_with(&place.system(gic), |options| options.icount = true)?;
+    let mut session = bench.start_with(&place.system(gic, has_channel(name)), |options| {
+        options.icount = true
+    })?;
     let found = attack(&mut session, letter, name, ROUNDS, bench.left())?;
     if (place, name) == (Place::TwoShared, "sgi-storm") {
         return is_late_by_slices(bench, gic, &found);
@@ -233,8 +255,8 @@ fn measure(session: &mut Session, rounds: usize, left: Duration) -> anyhow::Resu
 }
 
 /// A system in which the victim shares its CPU with the attacker, and which measures for how long interrupts are masked.
-pub fn on_a_shared_cpu(gic: &str) -> SystemFile {
-    Place::OneShared.system(gic)
+pub fn on_a_shared_cpu(gic: &str, channel: bool) -> SystemFile {
+    Place::OneShared.system(gic, channel)
 }
 
 pub(crate) fn nobody_failed(session: &Session) -> anyhow::Result<()> {

@@ -331,7 +331,8 @@ fn neighbour_does_not_notice_restarts(
     gic: &str,
     place: Place,
 ) -> anyhow::Result<()> {
-    let mut session = bench.start_with(&place.system(gic), |options| options.icount = true)?;
+    let mut session =
+        bench.start_with(&place.system(gic, false), |options| options.icount = true)?;
     session.wait_for("victim", "^victim: ready$", bench.left())?;
     session.wait_for("attacker", "^attacker: ready$", bench.left())?;
     session.send("attacker", "t")?;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use anyhow::Context;
 use serde::Serialize;
-use systems::attacks::{self, ATTACKS, MASKED};
+use systems::attacks::{self, ATTACKS, MASKED, has_channel};
 use systems::costs::{Budget, CONTROLLERS};
 
 use super::{PATIENCE, start_counting};
@@ -47,34 +47,37 @@ pub fn run(builder: &Builder, json: bool) -> anyhow::Result<u8> {
     let budget = Budget::read()?;
     let mut rows = Vec::new();
     for controller in CONTROLLERS {
-        let system = attacks::on_a_shared_cpu(controller);
         let folder = builder.output().join("bench").join(MASKED);
         std::fs::create_dir_all(&folder)?;
-        let file = folder.join(format!("{controller}.toml"));
-        std::fs::write(&file, system.text())?;
-        let built = builder.build_with(&file, &[MASKED])?;
-        for (letter, attack) in ATTACKS {
-            let mut session = start_counting(&built, &[])?;
-            let found = attacks::attack(&mut session, letter, attack, ROUNDS, PATIENCE)?;
-            let measured = session.statistics(PATIENCE)?.masked;
-            let measured = measured
-                .into_iter()
-                .next()
-                .context("nothing was measured")?;
-            session.finish();
-            let bound = budget.attack(attack)?;
-            rows.push(Line {
-                attack,
-                controller,
-                pass: measured.longest <= bound.masked
-                    && found.latest <= bound.late
-                    && found.missed == 0,
-                masked: measured.longest,
-                masked_bound: bound.masked,
-                cause: measured.cause,
-                late: found.latest,
-                late_bound: bound.late,
-            });
+        for channel in [false, true] {
+            let system = attacks::on_a_shared_cpu(controller, channel);
+            let file = folder.join(format!("{controller}-{channel}.toml"));
+            std::fs::write(&file, system.text())?;
+            let built = builder.build_with(&file, &[MASKED])?;
+            let attacks = ATTACKS.into_iter();
+            for (letter, attack) in attacks.filter(|(_, name)| has_channel(name) == channel) {
+                let mut session = start_counting(&built, &[])?;
+                let found = attacks::attack(&mut session, letter, attack, ROUNDS, PATIENCE)?;
+                let measured = session.statistics(PATIENCE)?.masked;
+                let measured = measured
+                    .into_iter()
+                    .next()
+                    .context("nothing was measured")?;
+                session.finish();
+                let bound = budget.attack(attack)?;
+                rows.push(Line {
+                    attack,
+                    controller,
+                    pass: measured.longest <= bound.masked
+                        && found.latest <= bound.late
+                        && found.missed == 0,
+                    masked: measured.longest,
+                    masked_bound: bound.masked,
+                    cause: measured.cause,
+                    late: found.latest,
+                    late_bound: bound.late,
+                });
+            }
         }
     }
     let outcome = Outcome {

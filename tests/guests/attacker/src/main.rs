@@ -6,6 +6,7 @@
 #![no_main]
 
 mod caches;
+mod channel;
 mod console;
 mod reset;
 mod storm;
@@ -20,7 +21,7 @@ use vandal::{hypercalls, instructions, interrupts, memory, registers, stage1};
 type Round = fn(&'static Board, &mut Tally);
 
 /// The letter and the name of each attack.
-const ATTACKS: [(u8, &str, Round); 14] = [
+const ATTACKS: [(u8, &str, Round); 16] = [
     (b'a', "nothing", |_, _| core::hint::spin_loop()),
     (b'b', "boundaries", boundaries),
     (b'c', "console", console::flood),
@@ -36,10 +37,12 @@ const ATTACKS: [(u8, &str, Round); 14] = [
     }),
     (b'm', "maintenance", |_, _| caches::maintain()),
     (b'p', "page-tables", stage1::run),
+    (b'q', "doorbell-storm", channel::ring),
     (b'r', "registers", |_, tally| registers::run(tally)),
     (b's', "sgi-storm", storm::run),
     (b't', "reset", reset::reset),
     (b'w', "waits", |_, tally| instructions::waits(tally)),
+    (b'x', "channel-corruption", channel::corrupt),
     (b'y', "set-and-way", |_, tally| instructions::set_way(tally)),
 ];
 

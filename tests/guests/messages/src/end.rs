@@ -7,7 +7,9 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use board::timer::Timer;
 use board::{Board, cpu, interrupt, mmio, mmu};
 use bulkhead_channel as channel;
-use channel::{Queue, Ring};
+use channel::Queue;
+
+pub use channel::Ring;
 
 /// The memory below holds devices, and stage 1 cannot map a channel beside them.
 const RAM_BASE: u64 = 0x4000_0000;
@@ -22,6 +24,10 @@ static RUNG_AT: AtomicU64 = AtomicU64::new(0);
 pub struct End {
     /// Which one.
     pub which: channel::End,
+    /// All of the memory.
+    pub words: &'static [AtomicU32],
+    /// The interrupt by which it is rung.
+    pub intid: u32,
     /// The messages.
     pub queue: Queue<'static>,
     /// The register that rings the other end.
@@ -57,7 +63,8 @@ impl End {
         unsafe { mmu::map_ram(region.base, region.size) };
         let start = ptr::with_exposed_provenance(region.base as usize);
         // SAFETY: the range is mapped, is for nothing else in this partition, and what others write to it meanwhile they write to atomic words.
-        let words = unsafe { slice::from_raw_parts(start, (region.size / WORD) as usize) };
+        let words: &[AtomicU32] =
+            unsafe { slice::from_raw_parts(start, (region.size / WORD) as usize) };
         interrupt::set_handler(|_| {
             RUNG_AT.store(Timer::Physical.now(), Ordering::Relaxed);
             RUNG.fetch_add(1, Ordering::Relaxed);
@@ -68,6 +75,8 @@ impl End {
         board.gic.enable(32 + spi);
         let mut end = Self {
             which,
+            words,
+            intid: 32 + spi,
             queue: Queue::new(words, which).map_err(|_| "the channel is too small")?,
             page: page.base,
             rings: 0,

@@ -7,14 +7,12 @@
 #![no_std]
 #![no_main]
 
-mod end;
-
 use board::timer::{Timer, wait_until};
 use board::{Board, cpu, println, psci};
 use bulkhead_channel as channel;
 use channel::{Message, Ring};
 
-use end::{End, rung};
+use messages::end::{End, rung};
 
 /// Bytes of each message.
 const BYTES: usize = 64;

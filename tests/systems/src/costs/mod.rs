@@ -76,6 +76,8 @@ pub struct Attacks {
     pub masked: u64,
     /// How many nanoseconds late a neighbour may wake up.
     pub late: u64,
+    /// The same of one with a CPU of its own, where it may notice more than that its timer passes.
+    pub alone: Option<u64>,
 }
 
 /// One row: instructions, except for [`IMAGE_BYTES`].
