@@ -134,6 +134,10 @@ pub enum Done {
         size: u64,
     },
     Publish,
+    /// A partition's devices reach its memory.
+    Admit(PartitionId),
+    /// They reach nothing.
+    Deny(PartitionId),
     Announce(Announce),
     Record(Event),
 }
@@ -496,7 +500,14 @@ pub struct FakeMachine {
     rings: &'static [crate::trace::Ring],
 }
 
-impl Dma for FakeMachine {}
+impl Dma for FakeMachine {
+    fn admit(&self, partition: &Partition) {
+        done(Done::Admit(partition.id));
+    }
+    fn deny(&self, partition: &Partition) {
+        done(Done::Deny(partition.id));
+    }
+}
 
 impl Machine for FakeMachine {
     type Cpu = FakeCpu;

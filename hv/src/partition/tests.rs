@@ -4,7 +4,8 @@ use model::memory::Mapping;
 
 use super::*;
 use crate::fake::{
-    Done, ENTRY, EXTENDED_SEEN, EXTENDED_SPI, LINUX, OWNED_SPI, RAM, RT, World, take_done,
+    Done, ENTRY, EXTENDED_SEEN, EXTENDED_SPI, Guest, LINUX, OWNED_SPI, Outcome, RAM, RT, World,
+    take_done,
 };
 
 #[test]
@@ -125,4 +126,40 @@ fn image_without_segments_is_in_place_at_once() {
     let begin = partition.begin_load(&hardware);
     let machine = &world.hypervisor.machine;
     assert_eq!(partition.load_piece(machine, begin, 1), None);
+}
+
+/// Whatever starts it again: no device that the run before had programmed writes into the new image.
+#[test]
+fn restart_takes_memory_from_the_devices_before_the_image_is_put_there_and_gives_it_back_after() {
+    use crate::fake::{NOWHERE, SYSTEM_RESET};
+    use model::device::Width;
+    use model::partition::FaultPolicy;
+    let resets: [fn(&mut Guest) -> Outcome; 2] = [
+        |guest| guest.hvc([SYSTEM_RESET, 0, 0, 0]),
+        |guest| guest.store(NOWHERE, Width::Word, 1),
+    ];
+    for reset in resets {
+        let world = World::with_both(|linux, rt| {
+            linux.vcpus = rt.vcpus;
+            linux.on_fault = FaultPolicy::Restart;
+        });
+        let mut guest = world.started(LINUX);
+        take_done();
+        assert_eq!(reset(&mut guest), Outcome::Resumed);
+        let done = take_done();
+        let linux = PartitionId::new(LINUX as u8);
+        let place = |is_it: &dyn Fn(&Done) -> bool| {
+            let places = done.iter().enumerate().filter(|(_, one)| is_it(one));
+            let places: Vec<usize> = places.map(|(place, _)| place).collect();
+            (places.first().copied(), places.last().copied())
+        };
+        let (_, denied) = place(&|one| *one == Done::Deny(linux));
+        let loads = place(&|one| matches!(one, Done::Load { .. } | Done::Zero { .. }));
+        let admits = place(&|one| *one == Done::Admit(linux));
+        assert!(
+            denied.is_some() && denied < loads.0 && loads.1 < admits.0,
+            "{done:?}"
+        );
+        assert_eq!(admits.0, admits.1);
+    }
 }

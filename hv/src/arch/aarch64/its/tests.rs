@@ -7,8 +7,8 @@ use model::its::DeviceIds;
 
 use super::*;
 use crate::fake::{
-    Done, Guest, HYPERVISOR_TIMER, LINUX, Outcome, PCPUS, RAM, REDISTRIBUTORS, RT, World,
-    list_registers, pend, put, take_done,
+    Done, Guest, HYPERVISOR_TIMER, LINUX, Outcome, PCPUS, RAM, REDISTRIBUTORS, RT, SYSTEM_RESET,
+    World, list_registers, pend, put, take_done,
 };
 use crate::pool::fixture::{decide, first_turn_with};
 use crate::report::Cursor;
@@ -132,6 +132,32 @@ fn lpi_of_nobody_or_without_an_event_is_dropped() {
         assert_eq!(guest.interrupt(lpi), Outcome::Resumed);
     }
     assert_eq!(list_registers(0), []);
+}
+
+/// Neither one that is pending at the reset, nor one that the device, which knows of no reset, still sends.
+#[test]
+fn event_of_the_run_before_reaches_no_guest_that_has_not_mapped_it_anew() {
+    let mut guest = World::with_both(|linux, rt| {
+        linux.its = Some(CONFIG);
+        linux.vcpus = rt.vcpus;
+    })
+    .started(LINUX);
+    ready(&mut guest);
+    commands(&mut guest, &MAP);
+    guest.interrupt(PHYSICAL);
+    assert_eq!(list_registers(guest.pcpu).len(), 1);
+    take_done();
+
+    assert_eq!(guest.hvc([SYSTEM_RESET, 0, 0, 0]), Outcome::Resumed);
+
+    let discarded = take_done().into_iter().any(|done| {
+        matches!(done, Done::Translate(Change::Discard { device, event, .. }, _) if (device, event) == (DEVICE, 0))
+    });
+    assert!(discarded, "the physical ITS still translates it");
+    assert_eq!(list_registers(guest.pcpu), []);
+    ready(&mut guest);
+    assert_eq!(guest.interrupt(PHYSICAL), Outcome::Resumed);
+    assert_eq!(list_registers(guest.pcpu), []);
 }
 
 #[test]
