@@ -95,6 +95,13 @@ fn answer<M: Machine>(
             let nothing = Answer::plain(Status::NotPresent);
             return Ok(failure.map_or(nothing, |record| Answer::with(told(&record))));
         }
+        Some(Call::Count) => {
+            let target = PartitionId::new(argument as u8);
+            let number = usize::try_from(argument >> 8).unwrap_or(usize::MAX);
+            let count = hypervisor.count_of(caller, target, number)?;
+            let unknown = Answer::plain(Status::InvalidParameters);
+            return Ok(count.map_or(unknown, |count| Answer::with([count])));
+        }
         Some(Call::Panic) => return Ok(Answer::plain(Status::Success)),
         Some(Call::Alive) => {
             vcpu.is_alive();

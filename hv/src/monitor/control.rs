@@ -3,8 +3,10 @@
 use core::sync::atomic::Ordering;
 
 use model::PartitionId;
+use model::monitor::Class;
 
 use crate::event::Event;
+use crate::exit::ExitKind;
 use crate::machine::Machine;
 use crate::partition::{Partition, request};
 use crate::power::{Lifecycle, Power, Then};
@@ -98,6 +100,24 @@ impl<M: Machine> Hypervisor<M> {
             restarts: power.restarts(),
             faults: partition.faults(),
         })
+    }
+
+    /// One of the counts of a partition, as [`Call::Count`](model::call::Call::Count) numbers them; `None` when there is none of that number.
+    ///
+    /// # Errors
+    /// The caller has no right over it.
+    pub fn count_of(
+        &self,
+        caller: &Partition,
+        target: PartitionId,
+        number: usize,
+    ) -> Result<Option<u64>, Refused> {
+        let rights = &caller.config.monitor;
+        let partition = self.granted(&[rights.may_control, rights.may_watch], target)?;
+        let exits = ExitKind::ALL.map(|kind| partition.cost(kind).count());
+        let failures = Class::ALL.map(|class| partition.health.count(class));
+        let mut counts = exits.into_iter().chain(failures);
+        Ok(counts.nth(number))
     }
 
     /// Follows an order about a partition. It is done when the virtual CPUs that it is about have heard of it.

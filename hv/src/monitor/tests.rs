@@ -422,3 +422,37 @@ fn stop_of_the_last_partition_that_was_not_stopped_ends_the_system() {
     let outcome = rt.hvc([SYSTEM_OFF, 0, 0, 0]);
     assert_eq!(outcome, Outcome::Ended(EndState::Halt));
 }
+
+#[test]
+fn counts_of_another_partition_are_its_exits_by_kind_and_its_failures_by_class() {
+    let world = controlled(|_| {});
+    let (mut linux, mut rt) = (world.started(LINUX), world.started(RT));
+    linux.hvc([0xc600_0fff, 0, 0, 0]);
+    linux.hvc([ALIVE, 0, 0, 0]);
+    let names = model::call::EXITS.map(|name| (name, None::<Class>));
+    let classes = Class::ALL.map(|class| (class.name(), Some(class)));
+    for (number, (name, class)) in (0..).zip(names.into_iter().chain(classes)) {
+        rt.hvc([Call::Count as u64, LINUX as u64 | number << 8, 0, 0]);
+        let expected = match (name, class) {
+            ("hvc", None) => 2,
+            (_, Some(Class::HypercallAbuse)) => 1,
+            _ => 0,
+        };
+        assert_eq!((rt.x0(), rt.vcpu.context.x[1]), (0, expected), "{name}");
+    }
+    for (argument, status) in [
+        (LINUX as u64 | 16 << 8, NOT_NOW),
+        (u64::MAX << 8 | LINUX as u64, NOT_NOW),
+        (RT as u64, DENIED),
+        (0xff, DENIED),
+    ] {
+        rt.hvc([Call::Count as u64, argument, 0, 0]);
+        assert_eq!(rt.x0(), status, "{argument:#x}");
+    }
+}
+
+#[test]
+fn kinds_of_exits_have_one_name() {
+    let names = crate::exit::ExitKind::ALL.map(crate::exit::ExitKind::name);
+    assert_eq!(names, model::call::EXITS);
+}

@@ -8,6 +8,9 @@ use crate::system_file::SystemFile;
 /// What a call says that the system file does not grant.
 const DENIED: &str = "^bulkheadctl: denied: the system file does not grant it$";
 
+/// What has become of the bare guest by then: it has not failed yet.
+const COUNTERS: &str = "^failures illegal-access=0 undefined-trap=0 hypercall-abuse=0 iommu-fault=0 watchdog=0 guest-panic=0 interrupt-storm=0 missed-budget=0$";
+
 pub fn tests() -> Vec<Test> {
     let test = |gic: &str| {
         let system = system(&format!("qemu-virt-{gic}"));
@@ -47,6 +50,7 @@ fn linux_controls_what_the_file_grants_and_nothing_else(
         ("start life", "", 0, Some(("life", "^life: ready$"))),
         ("restart life", "", 0, Some(("life", "^life: ready$"))),
         ("list", "^1 +life +control +running +[12] +0$", 0, None),
+        ("counters life", COUNTERS, 0, None),
         (
             "stop other",
             "grants no right over a partition `other`",
@@ -56,6 +60,7 @@ fn linux_controls_what_the_file_grants_and_nothing_else(
         ("stop 2", DENIED, 1, Some(("hv", "linux: refused call"))),
         ("stop 0", DENIED, 1, None),
         ("restart 300", DENIED, 1, None),
+        ("counters 2", DENIED, 1, None),
     ] {
         session.send("linux", &format!("bulkheadctl {command}; echo status=$?\n"))?;
         if !says.is_empty() {

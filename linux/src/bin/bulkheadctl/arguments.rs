@@ -4,6 +4,7 @@ use model::call::Call;
 
 pub const USAGE: &str = "usage: bulkheadctl COMMAND
   list                 partitions that this one may control or watch
+  counters PARTITION   its exits by kind and its failures by class
   start PARTITION      a partition that has stopped or is held starts
   stop PARTITION       it stops
   restart PARTITION    it starts again from its image
@@ -17,6 +18,7 @@ PARTITION is a name of `list`, or a place in the system file, from 0.";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command<'a> {
     List,
+    Counters(&'a str),
     Order(Call, &'a str),
     Events { follow: bool },
     Alive,
@@ -37,6 +39,7 @@ pub fn read(arguments: &[String]) -> Option<Command<'_>> {
         ["list"] => Some(Command::List),
         ["events"] => Some(Command::Events { follow: false }),
         ["events", "--follow"] => Some(Command::Events { follow: true }),
+        ["counters", partition] => Some(Command::Counters(partition)),
         ["alive"] => Some(Command::Alive),
         ["panic", code] => code.parse().ok().map(Command::Panic),
         [order, partition] => {
@@ -64,6 +67,7 @@ mod tests {
             ("list", Command::List),
             ("restart rt", Command::Order(Call::Restart, "rt")),
             ("suspend 3", Command::Order(Call::Suspend, "3")),
+            ("counters rt", Command::Counters("rt")),
             ("events", Command::Events { follow: false }),
             ("events --follow", Command::Events { follow: true }),
             ("panic 7", Command::Panic(7)),
@@ -85,6 +89,7 @@ mod tests {
             "panic x",
             "events -f",
             "list x",
+            "counters",
         ] {
             assert_eq!(of(text, &mut words), None, "{text}");
         }

@@ -6,9 +6,10 @@ mod events;
 use std::env;
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use bulkhead_linux::{Answer, Control};
-use model::call::{Call, STATES, Status};
+use model::call::{Call, EXITS, STATES, Status};
+use model::monitor::Class;
 
 use arguments::Command;
 
@@ -31,6 +32,7 @@ fn run(command: Command<'_>) -> anyhow::Result<()> {
     let mut control = Control::open()?;
     match command {
         Command::List => list(&control),
+        Command::Counters(partition) => counters(&control, number(&control, partition)?),
         Command::Order(call, partition) => {
             let number = number(&control, partition)?;
             succeeded(control.call(call, number)?)?;
@@ -58,6 +60,24 @@ fn list(control: &Control) -> anyhow::Result<()> {
             one.right,
             state.copied().unwrap_or("unknown")
         );
+    }
+    Ok(())
+}
+
+/// What was counted of a partition since boot.
+fn counters(control: &Control, partition: u64) -> anyhow::Result<()> {
+    // Above its place stands the number of the count.
+    ensure!(partition <= 0xff, "there is no partition {partition}");
+    let failures = Class::ALL.map(Class::name);
+    let mut number = 0;
+    for (what, names) in [("exits", EXITS), ("failures", failures)] {
+        print!("{what}");
+        for name in names {
+            let answer = succeeded(control.call(Call::Count, partition | number << 8)?)?;
+            print!(" {name}={}", answer.values[0]);
+            number += 1;
+        }
+        println!();
     }
     Ok(())
 }
