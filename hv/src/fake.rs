@@ -632,6 +632,8 @@ fn linux() -> Config {
         #[cfg(feature = "pristine")]
         pristine: None,
         firmware_calls: false,
+        #[cfg(feature = "eemi")]
+        eemi: None,
     }
 }
 

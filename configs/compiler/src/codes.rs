@@ -253,7 +253,7 @@ codes! {
     LIMIT_PSCI = "BH0706", "image grants all PSCI rights",
         "The image of this version grants every partition all of PSCI, which acts on the partition only. It cannot take single rights away.";
     LIMIT_MEDIATION = "BH0707", "image cannot filter firmware calls yet",
-        "The image of this version passes on all of a partition's firmware calls or none.";
+        "The image filters calls to the platform management firmware of a Zynq UltraScale+, and pins that a state of `pinctrl` names one by one; other firmware's calls are passed on all together or not at all.";
     LIMIT_LOG = "BH0708", "image has one log level",
         "The image of this version prints what the level `info` prints, and keeps no trace buffer.";
     LIMIT_IOMMU = "BH0709", "image cannot drive this IOMMU yet",

@@ -23,6 +23,7 @@ mod check;
 mod codes;
 mod devicetree;
 mod diagnostics;
+mod eemi;
 mod emit;
 mod guest_gic;
 mod image;

@@ -12,6 +12,7 @@ use crate::check::Context;
 use crate::codes::{self, Code};
 use crate::devicetree::streams::Stream;
 use crate::diagnostics::{Diagnostic, Diagnostics, Severity};
+use crate::eemi;
 use crate::iommus;
 use crate::raw::hypervisor::LogLevel;
 use crate::raw::rights::PsciRight;
@@ -44,7 +45,7 @@ const LIMITS: &[Limit] = &[
     Limit {
         code: codes::LIMIT_MEDIATION,
         find: mediation,
-        help: "write `firmware_calls = false` for an image, or `true`",
+        help: "write `firmware_calls = false` for an image, or `true`; where it is about pins, leave `pinctrl` out of the device: they stay as firmware set them",
     },
     Limit {
         code: codes::LIMIT_LOG,
@@ -182,10 +183,17 @@ fn psci(context: &Context<'_>, uses: &mut Uses) {
 }
 
 fn mediation(context: &Context<'_>, uses: &mut Uses) {
-    each_partition(context, uses, "filter the firmware calls of", |partition| {
-        let calls = partition.firmware_calls.as_ref()?;
-        (*calls.get_ref() == FirmwareCalls::Mediated).then(|| calls.span())
-    });
+    let Some(board) = context.board else { return };
+    for (partition, resolved) in context.partitions() {
+        let calls = partition.firmware_calls.as_ref();
+        let calls = calls.filter(|calls| *calls.get_ref() == FirmwareCalls::Mediated);
+        let devices = resolved.devices.iter().map(|(_, device)| device);
+        let found = calls.map(|_| eemi::owned(&board.tree, devices, &resolved.supply.needs));
+        if let (Some(calls), Some(Err(why))) = (calls, found) {
+            let what = format!("filter the firmware calls of {}: {why}", partition.title());
+            uses.push((calls.span(), what));
+        }
+    }
 }
 
 fn logs(context: &Context<'_>, uses: &mut Uses) {

@@ -10,6 +10,7 @@ use model::system::EndState;
 use toml::Spanned;
 
 use crate::board::{Board, Device, END_INTID, HostMsi};
+use crate::eemi;
 use crate::guest_gic::{self, GuestGic};
 use crate::layout::{Layout, lay_out};
 use crate::memory::{self, Arrangement};
@@ -63,7 +64,10 @@ pub(crate) struct Partition {
     pub monitor: Monitor,
     /// A start finds nothing of the run before.
     pub pristine: bool,
+    /// All of its calls to the firmware are passed on.
     pub firmware_calls: bool,
+    /// What its filtered calls may change.
+    pub eemi: Option<eemi::Owned>,
     /// Interrupts that it owns without a device.
     pub bare_interrupts: Vec<PassedInterrupt>,
     /// Its extended SPIs, each with the number that it has inside: an ordinary SPI, since a virtual distributor has no others.
@@ -279,6 +283,14 @@ fn partition(
         RawConsole::None => Console::None,
         RawConsole::Device(_) => Console::Device,
     };
+    let eemi = match raw.firmware_calls() {
+        // What cannot be filtered is a limit, reported by itself.
+        FirmwareCalls::Mediated => {
+            let devices = resolved.devices.iter().map(|(_, device)| device);
+            eemi::owned(&board.tree, devices, &resolved.supply.needs).ok()
+        }
+        FirmwareCalls::None | FirmwareCalls::All => None,
+    };
     let mut partition = Partition {
         name: raw.name.as_ref()?.get_ref().clone(),
         vcpus,
@@ -292,6 +304,7 @@ fn partition(
             .into_iter()
             .map(|(_, device)| device)
             .collect(),
+        eemi,
         supply: resolved.supply,
         overlay: resolved.overlay,
         dma_trusted: raw.dma_trusted,

@@ -3,6 +3,8 @@
 use crate::device::{PassedInterrupt, VirtualGic, VirtualUart};
 #[cfg(feature = "channels")]
 use crate::doorbell::Doorbell;
+#[cfg(feature = "eemi")]
+use crate::firmware::Eemi;
 use crate::ids::{Ipa, Mpidr, PcpuId, Vmid};
 #[cfg(feature = "its")]
 use crate::its::VirtualIts;
@@ -58,6 +60,9 @@ pub struct Partition {
     pub pristine: Option<&'static [u64]>,
     /// Whether its SMCs that Bulkhead does not implement itself may reach the firmware.
     pub firmware_calls: bool,
+    /// What it may ask platform management firmware for, where its calls are filtered.
+    #[cfg(feature = "eemi")]
+    pub eemi: Option<&'static Eemi>,
 }
 
 /// A virtual CPU and where it runs. Its size is a power of two: the path of an SGI indexes these, and a shift is cheaper than a product.

@@ -10,6 +10,7 @@ use anyhow::{Context, ensure};
 use serde_json::Value;
 
 use crate::bench::Bench;
+use crate::iommus::ZCU102;
 use crate::registry::{Need, Test};
 
 /// Boards with a system `configs/<board>/linux-rt.toml`.
@@ -31,6 +32,15 @@ pub(crate) const BOARDS: [&str; 13] = [
 
 /// Those whose IOMMU does not work: Linux is trusted with its devices' DMA there.
 const TRUSTED: [&str; 2] = ["rcar-m3w", "rzg2m-hihope"];
+
+/// What Linux may change by calls to the firmware of a ZCU102: NODE_ETH_3 and SD_1; GEM_TSU, GEM3_REF, GEM3_TX, SDIO1_REF and GEM3_RX; the resets of both; LPD_LSBUS is
+/// everybody's (Linux, `dt-bindings/{power,clock,reset}/xlnx-zynqmp-*.h`).
+const ETHERNET_AND_SD: [&str; 4] = [
+    "nodes 32, 40",
+    "clocks 44, 48, 52, 55, 107",
+    "resets 1032, 1039",
+    "shared clocks 31",
+];
 
 /// The kernel of all these systems.
 const KERNEL: &str = "linux-image-arm64";
@@ -89,6 +99,20 @@ fn system_is_proved(bench: &Bench<'_>, board: &str) -> anyhow::Result<()> {
         (unconfined > 0) == TRUSTED.contains(&board),
         "the report has {unconfined} devices that no IOMMU confines"
     );
+
+    if board == ZCU102 {
+        let found = &report["partitions"][0]["firmware_resources"];
+        let found: Vec<_> = found
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        ensure!(
+            found == ETHERNET_AND_SD,
+            "calls of Linux may change {found:?}"
+        );
+    }
 
     let tree = bench.file("board.dtb", "")?;
     std::fs::write(&tree, bench.board_tree(board)?)?;

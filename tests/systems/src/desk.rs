@@ -65,10 +65,7 @@ pub fn tests() -> Vec<Test> {
     let mut tests: Vec<Test> = DESKS
         .map(|desk| {
             let body = move |bench: &Bench<'_>| {
-                let system = match desk.board {
-                    ZCU102 => iommus::zcu102(bench)?,
-                    board => iommus::configs(bench, board).join(iommus::SYSTEM),
-                };
+                let system = iommus::configs(bench, desk.board).join(iommus::SYSTEM);
                 image_starts(bench, &system, desk)
             };
             test(desk.board, desk.board, body).needs(Need::Kernel(KERNEL))

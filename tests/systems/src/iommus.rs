@@ -26,11 +26,7 @@ pub fn tests() -> Vec<Test> {
     let mut tests: Vec<Test> = BOARDS
         .map(|board| {
             let body = move |bench: &Bench<'_>| {
-                let system = match board {
-                    ZCU102 => zcu102(bench)?,
-                    _ => configs(bench, board).join(SYSTEM),
-                };
-                drivers_start(bench, board, &system)
+                drivers_start(bench, board, &configs(bench, board).join(SYSTEM))
             };
             test(board, body).needs(Need::Kernel(KERNEL))
         })
@@ -46,14 +42,6 @@ pub(crate) fn configs(bench: &Bench<'_>, board: &str) -> PathBuf {
 pub(crate) fn board_file(bench: &Bench<'_>, board: &str, name: &str) -> anyhow::Result<String> {
     let path = configs(bench, board).join(name);
     std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
-}
-
-/// The board's system, with calls of firmware that nobody filters: this is about its SMMU.
-pub(crate) fn zcu102(bench: &Bench<'_>) -> anyhow::Result<PathBuf> {
-    bench.file(OVERLAY, &board_file(bench, ZCU102, OVERLAY)?)?;
-    let text = board_file(bench, ZCU102, SYSTEM)?;
-    let text = text.replace("firmware_calls = \"mediated\"", "firmware_calls = true");
-    bench.file(SYSTEM, &text)
 }
 
 fn test(

@@ -53,6 +53,10 @@ pub(crate) fn features(plan: &Plan) -> Vec<&'static str> {
             plan.system.partitions.iter().any(|one| one.pristine),
             "pristine",
         ),
+        (
+            plan.system.partitions.iter().any(|one| one.eemi.is_some()),
+            "eemi",
+        ),
         (plan.system.board.psci.is_none(), "spin"),
         (!plan.system.channels.is_empty(), "channels"),
         (plan.system.efi, "efi"),

@@ -2,6 +2,7 @@
 
 mod bridges;
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use model::checksum;
@@ -94,6 +95,8 @@ pub(crate) fn table(plan: &Plan) -> String {
         );
         out.only_with("pristine");
         out.field("pristine", &pristine(plan, partition, planned));
+        out.only_with("eemi");
+        out.field("eemi", &eemi(partition));
         out.close("},");
     }
     out.close("],");
@@ -358,6 +361,17 @@ fn fields(out: &mut Source, board: &Board, partition: &Partition, planned: &Plan
 /// A field with mappings.
 pub(crate) fn mappings(out: &mut Source, name: &str, mappings: &[Mapping]) {
     out.list(name, mappings.iter().map(mapping));
+}
+
+/// The field `eemi`: what filtered calls to the firmware may change.
+fn eemi(partition: &Partition) -> String {
+    let Some(owned) = &partition.eemi else {
+        return "None".to_owned();
+    };
+    let list = |numbers: &BTreeSet<u32>| numbers.iter().copied().collect::<Vec<u32>>();
+    let fields = owned.fields();
+    let fields = fields.map(|(name, numbers)| format!("{name}: &{:?}", list(numbers)));
+    format!("Some(&model::firmware::Eemi {{ {} }})", fields.join(", "))
 }
 
 /// The field `pristine`: the checksum of each segment's bytes.

@@ -189,6 +189,7 @@ fn entry(plan: &Plan, asid: u16, partition: &Planned) -> PartitionEntry {
         dma_trusted: false,
         psci: Vec::new(),
         firmware_calls: "none".to_owned(),
+        firmware_resources: Vec::new(),
         on_fault: on_fault.to_owned(),
         may_control: Vec::new(),
         may_watch: Vec::new(),

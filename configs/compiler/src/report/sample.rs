@@ -370,6 +370,7 @@ fn bare(name: &str, vmid: u16) -> PartitionEntry {
             .map(str::to_owned)
             .to_vec(),
         firmware_calls: "none".to_owned(),
+        firmware_resources: Vec::new(),
         on_fault: "inject".to_owned(),
         may_control: Vec::new(),
         may_watch: Vec::new(),
@@ -476,6 +477,7 @@ fn linux() -> PartitionEntry {
         devices: vec![ethernet, efuse],
         interrupts: vec![interrupt(95, "level", "/axi/ethernet@ff0e0000", "linux")],
         firmware_calls: "mediated".to_owned(),
+        firmware_resources: vec!["nodes 39".to_owned(), "clocks 54".to_owned()],
         on_fault: "restart, at most 3 times, 100 ms apart".to_owned(),
         may_control: vec!["linux".to_owned()],
         may_watch: Vec::new(),
@@ -578,6 +580,7 @@ fn logger() -> PartitionEntry {
         interrupts: vec![interrupt(80, "level", "/axi/mmc@ff160000", "logger")],
         dma_trusted: true,
         firmware_calls: "all".to_owned(),
+        firmware_resources: Vec::new(),
         start: "100 ms after linux".to_owned(),
         ..bare("logger", 3)
     }

@@ -62,6 +62,8 @@ pub(crate) struct Need {
     /// What the binding calls this entry.
     pub name: Option<String>,
     pub provider: NodeId,
+    /// What follows the provider in the entry.
+    pub arguments: Vec<u32>,
     pub resolution: Resolution,
 }
 

@@ -126,7 +126,7 @@ impl Walk<'_> {
             index,
             provider,
             name,
-            ..
+            arguments,
         } = dependency;
         match resolution {
             Resolution::Copied => self.copy_whole(provider, device),
@@ -156,6 +156,7 @@ impl Walk<'_> {
             index,
             name,
             provider,
+            arguments,
             resolution,
         });
     }

@@ -119,6 +119,10 @@ fn synchronous<M: Machine>(vcpu: &mut Vcpu<M>, syndrome: &Syndrome) -> ExitKind 
         Exit::FirmwareCall { immediate } => {
             // Unlike HVC, a trapped SMC returns to itself (Arm ARM D1.3.1).
             vcpu.context.skip_instruction(true);
+            #[cfg(feature = "eemi")]
+            if immediate == 0 && super::eemi::call(vcpu) {
+                return ExitKind::FirmwareCall;
+            }
             call(vcpu, immediate, vcpu.partition.config.firmware_calls);
             ExitKind::FirmwareCall
         }

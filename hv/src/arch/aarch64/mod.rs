@@ -9,6 +9,8 @@ mod controller;
 pub mod decode;
 #[cfg(feature = "defect")]
 mod defect;
+#[cfg(feature = "eemi")]
+mod eemi;
 mod frames;
 pub mod guest;
 pub mod inject;

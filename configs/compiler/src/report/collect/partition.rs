@@ -72,6 +72,7 @@ fn partition(
         dma_trusted: partition.dma_trusted,
         psci: terms::psci(raw),
         firmware_calls: terms::firmware_calls(raw).to_owned(),
+        firmware_resources: terms::firmware_resources(partition),
         on_fault: match partition.on_fault {
             FaultPolicy::Inject => "inject",
             FaultPolicy::Stop => "stop",

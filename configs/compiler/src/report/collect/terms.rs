@@ -5,8 +5,10 @@ use model::monitor::Class;
 use model::partition::FaultPolicy;
 use toml::Spanned;
 
+use crate::eemi::Owned;
 use crate::raw::rights::PsciRight;
 use crate::raw::{FirmwareCalls, RawPartition};
+use crate::system::Partition;
 
 /// The PSCI functions that a partition may use; all when the file does not say.
 pub(super) fn psci(raw: &RawPartition) -> Vec<String> {
@@ -22,6 +24,17 @@ pub(super) fn psci(raw: &RawPartition) -> Vec<String> {
     };
     let granted = ALL.iter().filter(|(right, _)| has(right));
     granted.map(|(_, word)| (*word).to_owned()).collect()
+}
+
+/// What filtered calls may change, by kind; empty where nothing is filtered.
+pub(super) fn firmware_resources(partition: &Partition) -> Vec<String> {
+    let kinds = partition.eemi.iter().flat_map(Owned::fields);
+    let kinds = kinds.filter(|(_, numbers)| !numbers.is_empty());
+    let kinds = kinds.map(|(name, numbers)| {
+        let numbers: Vec<String> = numbers.iter().map(u32::to_string).collect();
+        format!("{} {}", name.replace('_', " "), numbers.join(", "))
+    });
+    kinds.collect()
 }
 
 /// Which firmware calls beyond PSCI pass.

@@ -37,6 +37,8 @@ pub struct PartitionEntry {
     pub psci: Vec<String>,
     /// `none`, `mediated` or `all`: its firmware calls beyond PSCI.
     pub firmware_calls: String,
+    /// What filtered calls may change, one kind in each: `clocks 48, 52`. Numbers are the firmware's.
+    pub firmware_resources: Vec<String>,
     /// What happens when it does what it may not: the policy with its limits.
     pub on_fault: String,
     /// Partitions whose life it may control.

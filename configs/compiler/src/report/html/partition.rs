@@ -61,6 +61,7 @@ fn summary(partition: &PartitionEntry) -> Vec<(&'static str, String)> {
         ("May control", list(&partition.may_control)),
         ("May watch", list(&partition.may_watch)),
         ("Firmware calls", partition.firmware_calls.clone()),
+        ("What they may change", list(&partition.firmware_resources)),
         (
             "Watchdog",
             partition.watchdog_ns.map_or("none".to_owned(), time),

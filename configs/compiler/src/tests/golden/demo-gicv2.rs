@@ -69,6 +69,8 @@ pub const SYSTEM: model::system::System = model::system::System {
             monitor: model::monitor::Monitor { answers: [None, None, None, None, None, None, None, None], limit: None, back_off: 0, at_limit: model::partition::FaultPolicy::Stop, watchdog: None, interrupt_limit: None, automatic: true, delay: 0, may_control: &[], may_watch: &[], notify: &[], #[cfg(feature = "control")] page: None },
             #[cfg(feature = "pristine")]
             pristine: None,
+            #[cfg(feature = "eemi")]
+            eemi: None,
         },
         model::partition::Partition {
             name: "rt",
@@ -101,6 +103,8 @@ pub const SYSTEM: model::system::System = model::system::System {
             monitor: model::monitor::Monitor { answers: [None, None, None, None, None, None, None, None], limit: None, back_off: 0, at_limit: model::partition::FaultPolicy::Stop, watchdog: None, interrupt_limit: None, automatic: true, delay: 0, may_control: &[], may_watch: &[], notify: &[], #[cfg(feature = "control")] page: None },
             #[cfg(feature = "pristine")]
             pristine: None,
+            #[cfg(feature = "eemi")]
+            eemi: None,
         },
         model::partition::Partition {
             name: "vandal",
@@ -133,6 +137,8 @@ pub const SYSTEM: model::system::System = model::system::System {
             monitor: model::monitor::Monitor { answers: [None, None, None, None, None, None, None, None], limit: None, back_off: 0, at_limit: model::partition::FaultPolicy::Stop, watchdog: None, interrupt_limit: None, automatic: true, delay: 0, may_control: &[], may_watch: &[], notify: &[], #[cfg(feature = "control")] page: None },
             #[cfg(feature = "pristine")]
             pristine: None,
+            #[cfg(feature = "eemi")]
+            eemi: None,
         },
     ],
     #[cfg(feature = "channels")]
