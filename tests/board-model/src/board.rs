@@ -21,6 +21,8 @@ use crate::memory::Ram;
 
 /// A GICv2's frames.
 const GIC_V2: &[&str] = &["arm,gic-400", "arm,cortex-a15-gic"];
+/// IPMMUs that do not work rightly: M3-W's, not M3-N's with one more digit, and RZ/G2M's.
+const DEFECTIVE: [&str; 2] = ["renesas,ipmmu-r8a7796", "renesas,ipmmu-r8a774a1"];
 /// The room for pages of 4 KiB that show up 16 times.
 const ALIASED: u64 = 0x2_0000;
 
@@ -235,7 +237,8 @@ impl Board {
             return;
         };
         // Whoever touches what does not work rightly has no manual to go by.
-        if is(main, &["renesas,ipmmu-r8a7796", "renesas,ipmmu-r8a774a1"]) {
+        let mut names = main.compatible().into_iter().flat_map(|names| names.all());
+        if names.any(|name| DEFECTIVE.contains(&name)) {
             return;
         }
         // Caches in a power domain of their own are off after a reset: whoever touches their registers hangs.
