@@ -12,7 +12,8 @@
 //! - [`memory`]: tables and queues that IOMMUs read and write by themselves;
 //! - [`v3`], [`v2`]: the drivers of Arm's SMMUs;
 //! - [`ipmmu`]: the driver of the Renesas IPMMU of R-Car Gen3 and Gen4;
-//! - [`driver`]: all of them behind one type.
+//! - [`vtd`]: the driver of Intel's VT-d, for PCs;
+//! - [`driver`]: all of Arm's boards behind one type.
 //!
 //! # Limits
 //! Partitions' stage-2 tables are shared with the CPU: an IOMMU that cannot walk them (4 KiB granule, and
@@ -45,6 +46,8 @@ mod system_tests;
 pub mod v2;
 #[cfg(feature = "smmuv3")]
 pub mod v3;
+#[cfg(feature = "vtd")]
+pub mod vtd;
 
 use model::iommu::Streams;
 use model::{Pa, StreamId, Vmid};

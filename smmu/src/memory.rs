@@ -72,10 +72,10 @@ impl<'a> SharedMemory<'a> {
 /// Orders memory against registers, both ways: what was written before is seen by an IOMMU that a later register write tells of it, and
 /// what is read later is at least as new as what an earlier register read told.
 pub fn publish() {
-    // A DMB of the Inner Shareable domain, which a fence is, need not reach an IOMMU outside of it.
-    #[cfg(target_os = "none")]
+    // A DMB of the Inner Shareable domain, which a fence is on Arm, need not reach an IOMMU outside of it.
+    #[cfg(all(target_os = "none", target_arch = "aarch64"))]
     aarch64_cpu::asm::barrier::dsb(aarch64_cpu::asm::barrier::SY);
-    #[cfg(not(target_os = "none"))]
+    #[cfg(not(all(target_os = "none", target_arch = "aarch64")))]
     core::sync::atomic::fence(Ordering::SeqCst);
 }
 
