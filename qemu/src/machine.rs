@@ -55,6 +55,8 @@ pub struct Machine {
     pub memory: String,
     /// Which serial port is the board's console, from 0: as many others come before it.
     pub serial: u32,
+    /// `-device`, each.
+    pub devices: Vec<String>,
     /// `-dtb`: the device tree of a machine that generates none.
     pub tree: Option<PathBuf>,
 }
@@ -117,6 +119,9 @@ impl Machine {
         }
         arguments.extend(["-m", &self.memory].map(OsString::from));
         arguments.extend(BARE.map(OsString::from));
+        for device in &self.devices {
+            arguments.extend(["-device".into(), device.into()]);
+        }
         arguments
     }
 }
@@ -153,6 +158,7 @@ mod tests {
             cpus: Some(4),
             memory: "2G".into(),
             serial: 0,
+            devices: Vec::new(),
             tree: None,
         }
     }

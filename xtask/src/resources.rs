@@ -31,6 +31,7 @@ pub fn command_line(machine: &QemuMachine) -> Machine {
         // QEMU's own suffix; the boards' sizes are whole MiB.
         memory: format!("{}M", machine.memory_bytes >> 20),
         serial: machine.serial,
+        devices: machine.devices.clone(),
         tree: None,
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Memory, segments, fault policies and end states are those of every architecture. What names CPUs, interrupts and the console is not.
 
-use crate::ids::{Ipa, Pa, PcpuId, Vmid};
+use crate::ids::{Ipa, Pa, PcpuId, StreamId, Vmid};
+use crate::iommu::OwnedStreams;
 use crate::memory::{Mapping, PhysicalRange};
 use crate::partition::{FaultPolicy, Segment};
 use crate::system::EndState;
@@ -18,6 +19,8 @@ pub struct System {
     pub pcpus: &'static [Pcpu],
     /// Partitions, in the order of the system file.
     pub partitions: &'static [Partition],
+    /// Devices that partitions own, and what confines them. `None`: the machine is not known to have such a unit, and nobody owns a device.
+    pub dma: Option<Dma>,
     /// Pages of 4 KiB that all nested page tables together need, roots included.
     pub nested_pages: usize,
     /// Length of the payload that is packed behind the image, in bytes.
@@ -48,6 +51,26 @@ pub struct PortWrite {
     pub port: u16,
     /// The value: `SLP_EN` with the `SLP_TYP` that the machine's `\_S5` names.
     pub value: u16,
+}
+
+/// The unit that remaps the DMA of all PCI functions, and the functions that partitions own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dma {
+    /// Registers of the unit, a VT-d.
+    pub registers: PhysicalRange,
+    /// Whose each function is, sorted by their streams: bus, device and function in 16 bits.
+    pub owned: &'static [OwnedStreams],
+    /// The functions, in the same order.
+    pub functions: &'static [Function],
+}
+
+/// A PCI function that a partition owns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Function {
+    /// Bus, device and function in 16 bits.
+    pub stream: StreamId,
+    /// Where its BARs are put, of 32 bits, from the first one on. Its partition sees them there.
+    pub bars: &'static [PhysicalRange],
 }
 
 /// A physical CPU that the system uses.

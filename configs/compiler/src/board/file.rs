@@ -12,7 +12,7 @@ use crate::codes;
 use crate::diagnostics::{Diagnostic, Diagnostics, SourceText};
 use crate::raw::reader::{TableReader, parse};
 use crate::raw::schema::{BOARD, QEMU, TREE};
-use crate::raw::values::{address, boolean, number, size, string};
+use crate::raw::values::{address, boolean, number, size, string, strings};
 
 /// The QEMU machine that stands for a board.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub struct QemuMachine {
     pub memory_bytes: u64,
     /// Which of its serial ports is the console, from 0.
     pub serial: u32,
+    /// Values of `-device`.
+    pub devices: Vec<String>,
 }
 
 /// Where a board's device tree comes from.
@@ -235,13 +237,16 @@ pub(crate) fn read_qemu(
     let cpus = reader.optional("cpus", number, findings);
     let memory = reader.required("memory", size, findings);
     let serial = reader.optional("serial", number, findings);
+    let devices = reader.optional("devices", strings, findings);
     reader.finish(findings);
+    let devices = devices.map_or(Vec::new(), Spanned::into_inner);
     Some(QemuMachine {
         machine: machine?.into_inner(),
         cpu: cpu?.into_inner(),
         cpus: cpus.map(Spanned::into_inner),
         memory_bytes: memory?.into_inner(),
         serial: serial.map_or(0, Spanned::into_inner),
+        devices: devices.into_iter().map(Spanned::into_inner).collect(),
     })
 }
 

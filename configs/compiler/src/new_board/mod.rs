@@ -166,6 +166,7 @@ fn machine(request: &Request<'_>, board: &Board) -> Option<QemuMachine> {
         cpus: emulator.cpus.or(Some(board.cpus.len() as u32)),
         memory_bytes: emulator.memory_bytes,
         serial: port(board),
+        devices: Vec::new(),
     })
 }
 

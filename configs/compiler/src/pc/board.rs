@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use model::memory::PAGE;
 use toml::Spanned;
 
+use super::functions::{self, PcFunction};
 use crate::board::{MemoryBank, QemuMachine, read_memory, read_qemu};
 use crate::codes;
 use crate::diagnostics::{Diagnostic, Diagnostics, SourceText};
@@ -32,6 +34,10 @@ pub struct PcBoard {
     pub console: u16,
     /// I/O port and value that turn it off.
     pub power_off: Option<(u16, u16)>,
+    /// Registers of the unit that remaps its functions' DMA.
+    pub remapping: Option<u64>,
+    /// PCI functions that partitions may own.
+    pub functions: Vec<PcFunction>,
     /// Its QEMU machine, if QEMU can be that board.
     pub qemu: Option<QemuMachine>,
 }
@@ -41,6 +47,14 @@ impl PcBoard {
     pub(super) fn banks(&self) -> impl Iterator<Item = AddressRange> {
         let banks = self.memory.iter();
         banks.filter_map(|bank| AddressRange::new(bank.base, bank.size))
+    }
+
+    /// BARs of these functions.
+    pub(super) fn bars(&self, functions: &[usize]) -> impl Iterator<Item = AddressRange> {
+        let functions = functions
+            .iter()
+            .filter_map(|index| self.functions.get(*index));
+        functions.flat_map(PcFunction::ranges)
     }
 }
 
@@ -127,7 +141,20 @@ fn read_pc(
             word(source, &value?, findings)?,
         ))
     });
+    let remapping = reader.optional("remapping", address, findings);
+    let functions = functions::read(source, reader.value("functions"), findings);
     reader.finish(findings);
+    if let Some(unit) = remapping
+        .as_ref()
+        .filter(|unit| !unit.get_ref().is_multiple_of(PAGE))
+    {
+        let message = "the unit's registers do not begin at a page";
+        findings.push(
+            Diagnostic::error(codes::OUT_OF_RANGE, message)
+                .at(source, unit.span())
+                .help("write the address of the DMAR table"),
+        );
+    }
     let cpus = cpus?;
     let mut seen: Vec<u32> = Vec::new();
     for cpu in cpus.get_ref() {
@@ -149,6 +176,8 @@ fn read_pc(
         cpus: seen,
         console: word(source, &console?, findings)?,
         power_off: power_off.flatten(),
+        remapping: remapping.map(Spanned::into_inner),
+        functions,
         qemu: None,
     })
 }

@@ -100,7 +100,16 @@ fn each(partition: &RawPartition, uses: &mut Vec<(Range<usize>, &str)>) {
         uses.push((gic.span(), "show a GIC: a PC has an APIC"));
     }
     for device in &partition.devices {
-        uses.push((device.name.span(), "give devices away"));
+        let plain = device.id.is_none()
+            && [device.window, device.high_window] == [None, None]
+            && (device.vectors, device.pin, device.acs) == (None, None, false)
+            && device.clocks.is_none()
+            && device.without.is_empty()
+            && device.read_only.is_none();
+        if !plain {
+            let what = "say more of a device than its name: bus, device and function";
+            uses.push((device.name.span(), what));
+        }
     }
     for interrupt in &partition.interrupts {
         uses.push((interrupt.spi.span(), "give interrupts away"));

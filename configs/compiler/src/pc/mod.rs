@@ -5,6 +5,7 @@
 
 mod acpi;
 mod board;
+mod functions;
 mod limits;
 pub(crate) mod linux;
 mod place;
@@ -127,12 +128,13 @@ fn prepare(
     check::check(&context, &mut findings);
     crate::limits::check(&context, limits, &mut findings);
     limits::check(&context, &board, &mut findings);
-    let places = place::arrange(&context, &board, &mut findings);
+    let functions = functions::assign(&context, &board, &mut findings);
+    let places = place::arrange(&context, &board, &functions, &mut findings);
     findings.sort();
     if findings.has_errors() {
         return Err(findings);
     }
-    let plan = places.and_then(|places| Plan::new(input.raw, board, &resolved, places));
+    let plan = places.and_then(|places| Plan::new(input.raw, board, &resolved, places, functions));
     match plan {
         Some(plan) => Ok((plan, findings)),
         None => {

@@ -34,6 +34,7 @@ pub(super) struct Placed {
 pub(super) fn arrange(
     context: &Context<'_>,
     board: &PcBoard,
+    functions: &[Vec<usize>],
     findings: &mut Diagnostics,
 ) -> Option<Places> {
     let before = findings.len();
@@ -86,7 +87,8 @@ pub(super) fn arrange(
         }
     }
     let mut placed = Vec::new();
-    for ((title, regions), resolved) in titles.iter().zip(&mut regions).zip(context.resolved) {
+    let parts = titles.iter().zip(&mut regions).zip(context.resolved);
+    for (((title, regions), resolved), own) in parts.zip(functions) {
         for region in regions.iter_mut().filter(|region| region.pa.is_none()) {
             region.pa = free.find(region.size, region.alignment());
             if region.pa.is_none() {
@@ -108,6 +110,17 @@ pub(super) fn arrange(
             }
             continue;
         };
+        let mut bars = board.bars(own);
+        let under = |bar: &AddressRange| seen.iter().any(|region| region.seen.overlaps(*bar));
+        if let (Some(bar), Some(region)) = (bars.find(under), regions.first()) {
+            let message = format!("the memory of {title} would cover its device's registers");
+            findings.push(
+                report(codes::MEMORY_COVERS_DEVICE, message, region)
+                    .found(bar.to_string())
+                    .help("give it less memory, or place regions with `at`"),
+            );
+            continue;
+        }
         let (Some(image), Some(first)) = (&resolved.image, seen.first()) else {
             continue;
         };

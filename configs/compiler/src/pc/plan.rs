@@ -9,6 +9,7 @@ use model::system::EndState;
 use model::x86::Handover;
 use toml::Spanned;
 
+use super::functions::PcFunction;
 use super::place::{Placed, Places};
 use super::start_info::start_info;
 use super::{PcBoard, acpi, linux};
@@ -39,6 +40,19 @@ pub(super) struct Plan {
     pub nested_pages: usize,
 }
 
+impl Plan {
+    /// Functions that partitions own, each with the partition's number, sorted by their streams.
+    pub fn owned(&self) -> Vec<(&PcFunction, usize)> {
+        let partitions = self.partitions.iter().enumerate();
+        let all = partitions
+            .flat_map(|(number, one)| one.functions.iter().map(move |own| (*own, number)));
+        let all = all.filter_map(|(own, number)| Some((self.board.functions.get(own)?, number)));
+        let mut all: Vec<_> = all.collect();
+        all.sort_by_key(|(function, _)| function.stream());
+        all
+    }
+}
+
 /// A partition.
 pub(super) struct Planned {
     pub name: String,
@@ -57,12 +71,18 @@ pub(super) struct Planned {
     pub command_line: Option<String>,
     pub console: Console,
     pub on_fault: FaultPolicy,
+    /// Its PCI functions, as places in the board's list.
+    pub functions: Vec<usize>,
 }
 
 impl Planned {
     /// Its memory in bytes.
     pub fn memory_size(&self) -> u64 {
-        self.mappings.iter().map(|mapping| mapping.size).sum()
+        let ram = self
+            .mappings
+            .iter()
+            .filter(|mapping| mapping.kind == MemoryKind::Ram);
+        ram.map(|mapping| mapping.size).sum()
     }
 }
 
@@ -73,13 +93,15 @@ impl Plan {
         board: PcBoard,
         resolved: &[Resolved],
         places: Places,
+        functions: Vec<Vec<usize>>,
     ) -> Option<Self> {
         let (pools, vcpus) = assign(raw)?;
         let mut payload = Payload::default();
         let mut partitions = Vec::new();
         let parts = raw.partitions.iter().zip(resolved).zip(vcpus);
-        for (((raw, resolved), vcpus), place) in parts.zip(places.partitions) {
-            partitions.push(planned(raw, resolved, vcpus, place, &board, &mut payload)?);
+        let owned = places.partitions.into_iter().zip(functions);
+        for (((raw, resolved), vcpus), own) in parts.zip(owned) {
+            partitions.push(planned(raw, resolved, vcpus, own, &board, &mut payload)?);
         }
         let mut cpus: Vec<usize> = pools
             .iter()
@@ -136,7 +158,7 @@ fn planned(
     raw: &RawPartition,
     resolved: &Resolved,
     vcpus: Vec<Vcpu>,
-    (memory, layout): (Vec<Placed>, crate::layout::Layout),
+    ((memory, layout), functions): ((Vec<Placed>, crate::layout::Layout), Vec<usize>),
     board: &PcBoard,
     payload: &mut Payload,
 ) -> Option<Planned> {
@@ -150,6 +172,13 @@ fn planned(
             kind: MemoryKind::Ram,
         })
         .collect();
+    let bars: Vec<AddressRange> = board.bars(&functions).collect();
+    mappings.extend(bars.iter().map(|bar| Mapping {
+        ipa: Ipa::new(bar.base),
+        pa: Pa::new(bar.base),
+        size: bar.size,
+        kind: MemoryKind::Device,
+    }));
     mappings.sort_by_key(|mapping| mapping.ipa);
     let mut segments = Vec::new();
     let mut segment_names = Vec::new();
@@ -190,7 +219,9 @@ fn planned(
             };
             (Handover::Linux, linux::start(&boot))
         }
-        Image::Kernel(_) | Image::Program(_) => (Handover::Pvh, start_info(layout.tree, &memory)),
+        Image::Kernel(_) | Image::Program(_) => {
+            (Handover::Pvh, start_info(layout.tree, &memory, &bars))
+        }
     };
     add(layout.tree, &start.into(), 0, "start information");
     Some(Planned {
@@ -207,5 +238,6 @@ fn planned(
         command_line: loaded.cmdline.clone(),
         console,
         on_fault: raw.fault_policy(),
+        functions,
     })
 }

@@ -1,13 +1,15 @@
 //! The facts of a PC's system, in the same report as everywhere. What a PC does not have is an empty list.
 
+use model::memory::MemoryKind;
 use model::partition::FaultPolicy;
 
+use super::functions::PcFunction;
 use super::plan::{ADDRESS_BITS, Plan, Planned};
 use crate::diagnostics::Diagnostics;
 use crate::report::{
-    CpuEntry, ImageEntry, MapEntry, MapKind, MappingEntry, MappingKind, Owner, PartitionEntry,
-    PoolEntry, RangeEntry, Report, SegmentEntry, Share, TreeEntry, VERSION, VcpuEntry, VcpuName,
-    Verdict, conclude,
+    CpuEntry, DeviceEntry, ImageEntry, MapEntry, MapKind, MappingEntry, MappingKind, Owner,
+    PartitionEntry, PoolEntry, RangeEntry, Report, SegmentEntry, Share, StreamEntry, TreeEntry,
+    VERSION, VcpuEntry, VcpuName, Verdict, conclude,
 };
 use crate::system::Console;
 
@@ -55,7 +57,7 @@ pub(super) fn report(plan: &Plan, warnings: &Diagnostics) -> Report {
             })
             .collect(),
         interrupts: Vec::new(),
-        streams: Vec::new(),
+        streams: streams(plan),
         channels: Vec::new(),
         partitions: (1..)
             .zip(&plan.partitions)
@@ -84,7 +86,15 @@ fn memory_map(plan: &Plan) -> Vec<MapEntry> {
     for partition in &plan.partitions {
         for piece in &partition.mappings {
             let owner = Owner::Partition(partition.name.clone());
-            map.push(ram(piece.pa.get(), piece.size, owner, "memory"));
+            let entry = ram(piece.pa.get(), piece.size, owner, "memory");
+            map.push(match piece.kind {
+                MemoryKind::Ram => entry,
+                _ => MapEntry {
+                    kind: MapKind::Registers,
+                    what: "BAR".to_owned(),
+                    ..entry
+                },
+            });
         }
     }
     map.sort_by_key(|entry| entry.base);
@@ -107,6 +117,50 @@ fn memory_map(plan: &Plan) -> Vec<MapEntry> {
     map.extend(free);
     map.sort_by_key(|entry| entry.base);
     map
+}
+
+/// What the VT-d unit lets through.
+fn streams(plan: &Plan) -> Vec<StreamEntry> {
+    let entry = |(function, partition): (&PcFunction, usize)| {
+        let stream = function.stream().get();
+        let owner = plan.partitions.get(partition);
+        StreamEntry {
+            iommu: "VT-d".to_owned(),
+            first: stream,
+            last: stream,
+            ignored: 0,
+            device: function.address.to_string(),
+            owner: owner.map_or(Owner::Nobody, |one| Owner::Partition(one.name.clone())),
+        }
+    };
+    plan.owned().into_iter().map(entry).collect()
+}
+
+fn devices(plan: &Plan, partition: &Planned) -> Vec<DeviceEntry> {
+    let functions = partition.functions.iter();
+    let functions = functions.filter_map(|index| plan.board.functions.get(*index));
+    let entry = |function: &PcFunction| {
+        let bars = function
+            .ranges()
+            .enumerate()
+            .map(|(index, bar)| RangeEntry {
+                name: format!("BAR {index}"),
+                base: bar.base,
+                size: bar.size,
+            });
+        DeviceEntry {
+            name: function.address.to_string(),
+            path: function.address.to_string(),
+            compatible: "PCI function".to_owned(),
+            registers: bars.collect(),
+            interrupts: Vec::new(),
+            dma_unconfined: false,
+            read_only: false,
+            function: None,
+            providers: Vec::new(),
+        }
+    };
+    functions.map(entry).collect()
 }
 
 fn cpus(plan: &Plan) -> Vec<CpuEntry> {
@@ -151,11 +205,18 @@ fn entry(plan: &Plan, asid: u16, partition: &Planned) -> PartitionEntry {
             .mappings
             .iter()
             .map(|mapping| MappingEntry {
-                kind: MappingKind::Memory,
+                kind: match mapping.kind {
+                    MemoryKind::Ram => MappingKind::Memory,
+                    _ => MappingKind::Registers,
+                },
                 ipa: mapping.ipa.get(),
                 pa: mapping.pa.get(),
                 size: mapping.size,
-                what: "memory".to_owned(),
+                what: match mapping.kind {
+                    MemoryKind::Ram => "memory",
+                    _ => "BAR",
+                }
+                .to_owned(),
             })
             .collect(),
         virtual_devices: Vec::new(),
@@ -184,7 +245,7 @@ fn entry(plan: &Plan, asid: u16, partition: &Planned) -> PartitionEntry {
             Console::None | Console::Device => "none",
         }
         .to_owned(),
-        devices: Vec::new(),
+        devices: devices(plan, partition),
         interrupts: Vec::new(),
         dma_trusted: false,
         psci: Vec::new(),

@@ -2,6 +2,9 @@
 
 use model::partition::FaultPolicy;
 
+use model::memory::PAGE;
+
+use super::functions::PcFunction;
 use super::plan::{Plan, Planned};
 use crate::emit::{Source, end, mappings, segments};
 use crate::system::Console;
@@ -48,11 +51,46 @@ pub(super) fn table(plan: &Plan) -> String {
         fields(&mut out, plan, index, partition);
     }
     out.close("],");
+    dma(&mut out, plan);
     out.field("nested_pages", &plan.nested_pages.to_string());
     out.field("payload_size", &format!("{:#x}", plan.payload.size()));
     end(&mut out, plan.end);
     out.close("};");
     out.text
+}
+
+/// The field `dma`.
+fn dma(out: &mut Source, plan: &Plan) {
+    let Some(registers) = plan.board.remapping else {
+        return out.field("dma", "None");
+    };
+    let range = |base: u64, size: u64| {
+        format!(
+            "model::memory::PhysicalRange {{ base: model::Pa::new({base:#x}), size: {size:#x} }}"
+        )
+    };
+    let stream = |one: &PcFunction| format!("model::StreamId::new({:#x})", one.stream().get());
+    let owned = plan.owned();
+    out.open("dma: Some(model::x86::Dma {");
+    out.field("registers", &range(registers, PAGE));
+    let streams = owned.iter().map(|(function, partition)| {
+        format!(
+            "model::iommu::OwnedStreams {{ streams: model::iommu::Streams::one({}), partition: model::PartitionId::new({partition}), device: \"{}\" }}",
+            stream(function),
+            function.address
+        )
+    });
+    out.list("owned", streams);
+    let functions = owned.iter().map(|(function, _)| {
+        let bars = function.ranges().map(|bar| range(bar.base, bar.size));
+        let bars = bars.collect::<Vec<_>>().join(", ");
+        format!(
+            "model::x86::Function {{ stream: {}, bars: &[{bars}] }}",
+            stream(function)
+        )
+    });
+    out.list("functions", functions);
+    out.close("}),");
 }
 
 fn fields(out: &mut Source, plan: &Plan, index: usize, partition: &Planned) {

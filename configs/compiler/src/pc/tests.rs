@@ -36,15 +36,22 @@ memory = "16MiB"
 image = "one.elf"
 "#;
 
+/// A VT-d unit and three functions, two of them of one device.
+const DMA: &str = "remapping = \"0xfed90000\"\nfunctions = [\n\
+    { function = \"00:05.0\", bars = [] },\n\
+    { function = \"00:04.0\", bars = [{ base = \"0xe0000000\", size = \"1MiB\" }] },\n\
+    { function = \"00:04.1\", bars = [{ base = \"0x800000\", size = \"4KiB\" }] },\n]\n";
+
 /// A PC, and one ELF file under every name.
 struct Lab {
+    board: String,
     image: PathBuf,
 }
 
 impl Resources for Lab {
     fn board(&self, name: &str) -> Result<BoardFiles, ResourceError> {
         Ok(BoardFiles {
-            board_toml: BOARD.replace("lab-pc", name),
+            board_toml: self.board.replace("lab-pc", name),
             path: "board.toml".into(),
             tree: Vec::new(),
         })
@@ -66,10 +73,15 @@ impl Resources for Lab {
 }
 
 fn compile_image(text: &str, image: &[u8]) -> Result<Compiled, Diagnostics> {
+    compile_on(BOARD, text, image)
+}
+
+fn compile_on(board: &str, text: &str, image: &[u8]) -> Result<Compiled, Diagnostics> {
     let (system, file) = (unique_path("system.toml"), unique_path("one.elf"));
     std::fs::write(&system, text).unwrap();
     std::fs::write(&file, image).unwrap();
     let lab = Lab {
+        board: board.to_owned(),
         image: file.clone(),
     };
     let result = compile(&system, &lab);
@@ -136,8 +148,6 @@ fn what_a_pc_cannot_do_is_refused_by_name() {
     assert!(codes_of(&more).contains(&codes::LIMIT_PC));
     let gic = SYSTEM.replacen("vcpus = 1", "vcpus = 1\ngic = \"v3\"", 1);
     assert_eq!(codes_of(&gic), [codes::LIMIT_PC]);
-    let device = SYSTEM.replacen("vcpus = 1", "vcpus = 1\ndevices = [\"uart\"]", 1);
-    assert_eq!(codes_of(&device), [codes::LIMIT_PC]);
 }
 
 #[test]
@@ -159,4 +169,111 @@ fn memory_beyond_the_pcs_and_memory_on_the_hypervisor_are_refused() {
 fn memory_too_small_for_the_image_is_refused() {
     let small = SYSTEM.replacen("16MiB", "64KiB", 1);
     assert_eq!(codes_of(&small).len(), 1);
+}
+
+/// Partition one with these devices, partition two with those, on a board with [`DMA`].
+fn with_devices(board: &str, one: &str, two: &str) -> Result<Compiled, Diagnostics> {
+    let device = |list: &str| format!("vcpus = 1\ndevices = [{list}]");
+    let mut parts = SYSTEM.split("vcpus = 1");
+    let mut part = || parts.next().unwrap();
+    let text = [part(), &device(one), part(), &device(two), part()].concat();
+    let image = elf(EM_X86_64, 0x10_0000, 0x10_0000, &[1, 2, 3, 4], 4096);
+    compile_on(&format!("{BOARD}{board}"), &text, &image)
+}
+
+#[test]
+fn function_belongs_to_its_partition_and_its_bars_are_seen_where_they_are() {
+    let compiled = with_devices(DMA, "\"00:05.0\"", "\"00:04.0\"").unwrap();
+    for part in [
+        "base: model::Pa::new(0xfed90000)",
+        "Streams::one(model::StreamId::new(0x20)), partition: model::PartitionId::new(1)",
+        "Streams::one(model::StreamId::new(0x28)), partition: model::PartitionId::new(0)",
+        "kind: model::memory::MemoryKind::Device",
+    ] {
+        assert!(compiled.table.contains(part), "{part}:\n{}", compiled.table);
+    }
+    let report = &compiled.proof.report;
+    assert!(report.verdict.holds, "{:?}", report.verdict);
+    let streams: Vec<_> = report
+        .streams
+        .iter()
+        .map(|one| (one.first, &*one.device))
+        .collect();
+    assert_eq!(streams, [(0x20, "00:04.0"), (0x28, "00:05.0")]);
+    assert_eq!(
+        report.partitions[1].devices[0].registers[0].base,
+        0xe000_0000
+    );
+}
+
+#[test]
+fn system_without_devices_has_a_unit_that_denies_everything() {
+    let compiled = with_devices(DMA, "", "").unwrap();
+    assert!(compiled.table.contains("dma: Some"), "{}", compiled.table);
+    assert!(compiled.table.contains("owned: &[]"), "{}", compiled.table);
+}
+
+#[test]
+fn functions_that_cannot_be_given_away_so_are_refused() {
+    let no_unit = DMA.replace("remapping = \"0xfed90000\"\n", "");
+    let one = "\"00:04.0\"";
+    for (board, [first, second], code) in [
+        (DMA, ["\"00:06.0\"", ""], codes::UNKNOWN_DEVICE),
+        (DMA, ["\"/soc/uart\"", ""], codes::UNKNOWN_DEVICE),
+        (DMA, [one, one], codes::DEVICE_OWNED_TWICE),
+        (DMA, [one, "\"00:04.1\""], codes::ISOLATION_GROUP),
+        (&no_unit, [one, ""], codes::DMA_UNPROTECTED),
+        (
+            DMA,
+            ["{ device = \"00:04.0\", vectors = 1 }", ""],
+            codes::LIMIT_PC,
+        ),
+        // In the middle of the memory that it sees.
+        (DMA, ["\"00:04.1\"", ""], codes::MEMORY_COVERS_DEVICE),
+    ] {
+        let findings = with_devices(board, first, second).unwrap_err();
+        let codes: Vec<Code> = findings.iter().map(|one| one.code).collect();
+        assert!(codes.contains(&code), "{first} {second}: {codes:?}");
+    }
+}
+
+#[test]
+fn functions_that_no_board_can_have_are_refused() {
+    let function = |function: &str, bars: &str| {
+        format!("functions = [{{ function = \"{function}\", bars = [{bars}] }}]\n")
+    };
+    let bar = |base: &str, size: &str| format!("{{ base = \"{base}\", size = \"{size}\" }}");
+    for (board, code) in [
+        (function("01:00.0", ""), codes::UNKNOWN_VALUE),
+        (function("00:20.0", ""), codes::UNKNOWN_VALUE),
+        (
+            function("00:04.0", &bar("0xe0000800", "2KiB")),
+            codes::BAD_SIZE,
+        ),
+        (
+            function("00:04.0", &bar("0xe0001000", "8KiB")),
+            codes::BAD_SIZE,
+        ),
+        (
+            function("00:04.0", &bar("0x100000000", "4KiB")),
+            codes::BAD_SIZE,
+        ),
+        (
+            function(
+                "00:04.0",
+                &[const { "{ base = \"0xe0000000\", size = \"4KiB\" }" }; 7].join(","),
+            ),
+            codes::BAD_SIZE,
+        ),
+        (
+            DMA.replace("0x800000\"", "0xe0001000\""),
+            codes::PAGE_SHARED,
+        ),
+        (DMA.replace("00:05.0", "00:04.1"), codes::LISTED_TWICE),
+        (DMA.replace("0xfed90000", "0xfed90010"), codes::OUT_OF_RANGE),
+    ] {
+        let findings = with_devices(&board, "", "").unwrap_err();
+        let codes: Vec<Code> = findings.iter().map(|one| one.code).collect();
+        assert!(codes.contains(&code), "{board}: {codes:?}");
+    }
 }

@@ -14,7 +14,7 @@ pub(crate) struct FunctionAddress {
 
 impl FunctionAddress {
     /// Reads `00:03.0`.
-    fn parse(text: &str) -> Option<Self> {
+    pub fn parse(text: &str) -> Option<Self> {
         let (bus, rest) = text.split_once(':')?;
         let (device, function) = rest.split_once('.')?;
         let number = |text: &str, digits: usize, most: u8| {

@@ -253,5 +253,12 @@ pub(crate) const QEMU: Table = Table {
             "1",
             "Which of the machine's serial ports is the board's console: its place among QEMU's `-serial` options.",
         ),
+        optional(
+            "devices",
+            Kind::List(&Kind::Text("QEMU's `-device`")),
+            "[]",
+            "[\"intel-iommu,intremap=on\"]",
+            "Devices beside the machine's own, in this order.",
+        ),
     ],
 };

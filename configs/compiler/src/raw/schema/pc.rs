@@ -1,7 +1,7 @@
 //! `board.toml` of a PC.
 
 use super::board::{MEMORY_BANK, QEMU};
-use super::{Kind, Table, maybe, required};
+use super::{Kind, Table, maybe, optional, required};
 
 pub(crate) const PC_BOARD: Table = Table {
     name: "pc-board",
@@ -74,6 +74,40 @@ pub(crate) const PC: Table = Table {
             "its CPUs wait for ever instead",
             "{ port = \"0x604\", value = \"0x2000\" }",
             "How it is turned off.",
+        ),
+        maybe(
+            "remapping",
+            Kind::Address,
+            "no device can be given away",
+            "\"0xfed90000\"",
+            "Registers of the VT-d unit that remaps the DMA of all its PCI functions, as its DMAR lists them (Intel 671081, 8.3): 4 KiB.",
+        ),
+        optional(
+            "functions",
+            Kind::List(&Kind::Table(&PC_FUNCTION)),
+            "[]",
+            "[{ function = \"00:04.0\", bars = [{ base = \"0xe0000000\", size = \"1MiB\" }] }]",
+            "PCI functions that partitions may own, and where the hypervisor puts their BARs.",
+        ),
+    ],
+};
+
+pub(crate) const PC_FUNCTION: Table = Table {
+    name: "pc-function",
+    header: "functions",
+    doc: "A PCI function of a PC.",
+    fields: &[
+        required(
+            "function",
+            Kind::Text("address"),
+            "\"00:04.0\"",
+            "Bus, device and function as `lspci` writes them. The bus is 00: functions behind a bridge may reach one another without passing the unit.",
+        ),
+        required(
+            "bars",
+            Kind::List(&Kind::Table(&MEMORY_BANK)),
+            "[{ base = \"0xe0000000\", size = \"1MiB\" }]",
+            "Where its BARs of 32 bits are put, the first one first: addresses that no other device answers to. At least a page each, at a multiple of its size.",
         ),
     ],
 };

@@ -1,0 +1,205 @@
+//! PCI functions: those that the board's file lists, and whose they are in a system.
+
+use model::StreamId;
+use model::memory::PAGE;
+use toml::Spanned;
+
+use super::PcBoard;
+use crate::board::{FunctionAddress, MemoryBank, read_memory};
+use crate::check::Context;
+use crate::codes::{self, Code};
+use crate::diagnostics::{Diagnostic, Diagnostics, SourceText};
+use crate::range::AddressRange;
+use crate::raw::RawDevice;
+use crate::raw::reader::{Slot, TableReader, Value, each, table_of};
+use crate::raw::schema::PC_FUNCTION;
+use crate::raw::values::string;
+
+/// BARs of 32 bits end here.
+const END: u64 = 1 << 32;
+/// A function has at most so many.
+const BARS: usize = 6;
+
+/// A PCI function of the board.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PcFunction {
+    pub(super) address: FunctionAddress,
+    /// Where its BARs are put.
+    pub bars: Vec<MemoryBank>,
+}
+
+impl PcFunction {
+    pub(super) fn stream(&self) -> StreamId {
+        StreamId::new(self.address.requester())
+    }
+
+    pub(super) fn ranges(&self) -> impl Iterator<Item = AddressRange> {
+        let bars = self.bars.iter();
+        bars.filter_map(|bar| AddressRange::new(bar.base, bar.size))
+    }
+}
+
+/// Reads `functions` of `[pc]`.
+pub(super) fn read(
+    source: &SourceText,
+    given: Option<(Slot, &Value<'_>)>,
+    findings: &mut Diagnostics,
+) -> Vec<PcFunction> {
+    let Some((slot, value)) = given else {
+        return Vec::new();
+    };
+    let mut found: Vec<PcFunction> = Vec::new();
+    each(source, slot, value, findings, |slot, value, findings| {
+        let function = read_one(source, slot, value, findings)?;
+        if let Some(finding) = beside(&found, &function) {
+            findings.push(finding.at(source, value.span()));
+        }
+        found.push(function);
+        Some(())
+    });
+    found
+}
+
+fn read_one(
+    source: &SourceText,
+    slot: Slot,
+    value: &Value<'_>,
+    findings: &mut Diagnostics,
+) -> Option<PcFunction> {
+    let table = table_of(source, slot, value, findings)?;
+    let mut reader = TableReader::new(source, "a function", &PC_FUNCTION, table, value.span());
+    let name = reader.required("function", string, findings);
+    let given = reader.value("bars");
+    if given.is_none() {
+        findings.push(reader.missing("bars"));
+    }
+    let bars = read_memory(source, given, findings);
+    reader.finish(findings);
+    let name = name?;
+    let address = FunctionAddress::parse(name.get_ref()).filter(|address| address.bus == 0);
+    let Some(address) = address else {
+        let message = "this is no function of the first bus";
+        findings.push(
+            Diagnostic::error(codes::UNKNOWN_VALUE, message)
+                .at(source, name.span())
+                .found(format!("\"{}\"", name.get_ref()))
+                .expected("bus 00, device 00 to 1f, function 0 to 7: \"00:04.0\"")
+                .help("`lspci` prints them"),
+        );
+        return None;
+    };
+    let unfit = |bar: &MemoryBank| {
+        let end = bar.base.checked_add(bar.size);
+        bar.size < PAGE
+            || !bar.size.is_power_of_two()
+            || !bar.base.is_multiple_of(bar.size)
+            || end.is_none_or(|end| end > END)
+    };
+    if bars.len() > BARS || bars.iter().any(unfit) {
+        let message = format!("{address} cannot have such BARs");
+        findings.push(
+            Diagnostic::error(codes::BAD_SIZE, message)
+                .at(source, value.span())
+                .expected("at most 6, below 4 GiB, each a power of two of at least 4KiB, at a multiple of its size")
+                .help("`lspci -v` prints their sizes"),
+        );
+    }
+    Some(PcFunction { address, bars })
+}
+
+/// What is wrong with a function beside those before it.
+fn beside(others: &[PcFunction], function: &PcFunction) -> Option<Diagnostic> {
+    let address = function.address;
+    if others.iter().any(|other| other.address == address) {
+        let message = format!("{address} is listed twice");
+        return Some(
+            Diagnostic::error(codes::LISTED_TWICE, message).help("write each function once"),
+        );
+    }
+    let overlaps = |bar: AddressRange| {
+        let mut bars = others.iter().flat_map(PcFunction::ranges);
+        bars.any(|other| other.overlaps(bar))
+    };
+    function.ranges().any(overlaps).then(|| {
+        let message = format!("a BAR of {address} lies on another function's");
+        Diagnostic::error(codes::PAGE_SHARED, message).help("choose another `base`")
+    })
+}
+
+/// Whose functions are whose: for each partition of the system file those of `devices`, as places in the board's list.
+pub(super) fn assign(
+    context: &Context<'_>,
+    board: &PcBoard,
+    findings: &mut Diagnostics,
+) -> Vec<Vec<usize>> {
+    let mut owners: Vec<Option<&str>> = vec![None; board.functions.len()];
+    let mut all = Vec::new();
+    for partition in &context.system.partitions {
+        let mut own = Vec::new();
+        let name = partition.name.as_ref().map_or("", |name| name.get_ref());
+        for device in &partition.devices {
+            match find(board, device, name, &owners) {
+                Ok(index) => {
+                    owners[index] = Some(name);
+                    own.push(index);
+                }
+                Err(finding) => findings.push(finding.at(context.source, device.name.span())),
+            }
+        }
+        all.push(own);
+    }
+    all
+}
+
+fn find(
+    board: &PcBoard,
+    device: &RawDevice,
+    partition: &str,
+    owners: &[Option<&str>],
+) -> Result<usize, Diagnostic> {
+    let error = |code: Code, message: String| Diagnostic::error(code, message);
+    let name: &Spanned<String> = &device.name;
+    let address = FunctionAddress::parse(name.get_ref());
+    let index = board
+        .functions
+        .iter()
+        .position(|one| Some(one.address) == address);
+    let Some(index) = index else {
+        let known: Vec<String> = board
+            .functions
+            .iter()
+            .map(|one| one.address.to_string())
+            .collect();
+        let message = format!("the board has no function \"{}\"", name.get_ref());
+        let finding = error(codes::UNKNOWN_DEVICE, message);
+        return Err(match known.is_empty() {
+            true => finding.help("list the board's functions in `functions` of its `[pc]`"),
+            false => finding.expected(known.join(", ")),
+        });
+    };
+    if board.remapping.is_none() {
+        let message = format!("nothing confines DMA of {}", name.get_ref());
+        return Err(error(codes::DMA_UNPROTECTED, message)
+            .help("name the board's VT-d unit in `remapping` of its `[pc]`; a PC gives no device away without"));
+    }
+    if owners[index].is_some() {
+        let message = format!("{} is given away twice", name.get_ref());
+        return Err(error(codes::DEVICE_OWNED_TWICE, message).help("leave it to one partition"));
+    }
+    let slot = board.functions[index].address.slot();
+    let pairs = board.functions.iter().zip(owners);
+    let mut neighbours = pairs.filter_map(|(one, owner)| Some((one, (*owner)?)));
+    let neighbour =
+        neighbours.find(|(one, owner)| one.address.slot() == slot && *owner != partition);
+    if let Some((one, owner)) = neighbour {
+        let message = format!(
+            "{} and {} may reach one another without passing the VT-d unit",
+            name.get_ref(),
+            one.address
+        );
+        return Err(error(codes::ISOLATION_GROUP, message)
+            .note(format!("{} belongs to {owner}", one.address))
+            .help("give all functions of a device to one partition"));
+    }
+    Ok(index)
+}
