@@ -110,6 +110,12 @@ pub fn wait_microseconds(time: u64) {
     }
 }
 
+/// What this CPU has written is in memory, whoever looks past the caches.
+pub fn write_back_caches() {
+    // SAFETY: WBINVD drops nothing.
+    unsafe { core::arch::asm!("wbinvd", options(nostack)) };
+}
+
 /// Waits for ever.
 pub fn halt() -> ! {
     loop {

@@ -2,6 +2,7 @@
 //! partition that was stopped.
 
 use core::arch::global_asm;
+use core::sync::atomic::{AtomicU32, Ordering};
 
 use x86_64::VirtAddr;
 use x86_64::instructions::segmentation::{CS, DS, ES, SS, Segment};
@@ -33,11 +34,12 @@ bulkhead_exception:
     call bulkhead_defect
     ud2
 
-    /* An NMI is how pCPUs call one another. The one thing that they call for is the end. */
+    /* An NMI is how pCPUs call one another, and how DMA faults are told. It is counted, for the loop of exits to see, or it is the end. */
     .global bulkhead_nmi
 bulkhead_nmi:
     cmpb $0, bulkhead_ended(%rip)
     jne 1f
+    lock incl bulkhead_calls(%rip)
     iretq
 1:  hlt
     jmp 1b
@@ -60,6 +62,16 @@ bulkhead_interrupt:
     "#,
     options(att_syntax)
 );
+
+/// NMIs so far, of all CPUs. The world switch does not enter a guest that the loop of exits let go on before it had seen the last one.
+#[unsafe(no_mangle)]
+#[allow(non_upper_case_globals, reason = "named for the assembly")]
+static bulkhead_calls: AtomicU32 = AtomicU32::new(0);
+
+/// How often a CPU was called.
+pub fn calls() -> u32 {
+    bulkhead_calls.load(Ordering::Acquire)
+}
 
 unsafe extern "C" {
     static bulkhead_exceptions: u8;

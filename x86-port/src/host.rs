@@ -17,10 +17,19 @@ pub enum Use {
     Constants,
     /// It reads and writes it.
     Data,
+    /// It reads and writes it, past the caches.
+    Uncached,
+}
+
+impl Use {
+    /// All of them.
+    const ALL: [Self; 4] = [Self::Code, Self::Constants, Self::Data, Self::Uncached];
 }
 
 const PRESENT: u64 = 1 << 0;
 const WRITABLE: u64 = 1 << 1;
+/// PWT and PCD: entry 3 of the PAT, which is "uncacheable" after reset and stays so.
+const UNCACHEABLE: u64 = 0b11 << 3;
 /// Set in advance: the CPU then never writes to a table.
 const ACCESSED: u64 = 1 << 5;
 const DIRTY: u64 = 1 << 6;
@@ -35,12 +44,13 @@ const fn bits(usage: Use) -> u64 {
             Use::Code => 0,
             Use::Constants => NO_EXECUTE,
             Use::Data => WRITABLE | NO_EXECUTE,
+            Use::Uncached => WRITABLE | UNCACHEABLE | NO_EXECUTE,
         }
 }
 
 impl Format for Host {
     type Attributes = Use;
-    const ATTRIBUTES: &'static [Use] = &[Use::Code, Use::Constants, Use::Data];
+    const ATTRIBUTES: &'static [Use] = &Use::ALL;
     const LARGEST_LEAF: Level = Level::L2;
     const OUTPUT_BITS: u32 = 48;
 
@@ -71,7 +81,7 @@ mod tests {
 
     #[test]
     fn no_use_is_both_writable_and_executable() {
-        for usage in [Use::Code, Use::Constants, Use::Data] {
+        for usage in Use::ALL {
             let leaf = Host::leaf(Level::L3, Pa::new(0x1000), usage);
             assert!(leaf & WRITABLE == 0 || leaf & NO_EXECUTE != 0, "{usage:?}");
         }
@@ -79,7 +89,7 @@ mod tests {
 
     #[test]
     fn leaf_and_table_decode_to_what_was_encoded() {
-        for usage in [Use::Code, Use::Constants, Use::Data] {
+        for usage in Use::ALL {
             for level in [Level::L2, Level::L3] {
                 let pa = Pa::new(0x4000_0000);
                 let decoded = Host::decode(Host::leaf(level, pa, usage), level);

@@ -2,11 +2,13 @@
 
 use core::fmt;
 
+use hv::dma::DmaEvent;
 use hv::event::{Event, FaultKind};
 use hv::exit::AbortCause;
 use hv::report::Line;
 use hv::terminal::Console;
 use model::PartitionId;
+use smmu::{Access, Cause, Source};
 
 use crate::{SYSTEM, storage};
 
@@ -59,7 +61,54 @@ pub fn event(event: Event) {
                 ));
             }
         }
+        Event::Dma(event) => dma(&event),
         other => line(format_args!("{other:?}")),
+    }
+}
+
+fn dma(event: &DmaEvent) {
+    match event {
+        DmaEvent::Fault {
+            partition,
+            device,
+            fault,
+            count,
+        } => {
+            let owner = partition.map_or("nobody", name);
+            let stream = match fault.source {
+                Source::Stream(stream) => stream.get(),
+                Source::Partition(_) | Source::Nobody => 0,
+            };
+            let what = match fault.access {
+                Some(Access::Read) => "read",
+                Some(Access::Write) => "write",
+                None => "interrupt",
+            };
+            let address = fault.address.map_or(0, |address| address.get());
+            line(format_args!(
+                "{owner}: fault {count}: DMA of {device}, stream {stream:#x}: {what} at {address:#x}: {}",
+                why(fault.cause)
+            ));
+        }
+        DmaEvent::Muted { device } => {
+            line(format_args!(
+                "{device}: its further DMA faults are not told"
+            ));
+        }
+        DmaEvent::Failure { iommu, failure } => line(format_args!("{iommu}: {failure:?}")),
+        DmaEvent::Error { iommu, error } => line(format_args!("{iommu}: {error}")),
+    }
+}
+
+/// Why DMA was refused, in words. The unit does not tell a page that is not mapped from one that is mapped for something else.
+const fn why(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Translation | Cause::Permission => "nothing is mapped there for this",
+        Cause::AddressSize => "the address is too wide",
+        Cause::Denied | Cause::UnknownStream => "its partition does not run",
+        Cause::BadConfiguration => "the unit's tables are malformed",
+        Cause::ExternalAbort => "the bus answered with an error",
+        Cause::AccessFlag | Cause::Other(_) => "the unit refused it",
     }
 }
 

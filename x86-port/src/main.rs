@@ -18,6 +18,7 @@ mod console;
 mod cpu;
 #[cfg(feature = "defect")]
 mod defect;
+mod dma;
 mod early;
 mod epitaph;
 mod exceptions;
@@ -26,6 +27,7 @@ mod log;
 mod machine;
 mod map;
 mod partition;
+mod pci;
 mod processors;
 mod run;
 mod start;

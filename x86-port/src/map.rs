@@ -6,7 +6,7 @@ use model::memory::{MemoryKind, PAGE};
 use x86_port::host::{Host, Use};
 
 use crate::storage::{self, PCPUS, STACK_SIZE};
-use crate::{SYSTEM, boot};
+use crate::{SYSTEM, boot, dma};
 
 /// Builds the map. Returns its root.
 ///
@@ -36,6 +36,9 @@ pub fn build() -> Result<Pa, MapError> {
         edges.payload + SYSTEM.payload_size,
         Use::Constants,
     )?;
+    for (from, to) in dma::uncached() {
+        map(from, to, Use::Uncached)?;
+    }
     for partition in SYSTEM.partitions {
         for mapping in partition
             .memory

@@ -1,6 +1,6 @@
 //! What all CPUs see of a partition: where it is in its life, and what it has done.
 
-use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 use hv::exit::Cost;
 use hv::power::Lifecycle;
@@ -43,6 +43,8 @@ pub struct Partition {
     /// How often it was started.
     starts: AtomicU64,
     faults: AtomicU64,
+    /// A device of its was refused something, which it has not answered for yet.
+    accused: AtomicBool,
     costs: [Cost; ExitKind::ALL.len()],
 }
 
@@ -56,6 +58,7 @@ impl Partition {
         stopped: AtomicU8::new(0),
         starts: AtomicU64::new(0),
         faults: AtomicU64::new(0),
+        accused: AtomicBool::new(false),
         costs: [const { Cost::NEW }; ExitKind::ALL.len()],
     };
 
@@ -88,6 +91,16 @@ impl Partition {
     /// Counts a fault and returns how many there were.
     pub fn count_fault(&self) -> u64 {
         self.faults.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// A device of its was refused something: it is to answer for that.
+    pub fn accuse(&self) {
+        self.accused.store(true, Ordering::Release);
+    }
+
+    /// True, once, when it is to answer for its devices.
+    pub fn is_accused(&self) -> bool {
+        self.accused.swap(false, Ordering::AcqRel)
     }
 
     /// Faults so far.

@@ -20,7 +20,10 @@ use x86_port::svm::control::{self, Exit, Fault, Io, event};
 
 use crate::partition::{ExitKind, Partition};
 use crate::world::{Blocks, Registers};
-use crate::{SYSTEM, apic, boot, cpu, early, log, machine, processors, start, storage, world};
+use crate::{
+    SYSTEM, apic, boot, cpu, dma, early, exceptions, log, machine, processors, start, storage,
+    world,
+};
 
 /// Lengths of the instructions that exit. QEMU does not say where the next one begins, and no prefix makes these longer in practice; a guest
 /// that adds one resumes within its own instruction.
@@ -65,17 +68,21 @@ pub fn run(index: usize) -> ! {
         cpu::halt();
     };
     vcpu.start();
+    let mut seen = 0;
     loop {
-        vcpu.blocks.enter();
+        vcpu.blocks.enter(seen);
         let entered = cpu::now();
         let (kind, next) = vcpu.handle(control::exit(&vcpu.blocks.guest));
-        match next {
-            Next::GoOn => {}
-            Next::Restart => vcpu.start(),
-            Next::Stop => vcpu.stop(),
-            Next::StopSystem => end(),
-        }
+        vcpu.go_on(next);
         vcpu.state.count(kind, cpu::now().wrapping_sub(entered));
+        let calls = exceptions::calls();
+        if calls != seen {
+            seen = calls;
+            dma::serve();
+            if vcpu.state.is_accused() {
+                vcpu.go_on(vcpu.after_fault(Next::GoOn));
+            }
+        }
         pump();
     }
 }
@@ -104,9 +111,22 @@ impl Vcpu {
         })
     }
 
+    fn go_on(&mut self, next: Next) {
+        match next {
+            Next::GoOn => {}
+            Next::Restart => self.start(),
+            Next::Stop => self.stop(),
+            Next::StopSystem => end(),
+        }
+    }
+
     /// Puts the image into place, as it was built, and the CPU into its first state.
     fn start(&mut self) {
+        dma::deny(self.id);
+        // What its functions did is the run's that has ended.
+        self.state.is_accused();
         self.load();
+        dma::admit(self.id, self.config.asid);
         self.serial = Serial::NEW;
         apic::reset();
         world::reset_extended_state();
@@ -154,6 +174,7 @@ impl Vcpu {
     fn stop(&mut self) -> ! {
         apic::reset();
         self.state.stop();
+        dma::deny(self.id);
         log::event(Event::Stopped { partition: self.id });
         pump();
         let is_stopped = |one: &Partition| one.lifecycle() == hv::power::Lifecycle::Stopped;

@@ -4,7 +4,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use hv::memory::{FramePool, MapError, Table};
 use hv::terminal::Terminal;
-use model::memory::PAGE;
+use model::memory::{MemoryKind, PAGE};
 use model::{Pa, PartitionId};
 use x86_64::PhysAddr;
 use x86_64::registers::control::{Cr3, Cr3Flags};
@@ -17,7 +17,7 @@ use x86_port::vendor::{self, Cpu, Virtualization};
 use crate::console::Port;
 use crate::early::{self, stop};
 use crate::storage::{self, PARTITIONS};
-use crate::{SYSTEM, apic, boot, cpu, loader, map, processors, run};
+use crate::{SYSTEM, apic, boot, cpu, dma, loader, map, processors, run};
 
 /// First bytes of the payload.
 const PAYLOAD_MAGIC: &[u8; 8] = b"BHPAYLD1";
@@ -56,6 +56,7 @@ extern "C" fn bulkhead_boot(protocol: u32, loaded: u64) -> ! {
         )),
     }
     build_partitions();
+    dma::bring_up();
     build_console();
     match processors::start(own) {
         Some(index) => run::run(index),
@@ -108,6 +109,7 @@ fn compare_memory(protocol: u32, loaded: u64) {
     ];
     let partitions = SYSTEM.partitions.iter().flat_map(|partition| {
         let pieces = partition.memory.iter();
+        let pieces = pieces.filter(|piece| piece.kind == MemoryKind::Ram);
         pieces.map(|piece| (partition.name, piece.pa.get(), piece.size))
     });
     for (name, base, size) in own.into_iter().chain(partitions) {

@@ -23,7 +23,7 @@ pub const PCPUS: usize = SYSTEM.pcpus.len();
 pub const SOURCES: usize = PARTITIONS + 1;
 
 /// Pages for the hypervisor's own map: the image's parts take three tables each at most, and so does each mapping of a partition.
-const MAP_PAGES: usize = 24 + 3 * (mappings() + PCPUS + 1);
+const MAP_PAGES: usize = 30 + 3 * (mappings() + PCPUS + 1);
 
 const fn mappings() -> usize {
     let mut sum = 0;

@@ -10,8 +10,9 @@ use x86_port::svm::vmcb::Vmcb;
 global_asm!(
     r#"
     .pushsection .text.world, "ax"
-    /* extern "C" fn(guest block: rdi, guest registers: rsi, host block: rdx), all by address. The global interrupt flag is clear from
-       before the guest's state is loaded until the host's is back: no NMI finds a mixture. */
+    /* extern "C" fn(guest block: rdi, guest registers: rsi, host block: rdx, calls: rcx), blocks by address. The global interrupt flag is clear
+       from before the guest's state is loaded until the host's is back: no NMI finds a mixture. One that came since the caller looked is
+       noticed here; one that comes later waits for VMRUN, and ends it. */
     .global bulkhead_enter
 bulkhead_enter:
     pushq %rbx
@@ -24,6 +25,8 @@ bulkhead_enter:
     pushq %rsi
     movq %rdi, %rax
     clgi
+    cmpl %ecx, bulkhead_calls(%rip)
+    jne 1f
     movq (%rsi), %rbx
     movq 8(%rsi), %rcx
     movq 16(%rsi), %rdx
@@ -58,7 +61,7 @@ bulkhead_enter:
     movq %r15, 104(%rax)
     popq %rax
     vmload %rax
-    stgi
+2:  stgi
     popq %r15
     popq %r14
     popq %r13
@@ -66,13 +69,20 @@ bulkhead_enter:
     popq %rbp
     popq %rbx
     ret
+
+    /* As if the guest had been entered and an NMI had ended that at once: EXITCODE, and the event that was to be injected. */
+1:  addq $16, %rsp
+    movq $0x61, 0x70(%rax)
+    movq 0xa8(%rax), %rcx
+    movq %rcx, 0x88(%rax)
+    jmp 2b
     .popsection
     "#,
     options(att_syntax)
 );
 
 unsafe extern "C" {
-    fn bulkhead_enter(guest: *mut Vmcb, registers: *mut Registers, host: *const Vmcb);
+    fn bulkhead_enter(guest: *mut Vmcb, registers: *mut Registers, host: *const Vmcb, calls: u32);
 }
 
 /// General registers of a guest that the control block does not have: all but RAX and RSP. The assembly knows their order.
@@ -157,8 +167,8 @@ impl Blocks {
         self
     }
 
-    /// Runs the guest until it exits.
-    pub fn enter(&mut self) {
+    /// Runs the guest until it exits. When there were more than `calls` [`calls`](crate::exceptions::calls), that is at once.
+    pub fn enter(&mut self, calls: u32) {
         let (guest, registers, host) = (
             &raw mut self.guest,
             &raw mut self.registers,
@@ -166,7 +176,7 @@ impl Blocks {
         );
         // SAFETY: the blocks are mapped where they are, are this CPU's own, and the permission maps and nested tables that the guest's
         // names are those that `run` built. Interrupts are masked in the hypervisor.
-        unsafe { bulkhead_enter(guest, registers, host) }
+        unsafe { bulkhead_enter(guest, registers, host, calls) }
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a remapping unit says about itself (Intel 671081, 11.4.2 and 11.4.3), as far as the driver must know it.
 
+use model::memory::PAGE;
+
 use super::register_map::{CAP, ECAP};
 use crate::{IommuError, RegisterFrame};
 
@@ -43,14 +45,19 @@ impl Features {
         if let Some((_, what)) = needs.iter().find(|(there, _)| !there) {
             return Err(IommuError::Lacks(what));
         }
+        let records = (capabilities >> 24 & 0x3ff) as usize * 16;
+        let record_count = (capabilities >> 40 & 0xff) as u16 + 1;
+        if records + usize::from(record_count) * 16 > PAGE as usize {
+            return Err(IommuError::Lacks("fault records in its first page"));
+        }
         Ok(Self {
             domains: 1 << (4 + 2 * (capabilities & 0b111)).min(16),
             address_bits: (capabilities >> 16 & 0x3f) as u8 + 1,
             flushes_buffers: bit(capabilities, 4),
             protected_regions: bit(capabilities, 5) || bit(capabilities, 6),
             drains: [bit(capabilities, 54), bit(capabilities, 55)],
-            records: (capabilities >> 24 & 0x3ff) as usize * 16,
-            record_count: (capabilities >> 40 & 0xff) as u16 + 1,
+            records,
+            record_count,
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, ensure};
 use qemu::session::Session;
+use qemu::statistics::Statistics;
 use qemu::trace::{Event, Ring};
 
 use crate::bench::Bench;
@@ -132,9 +133,15 @@ fn machine(bench: &Bench<'_>, system: &SystemFile, spot: &Spot) -> anyhow::Resul
 
 fn start(bench: &Bench<'_>, system: &SystemFile, spot: &Spot) -> anyhow::Result<Session> {
     let mut session = machine(bench, system, spot)?;
+    has_started(&mut session, bench)?;
+    Ok(session)
+}
+
+/// Both guests are ready.
+pub fn has_started(session: &mut Session, bench: &Bench<'_>) -> anyhow::Result<()> {
     session.wait_for("victim", "^dma: secret is in place$", bench.left())?;
     session.wait_for("attacker", "^dma: edu is there$", bench.left())?;
-    Ok(session)
+    Ok(())
 }
 
 /// What the system file says of the port is not so: nobody starts.
@@ -163,51 +170,83 @@ fn victim_is_intact(session: &mut Session, bench: &Bench<'_>) -> anyhow::Result<
     Ok(())
 }
 
-/// DMA inside works before, between and after. Each access outside is refused and told with partition, device, stream and address; then the
-/// device is muted, and what a storm of it tries is refused without a word.
+/// An attacker's device, and what is told of it.
+pub struct Attack<'a> {
+    pub device: &'a str,
+    pub stream: &'a str,
+    /// Some of the places that the guest tries.
+    pub places: &'a [&'a str],
+    /// How many it tries, a read and a write each.
+    pub count: u64,
+    /// Why they are refused.
+    pub reason: &'a str,
+}
+
 fn attacker_reaches_its_own_memory_only(
     bench: &Bench<'_>,
     system: &SystemFile,
     spot: &Spot,
 ) -> anyhow::Result<()> {
-    let Spot { path, stream, .. } = spot;
     let mut session = start(bench, system, spot)?;
-    works_inside(&mut session, bench)?;
+    let attack = Attack {
+        device: spot.path,
+        stream: spot.stream,
+        places: &PLACES_TOLD,
+        count: PLACES,
+        reason: "nothing is mapped there",
+    };
+    let statistics = is_confined(&mut session, bench, &attack)?;
+    faults_are_in_the_trace(&statistics.trace, spot.stream)
+}
+
+/// DMA inside works before, between and after. Each access outside is refused and told with partition, device, stream and address; then the
+/// device is muted, and what a storm of it tries is refused without a word. Returns the report from before the storm.
+pub fn is_confined(
+    session: &mut Session,
+    bench: &Bench<'_>,
+    attack: &Attack<'_>,
+) -> anyhow::Result<Statistics> {
+    let Attack {
+        device,
+        stream,
+        reason,
+        ..
+    } = attack;
+    works_inside(session, bench)?;
     session.send("attacker", ABROAD)?;
     let over = "^dma: attack is over, 0 secrets read$";
     session.wait_for("attacker", over, bench.left())?;
-    for place in PLACES_TOLD {
+    for place in attack.places {
         for what in ["write", "read"] {
             let told = format!(
-                "attacker: fault \\d+: DMA of {path}, stream {stream}: {what} at {place}: nothing is mapped there"
+                "attacker: fault \\d+: DMA of {device}, stream {stream}: {what} at {place}: {reason}"
             );
             session.wait_for("hv", &told, bench.left())?;
         }
     }
-    let muted = format!("{path}: its further DMA faults are not told");
+    let muted = format!("{device}: its further DMA faults are not told");
     session.wait_for("hv", &muted, bench.left())?;
     let statistics = session.statistics(bench.left())?;
-    faults_are_in_the_trace(&statistics.trace, stream)?;
     let found = statistics.partition("attacker").context("no attacker")?;
     ensure!(
-        found.faults == 2 * PLACES,
+        found.faults == 2 * attack.count,
         "{} faults were counted, not {}",
         found.faults,
-        2 * PLACES
+        2 * attack.count
     );
-    victim_is_intact(&mut session, bench)?;
-    works_inside(&mut session, bench)?;
+    victim_is_intact(session, bench)?;
+    works_inside(session, bench)?;
 
     session.send("attacker", STORM)?;
     session.wait_for("attacker", "^dma: storm is over$", bench.left())?;
-    victim_is_intact(&mut session, bench)?;
-    works_inside(&mut session, bench)?;
+    victim_is_intact(session, bench)?;
+    works_inside(session, bench)?;
     ensure!(
         !session.text("hv").contains("nobody"),
         "a fault has no owner: {}",
         session.text("hv")
     );
-    Ok(())
+    Ok(statistics)
 }
 
 /// Each access that was refused is an event of the CPU that heard of it, with the attacker as its author, and behind it the stream.
@@ -241,13 +280,18 @@ fn fault_restarts_the_attacker_and_its_device_works_again(
     system: &SystemFile,
 ) -> anyhow::Result<()> {
     let mut session = start(bench, system, &FIRST_BUS)?;
+    is_started_again(&mut session, bench)
+}
+
+/// As often as it tries, the attacker starts again, and its device works.
+pub fn is_started_again(session: &mut Session, bench: &Bench<'_>) -> anyhow::Result<()> {
     for restarts in 1..=2 {
-        works_inside(&mut session, bench)?;
+        works_inside(session, bench)?;
         session.send("attacker", STORM)?;
         let again = format!("attacker: started again, {restarts} restarts");
         session.wait_for("hv", &again, bench.left())?;
         session.wait_for("attacker", "^dma: edu is there$", bench.left())?;
-        victim_is_intact(&mut session, bench)?;
+        victim_is_intact(session, bench)?;
     }
-    works_inside(&mut session, bench)
+    works_inside(session, bench)
 }

@@ -48,4 +48,5 @@ mod trace;
 mod turns;
 mod wrong_board;
 mod x86;
+mod x86_dma;
 mod zynqmp;

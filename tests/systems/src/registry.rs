@@ -8,7 +8,7 @@ use crate::{
     attacks, boards, boot_loaders, channels, command_line, containment, control, costs, cpu_models,
     defects, demo, desk, desk_messages, dma, dma_storm, forged, functions, global, guests,
     hostile_gic, legacy, linux, machines, messages, new_board, panics, partitions, self_check,
-    shapes, stress, trace, turns, wrong_board, x86, zynqmp,
+    shapes, stress, trace, turns, wrong_board, x86, x86_dma, zynqmp,
 };
 
 /// Something that must be there before a test can say anything about Bulkhead.
@@ -115,6 +115,7 @@ pub fn all() -> Vec<Test> {
     tests.extend(control::tests());
     tests.extend(panics::tests());
     tests.extend(x86::tests());
+    tests.extend(x86_dma::tests());
     tests.extend(costs::tests());
     tests.extend(messages::tests());
     tests.extend(hostile_gic::tests());

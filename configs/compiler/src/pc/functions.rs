@@ -2,12 +2,11 @@
 
 use model::StreamId;
 use model::memory::PAGE;
-use toml::Spanned;
 
 use super::PcBoard;
 use crate::board::{FunctionAddress, MemoryBank, read_memory};
 use crate::check::Context;
-use crate::codes::{self, Code};
+use crate::codes;
 use crate::diagnostics::{Diagnostic, Diagnostics, SourceText};
 use crate::range::AddressRange;
 use crate::raw::RawDevice;
@@ -138,7 +137,11 @@ pub(super) fn assign(
         let mut own = Vec::new();
         let name = partition.name.as_ref().map_or("", |name| name.get_ref());
         for device in &partition.devices {
-            match find(board, device, name, &owners) {
+            let found = find(board, device).and_then(|index| {
+                let refusal = refusal(board, index, name, &owners);
+                refusal.map_or(Ok(index), |finding| Err(finding.into()))
+            });
+            match found {
                 Ok(index) => {
                     owners[index] = Some(name);
                     own.push(index);
@@ -151,55 +154,52 @@ pub(super) fn assign(
     all
 }
 
-fn find(
+/// The place of a device in the board's list.
+fn find(board: &PcBoard, device: &RawDevice) -> Result<usize, Box<Diagnostic>> {
+    let name = device.name.get_ref();
+    let address = FunctionAddress::parse(name);
+    let all = || board.functions.iter().map(|one| one.address);
+    let found = all().position(|one| Some(one) == address);
+    found.ok_or_else(|| {
+        let message = format!("the board has no function \"{name}\"");
+        let known: Vec<String> = all().map(|one| one.to_string()).collect();
+        Diagnostic::error(codes::UNKNOWN_DEVICE, message)
+            .found(format!("\"{name}\""))
+            .expected(known.join(", "))
+            .help("`functions` in `[pc]` of the board's file lists what can be given away")
+            .into()
+    })
+}
+
+/// Why a function cannot be the partition's, when the others have these owners.
+fn refusal(
     board: &PcBoard,
-    device: &RawDevice,
+    index: usize,
     partition: &str,
     owners: &[Option<&str>],
-) -> Result<usize, Diagnostic> {
-    let error = |code: Code, message: String| Diagnostic::error(code, message);
-    let name: &Spanned<String> = &device.name;
-    let address = FunctionAddress::parse(name.get_ref());
-    let index = board
-        .functions
-        .iter()
-        .position(|one| Some(one.address) == address);
-    let Some(index) = index else {
-        let known: Vec<String> = board
-            .functions
-            .iter()
-            .map(|one| one.address.to_string())
-            .collect();
-        let message = format!("the board has no function \"{}\"", name.get_ref());
-        let finding = error(codes::UNKNOWN_DEVICE, message);
-        return Err(match known.is_empty() {
-            true => finding.help("list the board's functions in `functions` of its `[pc]`"),
-            false => finding.expected(known.join(", ")),
-        });
-    };
+) -> Option<Diagnostic> {
+    let address = board.functions.get(index)?.address;
     if board.remapping.is_none() {
-        let message = format!("nothing confines DMA of {}", name.get_ref());
-        return Err(error(codes::DMA_UNPROTECTED, message)
-            .help("name the board's VT-d unit in `remapping` of its `[pc]`; a PC gives no device away without"));
+        let message = format!("nothing confines DMA of {address}");
+        return Some(Diagnostic::error(codes::DMA_UNPROTECTED, message).help(
+            "name the board's VT-d unit in `remapping` of its `[pc]`: a PC without one gives no device away",
+        ));
     }
-    if owners[index].is_some() {
-        let message = format!("{} is given away twice", name.get_ref());
-        return Err(error(codes::DEVICE_OWNED_TWICE, message).help("leave it to one partition"));
+    if owners.get(index)?.is_some() {
+        let message = format!("{address} is given away twice");
+        let finding = Diagnostic::error(codes::DEVICE_OWNED_TWICE, message);
+        return Some(finding.help("leave it to one partition"));
     }
-    let slot = board.functions[index].address.slot();
-    let pairs = board.functions.iter().zip(owners);
-    let mut neighbours = pairs.filter_map(|(one, owner)| Some((one, (*owner)?)));
-    let neighbour =
-        neighbours.find(|(one, owner)| one.address.slot() == slot && *owner != partition);
-    if let Some((one, owner)) = neighbour {
-        let message = format!(
-            "{} and {} may reach one another without passing the VT-d unit",
-            name.get_ref(),
-            one.address
-        );
-        return Err(error(codes::ISOLATION_GROUP, message)
-            .note(format!("{} belongs to {owner}", one.address))
-            .help("give all functions of a device to one partition"));
-    }
-    Ok(index)
+    let mut pairs = board.functions.iter().zip(owners);
+    let (other, owner) = pairs.find_map(|(one, owner)| {
+        let owner = owner.filter(|owner| *owner != partition)?;
+        (one.address.slot() == address.slot()).then_some((one.address, owner))
+    })?;
+    let message =
+        format!("{address} and {other} may reach one another without passing the VT-d unit");
+    Some(
+        Diagnostic::error(codes::ISOLATION_GROUP, message)
+            .note(format!("{other} belongs to {owner}"))
+            .help("give all functions of a device to one partition"),
+    )
 }

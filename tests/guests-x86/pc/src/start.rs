@@ -12,6 +12,9 @@ pub struct Memory {
     reserved: u32,
 }
 
+/// The kind of memory that is RAM, as in an E820 map.
+const RAM: u32 = 1;
+
 #[repr(C)]
 struct Info {
     magic: u32,
@@ -41,15 +44,24 @@ impl Machine {
         Self { info }
     }
 
-    /// Its memory.
-    pub fn memory(&self) -> &'static [Memory] {
+    fn entries(&self) -> &'static [Memory] {
         let entries = self.info.memory_map as *const Memory;
         // SAFETY: the start information says where the map is and how long; nobody writes to it.
         unsafe { core::slice::from_raw_parts(entries, self.info.entries as usize) }
     }
 
+    /// Its memory.
+    pub fn memory(&self) -> impl Iterator<Item = &'static Memory> {
+        self.entries().iter().filter(|piece| piece.kind == RAM)
+    }
+
     /// Its memory in bytes.
     pub fn memory_size(&self) -> u64 {
-        self.memory().iter().map(|piece| piece.size).sum()
+        self.memory().map(|piece| piece.size).sum()
+    }
+
+    /// Registers of its devices.
+    pub fn registers(&self) -> impl Iterator<Item = &'static Memory> {
+        self.entries().iter().filter(|piece| piece.kind != RAM)
     }
 }

@@ -1,0 +1,146 @@
+//! Two guests in one, told apart by what they own.
+//!
+//! With a device's registers it drives the DMA of QEMU's `edu` device: inside its own memory when `i` is typed, to places that are not its own
+//! when `a` is typed, and as much as it can to such a place when `s` is typed. Without, it is the victim: it fills half of its memory with a
+//! secret, and says whether every byte is still there when `c` is typed.
+#![no_std]
+#![no_main]
+
+mod edu;
+
+use core::sync::atomic::{AtomicU32, Ordering::SeqCst};
+
+use pc::console::read_byte;
+use pc::{Machine, println};
+
+use edu::{Edu, SIZE};
+
+pc::entry!(main);
+
+/// Memory that the device reads and writes.
+#[repr(align(4096))]
+struct Buffer([AtomicU32; SIZE / 4]);
+
+/// What is moved inside, and where it arrives.
+static FROM: Buffer = Buffer([const { AtomicU32::new(0) }; SIZE / 4]);
+static TO: Buffer = Buffer([const { AtomicU32::new(0) }; SIZE / 4]);
+
+impl Buffer {
+    fn address(&self) -> u64 {
+        &raw const self.0 as u64
+    }
+
+    fn fill(&self, first: u32) {
+        for (number, word) in (first..).zip(&self.0) {
+            word.store(number, SeqCst);
+        }
+    }
+
+    fn holds(&self, first: u32) -> bool {
+        let mut pairs = (first..).zip(&self.0);
+        pairs.all(|(number, word)| word.load(SeqCst) == number)
+    }
+}
+
+/// Places of the PC that are not this partition's, with 16 MiB: just behind its memory, other partitions' where they lie, the hypervisor's
+/// image, its VT-d unit's and the interrupt controllers' registers, and beyond the first 4 GiB.
+const FOREIGN: [u64; 8] = [
+    0x100_0000,
+    0x200_0000,
+    0x300_0000,
+    0x3fef_f000,
+    0xfed9_0020,
+    0xfec0_0000,
+    0x1_0000_0000,
+    0x80_0000_0000,
+];
+
+fn main(machine: &Machine) -> ! {
+    match machine.registers().next() {
+        Some(registers) => attack(&Edu::at(registers.address)),
+        None => watch(machine),
+    }
+}
+
+fn typed() -> u8 {
+    loop {
+        if let Some(byte) = read_byte() {
+            return byte;
+        }
+    }
+}
+
+fn attack(edu: &Edu) -> ! {
+    println!("dma: edu is there");
+    let mut round = 0;
+    loop {
+        match typed() {
+            b'i' => {
+                round += 0x0100_0000;
+                FROM.fill(round);
+                TO.fill(0);
+                edu.read(FROM.address(), SIZE);
+                edu.write(TO.address(), SIZE);
+                assert!(
+                    TO.holds(round),
+                    "what went through the device did not arrive"
+                );
+                println!("dma: {SIZE} bytes arrived inside");
+            }
+            b'a' => abroad(edu),
+            b's' => {
+                for _ in 0..3 {
+                    edu.write(FOREIGN[1], SIZE);
+                }
+                println!("dma: storm is over");
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Reads and writes a word of each place.
+fn abroad(edu: &Edu) {
+    let mut secrets = 0;
+    for place in FOREIGN {
+        FROM.fill(0xa77a_c000);
+        edu.read(FROM.address(), 4);
+        edu.write(place, 4);
+        edu.read(place, 4);
+        edu.write(TO.address(), 4);
+        secrets += u32::from(is_secret(TO.0[0].load(SeqCst)));
+    }
+    println!("dma: attack is over, {secrets} secrets read");
+}
+
+/// What every secret word begins with.
+const MARK: u32 = 0x5ec0_0000;
+const MASK: u32 = 0xffe0_0000;
+
+const fn is_secret(word: u32) -> bool {
+    word & MASK == MARK
+}
+
+const fn secret(index: usize) -> u32 {
+    MARK | (index as u32 & !MASK)
+}
+
+fn watch(machine: &Machine) -> ! {
+    let size = machine.memory_size();
+    let words = core::ptr::with_exposed_provenance_mut::<u32>((size / 2) as usize);
+    let count = (size / 2) as usize / size_of::<u32>();
+    for index in 0..count {
+        // SAFETY: the second half of the memory, which begins at 0: the program and its start information are in the first one.
+        unsafe { words.add(index).write_volatile(secret(index)) };
+    }
+    println!("dma: secret is in place");
+    loop {
+        if typed() != b'c' {
+            continue;
+        }
+        // SAFETY: as above.
+        let holds = |index: usize| unsafe { words.add(index).read_volatile() } == secret(index);
+        assert!((0..count).all(holds), "the secret has changed");
+        println!("dma: {} bytes are intact", size / 2);
+    }
+}

@@ -1,0 +1,51 @@
+//! DMA on a PC behind VT-d: QEMU's `edu` as an attacker, beside a victim that checks its memory.
+
+use crate::dma::{Attack, has_started, is_confined, is_started_again};
+use crate::registry::{Need, Test};
+use crate::system_file::SystemFile;
+
+const BOARD: &str = "x86-qemu-vtd";
+
+/// Where the board has the device, and what `pc-dma` tries with it. The unit tells pages.
+const ATTACK: Attack<'_> = Attack {
+    device: "00:04.0",
+    stream: "0x20",
+    places: &["0x1000000", "0x3feff000", "0xfed90000", "0x8000000000"],
+    count: 8,
+    reason: "nothing is mapped there for this$",
+};
+
+pub fn tests() -> Vec<Test> {
+    let system = |name: &str, on_fault: &str| {
+        let device = ATTACK.device;
+        let more = format!("devices = [\"{device}\"]\non_fault = \"{on_fault}\"\n");
+        SystemFile::new(name, BOARD)
+            .partition("attacker", 1, "16MiB", "\"guest:pc-dma\"", &more)
+            .guest("victim", "pc-dma", 1)
+    };
+    let (attack, restart) = (
+        system("dma-attack", "inject"),
+        system("dma-restart", "restart"),
+    );
+    let tests = [
+        Test::new(
+            "x86/dma-attack",
+            &["x86", "dma", "attack", "fault"],
+            move |bench| {
+                let mut session = bench.start(&attack)?;
+                has_started(&mut session, bench)?;
+                is_confined(&mut session, bench, &ATTACK).map(drop)
+            },
+        ),
+        Test::new(
+            "x86/dma-restart",
+            &["x86", "dma", "restart"],
+            move |bench| {
+                let mut session = bench.start(&restart)?;
+                has_started(&mut session, bench)?;
+                is_started_again(&mut session, bench)
+            },
+        ),
+    ];
+    tests.map(|test| test.needs(Need::Pc)).into()
+}
