@@ -90,9 +90,13 @@ pub fn set_timer(entry: u64) {
     write(TIMER, entry);
 }
 
-/// Sends an interrupt command: a value of the command register that the caller has checked.
-pub fn send(command: u64) {
+fn send(command: u64) {
     write(COMMAND, command);
+}
+
+/// An interrupt to the CPU with this identifier. The caller has checked that it is its to interrupt.
+pub fn send_interrupt(apic: u32, vector: u8) {
+    send(u64::from(apic) << 32 | 0x4000 | u64::from(vector));
 }
 
 /// INIT to the CPU with this identifier.

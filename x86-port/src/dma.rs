@@ -108,7 +108,8 @@ fn listen() {
 /// The CPU of a partition.
 fn apic_of(partition: PartitionId) -> Option<u32> {
     let config = SYSTEM.partitions.get(usize::from(partition.get()))?;
-    let pcpu = SYSTEM.pcpus.get(usize::from(config.pcpu.get()))?;
+    let first = config.pcpus.first()?;
+    let pcpu = SYSTEM.pcpus.get(usize::from(first.get()))?;
     Some(pcpu.apic)
 }
 

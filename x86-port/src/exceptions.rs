@@ -40,9 +40,29 @@ bulkhead_nmi:
     cmpb $0, bulkhead_ended(%rip)
     jne 1f
     lock incl bulkhead_calls(%rip)
+    pushq %rax
+    pushq %rcx
+    movq 16(%rsp), %rax
+    leaq bulkhead_wait(%rip), %rcx
+    subq %rcx, %rax
+    cmpq $(bulkhead_waited - bulkhead_wait), %rax
+    jae 2f
+    leaq bulkhead_waited(%rip), %rcx
+    movq %rcx, 16(%rsp)
+2:  popq %rcx
+    popq %rax
     iretq
 1:  hlt
     jmp 1b
+
+    /* extern "C" fn(calls: edi): halts until there were more calls than these. One that comes between the look and HLT goes on behind it. */
+    .global bulkhead_wait
+bulkhead_wait:
+    cmpl %edi, bulkhead_calls(%rip)
+    jne bulkhead_waited
+    hlt
+bulkhead_waited:
+    ret
 
     /* An interrupt: ended, and forgotten. */
     .global bulkhead_interrupt
@@ -73,7 +93,14 @@ pub fn calls() -> u32 {
     bulkhead_calls.load(Ordering::Acquire)
 }
 
+/// Waits until there are more calls than `seen`.
+pub fn wait(seen: u32) {
+    // SAFETY: the code is that above; NMIs return from it, and interrupts stay masked.
+    unsafe { bulkhead_wait(seen) }
+}
+
 unsafe extern "C" {
+    fn bulkhead_wait(calls: u32);
     static bulkhead_exceptions: u8;
     static bulkhead_nmi: u8;
     static bulkhead_interrupt: u8;

@@ -5,10 +5,11 @@
 //! - [`npt`] and [`host`]: nested and own page tables as formats of the core's table builder, [`hv::memory`];
 //! - [`pvh`], [`multiboot2`] and [`memory_map`]: what the boot loader says of the machine;
 //! - [`svm`]: the control block of a virtual CPU, and what an exit means;
-//! - [`policy`]: what a partition sees of its CPU.
+//! - [`policy`]: what a partition sees of its CPUs;
+//! - [`signal`]: what its virtual CPUs do to one another.
 //!
 //! # Limits
-//! AMD SVM alone. Each partition has one virtual CPU, with a physical CPU of its own. docs/x86.md has the list.
+//! AMD SVM alone. Each virtual CPU has a physical CPU of its own. docs/x86.md has the list.
 #![cfg_attr(not(test), no_std)]
 #![cfg_attr(
     not(test),
@@ -26,5 +27,6 @@ pub mod multiboot2;
 pub mod npt;
 pub mod policy;
 pub mod pvh;
+pub mod signal;
 pub mod svm;
 pub mod vendor;

@@ -2,7 +2,8 @@
 //!
 //! Boot goes from the PVH or Multiboot2 entry ([`boot`]) through [`start`] to one endless series of exits on each pCPU ([`run`]): the boot CPU compares
 //! the machine with what the image was built for, builds the hypervisor's map and every partition's translation, starts the other CPUs,
-//! and then does what each of them does: runs its virtual CPU.
+//! and then does what each of them does: runs its virtual CPU, together with
+//! those of the same partition ([`siblings`]).
 #![no_std]
 #![no_main]
 #![deny(
@@ -30,6 +31,7 @@ mod partition;
 mod pci;
 mod processors;
 mod run;
+mod siblings;
 mod start;
 mod storage;
 mod world;

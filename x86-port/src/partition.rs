@@ -1,8 +1,8 @@
 //! What all CPUs see of a partition: where it is in its life, and what it has done.
 
-use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
-use hv::exit::Cost;
+use hv::exit::{Cost, CostSummary};
 use hv::power::Lifecycle;
 
 /// Kinds of exits that are counted apart.
@@ -37,15 +37,66 @@ impl ExitKind {
     ];
 }
 
-/// A partition at run time. Its one virtual CPU writes, others read.
+/// What the exits of one virtual CPU have cost, by kind.
+pub struct Costs([Cost; ExitKind::ALL.len()]);
+
+impl Costs {
+    /// Nothing counted yet.
+    #[allow(
+        clippy::declare_interior_mutable_const,
+        reason = "a value to start from, copied wherever it is named"
+    )]
+    pub const NEW: Self = Self([const { Cost::NEW }; ExitKind::ALL.len()]);
+
+    /// Counts an exit. One CPU does.
+    pub fn count(&self, kind: ExitKind, ticks: u64) {
+        if let Some(cost) = self.0.get(kind as usize) {
+            cost.add(ticks);
+        }
+    }
+
+    /// Count and cost of one kind of exit, of several virtual CPUs together.
+    pub fn sum<'a>(all: impl Iterator<Item = &'a Self> + Clone, kind: ExitKind) -> CostSummary {
+        Cost::sum(all.filter_map(move |costs| costs.0.get(kind as usize)))
+    }
+}
+
+/// What the virtual CPUs of a partition do. When it is not to run, each leaves the guest; the first waits for the others and does what is to be
+/// done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Phase {
+    /// They run, or wait for their startup.
+    Running,
+    /// They gather: the image is put into place, and the first begins.
+    Starting,
+    /// They gather for good.
+    Stopping,
+    /// It has stopped.
+    Stopped,
+}
+
+impl Phase {
+    const fn of(value: u8) -> Self {
+        match value {
+            0 => Self::Running,
+            1 => Self::Starting,
+            2 => Self::Stopping,
+            _ => Self::Stopped,
+        }
+    }
+}
+
+/// A partition at run time, as all of its virtual CPUs change it and others see it.
 pub struct Partition {
-    stopped: AtomicU8,
+    phase: AtomicU8,
+    /// Virtual CPUs that have left the guest.
+    gathered: AtomicUsize,
     /// How often it was started.
     starts: AtomicU64,
     faults: AtomicU64,
     /// A device of its was refused something, which it has not answered for yet.
     accused: AtomicBool,
-    costs: [Cost; ExitKind::ALL.len()],
 }
 
 impl Partition {
@@ -55,11 +106,11 @@ impl Partition {
         reason = "a value to start from, copied wherever it is named"
     )]
     pub const NEW: Self = Self {
-        stopped: AtomicU8::new(0),
+        phase: AtomicU8::new(Phase::Starting as u8),
+        gathered: AtomicUsize::new(0),
         starts: AtomicU64::new(0),
         faults: AtomicU64::new(0),
         accused: AtomicBool::new(false),
-        costs: [const { Cost::NEW }; ExitKind::ALL.len()],
     };
 
     /// It starts. Returns how often it has started before.
@@ -67,14 +118,35 @@ impl Partition {
         self.starts.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// It has stopped for good.
-    pub fn stop(&self) {
-        self.stopped.store(1, Ordering::Release);
+    /// What its virtual CPUs do.
+    pub fn phase(&self) -> Phase {
+        Phase::of(self.phase.load(Ordering::Acquire))
+    }
+
+    /// Asks for a phase; of several that are asked for the last one in their order wins.
+    pub fn ask(&self, phase: Phase) {
+        self.phase.fetch_max(phase as u8, Ordering::AcqRel);
+    }
+
+    /// The calling virtual CPU has left the guest.
+    pub fn gather(&self) {
+        self.gathered.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Virtual CPUs that have.
+    pub fn gathered(&self) -> usize {
+        self.gathered.load(Ordering::Acquire)
+    }
+
+    /// All have gathered, and what was asked for is done: they run.
+    pub fn run(&self) {
+        self.gathered.store(0, Ordering::Relaxed);
+        self.phase.store(Phase::Running as u8, Ordering::Release);
     }
 
     /// Where it is in its life.
     pub fn lifecycle(&self) -> Lifecycle {
-        if self.stopped.load(Ordering::Acquire) != 0 {
+        if self.phase() == Phase::Stopped {
             Lifecycle::Stopped
         } else if self.starts.load(Ordering::Relaxed) == 0 {
             Lifecycle::Loading
@@ -106,17 +178,5 @@ impl Partition {
     /// Faults so far.
     pub fn faults(&self) -> u64 {
         self.faults.load(Ordering::Relaxed)
-    }
-
-    /// Counts an exit.
-    pub fn count(&self, kind: ExitKind, ticks: u64) {
-        if let Some(cost) = self.costs.get(kind as usize) {
-            cost.add(ticks);
-        }
-    }
-
-    /// Count and cost of one kind of exit.
-    pub fn cost(&self, kind: ExitKind) -> hv::exit::CostSummary {
-        Cost::sum(self.costs.get(kind as usize).into_iter())
     }
 }

@@ -6,6 +6,7 @@ use hv::console::Ring;
 use hv::event::Event;
 use hv::memory::place::each_piece;
 use hv::report::Line;
+use hv::sync::TicketLock;
 use hv::terminal::{Command, Console};
 use model::partition::FaultPolicy;
 use model::x86::{Partition as Config, port};
@@ -16,9 +17,11 @@ use x86_port::policy::msr::{self, Access};
 use x86_port::policy::power::{self, Request};
 use x86_port::policy::serial::Serial;
 use x86_port::policy::vmware;
+use x86_port::signal::Mailbox;
 use x86_port::svm::control::{self, Exit, Fault, Io, event};
 
-use crate::partition::{ExitKind, Partition};
+use crate::partition::{Costs, ExitKind, Partition, Phase};
+use crate::siblings::{Activity, Beginning, NonMaskable};
 use crate::world::{Blocks, Registers};
 use crate::{
     SYSTEM, apic, boot, cpu, dma, early, exceptions, log, machine, processors, start, storage,
@@ -60,25 +63,29 @@ pub fn run(index: usize) -> ! {
     // SAFETY: the boot CPU has seen that CPUs have SVM, and the tables are those of the line above.
     let blocks = unsafe { blocks.take().enable() };
     processors::arrive();
-    let owner = SYSTEM
-        .partitions
-        .iter()
-        .position(|config| usize::from(config.pcpu.get()) == index);
-    let Some(mut vcpu) = owner.and_then(|owner| Vcpu::new(owner, index, blocks)) else {
+    let Some(mut vcpu) = Vcpu::of_pcpu(index, blocks) else {
         cpu::halt();
     };
-    vcpu.start();
     let mut seen = 0;
     loop {
-        vcpu.blocks.enter(seen);
-        let entered = cpu::now();
-        let (kind, next) = vcpu.handle(control::exit(&vcpu.blocks.guest));
-        vcpu.go_on(next);
-        vcpu.state.count(kind, cpu::now().wrapping_sub(entered));
+        if vcpu.state.phase() != Phase::Running {
+            vcpu.gather();
+        }
+        if vcpu.activity == Activity::Runs {
+            vcpu.deliver_non_maskable();
+            vcpu.blocks.enter(seen);
+            let entered = cpu::now();
+            let (kind, next) = vcpu.handle(control::exit(&vcpu.blocks.guest));
+            vcpu.go_on(next);
+            vcpu.costs.count(kind, cpu::now().wrapping_sub(entered));
+        } else {
+            exceptions::wait(seen);
+        }
         let calls = exceptions::calls();
         if calls != seen {
             seen = calls;
             dma::serve();
+            vcpu.serve();
             if vcpu.state.is_accused() {
                 vcpu.go_on(vcpu.after_fault(Next::GoOn));
             }
@@ -87,26 +94,53 @@ pub fn run(index: usize) -> ! {
     }
 }
 
-/// The virtual CPU of a partition.
-struct Vcpu {
-    config: &'static Config,
-    id: PartitionId,
-    state: &'static Partition,
-    blocks: &'static mut Blocks,
-    serial: Serial,
-    apic: u32,
+/// A virtual CPU of a partition.
+pub struct Vcpu {
+    /// Its partition.
+    pub config: &'static Config,
+    /// Its partition's number.
+    pub id: PartitionId,
+    /// Its partition, as all its virtual CPUs see it.
+    pub state: &'static Partition,
+    /// Its number within the partition.
+    pub number: usize,
+    /// The identifier of its x2APIC.
+    pub apic: u32,
+    /// What the world switch works on.
+    pub blocks: &'static mut Blocks,
+    /// What others of its partition want of it.
+    pub mailbox: &'static Mailbox,
+    /// What it does.
+    pub activity: Activity,
+    /// Its non-maskable interrupts.
+    pub non_maskable: NonMaskable,
+    costs: &'static Costs,
+    serial: &'static TicketLock<Serial>,
     nested_root: u64,
 }
 
 impl Vcpu {
-    fn new(partition: usize, pcpu: usize, blocks: &'static mut Blocks) -> Option<Self> {
+    /// The one that owns a pCPU, if one does.
+    fn of_pcpu(pcpu: usize, blocks: &'static mut Blocks) -> Option<Self> {
+        let place = |config: &Config| {
+            let mut pcpus = config.pcpus.iter();
+            pcpus.position(|one| usize::from(one.get()) == pcpu)
+        };
+        let mut partitions = SYSTEM.partitions.iter().enumerate();
+        let (partition, config, number) =
+            partitions.find_map(|(index, config)| Some((index, config, place(config)?)))?;
         Some(Self {
-            config: SYSTEM.partitions.get(partition)?,
+            config,
             id: PartitionId::new(partition as u8),
             state: storage::PARTITION_STATE.get(partition)?,
-            blocks,
-            serial: Serial::NEW,
+            number,
             apic: SYSTEM.pcpus.get(pcpu)?.apic,
+            blocks,
+            mailbox: storage::MAILBOXES.get(pcpu)?,
+            activity: Activity::Waits,
+            non_maskable: NonMaskable::default(),
+            costs: storage::COSTS.get(pcpu)?,
+            serial: storage::SERIALS.get(partition)?.get()?,
             nested_root: start::NESTED_ROOTS.get(partition)?.load(Ordering::Acquire),
         })
     }
@@ -114,24 +148,16 @@ impl Vcpu {
     fn go_on(&mut self, next: Next) {
         match next {
             Next::GoOn => {}
-            Next::Restart => self.start(),
-            Next::Stop => self.stop(),
+            Next::Restart => self.ask(Phase::Starting),
+            Next::Stop => self.ask(Phase::Stopping),
             Next::StopSystem => end(),
         }
     }
 
-    /// Puts the image into place, as it was built, and the CPU into its first state.
-    fn start(&mut self) {
-        dma::deny(self.id);
-        // What its functions did is the run's that has ended.
-        self.state.is_accused();
-        self.load();
-        dma::admit(self.id, self.config.asid);
-        self.serial = Serial::NEW;
+    /// Puts the CPU into its first state, and has it run.
+    pub fn begin(&mut self, beginning: Beginning) {
         apic::reset();
         world::reset_extended_state();
-        self.blocks.registers =
-            Registers::at_entry(self.config.handover, self.config.start_info.get());
         let guest = &mut self.blocks.guest;
         guest.control = x86_port::svm::vmcb::Vmcb::ZERO.control;
         guest.control.intercept_first = control::first::ALL;
@@ -143,16 +169,24 @@ impl Vcpu {
         guest.control.tlb_control = 1;
         guest.control.nested_paging = 1;
         guest.control.nested_cr3 = self.nested_root;
-        control::reset(&mut guest.state, self.config.entry.get());
-        let restarts = self.state.start();
-        log::event(Event::Started {
-            partition: self.id,
-            restarts,
-        });
-        pump();
+        match beginning {
+            Beginning::Entry => {
+                control::reset(&mut guest.state, self.config.entry.get());
+                self.blocks.registers =
+                    Registers::at_entry(self.config.handover, self.config.start_info.get());
+            }
+            Beginning::Page(page) => {
+                control::start_up(&mut guest.state, page);
+                self.blocks.registers = Registers::ZERO;
+            }
+        }
+        self.non_maskable = NonMaskable::default();
+        self.activity = Activity::Runs;
     }
 
-    fn load(&self) {
+    /// Puts the image into place, as it was built, and the serial port into its first state.
+    pub fn load(&self) {
+        *self.serial.lock() = Serial::NEW;
         let payload = boot::edges().payload;
         for segment in self.config.segments {
             let whole = segment.size.saturating_add(segment.zeros);
@@ -170,20 +204,6 @@ impl Vcpu {
         }
     }
 
-    /// The partition's life ends here, and the system with its last partition.
-    fn stop(&mut self) -> ! {
-        apic::reset();
-        self.state.stop();
-        dma::deny(self.id);
-        log::event(Event::Stopped { partition: self.id });
-        pump();
-        let is_stopped = |one: &Partition| one.lifecycle() == hv::power::Lifecycle::Stopped;
-        if storage::PARTITION_STATE.iter().all(is_stopped) {
-            end();
-        }
-        cpu::halt();
-    }
-
     fn handle(&mut self, exit: Exit) -> (ExitKind, Next) {
         let guest = &mut self.blocks.guest;
         guest.control.tlb_control = 0;
@@ -191,6 +211,10 @@ impl Vcpu {
         match exit {
             Exit::NonMaskable => (ExitKind::Interrupt, Next::GoOn),
             Exit::Cpuid => (ExitKind::Cpuid, self.cpuid()),
+            Exit::InterruptReturn => {
+                self.interrupt_return();
+                (ExitKind::Interrupt, Next::GoOn)
+            }
             Exit::ReadMsr => (ExitKind::Msr, self.read_msr()),
             Exit::WriteMsr => (ExitKind::Msr, self.write_msr()),
             Exit::Io(io) => (ExitKind::Io, self.io(io)),
@@ -272,7 +296,7 @@ impl Vcpu {
     fn read_msr(&mut self) -> Next {
         let index = self.blocks.registers.rcx as u32;
         let value = match (msr::access(index, false), index) {
-            (Access::Emulated, msr::APIC_BASE) => msr::GUEST_APIC_BASE,
+            (Access::Emulated, msr::APIC_BASE) => msr::apic_base(self.number == 0),
             (Access::Emulated, msr::EFER) => self.blocks.guest.state.efer & !control::efer::SVME,
             (Access::Nothing, _) => 0,
             _ => return self.inject(event::PROTECTION),
@@ -288,7 +312,7 @@ impl Vcpu {
         let low = self.blocks.guest.state.rax & 0xffff_ffff;
         let value = self.blocks.registers.rdx << 32 | low;
         match (msr::access(index, true), index) {
-            (Access::Emulated, msr::APIC_BASE) if value == msr::GUEST_APIC_BASE => {}
+            (Access::Emulated, msr::APIC_BASE) if value == msr::apic_base(self.number == 0) => {}
             (Access::Emulated, msr::EFER) => {
                 let state = &mut self.blocks.guest.state;
                 let paging = state.cr0 & PAGING != 0;
@@ -301,12 +325,7 @@ impl Vcpu {
                 Some(entry) => apic::set_timer(entry),
                 None => return self.inject(event::PROTECTION),
             },
-            (Access::Emulated, msr::ICR) => {
-                // What reaches others is dropped: there are no others in the partition.
-                if let Some(command) = msr::own_interrupt(value, self.apic) {
-                    apic::send(command);
-                }
-            }
+            (Access::Emulated, msr::ICR) => self.command(value),
             (Access::Nothing, _) => {}
             _ => return self.inject(event::PROTECTION),
         }
@@ -336,7 +355,9 @@ impl Vcpu {
         }
         let byte = self.blocks.guest.state.rax as u8;
         if is_serial {
-            if let Some(byte) = self.serial.write(register, byte) {
+            // The lock is held while the byte goes into the ring, which has one writer at a time.
+            let mut serial = self.serial.lock();
+            if let Some(byte) = serial.write(register, byte) {
                 self.print(byte);
             }
             return Next::GoOn;
@@ -383,6 +404,7 @@ impl Vcpu {
         };
         console.serve(cpu::now());
         answer_command();
+        let serial = self.serial.lock();
         let room = console.output(self.id).is_some_and(|ring| ring.free() > 0);
         let mut answer = None;
         // The oldest byte is offered; it is taken when the receiver was read.
@@ -391,10 +413,10 @@ impl Vcpu {
                 return false;
             }
             let mut received = Some(byte);
-            answer = Some(self.serial.read(register, &mut received, room));
+            answer = Some(serial.read(register, &mut received, room));
             received.is_none()
         });
-        answer.unwrap_or_else(|| self.serial.read(register, &mut None, room))
+        answer.unwrap_or_else(|| serial.read(register, &mut None, room))
     }
 
     /// A byte of the partition's text. What does not fit into its ring is lost: a driver that asks for room loses nothing.
@@ -433,7 +455,7 @@ impl Vcpu {
         let count = self.state.count_fault();
         log::event(Event::Fault {
             partition: self.id,
-            vcpu: VcpuId::new(0),
+            vcpu: VcpuId::new(self.number as u8),
             kind: fault.kind,
             address: fault.address,
             pc: self.blocks.guest.state.rip,
@@ -456,7 +478,7 @@ impl Vcpu {
 }
 
 /// Moves waiting text to the serial port, as far as it takes it. What stays behind goes at the next exit of any pCPU.
-fn pump() {
+pub fn pump() {
     /// As many pieces as the rings hold, several times over.
     const PIECES: usize = 64;
     let Some(console) = storage::TERMINAL.get() else {
@@ -487,7 +509,7 @@ fn answer_command() {
 }
 
 /// Nothing is left to run: the report, and the end state.
-fn end() -> ! {
+pub fn end() -> ! {
     /// How long what waits may take to go out, in milliseconds. Lines that were not finished go once the others have had patience.
     const LONGEST: u64 = 500;
     report();
@@ -511,7 +533,9 @@ fn report() {
             state.faults()
         ));
         for (kind, word) in ExitKind::ALL {
-            let cost = state.cost(kind);
+            let pcpus = config.pcpus.iter();
+            let costs = pcpus.filter_map(|pcpu| storage::COSTS.get(usize::from(pcpu.get())));
+            let cost = Costs::sum(costs, kind);
             if cost.count() > 0 {
                 told(format_args!(
                     "report exits partition={name} kind={word} count={} short={} total={} p50={} p999={} max={}",

@@ -3,6 +3,7 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use hv::memory::{FramePool, MapError, Table};
+use hv::sync::{Rank, TicketLock};
 use hv::terminal::Terminal;
 use model::memory::{MemoryKind, PAGE};
 use model::{Pa, PartitionId};
@@ -12,6 +13,7 @@ use x86_64::structures::paging::PhysFrame;
 use x86_port::memory_map::is_ram;
 use x86_port::npt::Npt;
 use x86_port::policy::msr;
+use x86_port::policy::serial::Serial;
 use x86_port::vendor::{self, Cpu, Virtualization};
 
 use crate::console::Port;
@@ -175,6 +177,10 @@ fn build_console() {
         .zip(SYSTEM.partitions)
         .filter(|(_, partition)| partition.console)
         .map(|(index, _)| PartitionId::new(index));
+    for cell in &storage::SERIALS {
+        // One that is set already would be the same.
+        let _ = cell.set(TicketLock::new(Rank::Vcpu, Serial::NEW));
+    }
     // A source that says nothing for 50 ms loses its unfinished line to another.
     let patience = u64::from(cpu::tsc_khz()) * 50;
     let terminal = Terminal::new(

@@ -4,15 +4,17 @@ use core::cell::UnsafeCell;
 
 use hv::console::Ring;
 use hv::memory::Page;
-use hv::sync::BootCell;
+use hv::sync::{BootCell, TicketLock};
 use hv::terminal::Terminal;
 use static_cell::ConstStaticCell;
+use x86_port::policy::serial::Serial;
+use x86_port::signal::Mailbox;
 use x86_port::svm::permissions::{IoPermissions, MsrPermissions};
 
 use crate::SYSTEM;
 use crate::console::Port;
 use crate::exceptions::Tables;
-use crate::partition::Partition;
+use crate::partition::{Costs, Partition};
 use crate::world::Blocks;
 
 /// Partitions.
@@ -45,6 +47,13 @@ pub static NESTED: ConstStaticCell<[Page; SYSTEM.nested_pages]> =
     ConstStaticCell::new([const { Page::zeroed() }; SYSTEM.nested_pages]);
 /// Partitions.
 pub static PARTITION_STATE: [Partition; PARTITIONS] = [const { Partition::NEW }; PARTITIONS];
+/// The partitions' serial ports.
+pub static SERIALS: [BootCell<TicketLock<Serial>>; PARTITIONS] =
+    [const { BootCell::new() }; PARTITIONS];
+/// What waits for the virtual CPU of each pCPU.
+pub static MAILBOXES: [Mailbox; PCPUS] = [const { Mailbox::new() }; PCPUS];
+/// What the exits of each pCPU's virtual CPU have cost.
+pub static COSTS: [Costs; PCPUS] = [const { Costs::NEW }; PCPUS];
 /// Which MSRs exit, for every virtual CPU.
 pub static MSR_PERMISSIONS: ConstStaticCell<MsrPermissions> =
     ConstStaticCell::new(MsrPermissions::closed());

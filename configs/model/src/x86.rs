@@ -87,8 +87,8 @@ pub struct Partition {
     pub name: &'static str,
     /// Tag of its translations, unique, never 0: its address space identifier (AMD APM volume 2, 15.16).
     pub asid: Vmid,
-    /// The physical CPU of its one virtual CPU, which owns it.
-    pub pcpu: PcpuId,
+    /// The physical CPU of each of its virtual CPUs, which owns it. The partition begins on the first.
+    pub pcpus: &'static [PcpuId],
     /// Its memory, sorted by address, without overlap.
     pub memory: &'static [Mapping],
     /// What is copied into its memory at each start.

@@ -3,6 +3,7 @@
 
 pub mod cpuid;
 pub mod hypercall;
+pub mod interrupt;
 pub mod msr;
 pub mod power;
 pub mod serial;

@@ -50,7 +50,7 @@ const fn rule(first: u32, last: u32, read: Access, write: Access, name: &'static
 /// The table, ascending.
 ///
 /// The local APIC is the partition's own, by its x2APIC registers: counting down and ending interrupts need no exit. Two things of it could reach
-/// further: the interrupt command register names other CPUs, and the delivery modes of the local vector table include SMI and INIT.
+/// further: the interrupt command register ([`interrupt`](super::interrupt)) names other CPUs, and the delivery modes of the local vector table include SMI and INIT.
 pub const RULES: &[Rule] = {
     use Access::{Emulated, Fault, Nothing, Own};
     &[
@@ -119,27 +119,9 @@ pub const fn timer_entry(value: u64) -> Option<u64> {
     }
 }
 
-/// APIC base register of a guest: the default base, x2APIC enabled, this CPU boots.
-pub const GUEST_APIC_BASE: u64 = 0xfee0_0d00;
-
-/// The interrupt command that a write to the ICR may become. `None`: nothing that the policy allows.
-///
-/// A virtual CPU may interrupt itself with a fixed vector. Everything else names other CPUs, or is no interrupt.
-pub const fn own_interrupt(command: u64, apic: u32) -> Option<u64> {
-    const VECTOR: u64 = 0xff;
-    const DELIVERY_MODE: u64 = 7 << 8;
-    const LOGICAL: u64 = 1 << 11;
-    const SELF: u64 = 1 << 18;
-    let to_self = match command >> 18 & 3 {
-        0 => command & LOGICAL == 0 && (command >> 32) as u32 == apic,
-        1 => true,
-        _ => false,
-    };
-    // Vectors below 16 are no interrupts: the APIC would only note an error (Intel SDM volume 3, 11.5.3).
-    if !to_self || command & DELIVERY_MODE != 0 || command & VECTOR < 16 {
-        return None;
-    }
-    Some(SELF | command & VECTOR)
+/// APIC base register of a virtual CPU: the default base, x2APIC enabled. `first`: its partition boots on it.
+pub const fn apic_base(first: bool) -> u64 {
+    0xfee0_0c00 | (first as u64) << 8
 }
 
 #[cfg(test)]
@@ -176,31 +158,18 @@ mod tests {
     }
 
     #[test]
+    fn first_cpu_alone_is_the_one_that_boots() {
+        assert_eq!(
+            (apic_base(true), apic_base(false)),
+            (0xfee0_0d00, 0xfee0_0c00)
+        );
+    }
+
+    #[test]
     fn registers_of_svm_and_unknown_ones_are_faults() {
         for index in [0xc001_0114, 0xc001_0117, 0x3a, 0xfe, 0xffff_ffff] {
             assert_eq!(access(index, false), Access::Fault, "{index:#x}");
             assert_eq!(access(index, true), Access::Fault, "{index:#x}");
-        }
-    }
-
-    #[test]
-    fn fixed_interrupt_to_itself_is_allowed_in_both_ways_of_naming_it() {
-        assert_eq!(own_interrupt(1 << 18 | 0x40, 3), Some(1 << 18 | 0x40));
-        assert_eq!(own_interrupt(3 << 32 | 0x40, 3), Some(1 << 18 | 0x40));
-    }
-
-    #[test]
-    fn commands_that_reach_others_or_are_no_interrupts_are_refused() {
-        let all = 2 << 18 | 0x40;
-        let all_but_self = 3 << 18 | 0x40;
-        let other = 2 << 32 | 0x40;
-        let logical = 3 << 32 | 1 << 11 | 0x40;
-        let nmi = 1 << 18 | 4 << 8;
-        let init = 3 << 32 | 5 << 8;
-        let startup = 3 << 32 | 6 << 8 | 0x40;
-        let low = 1 << 18 | 0xf;
-        for command in [all, all_but_self, other, logical, nmi, init, startup, low] {
-            assert_eq!(own_interrupt(command, 3), None, "{command:#x}");
         }
     }
 }

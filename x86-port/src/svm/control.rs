@@ -13,6 +13,8 @@ pub mod first {
     pub const INIT: u32 = 1 << 3;
     /// CPUID.
     pub const CPUID: u32 = 1 << 18;
+    /// IRET, while a non-maskable interrupt is handled: what ends that.
+    pub const IRET: u32 = 1 << 20;
     /// INVD would drop what other partitions have written.
     pub const INVD: u32 = 1 << 22;
     /// INVLPGA names an address space.
@@ -24,7 +26,7 @@ pub mod first {
     /// A triple fault.
     pub const SHUTDOWN: u32 = 1 << 31;
 
-    /// All that exit. Interrupts, HLT and the time stamp counter do not: the physical CPU is the partition's own.
+    /// All that always exit. Interrupts, HLT and the time stamp counter do not: the physical CPU is the partition's own.
     pub const ALL: u32 = NMI | INIT | CPUID | INVD | INVLPGA | IO | MSR | SHUTDOWN;
 }
 
@@ -75,6 +77,8 @@ pub enum Exit {
     NonMaskable,
     /// CPUID.
     Cpuid,
+    /// IRET.
+    InterruptReturn,
     /// An access to an I/O port.
     Io(Io),
     /// A read of an MSR.
@@ -128,6 +132,7 @@ pub fn exit(vmcb: &Vmcb) -> Exit {
     match control.exit_code as u32 {
         0x61 => Exit::NonMaskable,
         0x72 => Exit::Cpuid,
+        0x74 => Exit::InterruptReturn,
         0x76 => Exit::InvalidateCaches,
         0x7b => Exit::Io(Io {
             port: (info >> 16) as u16,
@@ -178,6 +183,9 @@ pub mod event {
     const WITH_CODE: u64 = 1 << 11;
     const EXCEPTION: u64 = 3 << 8;
 
+    /// A non-maskable interrupt.
+    pub const NON_MASKABLE: u64 = VALID | 2 << 8 | 2;
+
     /// #DB.
     pub const DEBUG: u64 = VALID | EXCEPTION | 1;
     /// #UD.
@@ -190,6 +198,26 @@ pub mod event {
     pub const fn again(info: u64) -> u64 {
         if info & VALID == 0 { 0 } else { info }
     }
+}
+
+/// Puts the guest's registers into their state after INIT and a startup at `page`: real mode, at the page's first byte (AMD APM volume 2, 14.1.3 and
+/// 16.5).
+pub fn start_up(state: &mut State, page: u8) {
+    const DATA: Segment = real(0, 0x93);
+    const fn real(selector: u16, attributes: u16) -> Segment {
+        Segment {
+            selector,
+            attributes,
+            limit: 0xffff,
+            base: (selector as u64) << 4,
+        }
+    }
+    reset(state, 0);
+    state.cs = real((page as u16) << 8, 0x9b);
+    (state.ss, state.ds, state.es, state.fs, state.gs) = (DATA, DATA, DATA, DATA, DATA);
+    (state.gdtr.limit, state.idtr.limit) = (0xffff, 0xffff);
+    // Caches off, as after INIT: who starts up turns them on.
+    state.cr0 = 0x6000_0010;
 }
 
 /// Puts the guest's registers into their state at the entry of the PVH boot protocol: 32-bit protected mode, flat segments, no paging,
@@ -322,6 +350,17 @@ mod tests {
         assert_eq!(write_efer(old, efer::NXE, true), None);
         let kept = write_efer(old, efer::LME | efer::SCE, true);
         assert_eq!(kept, Some(old | efer::SCE));
+    }
+
+    #[test]
+    fn startup_begins_in_real_mode_at_the_first_byte_of_its_page() {
+        let mut vmcb = Vmcb::ZERO;
+        start_up(&mut vmcb.state, 0x99);
+        let state = &vmcb.state;
+        assert_eq!((state.cs.selector, state.cs.base), (0x9900, 0x9_9000));
+        assert_eq!((state.rip, state.cr0 & 0x8000_0001), (0, 0));
+        assert_eq!((state.cs.limit, state.ds.limit), (0xffff, 0xffff));
+        assert_eq!(state.efer, efer::SVME);
     }
 
     #[test]

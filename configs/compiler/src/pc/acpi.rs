@@ -20,6 +20,7 @@ const NO_VGA: u16 = 1 << 2;
 const NO_CLOCK: u16 = 1 << 5;
 
 /// What a partition's tables say of it.
+#[derive(Clone, Copy)]
 pub(super) struct Machine<'a> {
     /// x2APIC identifiers of its CPUs.
     pub apics: &'a [u32],

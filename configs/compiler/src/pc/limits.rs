@@ -73,13 +73,6 @@ pub(super) fn check(context: &Context<'_>, board: &PcBoard, findings: &mut Diagn
 }
 
 fn each(partition: &RawPartition, uses: &mut Vec<(Range<usize>, &str)>) {
-    if partition.vcpus.len() > 1 {
-        let span = partition.vcpus_span.clone();
-        uses.push((
-            span,
-            "run more than one virtual CPU in a partition: `vcpus = 1`",
-        ));
-    }
     if let Some(image) = &partition.image {
         match image.get_ref() {
             RawImage::File {

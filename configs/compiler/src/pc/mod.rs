@@ -85,7 +85,7 @@ pub(crate) fn compile(
     let (plan, warnings) = prepare(input, board, findings, Severity::Error)?;
     let info = plan.partitions.iter().map(|partition| PartitionInfo {
         name: partition.name.clone(),
-        vcpus: 1,
+        vcpus: partition.cpus.len(),
         memory_bytes: partition.memory_size(),
         console: partition.console == Console::Virtual,
     });

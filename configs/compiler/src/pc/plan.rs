@@ -56,9 +56,9 @@ impl Plan {
 /// A partition.
 pub(super) struct Planned {
     pub name: String,
-    pub vcpu: Vcpu,
-    /// Board index of its CPU.
-    pub cpu: usize,
+    pub vcpus: Vec<Vcpu>,
+    /// Board index of each virtual CPU's CPU.
+    pub cpus: Vec<usize>,
     /// Sorted by address.
     pub mappings: Vec<Mapping>,
     pub segments: Vec<Segment>,
@@ -162,7 +162,6 @@ fn planned(
     board: &PcBoard,
     payload: &mut Payload,
 ) -> Option<Planned> {
-    let vcpu = vcpus.into_iter().next()?;
     let mut mappings: Vec<Mapping> = memory
         .iter()
         .map(|region| Mapping {
@@ -203,7 +202,14 @@ fn planned(
         RawConsole::None | RawConsole::Device(_) => Console::None,
     };
     let loaded = resolved.image.as_ref()?;
-    let cpu = *vcpu.cpus.first()?;
+    let cpus = vcpus.iter().map(|vcpu| vcpu.cpus.first().copied());
+    let cpus = cpus.collect::<Option<Vec<usize>>>()?;
+    let apics = cpus.iter().map(|cpu| board.cpus.get(*cpu).copied());
+    let apics = apics.collect::<Option<Vec<u32>>>()?;
+    let machine = acpi::Machine {
+        apics: &apics,
+        console: console == Console::Virtual,
+    };
     let (handover, start) = match &loaded.image {
         Image::PcKernel(kernel) => {
             let boot = linux::Boot {
@@ -212,22 +218,20 @@ fn planned(
                 initrd: layout.initrd,
                 command_line: loaded.cmdline.as_deref().unwrap_or_default(),
                 memory: &memory,
-                machine: acpi::Machine {
-                    apics: &[*board.cpus.get(cpu)?],
-                    console: console == Console::Virtual,
-                },
+                machine,
             };
             (Handover::Linux, linux::start(&boot))
         }
-        Image::Kernel(_) | Image::Program(_) => {
-            (Handover::Pvh, start_info(layout.tree, &memory, &bars))
-        }
+        Image::Kernel(_) | Image::Program(_) => (
+            Handover::Pvh,
+            start_info(layout.tree, &memory, &bars, &machine),
+        ),
     };
     add(layout.tree, &start.into(), 0, "start information");
     Some(Planned {
         name: raw.name.as_ref()?.get_ref().clone(),
-        cpu,
-        vcpu,
+        cpus,
+        vcpus,
         mappings,
         segments,
         segment_names,

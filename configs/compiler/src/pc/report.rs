@@ -6,6 +6,7 @@ use model::partition::FaultPolicy;
 use super::functions::PcFunction;
 use super::plan::{ADDRESS_BITS, Plan, Planned};
 use crate::diagnostics::Diagnostics;
+use crate::processors::Vcpu;
 use crate::report::{
     CpuEntry, DeviceEntry, ImageEntry, MapEntry, MapKind, MappingEntry, MappingKind, Owner,
     PartitionEntry, PoolEntry, RangeEntry, Report, SegmentEntry, Share, StreamEntry, TreeEntry,
@@ -166,25 +167,33 @@ fn devices(plan: &Plan, partition: &Planned) -> Vec<DeviceEntry> {
 fn cpus(plan: &Plan) -> Vec<CpuEntry> {
     let entry = |(cpu, apic): (usize, &u32)| {
         let pool = plan.pools.iter().find(|pool| pool.cpus.contains(&cpu));
-        let runs = plan.partitions.iter().filter(|one| one.cpu == cpu);
+        let runs = plan.partitions.iter().filter_map(|one| {
+            let vcpu = one.cpus.iter().position(|own| *own == cpu)?;
+            Some(VcpuName {
+                partition: one.name.clone(),
+                vcpu,
+            })
+        });
         CpuEntry {
             cpu,
             mpidr: u64::from(*apic),
             pool: pool.map(|pool| pool.name.clone()),
-            runs: runs
-                .map(|one| VcpuName {
-                    partition: one.name.clone(),
-                    vcpu: 0,
-                })
-                .collect(),
+            runs: runs.collect(),
         }
     };
     plan.board.cpus.iter().enumerate().map(entry).collect()
 }
 
 fn entry(plan: &Plan, asid: u16, partition: &Planned) -> PartitionEntry {
-    let apic = plan.board.cpus.get(partition.cpu).copied().unwrap_or(0);
-    let pool = plan.pools.get(partition.vcpu.pool);
+    let vcpu = |(cpu, vcpu): (&usize, &Vcpu)| VcpuEntry {
+        pool: plan
+            .pools
+            .get(vcpu.pool)
+            .map_or(String::new(), |pool| pool.name.clone()),
+        cpus: vec![*cpu],
+        mpidr: plan.board.cpus.get(*cpu).map_or(0, |apic| u64::from(*apic)),
+        share: Share::Dedicated,
+    };
     let on_fault = match partition.on_fault {
         FaultPolicy::Inject => "inject",
         FaultPolicy::Stop => "stop",
@@ -195,12 +204,12 @@ fn entry(plan: &Plan, asid: u16, partition: &Planned) -> PartitionEntry {
     PartitionEntry {
         name: partition.name.clone(),
         vmid: asid,
-        vcpus: vec![VcpuEntry {
-            pool: pool.map_or(String::new(), |pool| pool.name.clone()),
-            cpus: vec![partition.cpu],
-            mpidr: u64::from(apic),
-            share: Share::Dedicated,
-        }],
+        vcpus: partition
+            .cpus
+            .iter()
+            .zip(&partition.vcpus)
+            .map(vcpu)
+            .collect(),
         mappings: partition
             .mappings
             .iter()

@@ -1,29 +1,42 @@
 //! What a partition finds of itself at its start: the start information of the PVH boot protocol, version 1 (Xen
-//! `public/arch-x86/hvm/start_info.h`), with its memory map behind it.
+//! `public/arch-x86/hvm/start_info.h`), with its memory map and its ACPI tables
+//! behind it.
 
+use super::acpi::{self, Machine};
 use super::place::Placed;
 use crate::range::AddressRange;
 
 /// `XEN_HVM_START_MAGIC_VALUE`.
 const MAGIC: u32 = 0x336e_c578;
 const HEADER: u64 = 56;
+const ENTRY: u64 = 24;
+/// The ACPI root pointer begins at a multiple of this.
+const ALIGNMENT: u64 = 16;
 /// RAM, and what is no RAM, as in an E820 map.
 const RAM: u32 = 1;
 const RESERVED: u32 = 2;
 
 /// The bytes, for the address `at`. Registers of devices are entries that are no RAM, behind those of the memory.
-pub(super) fn start_info(at: u64, memory: &[Placed], bars: &[AddressRange]) -> Vec<u8> {
+pub(super) fn start_info(
+    at: u64,
+    memory: &[Placed],
+    bars: &[AddressRange],
+    machine: &Machine<'_>,
+) -> Vec<u8> {
     let mut bytes = Vec::new();
     for word in [MAGIC, 1, 0, 0] {
         bytes.extend(word.to_le_bytes());
     }
-    // No modules, no command line, no ACPI; the memory map follows.
-    for address in [0, 0, 0, at.saturating_add(HEADER)] {
-        bytes.extend(u64::to_le_bytes(address));
-    }
     let memory = memory.iter().map(|region| (region.seen, RAM));
     let all = memory.chain(bars.iter().map(|bar| (*bar, RESERVED)));
     let all: Vec<(AddressRange, u32)> = all.collect();
+    // No modules, no command line.
+    let map = at.saturating_add(HEADER);
+    let tables = map.saturating_add(ENTRY * all.len() as u64);
+    let tables = tables.next_multiple_of(ALIGNMENT);
+    for address in [0, 0, tables, map] {
+        bytes.extend(u64::to_le_bytes(address));
+    }
     let entries = u32::try_from(all.len()).unwrap_or(u32::MAX);
     bytes.extend(entries.to_le_bytes());
     bytes.extend(0u32.to_le_bytes());
@@ -33,6 +46,8 @@ pub(super) fn start_info(at: u64, memory: &[Placed], bars: &[AddressRange]) -> V
         bytes.extend(kind.to_le_bytes());
         bytes.extend(0u32.to_le_bytes());
     }
+    bytes.resize((tables - at) as usize, 0);
+    bytes.extend(acpi::tables(tables, machine));
     bytes
 }
 
@@ -47,8 +62,14 @@ mod tests {
             pa: 0x80_0000,
         };
         let bar = AddressRange::new(0xe000_0000, 0x10_0000).unwrap();
-        let bytes = start_info(0x9000, &[region], &[bar]);
-        assert_eq!(bytes.len(), 56 + 2 * 24);
+        let machine = Machine {
+            apics: &[1, 3],
+            console: false,
+        };
+        let bytes = start_info(0x9000, &[region], &[bar], &machine);
+        let tables = 56 + 2 * 24 + 8;
+        assert_eq!(bytes[32..40], (0x9000 + tables as u64).to_le_bytes());
+        assert_eq!(&bytes[tables..tables + 8], b"RSD PTR ");
         assert_eq!(bytes[..4], MAGIC.to_le_bytes());
         assert_eq!(bytes[40..48], 0x9038u64.to_le_bytes());
         assert_eq!(bytes[48..52], 2u32.to_le_bytes());

@@ -95,7 +95,7 @@ fn dma(out: &mut Source, plan: &Plan) {
 
 fn fields(out: &mut Source, plan: &Plan, index: usize, partition: &Planned) {
     // Every CPU that is used is in the list; its place there is its `PcpuId`.
-    let pcpu = plan.cpus.iter().position(|cpu| *cpu == partition.cpu);
+    let pcpu = |cpu: &usize| plan.cpus.iter().position(|one| one == cpu).unwrap_or(0);
     let on_fault = match partition.on_fault {
         FaultPolicy::Inject => "Inject",
         FaultPolicy::Stop => "Stop",
@@ -105,9 +105,10 @@ fn fields(out: &mut Source, plan: &Plan, index: usize, partition: &Planned) {
     out.open("model::x86::Partition {");
     out.field("name", &format!("{:?}", partition.name));
     out.field("asid", &format!("model::Vmid::new({})", index + 1));
-    out.field(
-        "pcpu",
-        &format!("model::PcpuId::new({})", pcpu.unwrap_or(0)),
+    let pcpus = partition.cpus.iter().map(pcpu);
+    out.list(
+        "pcpus",
+        pcpus.map(|pcpu| format!("model::PcpuId::new({pcpu})")),
     );
     mappings(out, "memory", &partition.mappings);
     segments(out, &partition.segments);

@@ -24,10 +24,19 @@ fn write(register: u32, value: u64) {
     }
 }
 
+/// Switches the APIC on, spurious vector 255.
+pub fn enable() {
+    write(0x80f, 0x1ff);
+}
+
+/// Writes the interrupt command register.
+pub fn command(value: u64) {
+    write(0x830, value);
+}
+
 /// Lets the timer interrupt every `count` counts of its undivided clock.
 pub fn start_timer(count: u32) {
-    // Switched on, spurious vector 255.
-    write(0x80f, 0x1ff);
+    enable();
     // Divided by 1.
     write(0x83e, 0b1011);
     write(0x832, PERIODIC | VECTOR);

@@ -26,7 +26,19 @@ guest_entry:
     addl $0x200000, %eax
     addl $8, %edi
     loop 2b
-    movl $guest_tables, %eax
+    xorl %esi, %esi
+    jmp 6f
+
+    /* The second CPU comes here from its startup page, in 32-bit protected mode. */
+guest_second_32:
+    movw $16, %ax
+    movw %ax, %ds
+    movw %ax, %es
+    movw %ax, %ss
+    movl $guest_second_stack_top, %esp
+    movl $1, %esi
+
+6:  movl $guest_tables, %eax
     movl %eax, %cr3
     movl %cr4, %eax
     orl $0x20, %eax
@@ -45,7 +57,9 @@ guest_entry:
     movw %ax, %ds
     movw %ax, %es
     movw %ax, %ss
-    /* Every vector to one place; then #UD, #GP, and the timer. */
+    testl %esi, %esi
+    jnz 7f
+    /* Every vector to one place; then #UD, NMI, #GP, the timer, and calls of the other CPU. */
     movl $guest_idt, %edi
     movl $256, %ecx
 4:  movq $guest_unexpected, %rax
@@ -54,17 +68,48 @@ guest_entry:
     movl $(guest_idt + 6 * 16), %edi
     movq $guest_undefined, %rax
     call guest_gate
+    movl $(guest_idt + 2 * 16), %edi
+    movq $guest_non_maskable, %rax
+    call guest_gate
     movl $(guest_idt + 13 * 16), %edi
     movq $guest_protection, %rax
     call guest_gate
     movl $(guest_idt + 0x40 * 16), %edi
     movq $guest_timer, %rax
     call guest_gate
+    movl $(guest_idt + 0x41 * 16), %edi
+    movq $guest_call, %rax
+    call guest_gate
     lidt guest_idt_pointer
     movl %ebp, %edi
     xorl %ebp, %ebp
     call guest_main
     ud2
+7:  lidt guest_idt_pointer
+    xorl %ebp, %ebp
+    call guest_second
+    ud2
+
+    /* Copied to the startup page: real mode to 32-bit protected mode. Segments begin at the page. */
+    .code16
+    .global guest_startup
+guest_startup:
+    cli
+    movw %cs, %ax
+    movw %ax, %ds
+    lgdtl guest_startup_gdt - guest_startup
+    movl %cr0, %eax
+    andl $0x9fffffff, %eax
+    orl $1, %eax
+    movl %eax, %cr0
+    ljmpl $24, $guest_second_32
+    .balign 4
+guest_startup_gdt:
+    .word 31
+    .long guest_gdt
+    .global guest_startup_end
+guest_startup_end:
+    .code64
 
     /* Writes the gate to RAX at RDI, and moves on. Changes RDX. */
 guest_gate:
@@ -105,12 +150,21 @@ guest_unexpected:
     call guest_exception
     ud2
 
-    /* The APIC's timer: counted, ended. */
+    /* A non-maskable interrupt: counted. */
+guest_non_maskable:
+    lock incq guest_non_maskables
+    iretq
+
+    /* The APIC's timer, a call of the other CPU: counted, ended. */
 guest_timer:
+    lock incq guest_ticks
+    jmp guest_end
+guest_call:
+    lock incq guest_calls
+guest_end:
     pushq %rax
     pushq %rcx
     pushq %rdx
-    lock incq guest_ticks
     movl $0x80b, %ecx
     xorl %eax, %eax
     xorl %edx, %edx
@@ -170,8 +224,9 @@ guest_gdt:
     .quad 0
     .quad 0x00af9b000000ffff
     .quad 0x00cf93000000ffff
+    .quad 0x00cf9b000000ffff
 guest_gdt_pointer:
-    .word 23
+    .word 31
     .quad guest_gdt
 guest_idt_pointer:
     .word 4095
@@ -186,8 +241,14 @@ guest_idt:
     .skip 4096
     .skip 16384
 guest_stack_top:
-    .global guest_ticks
+    .skip 16384
+guest_second_stack_top:
+    .global guest_ticks, guest_calls, guest_non_maskables
 guest_ticks:
+    .skip 8
+guest_calls:
+    .skip 8
+guest_non_maskables:
     .skip 8
     .popsection
     "#,

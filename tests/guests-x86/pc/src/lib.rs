@@ -8,6 +8,7 @@ pub mod console;
 pub mod cpu;
 mod entry;
 pub mod probe;
+pub mod second;
 mod start;
 
 pub use start::{Machine, Memory};
