@@ -48,6 +48,8 @@ pub fn tests() -> Vec<Test> {
     let linux = Test::new("x86/linux", &["x86", "linux"], linux);
     let mut tests =
         Vec::from([demo, linux].map(|test| test.needs(Need::Pc).needs(Need::Kernel(KERNEL))));
+    let smp = Test::new("x86/smp", &["x86", "attack", "smp"], smp);
+    tests.push(smp.needs(Need::Pc));
     let policies = [
         ("stop", "^vandal: stopped$"),
         ("restart", "^vandal: started again, 3 restarts$"),
@@ -138,10 +140,33 @@ fn grub(bench: &Bench<'_>, firmware: Firmware) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Debian's kernel on another CPU model: it takes a command and switches itself off.
+/// Two virtual CPUs interrupt one another, and cannot reach the CPU of a partition that would tell: every vector but its timer's is unexpected there,
+/// and so is an NMI.
+fn smp(bench: &Bench<'_>) -> anyhow::Result<()> {
+    let system = SystemFile::new("smp", BOARD)
+        .guest("clock", "pc-clock", 1)
+        .guest("smp", "pc-smp", 2)
+        .guest("hello", "pc-hello", 1);
+    let mut session = bench.start(&system)?;
+    session.wait_for("smp", "^smp: two CPUs$", bench.left())?;
+    session.wait_for("smp", "^smp: done$", bench.left())?;
+    session.wait_for("clock", "^clock: done", bench.left())?;
+    let status = session.wait_for_exit(bench.left())?;
+    ensure!(status.success(), "QEMU ended with {status}");
+    let report = Statistics::parse(&session.text("hv")).context("the report is malformed")?;
+    for one in &report.partitions {
+        ensure!(
+            one.faults == 0 && one.restarts == 0 && one.state == "stopped",
+            "{one:?}"
+        );
+    }
+    Ok(())
+}
+
+/// Debian's kernel on another CPU model, with two virtual CPUs: it takes a command and switches itself off.
 fn linux(bench: &Bench<'_>) -> anyhow::Result<()> {
     let system = SystemFile::new("linux", BOARD)
-        .partition("linux", 1, "256MiB", IMAGE, "on_fault = \"stop\"\n")
+        .partition("linux", 2, "256MiB", IMAGE, "on_fault = \"stop\"\n")
         .guest("hello", "pc-hello", 1);
     let mut session = bench.start_with(&system, |options| {
         options.cpu = Some(MODEL.to_owned());
@@ -152,12 +177,13 @@ fn linux(bench: &Bench<'_>) -> anyhow::Result<()> {
         bench.left(),
     )?;
     session.wait_for("hv", "^hello: stopped$", bench.left())?;
-    wait_for_shell(&mut session, "linux", 1, bench)?;
+    wait_for_shell(&mut session, "linux", 2, bench)?;
     session.send(
         "linux",
-        "uname -m; cat /proc/cmdline; echo I am $((6 * 7))\n",
+        "uname -m; taskset 2 echo on $((1 + 1)) CPUs; cat /proc/cmdline; echo I am $((6 * 7))\n",
     )?;
     session.wait_for("linux", "^x86_64$", bench.left())?;
+    session.wait_for("linux", "^on 2 CPUs$", bench.left())?;
     session.wait_for("linux", "^console=ttyS0,115200$", bench.left())?;
     session.wait_for("linux", "^I am 42$", bench.left())?;
     session.send("linux", "poweroff -f\n")?;
