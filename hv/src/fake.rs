@@ -455,6 +455,12 @@ impl Cpu for FakeCpu {
     fn stacks() -> [u64; 2] {
         [0x5000_0000, 0x5000_1000]
     }
+    fn guest_registers() -> [u64; crate::inspect::SYSTEM.len()] {
+        core::array::from_fn(|index| 0x1000 + index as u64)
+    }
+    fn second() -> u64 {
+        FREQUENCY
+    }
     fn exception_syndrome() -> u64 {
         state(|state| state.syndrome.esr)
     }

@@ -32,6 +32,8 @@ pub mod event;
 pub mod exit;
 #[cfg(test)]
 mod fake;
+#[cfg(feature = "registers")]
+pub mod inspect;
 pub mod interface;
 pub mod machine;
 #[cfg(feature = "masked")]

@@ -58,6 +58,14 @@ pub trait Cpu: SharedCpu + 'static {
     #[cfg(feature = "monitor")]
     fn stacks() -> [u64; 2];
 
+    /// The guest's registers of [`SYSTEM`](crate::inspect::SYSTEM), while they are loaded.
+    #[cfg(feature = "registers")]
+    fn guest_registers() -> [u64; crate::inspect::SYSTEM.len()];
+
+    /// Ticks of the system counter in a second.
+    #[cfg(feature = "registers")]
+    fn second() -> u64;
+
     /// `ESR_EL2` alone.
     fn exception_syndrome() -> u64;
 

@@ -42,6 +42,9 @@ pub struct VcpuShared {
     pub call: Call,
     /// What is known of its turns.
     pub turns: Published,
+    /// What is known of its registers.
+    #[cfg(feature = "registers")]
+    pub registers: crate::inspect::Snapshot,
     requests: Requests,
     /// Interrupts of its own partition that came to it otherwise than by the vectors, and doorbells that it rang.
     #[cfg(feature = "monitor")]
@@ -58,6 +61,8 @@ impl VcpuShared {
             whereabouts: crate::pool::global::Whereabouts::new(pcpu.get()),
             call: Call::new(shared),
             turns: Published::new(),
+            #[cfg(feature = "registers")]
+            registers: crate::inspect::Snapshot::new(),
             requests: Requests::new(),
             #[cfg(feature = "monitor")]
             arrived: AtomicU64::new(0),

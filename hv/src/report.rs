@@ -49,6 +49,9 @@ pub struct Cursor {
     partition: usize,
     /// 0 is the partition's own line; then come the kinds of exits, then the turns of its virtual CPUs.
     line: usize,
+    /// The report is of registers, whose lines are others.
+    #[cfg(feature = "registers")]
+    wanted: Option<crate::inspect::Wanted>,
 }
 
 impl Cursor {
@@ -56,10 +59,39 @@ impl Cursor {
     pub const START: Self = Self {
         partition: 0,
         line: 0,
+        #[cfg(feature = "registers")]
+        wanted: None,
     };
+
+    /// The first line of a report of registers.
+    #[cfg(feature = "registers")]
+    pub(crate) const fn registers(wanted: crate::inspect::Wanted) -> Self {
+        Self {
+            wanted: Some(wanted),
+            ..Self::START
+        }
+    }
+
+    /// When this line must be said at the latest, if it may become another one until then.
+    #[cfg(feature = "registers")]
+    pub(crate) fn waits_until(&self, partitions: &[Partition], now: u64) -> Option<u64> {
+        let wanted = self.wanted.as_ref()?;
+        let ready = wanted.is_ready((self.partition, self.line), partitions, now);
+        (!ready).then(|| wanted.deadline())
+    }
 
     /// The line here, empty when there is nothing to say, and where the report goes on.
     pub fn line<M: Machine>(self, hypervisor: &Hypervisor<M>) -> (Line, Option<Self>) {
+        #[cfg(feature = "registers")]
+        if let Some(wanted) = &self.wanted {
+            let (line, next) = wanted.line((self.partition, self.line), hypervisor.partitions);
+            let next = next.map(|(partition, line)| Self {
+                partition,
+                line,
+                ..self
+            });
+            return (line, next);
+        }
         let mut line = Line::new();
         let below = Self {
             line: self.line + 1,
@@ -93,7 +125,7 @@ impl Cursor {
             }
             let next = Self {
                 partition: self.partition + 1,
-                line: 0,
+                ..Self::START
             };
             refused(partition, &mut line);
             return (line, Some(next));

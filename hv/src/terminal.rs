@@ -169,6 +169,10 @@ impl<U: SerialPort, const SOURCES: usize> State<U, SOURCES> {
             InputAction::Statistics => self.command = Some(Command::Statistics),
             #[cfg(feature = "trace")]
             InputAction::Trace => self.command = Some(Command::Trace),
+            #[cfg(feature = "registers")]
+            InputAction::Registers(partition) => {
+                self.command = Some(Command::Registers(partition));
+            }
             InputAction::Help => self.command = Some(Command::Help),
             InputAction::None => {}
         }
@@ -286,6 +290,8 @@ impl<M: Machine> Hypervisor<M> {
             Some(Command::Trace) => {
                 console.say(crate::trace::toggle(&self.machine));
             }
+            #[cfg(feature = "registers")]
+            Some(Command::Registers(partition)) => self.call_for_registers(partition),
             Some(Command::Help) => {
                 console.say(
                     b"Ctrl-] then: n next partition, 1 to 9 that partition, s statistics, ? this\n",
@@ -381,6 +387,12 @@ impl<M: Machine> Hypervisor<M> {
             return;
         }
         while let Some(cursor) = *report {
+            #[cfg(feature = "registers")]
+            if let Some(until) = cursor.waits_until(self.partitions, self.now()) {
+                drop(report);
+                self.set_alarm(Some(until));
+                return;
+            }
             let (line, next) = cursor.line(self);
             if line.bytes().is_empty() {
                 *report = next;

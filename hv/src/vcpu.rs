@@ -403,6 +403,8 @@ impl<M: Machine> Vcpu<M> {
             return;
         }
         let requests = self.shared.take_requests();
+        #[cfg(feature = "registers")]
+        self.show_registers(requests, true);
         #[cfg(feature = "monitor")]
         self.rest();
         if requests & request::POWER != 0 && self.partition.power.lock().must_park(self.id) {
@@ -590,13 +592,19 @@ impl<M: Machine> Vcpu<M> {
     /// reset of the partition comes before both or after both.
     fn requests_while_off(&mut self) {
         let mut devices = self.partition.devices.lock();
-        let sgis = self.shared.take_requests() >> request::FIRST_SGI;
+        let requests = self.shared.take_requests();
+        let sgis = requests >> request::FIRST_SGI;
         for sgi in (0..16).filter(|sgi| sgis >> sgi & 1 != 0) {
             // For this virtual CPU alone, which places it when it starts.
             let sgi = IntId::new(sgi);
             let _ = devices
                 .gic
                 .note_sgi(sgi, self.shared.take_sources(sgi), self.id);
+        }
+        #[cfg(feature = "registers")]
+        {
+            drop(devices);
+            self.show_registers(requests, false);
         }
     }
 

@@ -504,6 +504,9 @@ fn answer_command() {
             let name = config.map_or("?", |config| config.name);
             log::line(format_args!("input goes to {name}"));
         }
+        // What the core may know and a PC does not.
+        #[allow(unreachable_patterns, reason = "as the core's features are")]
+        Some(_) => {}
         None => {}
     }
 }

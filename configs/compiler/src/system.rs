@@ -34,6 +34,8 @@ pub(crate) struct System {
     pub efi: bool,
     /// The board is checked at boot, line by line.
     pub self_check: bool,
+    /// The console prints a guest's registers on request.
+    pub registers: bool,
     pub board: Board,
     pub pools: Vec<Pool>,
     pub partitions: Vec<Partition>,
@@ -174,6 +176,7 @@ impl System {
                 .map_or(EndState::PowerOff, |end| *end.get_ref()),
             efi: is_on(&raw.hypervisor.efi),
             self_check: is_on(&raw.hypervisor.self_check),
+            registers: is_on(&raw.hypervisor.registers),
             board,
             pools,
             partitions,

@@ -8,6 +8,7 @@
 //! | `1` … `9` | focus on that partition, counted from 1, if it reads a console |
 //! | `s` | print statistics |
 //! | `t` | record events, or do not, where the image has the feature `trace` |
+//! | `r`, `R` | print the registers of that partition, of all, where the image can |
 //! | `?` | print these commands |
 //! | any other | nothing |
 
@@ -28,6 +29,9 @@ pub enum InputAction {
     /// Turn the trace on or off.
     #[cfg(feature = "trace")]
     Trace,
+    /// Print the registers of a partition, or of all.
+    #[cfg(feature = "registers")]
+    Registers(Option<PartitionId>),
     /// Print the commands.
     Help,
     /// Nothing: half a command, an unknown one, or nobody who reads.
@@ -83,6 +87,10 @@ impl Focus {
             b's' => InputAction::Statistics,
             #[cfg(feature = "trace")]
             b't' => InputAction::Trace,
+            #[cfg(feature = "registers")]
+            b'r' => InputAction::Registers(self.current()),
+            #[cfg(feature = "registers")]
+            b'R' => InputAction::Registers(None),
             b'?' => InputAction::Help,
             _ => InputAction::None,
         }
@@ -182,6 +190,17 @@ mod tests {
                 to_guest
             ]
         );
+    }
+
+    #[cfg(feature = "registers")]
+    #[test]
+    fn registers_are_those_of_the_focus_or_of_all() {
+        let mut focus = focus();
+        focus.input(ESCAPE);
+        focus.input(b'n');
+        let actions = [ESCAPE, b'r', ESCAPE, b'R'].map(|byte| focus.input(byte));
+        assert_eq!(actions[1], InputAction::Registers(Some(id(2))));
+        assert_eq!(actions[3], InputAction::Registers(None));
     }
 
     #[test]

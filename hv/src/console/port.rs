@@ -47,6 +47,9 @@ pub enum Command {
     /// Turn the trace on or off.
     #[cfg(feature = "trace")]
     Trace,
+    /// Print the registers of a partition, or of all.
+    #[cfg(feature = "registers")]
+    Registers(Option<PartitionId>),
     /// Print the commands.
     Help,
     /// Say who has the focus now.

@@ -41,6 +41,7 @@ mod messages;
 mod new_board;
 mod panics;
 mod partitions;
+mod registers;
 mod self_check;
 mod shapes;
 mod stress;

@@ -7,8 +7,8 @@ use crate::iommus;
 use crate::{
     attacks, boards, boot_loaders, channels, command_line, containment, control, costs, cpu_models,
     defects, demo, desk, desk_messages, dma, dma_storm, forged, functions, global, guests,
-    hostile_gic, legacy, linux, machines, messages, new_board, panics, partitions, self_check,
-    shapes, stress, trace, turns, wrong_board, x86, x86_dma, zynqmp,
+    hostile_gic, legacy, linux, machines, messages, new_board, panics, partitions, registers,
+    self_check, shapes, stress, trace, turns, wrong_board, x86, x86_dma, zynqmp,
 };
 
 /// Something that must be there before a test can say anything about Bulkhead.
@@ -140,6 +140,7 @@ pub fn all() -> Vec<Test> {
     tests.extend(boot_loaders::tests());
     tests.extend(new_board::tests());
     tests.extend(self_check::tests());
+    tests.extend(registers::tests());
     tests.extend(demo::tests());
     tests
 }

@@ -61,6 +61,7 @@ pub(crate) fn features(plan: &Plan) -> Vec<&'static str> {
         (!plan.system.channels.is_empty(), "channels"),
         (plan.system.efi, "efi"),
         (plan.system.self_check, "self-check"),
+        (plan.system.registers, "registers"),
     ];
     let needed = parts.into_iter().filter(|(needed, _)| *needed);
     // A console without a driver is refused before.
@@ -97,7 +98,11 @@ mod tests {
     #[test]
     fn image_has_the_parts_that_its_system_switches_on() {
         let text = include_str!("../tests/golden/demo.toml").replace("BOARD", "qemu-virt-gicv3");
-        for (field, feature) in [("efi", "efi"), ("self_check", "self-check")] {
+        for (field, feature) in [
+            ("efi", "efi"),
+            ("self_check", "self-check"),
+            ("registers", "registers"),
+        ] {
             let text = format!("{text}\n[hypervisor]\n{field} = true\n");
             let features = compile_text(&text).unwrap().image_features;
             assert_eq!(features, ["v3", feature, "pl011"]);
@@ -149,6 +154,7 @@ mod tests {
             "channels",
             "efi",
             "self-check",
+            "registers",
             "control",
         ]) {
             assert!(manifest["features"].get(feature).is_some(), "{feature}");

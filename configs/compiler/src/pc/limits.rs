@@ -50,6 +50,7 @@ pub(super) fn check(context: &Context<'_>, board: &PcBoard, findings: &mut Diagn
             &system.hypervisor.self_check,
             "check its board line by line",
         ),
+        (&system.hypervisor.registers, "print a guest's registers"),
     ];
     for (switch, what) in switches {
         if let Some(on) = switch.as_ref().filter(|on| *on.get_ref()) {

@@ -19,6 +19,8 @@ pub(crate) struct RawHypervisor {
     pub efi: Option<Spanned<bool>>,
     /// The board is checked at boot, line by line.
     pub self_check: Option<Spanned<bool>>,
+    /// The console prints a guest's registers on request.
+    pub registers: Option<Spanned<bool>>,
 }
 
 /// Where the hypervisor's lines go.
@@ -52,6 +54,7 @@ pub(super) fn read_hypervisor(
         end: reader.optional("end", end_state, findings),
         efi: reader.optional("efi", boolean, findings),
         self_check: reader.optional("self_check", boolean, findings),
+        registers: reader.optional("registers", boolean, findings),
     };
     reader.finish(findings);
     hypervisor

@@ -332,6 +332,33 @@ impl Cpu for El2 {
         [read_register!("sp_el0"), read_register!("sp_el1")]
     }
 
+    #[cfg(feature = "registers")]
+    fn guest_registers() -> [u64; crate::inspect::SYSTEM.len()] {
+        [
+            read_register!("sp_el0"),
+            read_register!("sp_el1"),
+            read_register!("elr_el1"),
+            read_register!("spsr_el1"),
+            read_register!("esr_el1"),
+            read_register!("far_el1"),
+            read_register!("vbar_el1"),
+            read_register!("sctlr_el1"),
+            read_register!("tcr_el1"),
+            read_register!("ttbr0_el1"),
+            read_register!("ttbr1_el1"),
+            read_register!("mair_el1"),
+            read_register!("cntv_ctl_el0"),
+            read_register!("cntv_cval_el0"),
+            read_register!("cntp_ctl_el0"),
+            read_register!("cntp_cval_el0"),
+        ]
+    }
+
+    #[cfg(feature = "registers")]
+    fn second() -> u64 {
+        Self::frequency()
+    }
+
     #[inline]
     fn exception_syndrome() -> u64 {
         read_register!("esr_el2")

@@ -149,6 +149,13 @@ pub(crate) const HYPERVISOR: Table = Table {
             "Whether the image compares the board with its device tree line by line before it starts a guest, and tries its timers and its virtual \
              interrupts on each CPU.",
         ),
+        optional(
+            "registers",
+            Kind::Boolean,
+            "false",
+            "true",
+            "Whether the console prints the registers of a guest's virtual CPUs on request, while the guest runs.",
+        ),
     ],
 };
 
