@@ -59,6 +59,7 @@ impl UartKind {
                     "mediatek,mt6577-uart",
                     "nvidia,tegra20-uart",
                     "brcm,bcm2835-aux-uart",
+                    "nuvoton,npcm750-uart",
                 ],
             ),
             (UartKind::Imx, &["fsl,imx6q-uart", "fsl,imx21-uart"]),
