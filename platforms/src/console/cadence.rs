@@ -9,9 +9,12 @@ use safe_mmio::{UniqueMmioPointer, field};
 
 use super::Uart;
 
-// Channel_sts.TNFUL is one short of full: TXFULL is bit 4. TX_RX_FIFO.
+// Channel_sts.TNFUL is one short of full: TXFULL is bit 4. Control: receiver and transmitter on, which a loader may have left off. TX_RX_FIFO.
 #[cfg(target_os = "none")]
-super::early_put!(wait: "ldr w3, [x1, #0x2c]; tst w3, #0x10", send: "str w2, [x1, #0x30]");
+super::early_put!(
+    wait: "ldr w3, [x1, #0x2c]; tst w3, #0x10",
+    send: "mov w3, #0x14; str w3, [x1]; str w2, [x1, #0x30]"
+);
 
 /// The registers of one port.
 #[repr(C)]

@@ -27,7 +27,7 @@ const GICV2: Case = Case {
     name: "gicv2",
     arguments: &[
         "--machine",
-        "virt,gic-version=2,virtualization=on,highmem=off",
+        "virt,gic-version=2,highmem=off",
         "--cpu",
         "cortex-a53",
         "--cpus",

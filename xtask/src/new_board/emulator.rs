@@ -8,6 +8,7 @@ use qemu::version::PROGRAM;
 
 use super::Request;
 use crate::build::Builder;
+use crate::command;
 use crate::resources::NO_KERNEL;
 use crate::setup;
 
@@ -15,6 +16,29 @@ use crate::setup;
 const CPU: &str = "cortex-a72";
 /// CPUs of machines that make their own tree, when the user names no number.
 pub(super) const CPUS: u32 = 4;
+
+/// The machine with its switch for EL2 on, where it has one and the user says nothing of it: without EL2 there is nothing to run on.
+///
+/// # Errors
+/// QEMU cannot be had.
+pub(super) fn with_el2(builder: &Builder, machine: &str) -> anyhow::Result<String> {
+    setup::qemu(builder.steps(), builder.offline())?;
+    let name = machine.split(',').next().unwrap_or_default();
+    let mut help = Command::new(PROGRAM);
+    help.args(["-M", &format!("{name},help")]);
+    // A machine that QEMU does not know is told of when its tree is asked for.
+    let options = command::output(&mut help).unwrap_or_default();
+    Ok(switched_on(machine, &options))
+}
+
+fn switched_on(machine: &str, options: &str) -> String {
+    const SWITCH: &str = "virtualization=";
+    let has = |line: &str| line.trim_start().starts_with(SWITCH);
+    if machine.contains(SWITCH) || !options.lines().any(has) {
+        return machine.to_owned();
+    }
+    format!("{machine},{SWITCH}on")
+}
 
 /// Asks the machine for its tree; `given` is the board's, for machines that make none.
 ///
@@ -64,4 +88,26 @@ pub(super) fn tree(
         String::from_utf8_lossy(&output.stderr).trim()
     );
     std::fs::read(&dumped).with_context(|| format!("cannot read {}", dumped.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn el2_is_switched_on_where_the_machine_has_a_switch_and_nobody_has_set_it() {
+        let virt =
+            "virt options:\n  usb=<bool>             - USB\n  virtualization=<bool>  - EL2\n";
+        for (machine, options, expected) in [
+            (
+                "virt,gic-version=3",
+                virt,
+                "virt,gic-version=3,virtualization=on",
+            ),
+            ("virt,virtualization=off", virt, "virt,virtualization=off"),
+            ("raspi4b", "raspi4b options:\n  usb=<bool>\n", "raspi4b"),
+        ] {
+            assert_eq!(switched_on(machine, options), expected);
+        }
+    }
 }

@@ -15,7 +15,7 @@ use crate::setup;
 const DEBIAN: &str = "debian:";
 
 /// What the user asked for.
-#[derive(clap::Args)]
+#[derive(Clone, clap::Args)]
 pub struct Request {
     /// The board's device tree: a .dtb or .dts file, or `debian:VENDOR/FILE.dtb` of Debian's kernel package. May be left out for a QEMU machine that makes its own.
     tree: Option<String>,
@@ -31,7 +31,7 @@ pub struct Request {
     /// A bank of RAM, where firmware fills it into the tree: 0x80000000+2GiB. Repeat it for each.
     #[arg(long, value_name = "ADDRESS+SIZE")]
     memory: Vec<String>,
-    /// The QEMU machine that is the board, with its options: `virt,gic-version=3,virtualization=on`.
+    /// The QEMU machine that is the board, with its options: `virt,gic-version=3`. EL2 is switched on where the machine has a switch for it.
     #[arg(long)]
     machine: Option<String>,
     /// QEMU's CPU model; by default the one that the tree names.
@@ -50,6 +50,11 @@ pub struct Request {
 /// # Errors
 /// The tree cannot be had or the board cannot be used, or it is there already. Nothing is written then.
 pub fn run(builder: &Builder, request: &Request) -> anyhow::Result<u8> {
+    let mut request = request.clone();
+    if let Some(machine) = &mut request.machine {
+        *machine = emulator::with_el2(builder, machine)?;
+    }
+    let request = &request;
     let (tree, source, cpus) = tree(builder, request)?;
     let memory = request.memory.iter().map(|text| bank(text));
     let memory = memory.collect::<anyhow::Result<Vec<MemoryBank>>>()?;
