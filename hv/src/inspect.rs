@@ -8,9 +8,12 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use model::PartitionId;
 
 use crate::machine::{Cpu, Machine};
-use crate::partition::{Partition, request};
+use crate::partition::Partition;
 use crate::report::{Cursor, Line};
 use crate::vcpu::{Hypervisor, Vcpu};
+
+/// The request to a virtual CPU to show its registers, beside those of [`request`](crate::partition::request).
+const REGISTERS: u32 = 1 << 3;
 
 /// The system registers that are told, by name: stacks, the last exception, translation, timers.
 pub const SYSTEM: [&str; 16] = [
@@ -169,7 +172,7 @@ impl<M: Machine> Hypervisor<M> {
         };
         *self.report.lock() = Some(Cursor::registers(wanted));
         for partition in self.partitions.iter().filter(|one| wanted.includes(one)) {
-            self.kick(partition, partition.everyone(), request::REGISTERS);
+            self.kick(partition, partition.everyone(), REGISTERS);
         }
     }
 }
@@ -177,7 +180,7 @@ impl<M: Machine> Hypervisor<M> {
 impl<M: Machine> Vcpu<M> {
     /// Answers a call for its registers, which are loaded when it is `on`, if `requests` has one.
     pub(crate) fn show_registers(&self, requests: u32, on: bool) {
-        if requests & request::REGISTERS == 0 {
+        if requests & REGISTERS == 0 {
             return;
         }
         let context = &self.context;

@@ -10,10 +10,7 @@ pub mod request {
     pub const INTERRUPTS: u32 = 1 << 0;
     /// Its power state has changed: it may have to stop or to start.
     pub const POWER: u32 = 1 << 1;
-    // Bit 2 is the health monitor's.
-    /// Its registers are to be shown.
-    #[cfg(feature = "registers")]
-    pub const REGISTERS: u32 = 1 << 3;
+    // Bit 2 is the health monitor's, bit 3 asks for its registers.
     /// SGIs that another virtual CPU has sent it and that it has yet to take: bit 16 is SGI 0. Who sent it, where that matters, is in
     /// [`Requests::sources`](super::Requests).
     pub const SGIS: u32 = 0xffff << FIRST_SGI;
