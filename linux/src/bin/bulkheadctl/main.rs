@@ -71,13 +71,13 @@ fn counters(control: &Control, partition: u64) -> anyhow::Result<()> {
     let failures = Class::ALL.map(Class::name);
     let mut number = 0;
     for (what, names) in [("exits", EXITS), ("failures", failures)] {
-        print!("{what}");
+        let mut line = what.to_owned();
         for name in names {
             let answer = succeeded(control.call(Call::Count, partition | number << 8)?)?;
-            print!(" {name}={}", answer.values[0]);
+            line += &format!(" {name}={}", answer.values[0]);
             number += 1;
         }
-        println!();
+        println!("{line}");
     }
     Ok(())
 }
