@@ -31,6 +31,8 @@ pub(super) use delivery;
 
 const _: () = assert!(STACK_STRIDE.is_power_of_two());
 const _: () = assert!(size_of::<Ring>() < 1 << 32);
+// As many events are taken out of the ring at most: one bit tells that all are.
+const _: () = assert!(layout::WINDOW.is_power_of_two());
 
 global_asm!(
     r#"
@@ -63,8 +65,7 @@ bulkhead_trace_delivery:
     add     x2, x2, #1
     str     x2, [x1, #{count}]
     ldr     x2, [x1, #{taken}]
-    cmp     x2, #{window}
-    b.lo    2f
+    tbz     x2, #{window}, 2f
 1:  ldp     x4, x5, [x0, #32]
     b       bulkhead_delivered
 
@@ -96,7 +97,7 @@ bulkhead_trace_delivery:
     slots = const layout::SLOTS,
     taken = const layout::TAKEN,
     last = const ROOM - 1,
-    window = const layout::WINDOW,
+    window = const layout::WINDOW.trailing_zeros(),
     kind = const Kind::INTERRUPT.word(),
     who = const offset_of!(Context, who),
 );
