@@ -66,29 +66,14 @@ pub fn run(index: usize) -> ! {
     let Some(mut vcpu) = Vcpu::of_pcpu(index, blocks) else {
         cpu::halt();
     };
-    let mut seen = 0;
+    let mut seen = vcpu.look_around(Next::GoOn);
     loop {
-        if vcpu.state.phase() != Phase::Running {
-            vcpu.gather();
-        }
-        if vcpu.activity == Activity::Runs {
-            vcpu.deliver_non_maskable();
-            vcpu.blocks.enter(seen);
-            let entered = cpu::now();
-            let (kind, next) = vcpu.handle(control::exit(&vcpu.blocks.guest));
-            vcpu.go_on(next);
-            vcpu.costs.count(kind, cpu::now().wrapping_sub(entered));
-        } else {
-            exceptions::wait(seen);
-        }
-        let calls = exceptions::calls();
-        if calls != seen {
-            seen = calls;
-            dma::serve();
-            vcpu.serve();
-            if vcpu.state.is_accused() {
-                vcpu.go_on(vcpu.after_fault(Next::GoOn));
-            }
+        vcpu.blocks.enter(seen);
+        let entered = cpu::now();
+        let (kind, next) = vcpu.handle(control::exit(&vcpu.blocks.guest));
+        vcpu.costs.count(kind, cpu::now().wrapping_sub(entered));
+        if exceptions::calls() != seen || next != Next::GoOn {
+            seen = vcpu.look_around(next);
         }
         pump();
     }
@@ -143,6 +128,29 @@ impl Vcpu {
             serial: storage::SERIALS.get(partition)?.get()?,
             nested_root: start::NESTED_ROOTS.get(partition)?.load(Ordering::Acquire),
         })
+    }
+
+    /// Does what the exit asked for, and what this CPU was called for; returns when there is a guest to enter, with the calls that were looked at.
+    #[cold]
+    fn look_around(&mut self, next: Next) -> u32 {
+        self.go_on(next);
+        loop {
+            let calls = exceptions::calls();
+            dma::serve();
+            self.serve();
+            if self.state.is_accused() {
+                self.go_on(self.after_fault(Next::GoOn));
+            }
+            if self.state.phase() != Phase::Running {
+                self.gather();
+            }
+            if self.activity == Activity::Runs {
+                self.deliver_non_maskable();
+                return calls;
+            }
+            pump();
+            exceptions::wait(calls);
+        }
     }
 
     fn go_on(&mut self, next: Next) {

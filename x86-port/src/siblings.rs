@@ -90,7 +90,7 @@ impl Vcpu {
         self.non_maskable.pending |= signals.non_maskable && self.activity == Activity::Runs;
     }
 
-    /// Has the next entry deliver a non-maskable interrupt that waits. One that meets another event there goes with the entry behind it.
+    /// Has the next entry deliver a non-maskable interrupt that waits. One that meets another event there waits for the next call, or IRET.
     pub fn deliver_non_maskable(&mut self) {
         let NonMaskable { pending, blocked } = self.non_maskable;
         let control = &mut self.blocks.guest.control;
@@ -109,6 +109,7 @@ impl Vcpu {
     pub fn interrupt_return(&mut self) {
         self.blocks.guest.control.intercept_first &= !control::first::IRET;
         self.non_maskable.blocked = false;
+        self.deliver_non_maskable();
     }
 
     /// Leaves the guest with all others of the partition. Returns when it runs again; at its end it does not.
