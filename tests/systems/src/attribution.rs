@@ -9,7 +9,8 @@ use regex::Regex;
 /// What the hypervisor said in the latest run.
 const LOG: &str = "hv.log";
 
-/// Fails when a log in this folder has a fault of an IOMMU that nobody's device made, or of a device without its path.
+/// Fails when a log in this folder has a fault of an IOMMU that nobody's device made, or of a device without its path; a PC's is named by bus,
+/// device and function.
 pub fn check(logs: &Path) -> anyhow::Result<()> {
     let path = logs.join(LOG);
     if !path.exists() {
@@ -24,7 +25,9 @@ pub fn check(logs: &Path) -> anyhow::Result<()> {
 
 /// The first line of a fault without partition or path.
 fn unattributed(text: &str) -> anyhow::Result<Option<&str>> {
-    let whole = Regex::new(r"[a-z0-9-]+: fault \d+: DMA of /\S+, (stream|one of VMID) 0x")?;
+    let whole = Regex::new(
+        r"[a-z0-9-]+: fault \d+: DMA of (/\S+|[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]), (stream|one of VMID) 0x",
+    )?;
     let mut lines = text.lines();
     Ok(lines.find(|line| line.contains("DMA of ") && !whole.is_match(line)))
 }
@@ -44,6 +47,7 @@ mod tests {
         for (text, passes) in [
             (format!("started\n{GOOD}\n"), true),
             (format!("{GOOD}\n{NOBODYS}\n"), false),
+            (GOOD.replace("/pcie@1/00:03.0", "00:03.0"), true),
             (GOOD.replace("/pcie@1/00:03.0", "?"), false),
             (GOOD.replace("a: fault 1: ", ""), false),
         ] {
