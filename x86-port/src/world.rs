@@ -10,9 +10,9 @@ use x86_port::svm::vmcb::Vmcb;
 global_asm!(
     r#"
     .pushsection .text.world, "ax"
-    /* extern "C" fn(guest block: rdi, guest registers: rsi, host block: rdx, calls: rcx), blocks by address. The global interrupt flag is clear
-       from before the guest's state is loaded until the host's is back: no NMI finds a mixture. One that came since the caller looked is
-       noticed here; one that comes later waits for VMRUN, and ends it. */
+    /* extern "C" fn(blocks: rdi, by address, calls: esi). The global interrupt flag is clear from before the guest's state is loaded until the host's is
+       back: no NMI finds a mixture. One that came since the caller looked is noticed here; one that comes later waits for VMRUN, and ends
+       it. */
     .global bulkhead_enter
 bulkhead_enter:
     pushq %rbx
@@ -21,45 +21,44 @@ bulkhead_enter:
     pushq %r13
     pushq %r14
     pushq %r15
-    pushq %rdx
-    pushq %rsi
+    pushq %rdi
     movq %rdi, %rax
     clgi
-    cmpl %ecx, bulkhead_calls(%rip)
+    cmpl %esi, bulkhead_calls(%rip)
     jne 1f
-    movq (%rsi), %rbx
-    movq 8(%rsi), %rcx
-    movq 16(%rsi), %rdx
-    movq 32(%rsi), %rdi
-    movq 40(%rsi), %rbp
-    movq 48(%rsi), %r8
-    movq 56(%rsi), %r9
-    movq 64(%rsi), %r10
-    movq 72(%rsi), %r11
-    movq 80(%rsi), %r12
-    movq 88(%rsi), %r13
-    movq 96(%rsi), %r14
-    movq 104(%rsi), %r15
-    movq 24(%rsi), %rsi
+    movq 0x1000(%rdi), %rbx
+    movq 0x1008(%rdi), %rcx
+    movq 0x1010(%rdi), %rdx
+    movq 0x1018(%rdi), %rsi
+    movq 0x1028(%rdi), %rbp
+    movq 0x1030(%rdi), %r8
+    movq 0x1038(%rdi), %r9
+    movq 0x1040(%rdi), %r10
+    movq 0x1048(%rdi), %r11
+    movq 0x1050(%rdi), %r12
+    movq 0x1058(%rdi), %r13
+    movq 0x1060(%rdi), %r14
+    movq 0x1068(%rdi), %r15
+    movq 0x1020(%rdi), %rdi
     vmload %rax
     vmrun %rax
     vmsave %rax
     popq %rax
-    movq %rbx, (%rax)
-    movq %rcx, 8(%rax)
-    movq %rdx, 16(%rax)
-    movq %rsi, 24(%rax)
-    movq %rdi, 32(%rax)
-    movq %rbp, 40(%rax)
-    movq %r8, 48(%rax)
-    movq %r9, 56(%rax)
-    movq %r10, 64(%rax)
-    movq %r11, 72(%rax)
-    movq %r12, 80(%rax)
-    movq %r13, 88(%rax)
-    movq %r14, 96(%rax)
-    movq %r15, 104(%rax)
-    popq %rax
+    movq %rbx, 0x1000(%rax)
+    movq %rcx, 0x1008(%rax)
+    movq %rdx, 0x1010(%rax)
+    movq %rsi, 0x1018(%rax)
+    movq %rdi, 0x1020(%rax)
+    movq %rbp, 0x1028(%rax)
+    movq %r8, 0x1030(%rax)
+    movq %r9, 0x1038(%rax)
+    movq %r10, 0x1040(%rax)
+    movq %r11, 0x1048(%rax)
+    movq %r12, 0x1050(%rax)
+    movq %r13, 0x1058(%rax)
+    movq %r14, 0x1060(%rax)
+    movq %r15, 0x1068(%rax)
+    addq $0x2000, %rax
     vmload %rax
 2:  stgi
     popq %r15
@@ -71,7 +70,7 @@ bulkhead_enter:
     ret
 
     /* As if the guest had been entered and an NMI had ended that at once: EXITCODE, and the event that was to be injected. */
-1:  addq $16, %rsp
+1:  addq $8, %rsp
     movq $0x61, 0x70(%rax)
     movq 0xa8(%rax), %rcx
     movq %rcx, 0x88(%rax)
@@ -82,7 +81,7 @@ bulkhead_enter:
 );
 
 unsafe extern "C" {
-    fn bulkhead_enter(guest: *mut Vmcb, registers: *mut Registers, host: *const Vmcb, calls: u32);
+    fn bulkhead_enter(blocks: *mut Blocks, calls: u32);
 }
 
 /// General registers of a guest that the control block does not have: all but RAX and RSP. The assembly knows their order.
@@ -130,7 +129,8 @@ impl Registers {
 #[repr(C, align(4096))]
 struct Page([u8; 4096]);
 
-/// What a pCPU's world switch works on.
+/// What a pCPU's world switch works on. The assembly knows where each part is.
+#[repr(C)]
 pub struct Blocks {
     /// The guest's control block.
     pub guest: Vmcb,
@@ -141,6 +141,9 @@ pub struct Blocks {
     /// Where VMRUN saves the rest of the hypervisor's state (15.30.4).
     saved: Page,
 }
+
+const _: () = assert!(core::mem::offset_of!(Blocks, registers) == 0x1000);
+const _: () = assert!(core::mem::offset_of!(Blocks, host) == 0x2000);
 
 impl Blocks {
     /// Empty ones.
@@ -169,14 +172,9 @@ impl Blocks {
 
     /// Runs the guest until it exits. When there were more than `calls` [`calls`](crate::exceptions::calls), that is at once.
     pub fn enter(&mut self, calls: u32) {
-        let (guest, registers, host) = (
-            &raw mut self.guest,
-            &raw mut self.registers,
-            &raw const self.host,
-        );
         // SAFETY: the blocks are mapped where they are, are this CPU's own, and the permission maps and nested tables that the guest's
         // names are those that `run` built. Interrupts are masked in the hypervisor.
-        unsafe { bulkhead_enter(guest, registers, host, calls) }
+        unsafe { bulkhead_enter(self, calls) }
     }
 }
 
