@@ -163,7 +163,7 @@ fn smp(bench: &Bench<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Debian's kernel on another CPU model, with two virtual CPUs: it takes a command and switches itself off.
+/// Debian's kernel on another CPU model, with two virtual CPUs: it takes a command, restarts and switches itself off.
 fn linux(bench: &Bench<'_>) -> anyhow::Result<()> {
     let system = SystemFile::new("linux", BOARD)
         .partition("linux", 2, "256MiB", IMAGE, "on_fault = \"stop\"\n")
@@ -186,6 +186,10 @@ fn linux(bench: &Bench<'_>) -> anyhow::Result<()> {
     session.wait_for("linux", "^on 2 CPUs$", bench.left())?;
     session.wait_for("linux", "^console=ttyS0,115200$", bench.left())?;
     session.wait_for("linux", "^I am 42$", bench.left())?;
+    // Both virtual CPUs come back.
+    session.send("linux", "reboot -f\n")?;
+    session.wait_for("hv", "^linux: started again, 1 restarts$", bench.left())?;
+    wait_for_shell(&mut session, "linux", 2, bench)?;
     session.send("linux", "poweroff -f\n")?;
     session.wait_for("hv", "^linux: stopped$", bench.left())?;
     Ok(())

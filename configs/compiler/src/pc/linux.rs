@@ -4,6 +4,7 @@
 use std::rc::Rc;
 
 use model::memory::PAGE;
+use model::x86::port;
 
 use super::acpi;
 use super::place::Placed;
@@ -17,6 +18,28 @@ const LOW: u64 = 0xa_0000;
 const TABLES: u64 = 0xe_0000;
 /// Where a kernel may begin.
 const HIGH: u64 = 0x10_0000;
+
+/// Where a PC begins after a reset, in real mode.
+pub(super) const RESET_VECTOR: u64 = 0xf_fff0;
+
+/// What is there: `mov dx, RESET; mov al, RESET_VALUE; out dx, al`, then a HLT for ever.
+///
+/// Linux that finds a hardware-reduced machine expects UEFI to reset it (`reboot_init`); without one it takes the way of old BIOSes, past the reset
+/// register of the FADT, and jumps here.
+pub(super) const RESET_CODE: [u8; 9] = {
+    let [low, high] = port::RESET.to_le_bytes();
+    [
+        0xba,
+        low,
+        high,
+        0xb0,
+        port::RESET_VALUE,
+        0xee,
+        0xf4,
+        0xeb,
+        0xfd,
+    ]
+};
 
 /// A command line has a page, with the zero byte that ends it.
 pub(super) const LONGEST_COMMAND_LINE: u64 = PAGE - 1;
@@ -222,5 +245,15 @@ mod tests {
         assert_eq!(word(&bytes, 0x2d0 + 40), 1 << 20);
         assert_eq!(word(&bytes, 0x2d0 + 48), 63 << 20);
         assert!(bytes.len() as u64 <= TREE_ROOM);
+    }
+
+    #[test]
+    fn reset_code_writes_the_value_to_the_port_and_lies_in_what_is_reserved() {
+        let code = [0xba, 0xf9, 0x0c, 0xb0, 0x06, 0xee, 0xf4, 0xeb, 0xfd];
+        assert_eq!(RESET_CODE, code);
+        let place = AddressRange::new(RESET_VECTOR, code.len() as u64).unwrap();
+        // In what the memory map reserves, behind the tables.
+        let reserved = AddressRange::between(TABLES + TREE_ROOM, HIGH).unwrap();
+        assert!(reserved.contains(place));
     }
 }

@@ -220,6 +220,8 @@ fn planned(
                 memory: &memory,
                 machine,
             };
+            let code: Rc<[u8]> = Rc::from(linux::RESET_CODE);
+            add(linux::RESET_VECTOR, &code, 0, "reset vector");
             (Handover::Linux, linux::start(&boot))
         }
         Image::Kernel(_) | Image::Program(_) => (
