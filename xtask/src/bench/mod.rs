@@ -53,6 +53,8 @@ pub enum Subject {
     Scale(PathArguments),
     /// For how long interrupts are masked at most while a guest attacks, on a CPU that it shares: some minutes.
     Masked(PathArguments),
+    /// All of it, one after the other, as `bench` alone and each of the others have it: every figure of README and docs, in about half an hour.
+    All,
 }
 
 /// How it is told.
@@ -93,7 +95,45 @@ pub fn run(
         Some(Subject::Linux(arguments)) => linux::run(builder, arguments.json),
         Some(Subject::Scale(arguments)) => scale::run(builder, arguments.json),
         Some(Subject::Masked(arguments)) => masked::run(builder, arguments.json),
+        Some(Subject::All) => all(builder, costs),
     }
+}
+
+/// Measures everything, whatever of it fails.
+fn all(builder: &Builder, costs: &CostArguments) -> anyhow::Result<u8> {
+    let experiments = RtdsArguments {
+        filter: None,
+        quick: false,
+        json: costs.json,
+    };
+    let json = costs.json;
+    let parts: [(&str, &dyn Fn() -> anyhow::Result<u8>); 7] = [
+        ("costs", &|| costs::run(builder, costs)),
+        ("rtds", &|| rtds::run(builder, &experiments)),
+        ("dma", &|| dma::run(builder, json)),
+        ("x86", &|| x86::run(builder, json)),
+        ("linux", &|| linux::run(builder, json)),
+        ("scale", &|| scale::run(builder, json)),
+        ("masked", &|| masked::run(builder, json)),
+    ];
+    let mut failed = Vec::new();
+    for (name, run) in parts {
+        eprintln!("== {name}");
+        match run() {
+            Ok(0) => {}
+            Ok(_) => failed.push(name),
+            Err(error) => {
+                eprintln!("error: {error:#}");
+                failed.push(name);
+            }
+        }
+    }
+    let met = parts.len() - failed.len();
+    eprintln!("-- {met} of {} meet their bars", parts.len());
+    if !failed.is_empty() {
+        eprintln!("-- these do not: {}", failed.join(", "));
+    }
+    Ok(u8::from(!failed.is_empty()))
 }
 
 /// Starts a system with its instructions counted, and further arguments for QEMU.
