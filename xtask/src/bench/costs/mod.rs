@@ -70,15 +70,16 @@ fn write(
     keep("costs.json", &serde_json::to_string_pretty(outcome)?)?;
     keep("costs.md", &markdown)?;
     for (index, controller) in CONTROLLERS.iter().enumerate() {
-        let picture = bars::draw(outcome, index);
-        keep(&format!("{controller}.svg"), &picture)?;
-        let spread = spread::draw(outcome, index);
-        keep(&format!("spread-{controller}.svg"), &spread)?;
-        if docs {
-            let path = workspace
-                .root()
-                .join(format!("docs/costs-{controller}.svg"));
-            write_if_changed(&path, picture.as_bytes())?;
+        for (name, picture) in [
+            ("costs", bars::draw(outcome, index)),
+            ("spread", spread::draw(outcome, index)),
+        ] {
+            let name = format!("{name}-{controller}.svg");
+            keep(&name, &picture)?;
+            if docs {
+                let path = workspace.root().join("docs").join(name);
+                write_if_changed(&path, picture.as_bytes())?;
+            }
         }
     }
     if docs {
