@@ -175,6 +175,8 @@ impl<M: Machine> Hypervisor<M> {
                 value: failure.value,
                 count,
                 registers,
+                #[cfg(feature = "trace")]
+                trace: record::Trace::of(crate::trace::last(&self.machine, record::Trace::MOST)),
             });
         }
     }

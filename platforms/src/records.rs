@@ -53,10 +53,17 @@ fn tell(records: &Records) {
             let (vcpu, value, pc) = (record.vcpu, record.value, record.pc);
             before(what, format_args!("{value:#x}, vCPU {vcpu}, pc {pc:#x}"));
         }
-        newest = record.registers;
+        newest = Some(record);
     }
-    if let Some(registers) = newest {
+    let Some(newest) = newest else {
+        return;
+    };
+    if let Some(registers) = newest.registers {
         dump(&registers);
+    }
+    #[cfg(feature = "trace")]
+    for event in newest.trace.events() {
+        early::line(format_args!("  trace {event}"));
     }
 }
 

@@ -3,9 +3,15 @@
 //! docs/containment.md has the layout. A record stands by itself: each slot has its own magic number and checksum, so that a reset in the middle of
 //! one costs that one alone, and memory that holds something else is not taken for records.
 
+#[cfg(feature = "trace")]
+mod trace;
+
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use model::checksum;
+
+#[cfg(feature = "trace")]
+pub use trace::Trace;
 
 /// Words of 64 bits in a record.
 pub const WORDS: usize = 64;
@@ -33,7 +39,10 @@ pub struct Registers {
 
 /// Words before the registers.
 const HEAD: usize = 8;
-/// In the last of them: the registers are known.
+/// Words of the registers. The trace is behind them.
+#[cfg(feature = "trace")]
+const REGISTERS: usize = 36;
+/// In the last of the head: the registers are known.
 const HAS_REGISTERS: u64 = 1;
 
 /// One failure.
@@ -55,6 +64,9 @@ pub struct Record {
     pub count: u64,
     /// The registers of the virtual CPU; `None` when it is about none.
     pub registers: Option<Registers>,
+    /// What led to it.
+    #[cfg(feature = "trace")]
+    pub trace: Trace,
 }
 
 impl Registers {
@@ -98,6 +110,8 @@ impl Record {
         if let Some(registers) = &self.registers {
             registers.encode(rest);
         }
+        #[cfg(feature = "trace")]
+        self.trace.encode(rest.split_at_mut(REGISTERS).1);
         let [rest @ .., sum] = &mut words;
         *sum = checksum(rest);
         words
@@ -121,6 +135,8 @@ impl Record {
             value,
             count,
             registers: Registers::decode(registers).filter(|_| flags & HAS_REGISTERS != 0),
+            #[cfg(feature = "trace")]
+            trace: Trace::decode(registers.split_at(REGISTERS).1),
         };
         Some((boot, number, record))
     }
@@ -232,8 +248,14 @@ pub(crate) fn fresh(fill: u64) -> &'static [[AtomicU64; WORDS]; SLOTS] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(feature = "trace")]
+    use crate::trace::Event;
 
-    const fn record(value: u64) -> Record {
+    #[cfg(feature = "trace")]
+    const TRACE: [[u64; Event::WORDS]; 2] =
+        [[0x1000_0000_0000_03e8, 0x0102_0000_5a00_0000], [5, 6]];
+
+    fn record(value: u64) -> Record {
         Record {
             class: 3,
             partition: 1,
@@ -249,6 +271,8 @@ mod tests {
                 far: 0xffff_0000,
                 stacks: [1, 2],
             }),
+            #[cfg(feature = "trace")]
+            trace: Trace::of(TRACE.into_iter().map(Event::from_words)),
         }
     }
 
@@ -354,6 +378,9 @@ mod tests {
             words[7..14],
             [1, 0x3c5, 0x9600_0045, 0xffff_0000, 1, 2, 0xa5]
         );
-        assert_eq!((words[43], words[44]), (0xa5, 0));
+        assert_eq!(words[43], 0xa5);
+        #[cfg(feature = "trace")]
+        assert_eq!(words[44..48], *TRACE.as_flattened());
+        assert_eq!(words[48..63], [0; 15]);
     }
 }

@@ -134,6 +134,30 @@ fn record_of_a_failure_has_the_registers_of_the_virtual_cpu() {
     assert_eq!(registers.pstate, guest.vcpu.context.pstate);
 }
 
+#[cfg(feature = "trace")]
+#[test]
+fn record_of_a_failure_has_what_its_cpu_did_last() {
+    let world = watched(|linux| linux.monitor.answers[5] = Some(FaultPolicy::Inject));
+    let mut guest = world.started(LINUX);
+    let failure = [
+        "exit:sync/0.0=0x5a000000@1000",
+        "failed:guest-panic/0.0=0x7@1000",
+    ];
+    for number in 0..=record::Trace::MOST {
+        guest.hvc([PANIC, 7, 0, 0]);
+        let records = world.hypervisor.watch.records.as_ref();
+        let last = records
+            .and_then(|records| records.get(number as u64))
+            .unwrap();
+        let kept: Vec<_> = last.trace.events().map(|event| event.to_string()).collect();
+        // Each left an exit and what became of it; the exit of this one is the newest event.
+        let failures = failure.into_iter().cycle().take(2 * number + 1);
+        let all: Vec<_> = ["started/0@1000"].into_iter().chain(failures).collect();
+        let newest = all.len().saturating_sub(record::Trace::MOST);
+        assert_eq!(kept, all[newest..]);
+    }
+}
+
 #[test]
 fn record_of_a_watchdog_has_no_registers() {
     let world = watched(|linux| linux.monitor.watchdog = Some(5 * MS));

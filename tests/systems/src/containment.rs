@@ -8,7 +8,7 @@ use crate::attacks::{self, Place};
 use crate::bench::Bench;
 use crate::partitions::partition;
 use crate::registry::Test;
-use crate::system_file::SystemFile;
+use crate::system_file::{SystemFile, TRACE};
 
 /// Restarts beside a live partition.
 const RESTARTS: u64 = 1_000;
@@ -53,6 +53,11 @@ pub fn tests() -> Vec<Test> {
                 1,
                 "period = \"10ms\"\nbudget = \"3ms\"\n",
             );
+        // One of the images records events, so that a record has them.
+        let shared = match gic {
+            "gicv3" => shared.feature(TRACE),
+            _ => shared,
+        };
         for (place, system) in [("dedicated", own), ("rtds", shared)] {
             let system = system.end("reset");
             tests.push(Test::new(
@@ -164,6 +169,10 @@ fn each_failure_restarts_up_to_the_limit(
     ] {
         let record = format!("^before the last reset: life: {class} {details}$");
         session.wait_for("hv", &record, bench.left())?;
+    }
+    if system.features().contains(&TRACE) {
+        let last = r"trace exit:sync/0\.0=0x5a000000@\d+$";
+        session.wait_for("hv", last, bench.left())?;
     }
     session.wait_for("life", "^life: ready$", bench.left())?;
     Ok(())

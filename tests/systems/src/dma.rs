@@ -7,7 +7,7 @@ use qemu::trace::{Event, Ring};
 
 use crate::bench::Bench;
 use crate::registry::Test;
-use crate::system_file::SystemFile;
+use crate::system_file::{SystemFile, TRACE};
 
 /// Where `edu` is.
 struct Spot {
@@ -72,9 +72,6 @@ const CHECK: &str = "c";
 const PLACES: u64 = 8;
 /// Some of them: memory of the victim, memory of nobody, the interrupt controller, the IOMMU.
 const PLACES_TOLD: [&str; 4] = ["0x60800000", "0xbffff000", "0x8000000", "0x9050020"];
-
-/// The feature of an image that records events.
-const TRACE: &str = "trace";
 
 pub fn tests() -> Vec<Test> {
     let confined = |name: &str, on_fault: &str, device: &str| {

@@ -5,6 +5,9 @@ use std::fmt::Write;
 /// The lines of a partition that owns QEMU's PCI host bridge.
 const BRIDGE: &str = "dma = \"trusted\"\ndevices = [\"/pcie@10000000\"]\n";
 
+/// The feature of an image that records events.
+pub const TRACE: &str = "trace";
+
 /// A system in the making. Partitions get CPUs from 0 upwards, each its own pool.
 #[derive(Clone, Debug)]
 pub struct SystemFile {
