@@ -86,6 +86,14 @@ pub enum Event {
         /// Which one.
         partition: PartitionId,
     },
+    /// A partition was not started: its file is not there, or not the one that was built.
+    #[cfg(feature = "files")]
+    WrongFile {
+        /// Which one.
+        partition: PartitionId,
+        /// Where the file would lie.
+        address: u64,
+    },
     /// An IOMMU has something to tell.
     #[cfg(feature = "iommu")]
     Dma(crate::dma::DmaEvent),

@@ -124,6 +124,10 @@ pub enum Done {
     FirmwareCall(u64),
     Alarm(u64),
     ClearAlarm,
+    Hash {
+        from: u64,
+        size: u64,
+    },
     Load {
         offset: u64,
         to: u64,
@@ -259,6 +263,13 @@ pub fn events() -> Vec<Event> {
 /// What the payload has at an offset.
 pub fn payload_byte(offset: u64) -> u8 {
     (offset ^ offset >> 8) as u8
+}
+
+/// Bytes of the payload as they are now; a file in memory has the same pattern by addresses.
+fn read(offset: u64, size: u64) -> Vec<u8> {
+    let damaged = state(|state| state.damaged);
+    let byte = |at: u64| payload_byte(at) ^ u8::from(damaged == Some(at));
+    (offset..offset + size).map(byte).collect()
 }
 
 /// Changes a bit of the payload.
@@ -535,9 +546,15 @@ impl Machine for FakeMachine {
     }
     #[cfg(feature = "pristine")]
     fn checksum(&self, sum: u64, offset: u64, size: u64) -> u64 {
-        let byte = |at: u64| payload_byte(at) ^ state(|state| u8::from(state.damaged == Some(at)));
-        let bytes: Vec<u8> = (offset..offset + size).map(byte).collect();
-        model::checksum::bytes(sum, &bytes)
+        model::checksum::bytes(sum, &read(offset, size))
+    }
+    #[cfg(feature = "files")]
+    fn hash(&self, sum: &mut crate::files::Sha256, from: Pa, size: u64) {
+        done(Done::Hash {
+            from: from.get(),
+            size,
+        });
+        sum.add(&read(from.get(), size));
     }
     fn zero(&self, to: Pa, size: u64) {
         done(Done::Zero { to: to.get(), size });
@@ -637,6 +654,8 @@ fn linux() -> Config {
         monitor: UNWATCHED,
         #[cfg(feature = "pristine")]
         pristine: None,
+        #[cfg(feature = "files")]
+        file: None,
         firmware_calls: false,
         #[cfg(feature = "eemi")]
         eemi: None,

@@ -32,6 +32,8 @@ pub mod event;
 pub mod exit;
 #[cfg(test)]
 mod fake;
+#[cfg(feature = "files")]
+pub mod files;
 #[cfg(feature = "registers")]
 pub mod inspect;
 pub mod interface;

@@ -103,7 +103,7 @@ pub trait Machine: Dma + SharedMachine + Sync + 'static {
     /// The interrupt controller.
     fn gic(&self) -> Self::Gic;
 
-    /// Copies `size` bytes of the payload from `offset` to `to`, which belongs to a partition that does not run.
+    /// Copies `size` bytes of the payload, or of a file (`model::file`), from `offset` to `to`, which belongs to a partition that does not run.
     fn load(&self, offset: u64, to: Pa, size: u64);
 
     /// The doubleword at `from`, a multiple of 8 in a partition's RAM, as the guest sees it with caches on or off.
@@ -113,6 +113,10 @@ pub trait Machine: Dma + SharedMachine + Sync + 'static {
     /// The checksum `sum` with `size` bytes of the payload from `offset`.
     #[cfg(feature = "pristine")]
     fn checksum(&self, sum: u64, offset: u64, size: u64) -> u64;
+
+    /// Adds `size` bytes of a partition's file from `from` to a hash.
+    #[cfg(feature = "files")]
+    fn hash(&self, sum: &mut crate::files::Sha256, from: Pa, size: u64);
 
     /// Fills `size` bytes from `to` with zeros.
     fn zero(&self, to: Pa, size: u64);

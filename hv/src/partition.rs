@@ -11,6 +11,8 @@ use model::partition::Partition as Config;
 use model::{IntId, Ipa, Mpidr, PartitionId, VcpuId};
 
 use crate::exit::{Cost, CostSummary, ExitKind};
+#[cfg(feature = "files")]
+use crate::files;
 use crate::machine::{Cpu, Machine};
 #[cfg(feature = "iommu")]
 use crate::memory::ADDRESS;
@@ -177,6 +179,8 @@ pub struct Loading {
     done: u64,
     #[cfg(feature = "pristine")]
     pub(crate) pristine: Progress,
+    #[cfg(feature = "files")]
+    pub(crate) file: files::Progress,
 }
 
 /// A partition.
@@ -208,6 +212,8 @@ pub struct Partition {
     pub(crate) health: crate::monitor::Health,
     #[cfg(feature = "pristine")]
     pub(crate) damage: Damage,
+    #[cfg(feature = "files")]
+    pub(crate) proven: files::Proven,
     faults: AtomicU64,
     unknown_registers: AtomicU64,
     loads: AtomicU64,
@@ -248,6 +254,8 @@ impl Partition {
             health: crate::monitor::Health::new(),
             #[cfg(feature = "pristine")]
             damage: Damage::default(),
+            #[cfg(feature = "files")]
+            proven: files::Proven::default(),
             faults: AtomicU64::new(0),
             unknown_registers: AtomicU64::new(0),
             loads: AtomicU64::new(0),
@@ -375,11 +383,18 @@ impl Partition {
             done: 0,
             #[cfg(feature = "pristine")]
             pristine: Progress::BEGIN,
+            #[cfg(feature = "files")]
+            file: files::Progress::BEGIN,
         }
     }
 
-    /// Puts at most `most` bytes of the image into place. Returns how far that has come; `None` at the end.
+    /// Puts at most `most` bytes of the image into place. Returns how far that has come; `None` at the end, or when it is not
+    /// what was built.
     pub fn load_piece<M: Machine>(&self, machine: &M, at: Loading, most: u64) -> Option<Loading> {
+        #[cfg(feature = "files")]
+        if let Err(next) = self.prove_piece(machine, at, most) {
+            return next;
+        }
         #[cfg(feature = "pristine")]
         let most = self.most(most);
         #[cfg(feature = "pristine")]

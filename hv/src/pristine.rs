@@ -103,11 +103,9 @@ impl<M: Machine> Vcpu<M> {
         if !partition.damage.0.load(Ordering::Relaxed) {
             return false;
         }
-        self.machine().record(Event::Damaged {
+        self.not_started(Event::Damaged {
             partition: partition.id,
         });
-        partition.power.lock().stopped();
-        self.hypervisor.end_if_all_stopped();
         true
     }
 }

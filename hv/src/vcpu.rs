@@ -543,8 +543,20 @@ impl<M: Machine> Vcpu<M> {
         self.loaded();
     }
 
+    /// The partition stops instead of a start.
+    #[cfg(any(feature = "pristine", feature = "files"))]
+    pub(crate) fn not_started(&mut self, why: Event) {
+        self.machine().record(why);
+        self.partition.power.lock().stopped();
+        self.hypervisor.end_if_all_stopped();
+    }
+
     /// The image is in place: the first virtual CPU starts.
     pub(crate) fn loaded(&mut self) {
+        #[cfg(feature = "files")]
+        if self.refuses_file() {
+            return;
+        }
         #[cfg(feature = "pristine")]
         if self.refuses_image() {
             return;

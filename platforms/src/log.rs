@@ -161,6 +161,12 @@ pub fn event(event: Event) {
             "{=str}: not started: its image is damaged, the checksum is not the one of the build",
             name(partition)
         ),
+        #[cfg(feature = "files")]
+        Event::WrongFile { partition, address } => defmt::error!(
+            "{=str}: not started: its file at {=u64:#x} is not the one that was built",
+            name(partition),
+            address
+        ),
         Event::Fault {
             partition,
             vcpu,

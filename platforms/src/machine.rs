@@ -36,18 +36,22 @@ impl Machine for Board {
     }
 
     fn load(&self, offset: u64, to: Pa, size: u64) {
-        // SAFETY: the compiler placed every segment inside the payload and inside a RAM mapping of its partition; `map` maps both, the
+        // SAFETY: the compiler placed every segment inside the payload or a file and inside a RAM mapping of its partition; `map` maps both, the
         // first only for reading, and they do not overlap. Nothing of the partition runs while it is loaded.
-        unsafe { copy::copy(map::payload() + offset, to.get(), size) };
+        unsafe { copy::copy(map::source(offset), to.get(), size) };
         cache::clean(to.get(), size);
     }
 
     #[cfg(feature = "pristine")]
     fn checksum(&self, sum: u64, offset: u64, size: u64) -> u64 {
-        let from = (map::payload() + offset) as *const u8;
-        // SAFETY: the compiler placed every segment inside the payload, which `map` maps for reading alone. Nobody is given it.
-        let bytes = unsafe { core::slice::from_raw_parts(from, size as usize) };
-        model::checksum::bytes(sum, bytes)
+        // SAFETY: the compiler placed every segment inside the payload or a file.
+        model::checksum::bytes(sum, unsafe { constants(map::source(offset), size) })
+    }
+
+    #[cfg(feature = "files")]
+    fn hash(&self, sum: &mut hv::files::Sha256, from: Pa, size: u64) {
+        // SAFETY: the caller's range is in a partition's file.
+        sum.add(unsafe { constants(from.get(), size) });
     }
 
     #[cfg(feature = "its")]
@@ -123,6 +127,16 @@ impl Machine for Board {
         }
         reach(state)
     }
+}
+
+/// What is loaded into partitions, at its virtual address.
+///
+/// # Safety
+/// All of it is inside the payload, or inside a file of a partition: `map` maps both for reading alone, and nobody is given them.
+#[cfg(any(feature = "pristine", feature = "files"))]
+unsafe fn constants(from: u64, size: u64) -> &'static [u8] {
+    // SAFETY: the caller's.
+    unsafe { core::slice::from_raw_parts(from as *const u8, size as usize) }
 }
 
 /// Brings the machine into its end state.

@@ -30,6 +30,15 @@ pub fn payload() -> u64 {
     (&raw const __payload_start) as u64
 }
 
+/// Virtual address of what is loaded from `offset`: in the payload, or in a file, which is mapped where it lies.
+pub fn source(offset: u64) -> u64 {
+    #[cfg(feature = "files")]
+    if let Some(address) = model::file::address(offset) {
+        return address;
+    }
+    payload() + offset
+}
+
 /// Virtual address at which the device tree at this physical address is seen.
 pub fn device_tree(pa: u64) -> u64 {
     DEVICE_TREE_VA + (pa & (BLOCK - 1))
@@ -130,6 +139,16 @@ pub fn build(load: u64, tree: u64) -> Result<Pa, MapError> {
     }
     // Partitions' memory: their images are put there, at each start.
     for partition in SYSTEM.partitions {
+        #[cfg(feature = "files")]
+        if let Some(file) = partition.file {
+            let base = file.place.base;
+            map(
+                base.get(),
+                base.get(),
+                file.place.size,
+                OwnMemory::Constants,
+            )?;
+        }
         for mapping in partition.memory {
             if mapping.kind == MemoryKind::Ram {
                 map(

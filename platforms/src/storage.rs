@@ -41,7 +41,7 @@ const CHANNELS: usize = SYSTEM.channels.len();
 const CHANNELS: usize = 0;
 
 /// Pages for the hypervisor's own map. The image, the device tree and the devices take at most three tables each; so does each mapping
-/// of a partition, each channel, each range of registers of an IOMMU and each PCI host bridge.
+/// of a partition, its file, each channel, each range of registers of an IOMMU and each PCI host bridge.
 pub const MAP_PAGES: usize = 24 + 3 * (mappings() + CHANNELS + IOMMU_FRAMES + BRIDGES);
 
 const fn mappings() -> usize {
@@ -51,6 +51,10 @@ const fn mappings() -> usize {
         #[allow(clippy::indexing_slicing, reason = "evaluated when compiled")]
         let partition = &SYSTEM.partitions[i];
         sum += partition.memory.len();
+        #[cfg(feature = "files")]
+        if partition.file.is_some() {
+            sum += 1;
+        }
         i += 1;
     }
     sum

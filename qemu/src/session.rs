@@ -16,7 +16,7 @@ use crate::console::Console;
 use crate::decoder::Decoder;
 use crate::demultiplex::HYPERVISOR;
 use crate::live::Style;
-use crate::machine::Machine;
+use crate::machine::{Machine, option_value};
 use crate::outcome::End;
 use crate::statistics::Statistics;
 use crate::terminal::{ESCAPE, KeyFilter};
@@ -32,6 +32,19 @@ pub struct Bootable {
     pub machine: Machine,
     /// Names of the partitions in the order of the system file.
     pub partitions: Vec<String>,
+    /// Files that QEMU puts into memory where it loads the image, with their addresses.
+    pub files: Vec<(u64, PathBuf)>,
+}
+
+impl Bootable {
+    /// QEMU's arguments that load the files.
+    fn loaders(&self) -> impl Iterator<Item = String> {
+        self.files.iter().flat_map(|(address, file)| {
+            let file = option_value(file);
+            let loader = format!("loader,file={file},addr={address:#x},force-raw=on");
+            ["-device".to_owned(), loader]
+        })
+    }
 }
 
 /// Where a machine finds the image.
@@ -156,8 +169,15 @@ impl Session {
             Origin::Firmware(firmware) => ("-bios", firmware),
             Origin::Cdrom(cdrom) => ("-cdrom", cdrom),
         };
+        // Firmware does it itself.
+        let loaders = bootable.loaders();
+        let mut extra: Vec<String> = match options.origin {
+            Origin::Loaded => loaders.collect(),
+            Origin::Firmware(_) | Origin::Cdrom(_) => Vec::new(),
+        };
+        extra.extend(options.extra.iter().cloned());
         let mut child = Command::new(program)
-            .args(machine.run_arguments(first, options.icount, &options.extra))
+            .args(machine.run_arguments(first, options.icount, &extra))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -8,7 +8,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use compiler::{BoardToml, Compiled, Proof, Resources, Target, TreeSource};
+use compiler::{BoardToml, Compiled, GuestFile, Proof, Resources, Target, TreeSource};
 use nix::fcntl::{Flock, FlockArg};
 use qemu::debian::cache::Cache;
 use qemu::machine::{Architecture, Machine};
@@ -255,6 +255,9 @@ impl Builder {
         write_if_changed(&folder.join("table.rs"), compiled.table.as_bytes())?;
         write_if_changed(&folder.join("bulkhead.elf"), &elf)?;
         write_if_changed(&folder.join("bulkhead.img"), &image)?;
+        for file in &compiled.files {
+            write_if_changed(&folder.join(guest_file_name(file)), &file.bytes)?;
+        }
         self.write_proof(&compiled.proof)?;
         let machine = compiled.qemu.as_ref().map(|machine| Machine {
             architecture: binary.architecture,
@@ -371,8 +374,19 @@ impl Built {
                 .iter()
                 .map(|partition| partition.name.clone())
                 .collect(),
+            files: self
+                .compiled
+                .files
+                .iter()
+                .map(|file| (file.address, self.folder.join(guest_file_name(file))))
+                .collect(),
         })
     }
+}
+
+/// The name of a partition's image that is a file of its own.
+pub fn guest_file_name(file: &GuestFile) -> String {
+    format!("{}.bin", file.partition)
 }
 
 /// Bytes from where the board loads the image to the end of what the compiler keeps free for it.

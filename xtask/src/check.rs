@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 
-use crate::build::Builder;
+use crate::build::{Builder, guest_file_name};
 use crate::u_boot;
 
 /// `cargo xtask check`: diagnostics, or a summary on one screen.
@@ -43,6 +43,8 @@ pub fn check(builder: &Builder, system: &Path, json: bool) -> anyhow::Result<u8>
 pub fn build(builder: &Builder, system: &Path, for_u_boot: bool) -> anyhow::Result<u8> {
     let built = builder.build(system)?;
     let mut files = vec![built.folder.join("bulkhead.img")];
+    let separate = built.compiled.files.iter();
+    files.extend(separate.map(|file| built.folder.join(guest_file_name(file))));
     if for_u_boot {
         files.extend(u_boot::write(builder, &built)?);
     }

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, bail};
-use compiler::{MapKind, Owner, RangeEntry, Report, Resources, Target};
+use compiler::{GuestFile, MapKind, Owner, RangeEntry, Report, Resources, Target};
 
-use crate::build::{Builder, Built};
+use crate::build::{Builder, Built, guest_file_name};
 use crate::command;
 use crate::resources::write_if_changed;
 use crate::setup;
@@ -51,7 +51,7 @@ pub fn write(builder: &Builder, built: &Built) -> anyhow::Result<[PathBuf; 2]> {
     })?;
     write_if_changed(
         &folder.join(SCRIPT_TEXT),
-        script(report, load, fit).as_bytes(),
+        script(report, load, fit, &built.compiled.files).as_bytes(),
     )?;
     let kind = ["-A", "arm64", "-O", "linux", "-T", "script", "-C", "none"];
     make(folder, &[&kind[..], &["-d", SCRIPT_TEXT]].concat(), SCRIPT)?;
@@ -147,20 +147,29 @@ fn source(report: &Report, load: u64) -> String {
 }
 
 /// The boot script. U-Boot's `distro_bootcmd` and `bootflow` set `devtype`, `devnum`, `distro_bootpart` and `prefix` before they start it.
-fn script(report: &Report, load: u64, fit: u64) -> String {
+fn script(report: &Report, load: u64, fit: u64, files: &[GuestFile]) -> String {
     let (system, board) = (&report.system, &report.board);
+    let to = |address: String, file: &str| {
+        format!(
+            r#"if test -n "${{distro_bootpart}}"; then
+	load ${{devtype}} ${{devnum}}:${{distro_bootpart}} {address} ${{prefix}}{file} || exit 1
+else
+	tftpboot {address} {file} || exit 1
+fi
+"#
+        )
+    };
+    let own = to("${bulkhead_itb}".to_owned(), FIT);
+    let guests = files.iter();
+    let guests = guests.map(|file| to(format!("{:#x}", file.address), &guest_file_name(file)));
+    let guests: String = guests.collect();
     format!(
         r#"# Starts the Bulkhead system {system} on {board}. Made by cargo xtask build --u-boot: do not edit.
 # bulkhead_itb: where the FIT is put. The image goes to {load:#x}, and neither is in the way of the other.
 # Set bulkhead_tree to the address of a device tree to take it instead of the one in the FIT.
 setenv bulkhead_itb {fit:#x}
 setenv verify yes
-if test -n "${{distro_bootpart}}"; then
-	load ${{devtype}} ${{devnum}}:${{distro_bootpart}} ${{bulkhead_itb}} ${{prefix}}{FIT} || exit 1
-else
-	tftpboot ${{bulkhead_itb}} {FIT} || exit 1
-fi
-if test -n "${{bulkhead_tree}}"; then
+{guests}{own}if test -n "${{bulkhead_tree}}"; then
 	bootm ${{bulkhead_itb}}#firmware-tree - ${{bulkhead_tree}}
 else
 	bootm ${{bulkhead_itb}}

@@ -45,6 +45,7 @@ mod raw;
 mod report;
 mod resolve;
 mod resources;
+mod separate;
 mod stage2;
 mod summary;
 mod supply;
@@ -126,12 +127,25 @@ pub struct Compiled {
     pub image_features: Vec<&'static str>,
     /// The blob that is packed behind the image.
     pub payload: Vec<u8>,
+    /// Images that are files of their own.
+    pub files: Vec<GuestFile>,
     /// Board indices of the physical CPUs that the system uses, ascending.
     pub pcpus: Vec<usize>,
     /// What a runner must know of the partitions.
     pub partitions: Vec<PartitionInfo>,
     /// The QEMU machine that is this board, if there is one.
     pub qemu: Option<QemuMachine>,
+}
+
+/// The image of a partition that is a file of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GuestFile {
+    /// The partition.
+    pub partition: String,
+    /// Where it must lie in the board's memory before the hypervisor starts.
+    pub address: u64,
+    /// What is in it.
+    pub bytes: Vec<u8>,
 }
 
 /// What a runner must know of a partition.
@@ -183,6 +197,14 @@ pub fn compile(system_file: &Path, resources: &dyn Resources) -> Result<Compiled
         table: emit::table(&plan),
         image_features: emit::features(&plan),
         payload: plan.payload.build(),
+        files: plan
+            .separate()
+            .map(|(partition, file)| GuestFile {
+                partition: partition.name.clone(),
+                address: file.address,
+                bytes: file.payload.build(),
+            })
+            .collect(),
         pcpus: system.cpus(),
         partitions: info.collect(),
         qemu: system.board.qemu.clone(),

@@ -8,7 +8,7 @@ const MAGIC: &[u8; 8] = b"BHPAYLD1";
 const ALIGNMENT: u64 = 4096;
 
 /// Pieces with their offsets. Equal pieces are stored once.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Payload {
     pieces: Vec<(u64, Rc<[u8]>)>,
     end: u64,
@@ -17,17 +17,21 @@ pub(crate) struct Payload {
 impl Payload {
     /// Adds a piece; returns its offset from the payload's start.
     pub fn add(&mut self, bytes: &Rc<[u8]>) -> u64 {
-        if let Some((offset, _)) = self
-            .pieces
-            .iter()
-            .find(|(_, piece)| Rc::ptr_eq(piece, bytes) || piece == bytes)
-        {
-            return *offset;
+        if let Some(offset) = self.offset(bytes) {
+            return offset;
         }
         let offset = self.end.max(ALIGNMENT).next_multiple_of(ALIGNMENT);
         self.end = offset + bytes.len() as u64;
         self.pieces.push((offset, bytes.clone()));
         offset
+    }
+
+    /// Where a piece is that was added.
+    pub fn offset(&self, bytes: &Rc<[u8]>) -> Option<u64> {
+        let mut pieces = self.pieces.iter();
+        let same = |piece: &Rc<[u8]>| Rc::ptr_eq(piece, bytes) || piece == bytes;
+        let found = pieces.find(|(_, piece)| same(piece));
+        found.map(|(offset, _)| *offset)
     }
 
     /// Bytes of it, if all of them are in one piece.

@@ -18,6 +18,7 @@ use crate::iommus::{self, Driven};
 use crate::layout::TREE_ROOM;
 use crate::payload::Payload;
 use crate::range::{AddressRange, human_size, merge};
+use crate::separate::SeparateFile;
 use crate::stage2::{self, Extent};
 use crate::system::{Console, Partition, Region, System};
 
@@ -32,6 +33,14 @@ pub(crate) struct Plan {
     pub bridges: Vec<Bridge>,
     pub ipa_bits: u8,
     pub stage2_pages: usize,
+}
+
+impl Plan {
+    /// Images that are files of their own, with their partitions.
+    pub fn separate(&self) -> impl Iterator<Item = (&Partition, &SeparateFile)> {
+        let partitions = self.system.partitions.iter();
+        partitions.filter_map(|one| Some((one, one.image.separate.as_ref()?)))
+    }
 }
 
 /// A partition with a place for everything.
@@ -209,7 +218,7 @@ fn table_pages(planned: &Planned, ipa_bits: u8) -> usize {
     pages.sum()
 }
 
-/// Puts a partition's bytes into the payload.
+/// Puts a partition's bytes into the payload, but for those that are in a file of its own.
 fn segments(partition: &Partition, tree: &Rc<[u8]>, payload: &mut Payload) -> Vec<Segment> {
     let mut segments = Vec::new();
     for (piece, _) in &partition.layout.pieces {
@@ -220,7 +229,9 @@ fn segments(partition: &Partition, tree: &Rc<[u8]>, payload: &mut Payload) -> Ve
             offset: if size == 0 {
                 0
             } else {
-                payload.add(&piece.bytes)
+                let file = partition.image.separate.as_ref();
+                let in_file = file.and_then(|file| file.offset(&piece.bytes));
+                in_file.unwrap_or_else(|| payload.add(&piece.bytes))
             },
             size,
             zeros: piece.zeros,

@@ -17,8 +17,10 @@ use crate::board::{Board, Device};
 use crate::codes;
 use crate::diagnostics::{Diagnostic, Diagnostics, SourceText};
 use crate::image::{self, Image, ImageFile, Machine};
+use crate::payload::Payload;
 use crate::raw::{RawImage, RawPartition, RawSystem};
 use crate::resources::{ResourceError, Resources, Source};
+use crate::separate::{SeparateFile, pieces};
 use crate::supply::Supply;
 
 /// What a partition's names stand for. What could not be found is reported and missing here.
@@ -32,12 +34,21 @@ pub(crate) struct Resolved {
     pub image: Option<LoadedImage>,
 }
 
+impl Resolved {
+    /// The file of its own in which its image lies.
+    pub fn separate(&self) -> Option<&SeparateFile> {
+        self.image.as_ref()?.separate.as_ref()
+    }
+}
+
 /// An image with what goes with it.
 #[derive(Clone, Debug)]
 pub(crate) struct LoadedImage {
     pub image: Image,
     pub initrd: Option<Rc<[u8]>>,
     pub cmdline: Option<String>,
+    /// The file of its own in which it lies, if it does not lie in the hypervisor's.
+    pub separate: Option<SeparateFile>,
     /// All files that it is made of, the image itself first.
     pub files: Vec<ImageFile>,
 }
@@ -125,6 +136,17 @@ impl Resolver<'_> {
         };
         match image {
             Ok(image) => Some(LoadedImage {
+                separate: raw.address().map(|address| {
+                    let mut payload = Payload::default();
+                    for piece in pieces(&image, initrd.as_ref()) {
+                        payload.add(piece);
+                    }
+                    SeparateFile {
+                        address: *address.get_ref(),
+                        span: address.span(),
+                        payload,
+                    }
+                }),
                 image,
                 initrd,
                 cmdline,

@@ -20,6 +20,8 @@ pub mod checksum;
 pub mod device;
 #[cfg(feature = "channels")]
 pub mod doorbell;
+#[cfg(feature = "files")]
+pub mod file;
 #[cfg(feature = "eemi")]
 pub mod firmware;
 pub mod ids;

@@ -3,6 +3,8 @@
 use crate::device::{PassedInterrupt, VirtualGic, VirtualUart};
 #[cfg(feature = "channels")]
 use crate::doorbell::Doorbell;
+#[cfg(feature = "files")]
+use crate::file::File;
 #[cfg(feature = "eemi")]
 use crate::firmware::Eemi;
 use crate::ids::{Ipa, Mpidr, PcpuId, Vmid};
@@ -58,6 +60,9 @@ pub struct Partition {
     /// Checksums of its segments' bytes, where a start finds nothing of the run before.
     #[cfg(feature = "pristine")]
     pub pristine: Option<&'static [u64]>,
+    /// The file with its segments' bytes, if they are not in the payload; its device tree is there in any case.
+    #[cfg(feature = "files")]
+    pub file: Option<&'static File>,
     /// Whether its SMCs that Bulkhead does not implement itself may reach the firmware.
     pub firmware_calls: bool,
     /// What it may ask platform management firmware for, where its calls are filtered.
@@ -82,7 +87,7 @@ pub struct Vcpu {
 pub struct Segment {
     /// First byte in the partition.
     pub ipa: Ipa,
-    /// Offset of the first byte from the start of the payload.
+    /// Offset of the first byte from the start of the payload, or where it lies in a file (`file::OFFSETS`).
     pub offset: u64,
     /// How many bytes are copied.
     pub size: u64,

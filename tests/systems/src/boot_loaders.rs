@@ -1,9 +1,9 @@
-//! Boot loaders before the image: U-Boot with the plain image and with a FIT, and UEFI firmware.
+//! Boot loaders before the image: U-Boot with the plain image and with a FIT, and UEFI firmware. And guests that they load, as files of their own.
 
 use std::path::Path;
 
 use anyhow::{Context, ensure};
-use qemu::session::{Origin, Session, line_regex};
+use qemu::session::{Bootable, Options, Origin, Session, line_regex};
 
 use crate::bench::Bench;
 use crate::registry::{Need, Test};
@@ -23,6 +23,16 @@ pub fn tests() -> Vec<Test> {
         test("u-boot", Need::UBoot, u_boot_starts_the_image),
         test("u-boot-fit", Need::UBoot, u_boot_checks_a_fit_and_starts_it),
         test("uefi", Need::Uefi, uefi_firmware_starts_the_image),
+        test(
+            "separate-file",
+            Need::Systems,
+            guest_in_a_file_of_its_own_starts,
+        ),
+        test(
+            "separate-file-damaged",
+            Need::Systems,
+            guest_whose_file_is_not_the_one_that_was_built_does_not_start,
+        ),
     ]
 }
 
@@ -66,9 +76,9 @@ fn uefi_firmware_starts_the_image(bench: &Bench<'_>) -> anyhow::Result<()> {
     expect_run(bench, session, &["UEFI firmware"])
 }
 
-/// U-Boot finds the boot script on a disk, loads the FIT by it, checks its hashes and starts it. A byte of the guest is enough for it to refuse.
+/// U-Boot finds the boot script on a disk, loads the FIT and a guest's own file by it, checks the FIT's hashes and starts it. A byte of the guest is enough for it to refuse.
 fn u_boot_checks_a_fit_and_starts_it(bench: &Bench<'_>) -> anyhow::Result<()> {
-    let system = SystemFile::new("fit", "qemu-virt-gicv3").guest("one", "hello", 1);
+    let system = with_a_file("fit");
     let file = bench.file("fit.toml", &system.text())?;
     let made = bench.xtask(&["--offline", "build", "--u-boot", &file.to_string_lossy()])?;
     let (files, said) = (
@@ -78,7 +88,7 @@ fn u_boot_checks_a_fit_and_starts_it(bench: &Bench<'_>) -> anyhow::Result<()> {
     ensure!(made.status.success(), "{said}");
     let disk = file.with_file_name("disk");
     std::fs::create_dir_all(&disk)?;
-    for name in ["bulkhead.itb", "boot.scr"] {
+    for name in ["bulkhead.itb", "boot.scr", "two.bin"] {
         let path = files.lines().find(|path| path.ends_with(name));
         let path = path.with_context(|| format!("no {name} in:\n{files}"))?;
         std::fs::copy(path, disk.join(name)).with_context(|| format!("cannot copy {path}"))?;
@@ -88,7 +98,11 @@ fn u_boot_checks_a_fit_and_starts_it(bench: &Bench<'_>) -> anyhow::Result<()> {
     expect_run(
         bench,
         session,
-        &["Found U-Boot script /boot.scr", "sha256+ OK"],
+        &[
+            "Found U-Boot script /boot.scr",
+            "sha256+ OK",
+            "two: started",
+        ],
     )?;
 
     let fit = disk.join("bulkhead.itb");
@@ -113,6 +127,46 @@ fn u_boot_checks_a_fit_and_starts_it(bench: &Bench<'_>) -> anyhow::Result<()> {
         !said.contains("[hv]"),
         "it was started all the same:\n{said}"
     );
+    Ok(())
+}
+
+/// A guest in a file of its own, and one that lies in the image.
+fn with_a_file(name: &str) -> SystemFile {
+    let image = "{ file = \"guest:hello\", address = \"0x60000000\" }";
+    SystemFile::new(name, "qemu-virt-gicv3")
+        .guest("one", "hello", 1)
+        .partition("two", 1, "16MiB", image, "")
+}
+
+fn guest_in_a_file_of_its_own_starts(bench: &Bench<'_>) -> anyhow::Result<()> {
+    let mut session = bench.start(&with_a_file("separate"))?;
+    session.wait_for("two", UP, bench.left())?;
+    expect_run(bench, session, &["two: started"])
+}
+
+/// One bit of the file is wrong, or the boot loader forgot it: it does not start, and the other one does.
+fn guest_whose_file_is_not_the_one_that_was_built_does_not_start(
+    bench: &Bench<'_>,
+) -> anyhow::Result<()> {
+    let built = bench.build(&with_a_file("separate"))?;
+    let (address, file) = built.files.first().context("there is no file")?;
+    let mut bytes = std::fs::read(file)?;
+    *bytes.last_mut().context("the file is empty")? ^= 1;
+    let damaged = bench.file("damaged", "")?;
+    std::fs::write(&damaged, bytes)?;
+    for files in [vec![(*address, damaged)], Vec::new()] {
+        let bootable = Bootable {
+            files,
+            ..built.clone()
+        };
+        let mut session = Session::start(&bootable, &Options::quiet(bench.logs()))?;
+        let told = "two: not started: its file at 0x60000000 is not the one that was built$";
+        session.wait_for("hv", told, bench.left())?;
+        expect_run(bench, session, &[])?;
+        let said = std::fs::read(bench.logs().join("console.log"))?;
+        let said = String::from_utf8_lossy(&said);
+        ensure!(!said.contains("two: started"), "it was started:\n{said}");
+    }
     Ok(())
 }
 

@@ -115,6 +115,9 @@ impl<'a> Context<'a> {
                 let partition = self.system.partitions.get(index);
                 partition.map_or("a partition".to_owned(), RawPartition::title)
             }
+            Owner::File(index) => {
+                format!("the image of {}", self.owner(Owner::Partition(index)))
+            }
             Owner::Channel(index) => {
                 let channel = self.system.channels.get(index);
                 channel.map_or("a channel".to_owned(), RawChannel::title)

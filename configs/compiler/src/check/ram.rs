@@ -1,9 +1,12 @@
 //! Every byte of RAM has one owner.
 
+use toml::Spanned;
+
 use super::Context;
 use crate::board::Board;
 use crate::codes;
 use crate::diagnostics::{Diagnostic, Diagnostics};
+use crate::memory::page_aligned;
 use crate::ownership::{Clash, Owner};
 use crate::range::{AddressRange, human_size};
 
@@ -33,6 +36,18 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Diagnostics) {
             .map_or_else(|| Some(wraps(&what)), |range| in_ram(board, range, &what));
         findings.extend(finding.map(|one| one.at(context.source, memory.span.clone())));
     }
+    for (partition, resolved) in context.partitions() {
+        let Some(file) = resolved.separate() else {
+            continue;
+        };
+        let what = format!("the image of {}", partition.title());
+        let address = Spanned::new(file.span.clone(), file.address);
+        page_aligned(&address, "address", &what, context.source, findings);
+        let finding = file
+            .lies()
+            .map_or_else(|| Some(wraps(&what)), |range| in_ram(board, range, &what));
+        findings.extend(finding.map(|one| one.at(context.source, file.span.clone())));
+    }
     context.report_clashes(&context.ledger.memory, clash, findings);
 }
 
@@ -59,7 +74,11 @@ fn in_ram(board: &Board, range: AddressRange, what: &str) -> Option<Diagnostic> 
 
 fn clash(context: &Context<'_>, clash: &Clash<'_>) -> Option<Diagnostic> {
     let (ours, theirs) = context.sides(clash);
-    let what = format!("the memory of {}", context.owner(ours.owner));
+    let memory = |owner| match owner {
+        Owner::File(_) => context.owner(owner),
+        _ => format!("the memory of {}", context.owner(owner)),
+    };
+    let what = memory(ours.owner);
     let both = format!(
         "{}; {} has {}",
         ours.range,
@@ -102,6 +121,11 @@ fn clash(context: &Context<'_>, clash: &Clash<'_>) -> Option<Diagnostic> {
             format!("two regions of {} overlap", context.owner(one)),
         )
         .help(format!("choose another `address` for one, or {leave}")),
+        (Owner::File(_), _) | (_, Owner::File(_)) => error(
+            codes::MEMORY_COLLIDES,
+            format!("{what} overlaps {}", memory(theirs.owner)),
+        )
+        .help(format!("choose another `address`, or {leave}")),
         (_, other) => error(
             codes::MEMORY_COLLIDES,
             format!("{what} overlaps that of {}", context.owner(other)),

@@ -53,6 +53,7 @@ pub(crate) fn features(plan: &Plan) -> Vec<&'static str> {
             plan.system.partitions.iter().any(|one| one.pristine),
             "pristine",
         ),
+        (plan.separate().next().is_some(), "files"),
         (
             plan.system.partitions.iter().any(|one| one.eemi.is_some()),
             "eemi",

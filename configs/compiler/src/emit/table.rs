@@ -14,6 +14,7 @@ use model::system::EndState;
 
 use crate::board::{Board, GicKind, Layout, Uart, UartKind};
 use crate::guest_gic::{GuestGic, REDISTRIBUTOR_STRIDE};
+use crate::image::digest;
 use crate::iommus::Driven;
 use crate::plan::{Plan, Planned};
 use crate::processors::{Pool, TimeShare};
@@ -95,6 +96,8 @@ pub(crate) fn table(plan: &Plan) -> String {
         );
         out.only_with("pristine");
         out.field("pristine", &pristine(plan, partition, planned));
+        out.only_with("files");
+        out.field("file", &file(partition));
         out.only_with("eemi");
         out.field("eemi", &eemi(partition));
         out.close("},");
@@ -379,10 +382,29 @@ fn pristine(plan: &Plan, partition: &Partition, planned: &Planned) -> String {
     if !partition.pristine {
         return "None".to_owned();
     }
-    let bytes = |one: &Segment| plan.payload.bytes(one.offset, one.size).unwrap_or_default();
+    let file = partition.image.separate.as_ref();
+    let bytes = |one: &Segment| {
+        let in_file = file.and_then(|file| file.bytes(one.offset, one.size));
+        let bytes = in_file.or_else(|| plan.payload.bytes(one.offset, one.size));
+        bytes.unwrap_or_default()
+    };
     let sums = planned.segments.iter().map(bytes);
     let sums = sums.map(|bytes| format!("{:#x}", checksum::bytes(checksum::START, bytes)));
     format!("Some(&[{}])", sums.collect::<Vec<_>>().join(", "))
+}
+
+/// The field `file`: the file with the segments' bytes.
+fn file(partition: &Partition) -> String {
+    let file = partition.image.separate.as_ref();
+    // The rules have refused one that ends beyond the address space.
+    let Some((file, place)) = file.and_then(|file| Some((file, file.lies()?))) else {
+        return "None".to_owned();
+    };
+    format!(
+        "Some(&model::file::File {{ place: {}, sha256: {:?} }})",
+        range(&place),
+        digest(&file.payload.build())
+    )
 }
 
 /// The field `segments`.

@@ -8,7 +8,7 @@ mod file;
 #[cfg(test)]
 pub(crate) use bzimage::tests::sample as pc_kernel_file;
 pub(crate) use bzimage::{HEADER as PC_HEADER, PcKernel};
-pub(crate) use file::{ImageFile, sha256};
+pub(crate) use file::{ImageFile, digest, sha256};
 
 use std::rc::Rc;
 

@@ -143,7 +143,8 @@ fn whole_pages(
     );
 }
 
-fn page_aligned(
+/// Reports an address that is no multiple of a page.
+pub(crate) fn page_aligned(
     address: &Spanned<u64>,
     field: &str,
     what: &str,

@@ -8,6 +8,7 @@ mod form;
 mod place;
 
 pub(crate) use address_space::{Seen, seen};
+pub(crate) use form::page_aligned;
 pub(crate) use place::{arrange, payload_room};
 
 use std::ops::Range;

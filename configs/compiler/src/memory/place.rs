@@ -13,11 +13,11 @@ use crate::board::Board;
 use crate::check::Context;
 use crate::codes;
 use crate::diagnostics::{Diagnostic, Diagnostics};
-use crate::image::Image;
 use crate::layout::TREE_ROOM;
 use crate::payload::Payload;
 use crate::range::{AddressRange, align_up, human_size};
 use crate::resolve::Resolved;
+use crate::separate::{SeparateFile, pieces};
 use crate::stage2::address_bits;
 
 /// From this size on a place that allows blocks of level 1 is preferred.
@@ -62,6 +62,10 @@ pub(crate) fn arrange(context: &Context<'_>, findings: &mut Diagnostics) -> Arra
         findings.push(no_room_for_image(context, payload));
     }
     let mut holes = Holes::of(board, image, &partitions, &channels);
+    let files = context.resolved.iter().filter_map(Resolved::separate);
+    files
+        .filter_map(SeparateFile::lies)
+        .for_each(|file| holes.take(file));
     holes.place_partitions(&mut partitions, &registers, context, findings);
     holes.place_channels(&mut channels, context, findings);
     let mut names: BTreeMap<&str, usize> = BTreeMap::new();
@@ -91,22 +95,10 @@ pub(crate) fn arrange(context: &Context<'_>, findings: &mut Diagnostics) -> Arra
 /// Bytes of the payload, with the largest device tree that each partition may have.
 pub(crate) fn payload_room(resolved: &[Resolved]) -> u64 {
     let mut payload = Payload::default();
-    for image in resolved.iter().filter_map(|one| one.image.as_ref()) {
-        match &image.image {
-            Image::Kernel(kernel) => _ = payload.add(&kernel.bytes),
-            Image::PcKernel(kernel) => _ = payload.add(&kernel.bytes),
-            Image::Program(program) => {
-                for piece in program
-                    .pieces
-                    .iter()
-                    .filter(|piece| !piece.bytes.is_empty())
-                {
-                    payload.add(&piece.bytes);
-                }
-            }
-        }
-        if let Some(initrd) = &image.initrd {
-            payload.add(initrd);
+    let images = resolved.iter().filter_map(|one| one.image.as_ref());
+    for image in images.filter(|image| image.separate.is_none()) {
+        for piece in pieces(&image.image, image.initrd.as_ref()) {
+            payload.add(piece);
         }
     }
     let trees = (resolved.len() as u64).saturating_mul(TREE_ROOM);

@@ -48,6 +48,13 @@ pub(crate) fn ledger(context: &Context<'_>, board: &Board) -> Ledger {
                     .claim(claim(range, owner, "memory", Sharing::Nobody, span));
             }
         }
+        if let Some(file) = resolved.separate()
+            && let Some(range) = file.lies()
+        {
+            let (owner, span) = (Owner::File(index), Some(file.span.clone()));
+            let file = claim(range, owner, "an image", Sharing::Nobody, span);
+            ledger.memory.claim(file);
+        }
         for (span, device) in &resolved.devices {
             let sharing = if device.read_only {
                 Sharing::Readers

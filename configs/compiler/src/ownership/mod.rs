@@ -24,6 +24,8 @@ pub(crate) enum Owner {
     Partition(usize),
     /// A channel, by its place in the system file.
     Channel(usize),
+    /// The hypervisor, for the image of a partition that is a file of its own.
+    File(usize),
     /// Nobody: a device that the system file gives to no partition.
     Board,
 }

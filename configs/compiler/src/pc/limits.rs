@@ -75,6 +75,9 @@ pub(super) fn check(context: &Context<'_>, board: &PcBoard, findings: &mut Diagn
 
 fn each(partition: &RawPartition, uses: &mut Vec<(Range<usize>, &str)>) {
     if let Some(image) = &partition.image {
+        if let Some(address) = image.get_ref().address() {
+            uses.push((address.span(), "take an image from a file of its own"));
+        }
         match image.get_ref() {
             RawImage::File {
                 entry: Some(entry), ..

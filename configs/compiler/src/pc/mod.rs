@@ -94,6 +94,7 @@ pub(crate) fn compile(
         table: table::table(&plan),
         image_features: Vec::new(),
         payload: plan.payload.build(),
+        files: Vec::new(),
         pcpus: plan.cpus.clone(),
         partitions: info.collect(),
         qemu: plan.board.qemu.clone(),

@@ -15,11 +15,13 @@ pub(crate) enum RawImage {
         kernel: Spanned<String>,
         initrd: Option<Spanned<String>>,
         cmdline: Option<String>,
+        address: Option<Spanned<u64>>,
     },
     File {
         file: Spanned<String>,
         entry: Option<Spanned<u64>>,
         load: Option<Spanned<u64>>,
+        address: Option<Spanned<u64>>,
     },
 }
 
@@ -29,6 +31,13 @@ impl RawImage {
         match self {
             Self::Kernel { kernel, .. } => kernel,
             Self::File { file, .. } => file,
+        }
+    }
+
+    /// Where a boot loader puts it, if it is a file of its own.
+    pub fn address(&self) -> Option<&Spanned<u64>> {
+        match self {
+            Self::Kernel { address, .. } | Self::File { address, .. } => address.as_ref(),
         }
     }
 }
@@ -45,6 +54,7 @@ pub(super) fn read_image(
                 file: Spanned::new(value.span(), text.to_string()),
                 entry: None,
                 load: None,
+                address: None,
             });
         }
         DeValue::Table(table) => table,
@@ -56,6 +66,7 @@ pub(super) fn read_image(
     let has = |key: &str| table.keys().any(|name| name.get_ref() == key);
     let schema = if has("file") { &RAW_FILE } else { &KERNEL };
     let mut reader = TableReader::new(source, "`image`", schema, table, value.span());
+    let place = reader.optional("address", address, findings);
     let image = if has("file") {
         let file = reader.optional("file", string, findings);
         let entry = reader.optional("entry", address, findings);
@@ -66,7 +77,12 @@ pub(super) fn read_image(
             .keys()
             .any(|key| RAW_FILE.field(key.get_ref()).is_none());
         file.filter(|_| !lost && !strange)
-            .map(|file| RawImage::File { file, entry, load })
+            .map(|file| RawImage::File {
+                file,
+                entry,
+                load,
+                address: place,
+            })
     } else {
         let kernel = reader.required("kernel", string, findings);
         let initrd = reader.optional("initrd", string, findings);
@@ -77,6 +93,7 @@ pub(super) fn read_image(
             kernel,
             initrd,
             cmdline,
+            address: place,
         })
     };
     reader.finish(findings);

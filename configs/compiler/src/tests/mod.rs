@@ -15,6 +15,7 @@ mod messages;
 mod one_field;
 mod refusals;
 mod report;
+mod separate;
 mod smoke;
 mod supply;
 mod trees;

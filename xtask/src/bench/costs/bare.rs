@@ -32,6 +32,7 @@ pub fn measure(builder: &Builder, board: &str) -> anyhow::Result<Measured> {
                 ..machine.clone()
             },
             partitions: Vec::new(),
+            files: Vec::new(),
         };
         console(builder, &bootable, Vec::new())
     };

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, ensure};
 use compiler::Resources;
 use qemu::debian::part::Part;
-use qemu::machine::{Machine, option_value};
+use qemu::machine::Machine;
 use qemu::session::Bootable;
 use systems::costs::{IMAGE_BYTES, Measured};
 
@@ -136,10 +136,9 @@ impl Run<'_> {
                 ..machine
             },
             partitions: Vec::new(),
+            files: vec![(MODULE, module_file)],
         };
-        let file = option_value(&module_file);
-        let loader = format!("loader,file={file},addr={MODULE:#x},force-raw=on");
-        bare::console(self.builder, &bootable, vec!["-device".to_owned(), loader])
+        bare::console(self.builder, &bootable, Vec::new())
     }
 
     /// The machine's device tree, with what Xen shall do in `/chosen`.

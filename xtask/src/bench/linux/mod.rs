@@ -126,6 +126,7 @@ fn on_bare_machine(builder: &Builder, folder: &Path, root: &Path) -> anyhow::Res
         elf: None,
         machine,
         partitions: Vec::new(),
+        files: Vec::new(),
     };
     let root = root.to_str().context("a path that is no UTF-8")?;
     // Nor may the time of day differ.

@@ -295,6 +295,15 @@ pub(crate) const MEMORY: Table = Table {
     ],
 };
 
+/// Where an image lies that is a file of its own.
+const ADDRESS: Field = maybe(
+    "address",
+    Kind::Address,
+    "it lies in the hypervisor's image",
+    "\"0x60000000\"",
+    "Where it lies in the board's RAM, as a file of its own that the boot loader puts there (`PARTITION.bin`); a multiple of 4KiB. Nobody else gets that memory, and the partition starts only when the file's SHA-256 is that of the build.",
+);
+
 pub(crate) const KERNEL: Table = Table {
     name: "kernel",
     header: "image = { kernel = … }",
@@ -320,6 +329,7 @@ pub(crate) const KERNEL: Table = Table {
             "\"console=ttyAMA0\"",
             "The kernel's command line (`bootargs`).",
         ),
+        ADDRESS,
     ],
 };
 
@@ -348,6 +358,7 @@ pub(crate) const RAW_FILE: Table = Table {
             "\"0x40000000\"",
             "Where the bytes go, as the partition sees it. Only together with `entry`.",
         ),
+        ADDRESS,
     ],
 };
 

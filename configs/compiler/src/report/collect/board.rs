@@ -199,6 +199,11 @@ fn ram(plan: &Plan, map: &mut Map) {
             }
         }
     }
+    for (partition, file) in plan.separate() {
+        let what = format!("file of {}", partition.name);
+        let place = file.lies().into_iter();
+        place.for_each(|place| map.claim(place, MapKind::Ram, &Owner::Hypervisor, &what));
+    }
     for channel in &plan.system.channels {
         let owner = Owner::Channel(channel.name.clone());
         map.claim(channel.memory, MapKind::Ram, &owner, "shared memory");

@@ -69,6 +69,8 @@ pub const SYSTEM: model::system::System = model::system::System {
             monitor: model::monitor::Monitor { answers: [None, None, None, None, None, None, None, None], limit: None, back_off: 0, at_limit: model::partition::FaultPolicy::Stop, watchdog: None, interrupt_limit: None, automatic: true, delay: 0, may_control: &[], may_watch: &[], notify: &[], #[cfg(feature = "control")] page: None },
             #[cfg(feature = "pristine")]
             pristine: None,
+            #[cfg(feature = "files")]
+            file: None,
             #[cfg(feature = "eemi")]
             eemi: None,
         },
@@ -103,6 +105,8 @@ pub const SYSTEM: model::system::System = model::system::System {
             monitor: model::monitor::Monitor { answers: [None, None, None, None, None, None, None, None], limit: None, back_off: 0, at_limit: model::partition::FaultPolicy::Stop, watchdog: None, interrupt_limit: None, automatic: true, delay: 0, may_control: &[], may_watch: &[], notify: &[], #[cfg(feature = "control")] page: None },
             #[cfg(feature = "pristine")]
             pristine: None,
+            #[cfg(feature = "files")]
+            file: None,
             #[cfg(feature = "eemi")]
             eemi: None,
         },
@@ -137,6 +141,8 @@ pub const SYSTEM: model::system::System = model::system::System {
             monitor: model::monitor::Monitor { answers: [None, None, None, None, None, None, None, None], limit: None, back_off: 0, at_limit: model::partition::FaultPolicy::Stop, watchdog: None, interrupt_limit: None, automatic: true, delay: 0, may_control: &[], may_watch: &[], notify: &[], #[cfg(feature = "control")] page: None },
             #[cfg(feature = "pristine")]
             pristine: None,
+            #[cfg(feature = "files")]
+            file: None,
             #[cfg(feature = "eemi")]
             eemi: None,
         },
