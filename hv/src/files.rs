@@ -88,8 +88,8 @@ impl Partition {
         file.filter(|_| !self.proven.0.load(Ordering::Relaxed))
     }
 
-    /// Looks at a piece of its file that takes as long as `most` bytes to be copied. `Ok` says that there is nothing to look at, or no more; `Err` how far that
-    /// has come, or with `None` that the file is not what was built.
+    /// Looks at a piece of its file that takes as long as `most` bytes to be copied. `Ok` says that there is nothing to look at, or no more; `Err`
+    /// how far that has come, or with `None` that the file is not what was built.
     pub(crate) fn prove_piece<M: Machine>(
         &self,
         machine: &M,

@@ -259,6 +259,12 @@ fn memory(found: &Found<'_>, image: PhysicalRange, differs: Differs) {
             check(range, "partition", partition.name);
         }
     }
+    #[cfg(feature = "files")]
+    for partition in SYSTEM.partitions {
+        if let Some(file) = partition.file {
+            check(file.place, "the file of", partition.name);
+        }
+    }
     #[cfg(feature = "channels")]
     for channel in SYSTEM.channels {
         check(channel.memory, "channel", channel.name);

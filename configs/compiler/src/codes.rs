@@ -164,7 +164,7 @@ codes! {
     IMAGE_RESERVED = "BH0408", "the hypervisor's image overlaps what firmware keeps",
         "The image is loaded where board.toml says, with the guests' images behind it. The device tree reserves memory there.";
     OUTSIDE_RAM = "BH0409", "memory is not in RAM",
-        "Memory at a fixed `address` must lie in one piece of the RAM that the board's device tree lists.";
+        "Memory at a fixed `address`, and an image in a file of its own, must lie in one piece of the RAM that the board's device tree lists.";
     BAD_ALIGNMENT = "BH0410", "alignment makes no sense",
         "`align` is what the physical address of a region is a multiple of: a power of two of at least 4KiB. A fixed `address` must agree with it.";
     IDENTITY_WITH_AT = "BH0411", "`identity` and `at` together",
