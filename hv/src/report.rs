@@ -159,6 +159,8 @@ fn of_pcpus<M: Machine>(hypervisor: &Hypervisor<M>, index: usize, line: &mut Lin
     #[cfg(feature = "trace")]
     return crate::trace::report(&hypervisor.machine, index, line);
     #[cfg(not(feature = "trace"))]
+    let _ = hypervisor;
+    #[cfg(not(feature = "trace"))]
     false
 }
 
