@@ -19,7 +19,6 @@ mod exits;
 mod report;
 mod store;
 
-pub use event::{Access, Event, Kind, Reason, Who};
 #[cfg(feature = "channels")]
 pub(crate) use exits::who;
 pub(crate) use exits::{entering, left, short, waited};
@@ -29,6 +28,7 @@ use core::ops::Range;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use model::IntId;
+pub use model::trace::{Access, Event, Kind, Reason, Who};
 
 use self::dearest::Dearest;
 use self::store::Store;

@@ -30,14 +30,17 @@ pub enum Call {
     Alive = FIRST + 0x17,
     /// The oldest failure of others of which the caller was not told: who, class and virtual CPU; counter, program counter, value, count.
     Failure = FIRST + 0x18,
-    /// One of the counts of a partition: its place in bits 7:0, the number of the count in bits 15:8. Exits by kind come first, as [`EXITS`] has them, then
+    /// One of the counts of a partition: its place in bits 7:0, the number of the count in bits 15:8. Exits by [`ExitKind`](crate::exit::ExitKind) come first, then
     /// failures by [`Class`](crate::monitor::Class).
     Count = FIRST + 0x19,
+    /// What led to the newest failure of a partition, event by event: its place in bits 7:0, the number of the event above them. The two words of an
+    /// [`Event`](crate::trace), and the number of the record from which it is.
+    Trace = FIRST + 0x1a,
 }
 
 impl Call {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::State,
         Self::Start,
         Self::Stop,
@@ -48,6 +51,7 @@ impl Call {
         Self::Alive,
         Self::Failure,
         Self::Count,
+        Self::Trace,
     ];
 
     /// The call with this number.
@@ -93,18 +97,6 @@ pub const MOST_VALUES: usize = 5;
 
 /// States of a partition, by the number that [`Call::State`] gives.
 pub const STATES: [&str; 5] = ["stopped", "waiting", "running", "suspended", "changing"];
-
-/// Kinds of exits, by the number of their count: the words that reports use.
-pub const EXITS: [&str; 8] = [
-    "interrupt",
-    "hvc",
-    "smc",
-    "sysreg",
-    "mmio",
-    "fault",
-    "undefined",
-    "wait",
-];
 
 /// The page of calls, version 1: 64-bit little-endian registers. A store to one of the calls' makes that call with what is stored as its argument, and what
 /// it answers is in the others until the next one.

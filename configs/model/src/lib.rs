@@ -20,6 +20,7 @@ pub mod checksum;
 pub mod device;
 #[cfg(feature = "channels")]
 pub mod doorbell;
+pub mod exit;
 #[cfg(feature = "files")]
 pub mod file;
 #[cfg(feature = "eemi")]
@@ -39,6 +40,8 @@ pub mod partition;
 pub mod pci;
 pub mod system;
 pub mod time;
+#[cfg(feature = "trace")]
+pub mod trace;
 #[cfg(feature = "x86")]
 pub mod x86;
 

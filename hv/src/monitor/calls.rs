@@ -80,6 +80,10 @@ fn answer<M: Machine>(
         let place = u8::try_from(argument).map_err(|_| Refused::Denied);
         place.map(PartitionId::new)
     };
+    let numbered = || {
+        let number = usize::try_from(argument >> 8).unwrap_or(usize::MAX);
+        (PartitionId::new(argument as u8), number)
+    };
     let order = match call {
         None => return Ok(Answer::plain(Status::NotSupported)),
         Some(Call::State) => {
@@ -96,12 +100,23 @@ fn answer<M: Machine>(
             return Ok(failure.map_or(nothing, |record| Answer::with(told(&record))));
         }
         Some(Call::Count) => {
-            let target = PartitionId::new(argument as u8);
-            let number = usize::try_from(argument >> 8).unwrap_or(usize::MAX);
+            let (target, number) = numbered();
             let count = hypervisor.count_of(caller, target, number)?;
             let unknown = Answer::plain(Status::InvalidParameters);
             return Ok(count.map_or(unknown, |count| Answer::with([count])));
         }
+        #[cfg(feature = "trace")]
+        Some(Call::Trace) => {
+            let (target, number) = numbered();
+            let event = hypervisor.trace_of(caller, target, number)?;
+            let nothing = Answer::plain(Status::NotPresent);
+            return Ok(event.map_or(nothing, |(event, record)| {
+                let [first, second] = event.words();
+                Answer::with([first, second, record])
+            }));
+        }
+        #[cfg(not(feature = "trace"))]
+        Some(Call::Trace) => return Ok(Answer::plain(Status::NotSupported)),
         Some(Call::Panic) => return Ok(Answer::plain(Status::Success)),
         Some(Call::Alive) => {
             vcpu.is_alive();

@@ -81,13 +81,22 @@ impl<M: Machine> Hypervisor<M> {
         partition.filter(|_| granted).ok_or(Refused::Denied)
     }
 
+    /// The partition, if its caller may know how it does.
+    fn watched(
+        &self,
+        caller: &Partition,
+        target: PartitionId,
+    ) -> Result<&'static Partition, Refused> {
+        let rights = &caller.config.monitor;
+        self.granted(&[rights.may_control, rights.may_watch], target)
+    }
+
     /// How a partition does.
     ///
     /// # Errors
     /// The caller has no right over it.
     pub fn state_of(&self, caller: &Partition, target: PartitionId) -> Result<State, Refused> {
-        let rights = &caller.config.monitor;
-        let partition = self.granted(&[rights.may_control, rights.may_watch], target)?;
+        let partition = self.watched(caller, target)?;
         let power = partition.power.lock();
         Ok(State {
             code: match power.lifecycle() {
@@ -112,12 +121,36 @@ impl<M: Machine> Hypervisor<M> {
         target: PartitionId,
         number: usize,
     ) -> Result<Option<u64>, Refused> {
-        let rights = &caller.config.monitor;
-        let partition = self.granted(&[rights.may_control, rights.may_watch], target)?;
+        let partition = self.watched(caller, target)?;
         let exits = ExitKind::ALL.map(|kind| partition.cost(kind).count());
         let failures = Class::ALL.map(|class| partition.health.count(class));
         let mut counts = exits.into_iter().chain(failures);
         Ok(counts.nth(number))
+    }
+
+    /// One of the events that led to the newest failure of a partition of which there is a record, and the number of that record; `None` when there are no
+    /// more. What the CPU did for others is left out.
+    ///
+    /// # Errors
+    /// The caller has no right over it.
+    #[cfg(feature = "trace")]
+    pub fn trace_of(
+        &self,
+        caller: &Partition,
+        target: PartitionId,
+        number: usize,
+    ) -> Result<Option<(crate::trace::Event, u64)>, Refused> {
+        let id = self.watched(caller, target)?.id;
+        let newest = self.watch.records.as_ref().and_then(|records| {
+            let is_about = |number: &u64| records.partition(*number) == Some(id.get());
+            let newest = records.numbers().rev().find(is_about)?;
+            Some((records.get(newest)?, newest))
+        });
+        Ok(newest.and_then(|(record, newest)| {
+            let events = record.trace.events();
+            let mut own = events.filter(|event| event.who.of_partition() == Some(id));
+            Some((own.nth(number)?, newest))
+        }))
     }
 
     /// Follows an order about a partition. It is done when the virtual CPUs that it is about have heard of it.

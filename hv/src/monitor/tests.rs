@@ -22,6 +22,8 @@ const RESUME: u64 = Call::Resume as u64;
 const PANIC: u64 = Call::Panic as u64;
 const ALIVE: u64 = Call::Alive as u64;
 const DENIED: i64 = Status::Denied as i64;
+#[cfg(feature = "trace")]
+const NOT_PRESENT: i64 = Status::NotPresent as i64;
 const NOT_NOW: i64 = Status::InvalidParameters as i64;
 /// Ticks and nanoseconds of a millisecond on the fake machine.
 const TICKS: u64 = 1_000;
@@ -453,7 +455,7 @@ fn counts_of_another_partition_are_its_exits_by_kind_and_its_failures_by_class()
     let (mut linux, mut rt) = (world.started(LINUX), world.started(RT));
     linux.hvc([0xc600_0fff, 0, 0, 0]);
     linux.hvc([ALIVE, 0, 0, 0]);
-    let names = model::call::EXITS.map(|name| (name, None::<Class>));
+    let names = crate::exit::ExitKind::ALL.map(|kind| (kind.name(), None::<Class>));
     let classes = Class::ALL.map(|class| (class.name(), Some(class)));
     for (number, (name, class)) in (0..).zip(names.into_iter().chain(classes)) {
         rt.hvc([Call::Count as u64, LINUX as u64 | number << 8, 0, 0]);
@@ -475,8 +477,38 @@ fn counts_of_another_partition_are_its_exits_by_kind_and_its_failures_by_class()
     }
 }
 
+#[cfg(feature = "trace")]
 #[test]
-fn kinds_of_exits_have_one_name() {
-    let names = crate::exit::ExitKind::ALL.map(crate::exit::ExitKind::name);
-    assert_eq!(names, model::call::EXITS);
+fn trace_of_another_partition_is_what_led_to_its_newest_failure_without_what_others_did() {
+    let world = controlled(|linux| linux.monitor.answers[5] = Some(FaultPolicy::Inject));
+    let (mut linux, mut rt) = (world.started(LINUX), world.started(RT));
+    let trace_of = |rt: &mut Guest, partition: u64, number: u64| {
+        rt.hvc([Call::Trace as u64, partition | number << 8, 0, 0]);
+        rt.x0()
+    };
+    assert_eq!(trace_of(&mut rt, LINUX as u64, 0), NOT_PRESENT);
+    linux.hvc([PANIC, 7, 0, 0]);
+    // What others do on its CPUs is theirs.
+    for pcpu in 0..linux.vcpu.machine().rings().len() {
+        let note = |who| crate::trace::now(linux.vcpu.machine(), crate::trace::Kind::WAKE, who, 0);
+        crate::fake::run_on(pcpu, || {
+            note(crate::trace::Who::partition(PartitionId::new(1)))
+        });
+        crate::fake::run_on(pcpu, || note(crate::trace::Who::NOBODY));
+    }
+    linux.hvc([PANIC, 8, 0, 0]);
+    let exit = "exit:sync/0.0=0x5a000000@1000".to_owned();
+    let failed = "failed:guest-panic/0.0=0x7@1000".to_owned();
+    let expected = vec!["started/0@1000".to_owned(), exit.clone(), failed, exit];
+    let mut told = Vec::new();
+    while trace_of(&mut rt, LINUX as u64, told.len() as u64) == 0 {
+        let x = rt.vcpu.context.x;
+        assert_eq!(x[3], 1);
+        told.push(crate::trace::Event::from_words([x[1], x[2]]).to_string());
+    }
+    assert_eq!((rt.x0(), told), (NOT_PRESENT, expected));
+    for (partition, number) in [(RT as u64, 0), (0xff, 0)] {
+        assert_eq!(trace_of(&mut rt, partition, number), DENIED);
+    }
+    assert_eq!(trace_of(&mut rt, LINUX as u64, u64::MAX >> 8), NOT_PRESENT);
 }

@@ -3,7 +3,7 @@
 use crate::bench::Bench;
 use crate::linux::{CLOUD, uio_image, wait_for_shell};
 use crate::registry::{Need, Test};
-use crate::system_file::SystemFile;
+use crate::system_file::{SystemFile, TRACE};
 
 /// What a call says that the system file does not grant.
 const DENIED: &str = "^bulkheadctl: denied: the system file does not grant it$";
@@ -14,6 +14,11 @@ const COUNTERS: &str = "^failures illegal-access=0 undefined-trap=0 hypercall-ab
 pub fn tests() -> Vec<Test> {
     let test = |gic: &str| {
         let system = system(&format!("qemu-virt-{gic}"));
+        // One of the images records events.
+        let system = match gic {
+            "gicv3" => system.feature(TRACE),
+            _ => system,
+        };
         let test = Test::new(
             format!("containment/bulkheadctl/{gic}"),
             &["linux", "uio", "restart", "fault"],
@@ -61,6 +66,7 @@ fn linux_controls_what_the_file_grants_and_nothing_else(
         ("stop 0", DENIED, 1, None),
         ("restart 300", DENIED, 1, None),
         ("counters 2", DENIED, 1, None),
+        ("trace 2", DENIED, 1, None),
     ] {
         session.send("linux", &format!("bulkheadctl {command}; echo status=$?\n"))?;
         if !says.is_empty() {
@@ -82,6 +88,15 @@ fn linux_controls_what_the_file_grants_and_nothing_else(
         session.wait_for("linux", &told, bench.left())?;
         session.wait_for("life", "^life: ready$", bench.left())?;
     }
+    // `events` goes on until it is told to end.
+    session.send("linux", "\u{3}")?;
+    session.send("linux", "bulkheadctl trace life\n")?;
+    let trace = if system.features().contains(&TRACE) {
+        r"^exit:sync/1\.0=0x5a000000@\d+$"
+    } else {
+        "^bulkheadctl: this hypervisor does not have that call$"
+    };
+    session.wait_for("linux", trace, bench.left())?;
     // What it had no right over has gone on.
     session.send("other", "d")?;
     session.wait_for("other", "^life: half a second later$", bench.left())?;

@@ -5,6 +5,7 @@ use model::call::Call;
 pub const USAGE: &str = "usage: bulkheadctl COMMAND
   list                 partitions that this one may control or watch
   counters PARTITION   its exits by kind and its failures by class
+  trace PARTITION      what led to its newest failure, event by event
   start PARTITION      a partition that has stopped or is held starts
   stop PARTITION       it stops
   restart PARTITION    it starts again from its image
@@ -19,6 +20,7 @@ PARTITION is a name of `list`, or a place in the system file, from 0.";
 pub enum Command<'a> {
     List,
     Counters(&'a str),
+    Trace(&'a str),
     Order(Call, &'a str),
     Events { follow: bool },
     Alive,
@@ -40,6 +42,7 @@ pub fn read(arguments: &[String]) -> Option<Command<'_>> {
         ["events"] => Some(Command::Events { follow: false }),
         ["events", "--follow"] => Some(Command::Events { follow: true }),
         ["counters", partition] => Some(Command::Counters(partition)),
+        ["trace", partition] => Some(Command::Trace(partition)),
         ["alive"] => Some(Command::Alive),
         ["panic", code] => code.parse().ok().map(Command::Panic),
         [order, partition] => {
@@ -68,6 +71,7 @@ mod tests {
             ("restart rt", Command::Order(Call::Restart, "rt")),
             ("suspend 3", Command::Order(Call::Suspend, "3")),
             ("counters rt", Command::Counters("rt")),
+            ("trace rt", Command::Trace("rt")),
             ("events", Command::Events { follow: false }),
             ("events --follow", Command::Events { follow: true }),
             ("panic 7", Command::Panic(7)),

@@ -8,8 +8,10 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail, ensure};
 use bulkhead_linux::{Answer, Control};
-use model::call::{Call, EXITS, STATES, Status};
+use model::call::{Call, STATES, Status};
+use model::exit::ExitKind;
 use model::monitor::Class;
+use model::trace::Event;
 
 use arguments::Command;
 
@@ -33,6 +35,7 @@ fn run(command: Command<'_>) -> anyhow::Result<()> {
     match command {
         Command::List => list(&control),
         Command::Counters(partition) => counters(&control, number(&control, partition)?),
+        Command::Trace(partition) => trace(&control, number(&control, partition)?),
         Command::Order(call, partition) => {
             let number = number(&control, partition)?;
             succeeded(control.call(call, number)?)?;
@@ -66,20 +69,46 @@ fn list(control: &Control) -> anyhow::Result<()> {
 
 /// What was counted of a partition since boot.
 fn counters(control: &Control, partition: u64) -> anyhow::Result<()> {
-    // Above its place stands the number of the count.
-    ensure!(partition <= 0xff, "there is no partition {partition}");
+    let exits = ExitKind::ALL.map(ExitKind::name);
     let failures = Class::ALL.map(Class::name);
     let mut number = 0;
-    for (what, names) in [("exits", EXITS), ("failures", failures)] {
+    for (what, names) in [("exits", exits), ("failures", failures)] {
         let mut line = what.to_owned();
         for name in names {
-            let answer = succeeded(control.call(Call::Count, partition | number << 8)?)?;
+            let answer = succeeded(control.call(Call::Count, numbered(partition, number)?)?)?;
             line += &format!(" {name}={}", answer.values[0]);
             number += 1;
         }
         println!("{line}");
     }
     Ok(())
+}
+
+/// What led to the newest failure of a partition.
+fn trace(control: &Control, partition: u64) -> anyhow::Result<()> {
+    let mut events = Vec::new();
+    let mut record = None;
+    loop {
+        let number = numbered(partition, events.len() as u64)?;
+        let answer = control.call(Call::Trace, number)?;
+        if answer.status == Status::NotPresent && !events.is_empty() {
+            break;
+        }
+        let [first, second, from, ..] = succeeded(answer)?.values;
+        let first_from = *record.get_or_insert(from);
+        ensure!(from == first_from, "it has failed again meanwhile");
+        events.push(Event::from_words([first, second]));
+    }
+    for event in events {
+        println!("{event}");
+    }
+    Ok(())
+}
+
+/// The argument of a call about one of the things of a partition: their number stands above its place.
+fn numbered(partition: u64, number: u64) -> anyhow::Result<u64> {
+    ensure!(partition <= 0xff, "there is no partition {partition}");
+    Ok(partition | number << 8)
 }
 
 /// A partition by its name, or by its place in the system file, which the hypervisor judges.
