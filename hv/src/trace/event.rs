@@ -1,6 +1,5 @@
 //! What the trace keeps of what the log is told.
 
-use model::PartitionId;
 use model::trace::{Access, Kind, Who};
 
 use crate::event as told;
@@ -55,7 +54,7 @@ pub(super) fn of(event: &told::Event) -> [Option<Kept>; 2] {
 
 /// An access that an IOMMU refused, and whose it was if the hardware says so.
 #[cfg(feature = "iommu")]
-fn of_device(partition: Option<PartitionId>, fault: &smmu::Fault) -> [Option<Kept>; 2] {
+fn of_device(partition: Option<model::PartitionId>, fault: &smmu::Fault) -> [Option<Kept>; 2] {
     let access = match fault.access {
         Some(smmu::Access::Read) => Access::Read,
         Some(smmu::Access::Write) => Access::Write,
