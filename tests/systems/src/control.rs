@@ -5,6 +5,9 @@ use crate::linux::{CLOUD, uio_image, wait_for_shell};
 use crate::registry::{Need, Test};
 use crate::system_file::{SystemFile, TRACE};
 
+/// What the bare guest says at each start, before it listens.
+const READY: &str = "^life: ready$";
+
 /// What a call says that the system file does not grant.
 const DENIED: &str = "^bulkheadctl: denied: the system file does not grant it$";
 
@@ -50,6 +53,8 @@ fn linux_controls_what_the_file_grants_and_nothing_else(
 ) -> anyhow::Result<()> {
     let mut session = bench.start(system)?;
     wait_for_shell(&mut session, "linux", 1, bench)?;
+    // Each further line like this one is then of a start that a command below has brought about.
+    session.wait_for("life", READY, bench.left())?;
     // What `trace` says of a partition that no right covers, and of one that has failed.
     let [no_right, trace] = match system.features().contains(&TRACE) {
         true => [DENIED, r"^exit:sync/1\.0=0x5a000000@\d+$"],
@@ -60,8 +65,8 @@ fn linux_controls_what_the_file_grants_and_nothing_else(
         ("stop life", "", 0, Some(("hv", "life: stopped$"))),
         ("list", "^1 +life +control +stopped +0 +0$", 0, None),
         ("suspend life", "^bulkheadctl: not now: ", 1, None),
-        ("start life", "", 0, Some(("life", "^life: ready$"))),
-        ("restart life", "", 0, Some(("life", "^life: ready$"))),
+        ("start life", "", 0, Some(("life", READY))),
+        ("restart life", "", 0, Some(("life", READY))),
         ("list", "^1 +life +control +running +[12] +0$", 0, None),
         ("counters life", COUNTERS, 0, None),
         (
@@ -94,7 +99,7 @@ fn linux_controls_what_the_file_grants_and_nothing_else(
             "^life: guest-panic 0x7, vCPU 0, pc 0x[0-9a-f]+, {count} of its class, at tick \\d+$"
         );
         session.wait_for("linux", &told, bench.left())?;
-        session.wait_for("life", "^life: ready$", bench.left())?;
+        session.wait_for("life", READY, bench.left())?;
     }
     // `events` goes on until it is told to end.
     session.send("linux", "\u{3}")?;
