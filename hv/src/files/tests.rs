@@ -99,13 +99,7 @@ fn bytes_beside_the_file_do_not_matter() {
 fn pieces_of_a_start_in_turns_are_short_and_the_hash_is_the_same() {
     let world = world();
     let partition = world.partition(LINUX);
-    let hardware = world.guest(LINUX, 0).vcpu.physical();
-    let mut at = Some(partition.begin_load(&hardware));
-    take_done();
-    while let Some(loading) = at {
-        at = partition.load_piece(&world.hypervisor.machine, loading, 2048);
-    }
-    let done = take_done();
+    let done = world.pieces(LINUX, 2048);
     let longest = done.iter().filter_map(|done| match *done {
         Done::Hash { size, .. } => Some(size),
         _ => None,

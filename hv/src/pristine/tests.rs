@@ -53,16 +53,13 @@ fn all_memory_is_cleared_before_the_image_comes_at_the_first_start_and_at_each_o
 fn pieces_of_a_start_in_turns_are_a_quarter_and_the_sum_is_the_same() {
     let world = world();
     let partition = world.partition(LINUX);
-    let hardware = world.guest(LINUX, 0).vcpu.physical();
-    let mut at = Some(partition.begin_load(&hardware));
-    take_done();
-    while let Some(loading) = at {
-        at = partition.load_piece(&world.hypervisor.machine, loading, 2048);
-    }
-    let sizes = take_done().into_iter().filter_map(|done| match done {
-        Done::Load { size, .. } | Done::Zero { size, .. } => Some(size),
-        _ => None,
-    });
+    let sizes = world
+        .pieces(LINUX, 2048)
+        .into_iter()
+        .filter_map(|done| match done {
+            Done::Load { size, .. } | Done::Zero { size, .. } => Some(size),
+            _ => None,
+        });
     assert_eq!(sizes.max(), Some(512));
     assert!(!partition.damage.0.load(Ordering::Relaxed));
 }
