@@ -21,6 +21,8 @@ pub trait PhysicalMemory {
 #[cfg(test)]
 pub use identification::Identification;
 #[cfg(test)]
+pub use tables::Tables;
+#[cfg(test)]
 pub use words::MEMORY;
 
 #[cfg(test)]
@@ -56,6 +58,73 @@ mod words {
 
         fn store(&self, address: u64, value: u64) {
             self[((address - MEMORY) / 8) as usize].store(value, Ordering::SeqCst);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tables {
+    use std::rc::Rc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use model::{Pa, Vmid};
+
+    use super::MEMORY;
+    use crate::memory::PAGE_WORDS;
+    use crate::{Domain, SharedMemory};
+
+    /// Pages of a partition's tables.
+    const PAGES: usize = 4;
+
+    /// Memory full of garbage: a driver's pages, behind them the tables of two partitions, and a page of nobody's.
+    pub struct Tables {
+        /// All of it.
+        pub words: Rc<[AtomicU64]>,
+        own: usize,
+    }
+
+    impl Tables {
+        /// With so many pages for the driver.
+        pub fn new(own: usize) -> Self {
+            let total = (own + 2 * PAGES + 1) * PAGE_WORDS;
+            let words = (0..total).map(|_| AtomicU64::new(u64::MAX)).collect();
+            Self { words, own }
+        }
+
+        /// The driver's pages.
+        pub fn own(&self) -> SharedMemory<'_> {
+            self.front(self.own)
+        }
+
+        /// So many pages from the front.
+        pub fn front(&self, pages: usize) -> SharedMemory<'_> {
+            SharedMemory::new(&self.words[..pages * PAGE_WORDS], Pa::new(MEMORY))
+        }
+
+        /// Where a partition's tables begin; those of the third, which there is not, are garbage.
+        pub fn of(&self, partition: usize) -> u64 {
+            MEMORY + ((self.own + PAGES * partition) * 4096) as u64
+        }
+
+        /// Writes a partition's tables, which are empty but for these entries: page, place in it, value.
+        pub fn write(&self, partition: usize, entries: &[(usize, usize, u64)]) {
+            let index = ((self.of(partition) - MEMORY) / 8) as usize;
+            let words = &self.words[index..][..PAGES * PAGE_WORDS];
+            for word in words {
+                word.store(0, Ordering::SeqCst);
+            }
+            for (page, entry, value) in entries {
+                words[page * PAGE_WORDS + entry].store(*value, Ordering::SeqCst);
+            }
+        }
+
+        /// What a partition maps.
+        pub fn domain(&self, partition: usize, ipa_bits: u8) -> Domain {
+            Domain {
+                vmid: Vmid::new(partition as u16 + 1),
+                root: Pa::new(self.of(partition)),
+                ipa_bits,
+            }
         }
     }
 }

@@ -1,17 +1,12 @@
 //! The driver against the model.
 
-use std::rc::Rc;
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use model::iommu::{OwnedStreams, Streams};
-use model::{Ipa, Pa, PartitionId, StreamId, Vmid};
+use model::{Ipa, PartitionId, StreamId, Vmid};
 
 use super::driver::{SmmuV3, pages};
 use super::register_model::{Behaviour, Handle, MEMORY, Model, Outcome};
-use crate::memory::PAGE_WORDS;
-use crate::{
-    Access, Cause, Class, Domain, Failure, Fault, Iommu, IommuError, SharedMemory, Source,
-};
+use crate::models::Tables;
+use crate::{Access, Cause, Class, Domain, Failure, Fault, Iommu, IommuError, Source};
 
 const fn streams(first: u32, count: u32) -> Streams {
     Streams::range(StreamId::new(first), count)
@@ -25,29 +20,23 @@ const fn owned(first: u32, count: u32) -> OwnedStreams {
     }
 }
 
-/// Pages behind the driver's own: two partitions' tables.
-const TABLES: usize = 8;
 /// The page that each partition sees at [`SEEN`]; the next one it may only read.
 const HELD: [u64; 2] = [0x9000_0000, 0xa000_0000];
 const SEEN: u64 = 0x4000_0000;
 
 /// An SMMU with its memory, and what partitions map.
 struct Machine {
-    words: Rc<[AtomicU64]>,
-    own: usize,
+    tables: Tables,
     hardware: Handle,
 }
 
 impl Machine {
     /// Memory full of garbage, and tables of two partitions behind the driver's pages.
     fn new(behaviour: Behaviour, owned: &[OwnedStreams]) -> Self {
-        let own = pages(owned);
-        let total = (own + TABLES) * PAGE_WORDS;
-        let words: Rc<[AtomicU64]> = (0..total).map(|_| AtomicU64::new(u64::MAX)).collect();
+        let tables = Tables::new(pages(owned));
         let machine = Self {
-            hardware: Model::with_memory(behaviour, words.clone()),
-            words,
-            own,
+            hardware: Model::with_memory(behaviour, tables.words.clone()),
+            tables,
         };
         for (partition, held) in HELD.into_iter().enumerate() {
             machine.map(partition, held);
@@ -57,35 +46,23 @@ impl Machine {
 
     /// Writes a partition's tables: two pages at [`SEEN`], the second one only to be read.
     fn map(&self, partition: usize, held: u64) {
-        let tables = self.tables(partition);
-        let index = ((tables - MEMORY) / 8) as usize;
-        for word in &self.words[index..][..4 * PAGE_WORDS] {
-            word.store(0, Ordering::SeqCst);
-        }
-        let put = |page: usize, entry: usize, value: u64| {
-            self.words[index + page * PAGE_WORDS + entry].store(value, Ordering::SeqCst);
-        };
+        let tables = self.tables.of(partition);
         // Two tables side by side: 40 bits.
-        put(0, 1, (tables + 0x2000) | 3);
-        put(2, 0, (tables + 0x3000) | 3);
-        put(3, 0, held | 0x7ff);
-        put(3, 1, (held + 0x1000) | 0x77f);
-    }
-
-    fn tables(&self, partition: usize) -> u64 {
-        MEMORY + ((self.own + 4 * partition) * 4096) as u64
+        let entries = [
+            (0, 1, (tables + 0x2000) | 3),
+            (2, 0, (tables + 0x3000) | 3),
+            (3, 0, held | 0x7ff),
+            (3, 1, (held + 0x1000) | 0x77f),
+        ];
+        self.tables.write(partition, &entries);
     }
 
     fn domain(&self, partition: usize) -> Domain {
-        Domain {
-            vmid: Vmid::new(partition as u16 + 1),
-            root: Pa::new(self.tables(partition)),
-            ipa_bits: 40,
-        }
+        self.tables.domain(partition, 40)
     }
 
     fn driver(&self, owned: &[OwnedStreams]) -> Result<SmmuV3<'_, Handle>, IommuError> {
-        let mut memory = SharedMemory::new(&self.words[..self.own * PAGE_WORDS], Pa::new(MEMORY));
+        let mut memory = self.tables.own();
         SmmuV3::new(self.hardware.clone(), owned, &mut memory)
     }
 
@@ -542,9 +519,8 @@ fn claims_that_are_translated_already_are_checked_where_the_smmu_knows_them() {
 fn memory_that_is_too_small_is_an_error_and_everything_stays_denied() {
     let machine = Machine::new(WIDE, MANY);
     // The 4 pages of the first level are aligned without loss here: 3 pages more than needed.
-    for missing in 4..=machine.own {
-        let words = &machine.words[..(machine.own - missing) * PAGE_WORDS];
-        let mut memory = SharedMemory::new(words, Pa::new(MEMORY));
+    for missing in 4..=pages(MANY) {
+        let mut memory = machine.tables.front(pages(MANY) - missing);
         let result = SmmuV3::new(machine.hardware.clone(), MANY, &mut memory);
         assert_eq!(result.err(), Some(IommuError::Memory), "{missing} missing");
         assert_eq!(machine.write(0x20, SEEN), Outcome::Aborted);
@@ -570,7 +546,7 @@ fn smmu_without_page_1_tells_its_faults_by_page_0() {
         ..Behaviour::USUAL
     };
     let machine = Machine::new(behaviour, FEW);
-    let mut memory = SharedMemory::new(&machine.words[..machine.own * PAGE_WORDS], Pa::new(MEMORY));
+    let mut memory = machine.tables.own();
     let hardware = machine.hardware.clone();
     let mut driver = SmmuV3::with_page_1(hardware, FEW, &mut memory, 0).unwrap();
     driver.attach(streams(8, 4), &machine.domain(0)).unwrap();

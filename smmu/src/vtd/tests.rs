@@ -1,15 +1,12 @@
 //! The driver against the model.
 
-use std::rc::Rc;
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use model::iommu::{OwnedStreams, Streams};
-use model::{Ipa, Pa, PartitionId, StreamId, Vmid};
+use model::{Ipa, PartitionId, StreamId, Vmid};
 
 use super::driver::{VtD, pages};
 use super::register_model::{Behaviour, Handle, MEMORY, Model, Outcome, Raised};
-use crate::memory::PAGE_WORDS;
-use crate::{Access, Cause, Domain, Failure, Fault, Iommu, IommuError, SharedMemory, Source};
+use crate::models::Tables;
+use crate::{Access, Cause, Domain, Failure, Fault, Iommu, IommuError, Source};
 
 const fn owned(first: u32, count: u32) -> OwnedStreams {
     OwnedStreams {
@@ -25,29 +22,23 @@ const FIRST: Streams = OWNED[0].streams;
 const SECOND: Streams = OWNED[1].streams;
 const THIRD: Streams = OWNED[2].streams;
 
-/// Pages behind the driver's own: two partitions' tables, and firmware's root.
-const TABLES: usize = 9;
 /// The page that each partition sees at [`SEEN`]; the next one it may only read.
 const HELD: [u64; 2] = [0x9000_0000, 0xa000_0000];
 const SEEN: u64 = 0x4000_0000;
 
 /// A unit with its memory, and what partitions map.
 struct Machine {
-    words: Rc<[AtomicU64]>,
-    own: usize,
+    tables: Tables,
     hardware: Handle,
 }
 
 impl Machine {
     /// Memory full of garbage, and tables of two partitions behind the driver's pages.
     fn new(behaviour: Behaviour) -> Self {
-        let own = pages(OWNED);
-        let total = (own + TABLES) * PAGE_WORDS;
-        let words: Rc<[AtomicU64]> = (0..total).map(|_| AtomicU64::new(u64::MAX)).collect();
+        let tables = Tables::new(pages(OWNED));
         let machine = Self {
-            hardware: Model::with_memory(behaviour, words.clone()),
-            words,
-            own,
+            hardware: Model::with_memory(behaviour, tables.words.clone()),
+            tables,
         };
         for (partition, held) in HELD.into_iter().enumerate() {
             machine.map(partition, held);
@@ -57,35 +48,23 @@ impl Machine {
 
     /// Writes a partition's tables as nested paging has them: two pages at [`SEEN`], the second one only to be read.
     fn map(&self, partition: usize, held: u64) {
-        let tables = self.tables(partition);
-        let index = ((tables - MEMORY) / 8) as usize;
-        for word in &self.words[index..][..4 * PAGE_WORDS] {
-            word.store(0, Ordering::SeqCst);
-        }
-        let put = |page: usize, entry: usize, value: u64| {
-            self.words[index + page * PAGE_WORDS + entry].store(value, Ordering::SeqCst);
-        };
-        put(0, 0, (tables + 0x1000) | 7);
-        put(1, 1, (tables + 0x2000) | 7);
-        put(2, 0, (tables + 0x3000) | 7);
-        put(3, 0, held | 7);
-        put(3, 1, (held + 0x1000) | 5);
-    }
-
-    fn tables(&self, partition: usize) -> u64 {
-        MEMORY + ((self.own + 4 * partition) * 4096) as u64
+        let tables = self.tables.of(partition);
+        let entries = [
+            (0, 0, (tables + 0x1000) | 7),
+            (1, 1, (tables + 0x2000) | 7),
+            (2, 0, (tables + 0x3000) | 7),
+            (3, 0, held | 7),
+            (3, 1, (held + 0x1000) | 5),
+        ];
+        self.tables.write(partition, &entries);
     }
 
     fn domain(&self, partition: usize) -> Domain {
-        Domain {
-            vmid: Vmid::new(partition as u16 + 1),
-            root: Pa::new(self.tables(partition)),
-            ipa_bits: 48,
-        }
+        self.tables.domain(partition, 48)
     }
 
     fn start(&self) -> Result<VtD<'_, Handle>, IommuError> {
-        let mut memory = SharedMemory::new(&self.words[..self.own * PAGE_WORDS], Pa::new(MEMORY));
+        let mut memory = self.tables.own();
         VtD::new(self.hardware.clone(), OWNED, &mut memory)
     }
 
@@ -137,7 +116,7 @@ fn what_firmware_left_on_counts_no_more_and_never_passes_untranslated() {
     };
     let machine = Machine::new(behaviour);
     // A root table that would make the model complain if it were ever read.
-    let root = machine.tables(2);
+    let root = machine.tables.of(2);
     machine.hardware.0.borrow_mut().left_by_firmware(root);
     let mut driver = machine.driver();
     assert_eq!(machine.write(8, SEEN), Outcome::Aborted);
@@ -275,7 +254,7 @@ fn what_the_unit_cannot_do_is_refused_and_nothing_has_changed() {
 #[test]
 fn owner_of_a_stream_wider_than_16_bits_is_refused_at_the_start() {
     let machine = Machine::new(Behaviour::USUAL);
-    let mut memory = SharedMemory::new(&machine.words, Pa::new(MEMORY));
+    let mut memory = machine.tables.own();
     let owners = [owned(0xffff, 2)];
     let started = VtD::new(machine.hardware.clone(), &owners, &mut memory);
     let refused = IommuError::NoSuchStream(StreamId::new(0x1_0000));
@@ -286,7 +265,7 @@ fn owner_of_a_stream_wider_than_16_bits_is_refused_at_the_start() {
 fn too_little_memory_is_an_error_at_the_start() {
     for pages in 0..pages(OWNED) {
         let machine = Machine::new(Behaviour::USUAL);
-        let mut memory = SharedMemory::new(&machine.words[..pages * PAGE_WORDS], Pa::new(MEMORY));
+        let mut memory = machine.tables.front(pages);
         let started = VtD::new(machine.hardware.clone(), OWNED, &mut memory);
         assert_eq!(started.err(), Some(IommuError::Memory), "{pages} pages");
     }
