@@ -62,9 +62,9 @@ impl End {
         // SAFETY: the tree says that memory is there, and this board's devices are all below.
         unsafe { mmu::map_ram(region.base, region.size) };
         let start = ptr::with_exposed_provenance(region.base as usize);
+        let count = (region.size / WORD) as usize;
         // SAFETY: the range is mapped, is for nothing else in this partition, and what others write to it meanwhile they write to atomic words.
-        let words: &[AtomicU32] =
-            unsafe { slice::from_raw_parts(start, (region.size / WORD) as usize) };
+        let words: &[AtomicU32] = unsafe { slice::from_raw_parts(start, count) };
         interrupt::set_handler(|_| {
             RUNG_AT.store(Timer::Physical.now(), Ordering::Relaxed);
             RUNG.fetch_add(1, Ordering::Relaxed);
