@@ -3,7 +3,7 @@
 //! Each virtual CPU lays a copy of its registers where the console finds it, at the exit that a call brings about, and goes on: nobody is stopped, and a guest
 //! that runs in a circle with its interrupts masked answers like any other. One that shares a pCPU answers in its next turn, on its own time.
 
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use model::PartitionId;
 
@@ -42,14 +42,11 @@ const GENERAL: usize = 31;
 const IN_LINE: usize = 8;
 const LINES: usize = WORDS.div_ceil(IN_LINE);
 
-/// Calls so far.
-static CALLS: AtomicU32 = AtomicU32::new(0);
-
 /// What a virtual CPU had in its registers when it last answered. It alone writes.
 #[derive(Debug)]
 pub struct Snapshot {
-    /// Which call it answers, twice; one more when it was on. 0: none.
-    answer: AtomicU32,
+    /// One more than the tick of the answer, twice; one more when it was on. 0: it has never answered.
+    answer: AtomicU64,
     words: [AtomicU64; WORDS],
 }
 
@@ -57,25 +54,24 @@ impl Snapshot {
     /// Nothing yet.
     pub const fn new() -> Self {
         Self {
-            answer: AtomicU32::new(0),
+            answer: AtomicU64::new(0),
             words: [const { AtomicU64::new(0) }; WORDS],
         }
     }
 
-    /// Whether it was on when it answered a call; `None` until it has.
-    fn was_on(&self, call: u32) -> Option<bool> {
+    /// Whether it was on when it answered a call of the tick `asked`; `None` until it has.
+    fn was_on(&self, asked: u64) -> Option<bool> {
         let answer = self.answer.load(Ordering::Acquire);
-        (answer >> 1 == call & u32::MAX >> 1).then_some(answer & 1 == 1)
+        (answer >> 1 > asked).then_some(answer & 1 == 1)
     }
 
-    fn store(&self, words: Option<impl Iterator<Item = u64>>) {
+    fn store(&self, now: u64, words: Option<impl Iterator<Item = u64>>) {
         let on = words.is_some();
         for (place, word) in self.words.iter().zip(words.into_iter().flatten()) {
             place.store(word, Ordering::Relaxed);
         }
-        let call = CALLS.load(Ordering::Acquire);
-        self.answer
-            .store(call << 1 | u32::from(on), Ordering::Release);
+        let answer = now.wrapping_add(1) << 1 | u64::from(on);
+        self.answer.store(answer, Ordering::Release);
     }
 }
 
@@ -90,7 +86,8 @@ impl Default for Snapshot {
 pub struct Wanted {
     /// This partition alone; `None`: all.
     only: Option<PartitionId>,
-    call: u32,
+    /// Since when, in ticks.
+    asked: u64,
     /// Until when answers are waited for, in ticks.
     deadline: u64,
 }
@@ -109,7 +106,7 @@ impl Wanted {
     ) -> bool {
         let partition = partitions.get(index).filter(|one| self.includes(one));
         let vcpu = partition.and_then(|one| one.vcpus.get(line / LINES));
-        now >= self.deadline || vcpu.is_none_or(|vcpu| vcpu.registers.was_on(self.call).is_some())
+        now >= self.deadline || vcpu.is_none_or(|vcpu| vcpu.registers.was_on(self.asked).is_some())
     }
 
     /// When answers are no longer waited for, in ticks.
@@ -137,7 +134,7 @@ impl Wanted {
             "registers partition={} vcpu={vcpu}",
             partition.config.name
         ));
-        let state = match shared.registers.was_on(self.call) {
+        let state = match shared.registers.was_on(self.asked) {
             Some(true) => None,
             Some(false) => Some("off"),
             None => Some("waits-for-its-turn"),
@@ -164,11 +161,11 @@ impl Wanted {
 impl<M: Machine> Hypervisor<M> {
     /// A person wants to see the registers of a partition, or of all. What comes of it is told as a report is; answers are waited for a tenth of a second.
     pub(crate) fn call_for_registers(&self, only: Option<PartitionId>) {
-        let call = CALLS.fetch_add(1, Ordering::AcqRel).wrapping_add(1);
+        let asked = self.now();
         let wanted = Wanted {
             only,
-            call,
-            deadline: self.now().saturating_add(M::Cpu::second() / 10),
+            asked,
+            deadline: asked.saturating_add(M::Cpu::second() / 10),
         };
         *self.report.lock() = Some(Cursor::registers(wanted));
         for partition in self.partitions.iter().filter(|one| wanted.includes(one)) {
@@ -190,7 +187,7 @@ impl<M: Machine> Vcpu<M> {
                 .chain(M::Cpu::guest_registers())
                 .chain(context.x)
         });
-        self.shared.registers.store(words);
+        self.shared.registers.store(M::Cpu::now(), words);
         self.hypervisor.look_after_console();
     }
 }

@@ -103,7 +103,9 @@ fn second_request_begins_anew_and_shows_what_is_so_then() {
     ask(&world, b"r");
     answers(&mut rt);
     rt.vcpu.context.pc = 0x4000_5678;
+    advance(1);
     ask(&world, b"r");
+    assert_eq!(dump(&world), Vec::<String>::new());
     answers(&mut rt);
     let lines = dump(&world);
     assert!(
