@@ -90,6 +90,8 @@ pub const UNWATCHED: model::monitor::Monitor = model::monitor::Monitor {
     delay: 0,
     may_control: &[],
     may_watch: &[],
+    #[cfg(feature = "tail")]
+    may_read_console: &[],
     notify: &[],
     #[cfg(feature = "control")]
     page: None,

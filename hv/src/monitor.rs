@@ -16,6 +16,8 @@ mod notice;
 pub(crate) mod page;
 mod rates;
 pub mod record;
+#[cfg(feature = "tail")]
+mod tail;
 
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 

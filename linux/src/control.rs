@@ -45,8 +45,15 @@ pub struct Covered {
     pub name: String,
     /// Its place there.
     pub number: u32,
-    /// `control` or `watch`.
+    /// `control` or `watch`, `console`, or one of the first two and `console`.
     pub right: String,
+}
+
+impl Covered {
+    /// True when calls may ask how it does.
+    pub fn may_watch(&self) -> bool {
+        self.right != "console"
+    }
 }
 
 /// What a call gave.

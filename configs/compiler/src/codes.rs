@@ -104,7 +104,7 @@ codes! {
     NOT_SCHEDULABLE = "BH0224", "too little time",
         "Each virtual CPU of an rtds pool runs on one of its physical CPUs, where it must get its whole budget in each of its periods whatever the others do. It does when its budget, plus all that the others on that CPU can take in the same time, is at most its period. More urgent priorities count with all that they can take in any such interval; equal priorities with what they can take with deadlines that are not later; less urgent ones do not count. Others can take more than their share: one that wakes late in its period uses its whole budget at once. Therefore a short period beside a long budget needs a more urgent `priority`. The notes say by how much each CPU is overrun; the cost of switching is not counted.";
     UNKNOWN_PARTITION = "BH0225", "unknown partition",
-        "`start.after`, `may_control`, `may_watch`, `notify` and the ends of a channel name partitions of the same file.";
+        "`start.after`, `may_control`, `may_watch`, `may_read_console`, `notify` and the ends of a channel name partitions of the same file.";
     START_CYCLE = "BH0226", "partitions wait for one another",
         "Each of these partitions starts only after the next, and the last after the first: none would ever start.";
     CHANNEL_ENDS = "BH0227", "ends of a channel",
@@ -130,7 +130,9 @@ codes! {
     NEVER_HAPPENS = "BH0237", "answer to what never happens",
         "`on` has an answer to a failure that nobody looks for: `watchdog` needs the field of that name beside `on`, `interrupt_storm` needs `interrupt_limit`, and a budget can only be missed in a pool whose policy promises time, rtds or cyclic.";
     PAGE_WITHOUT_RIGHT = "BH0238", "page of calls without a right",
-        "`control_page` gives a partition's programs a page by which they make Bulkhead's own calls. Without `may_control`, `may_watch` and `watchdog` each of them would be refused or mean nothing.";
+        "`control_page` gives a partition's programs a page by which they make Bulkhead's own calls. Without `may_control`, `may_watch`, `may_read_console` and `watchdog` each of them would be refused or mean nothing.";
+    NO_TEXT_TO_READ = "BH0239", "nothing to read on a console",
+        "Bulkhead has the text of partitions with `console = \"virtual\"`. One without a console writes nothing, one that owns a UART writes to that alone, and a partition knows itself what it has written.";
 
     UNKNOWN_BOARD = "BH0301", "unknown board",
         "A board is a folder of `platforms/boards` with a `board.toml`. The nearest known name is offered.";

@@ -28,6 +28,8 @@ pub(crate) struct Monitor {
     pub may_control: Vec<String>,
     /// Names of the partitions of which it may ask how they do.
     pub may_watch: Vec<String>,
+    /// Names of the partitions whose console it may read.
+    pub may_read_console: Vec<String>,
     /// Names of the partitions that are told of its failures.
     pub notify: Vec<String>,
     /// Its programs have a page of calls.
@@ -48,19 +50,30 @@ pub(crate) struct Covered {
     pub name: String,
     /// Its place in the system file.
     pub number: u32,
-    /// False when it may only be watched.
-    pub controlled: bool,
+    /// What the other one may do with it.
+    pub rights: &'static [&'static str],
 }
 
 impl ControlPage {
     /// The page of a partition with these rights, in a system with these partitions.
     pub fn new(range: AddressRange, monitor: &Monitor, names: &[String]) -> Self {
         let covers = (0..).zip(names).filter_map(|(number, name)| {
-            let controlled = monitor.may_control.contains(name);
-            (controlled || monitor.may_watch.contains(name)).then(|| Covered {
+            let rights: &[&str] = match (
+                monitor.may_control.contains(name),
+                monitor.may_watch.contains(name),
+                monitor.may_read_console.contains(name),
+            ) {
+                (true, _, true) => &["control", "console"],
+                (true, _, false) => &["control"],
+                (false, true, true) => &["watch", "console"],
+                (false, true, false) => &["watch"],
+                (false, false, true) => &["console"],
+                (false, false, false) => return None,
+            };
+            Some(Covered {
                 name: name.clone(),
                 number,
-                controlled,
+                rights,
             })
         });
         Self {
@@ -93,6 +106,7 @@ impl Monitor {
             delay: time(start.and_then(|start| start.delay.as_ref())),
             may_control: names(&raw.may_control),
             may_watch: names(&raw.may_watch),
+            may_read_console: names(&raw.may_read_console),
             notify: names(&raw.notify),
             has_page: raw.has_control_page(),
         }
@@ -139,7 +153,7 @@ impl Monitor {
         });
         format!(
             "model::monitor::Monitor {{ answers: [{}], limit: {:?}, back_off: {}, at_limit: {}, watchdog: {:?}, interrupt_limit: {:?}, automatic: {}, delay: {}, \
-             may_control: &[{}], may_watch: &[{}], notify: &[{}], #[cfg(feature = \"control\")] page: {page} }}",
+             may_control: &[{}], may_watch: &[{}], #[cfg(feature = \"tail\")] may_read_console: &[{}], notify: &[{}], #[cfg(feature = \"control\")] page: {page} }}",
             answers.join(", "),
             self.limit,
             self.back_off,
@@ -150,6 +164,7 @@ impl Monitor {
             self.delay,
             ids(&self.may_control),
             ids(&self.may_watch),
+            ids(&self.may_read_console),
             notices.join(", ")
         )
     }

@@ -142,6 +142,12 @@ impl System {
         all.any(|partition| !partition.monitor.is_trivial())
     }
 
+    /// True when a partition may read the console of another one.
+    pub fn reads_consoles(&self) -> bool {
+        let mut all = self.partitions.iter();
+        all.any(|partition| !partition.monitor.may_read_console.is_empty())
+    }
+
     /// Puts a checked system together. `None` when something is missing after all, which is then reported already.
     pub fn new(
         raw: &RawSystem,

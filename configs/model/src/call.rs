@@ -36,11 +36,13 @@ pub enum Call {
     /// What led to the newest failure of a partition, event by event: its place in bits 7:0, the number of the event above them. The two words of an
     /// [`Event`](crate::trace), and the number of the record from which it is.
     Trace = FIRST + 0x1a,
+    /// A [piece](console) of what a partition has written to its console: its place in bits 7:0, where the piece begins in bits 39:8.
+    Console = FIRST + 0x1b,
 }
 
 impl Call {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::State,
         Self::Start,
         Self::Stop,
@@ -52,6 +54,7 @@ impl Call {
         Self::Failure,
         Self::Count,
         Self::Trace,
+        Self::Console,
     ];
 
     /// The call with this number.
@@ -97,6 +100,69 @@ pub const MOST_VALUES: usize = 5;
 
 /// States of a partition, by the number that [`Call::State`] gives.
 pub const STATES: [&str; 5] = ["stopped", "waiting", "running", "suspended", "changing"];
+
+/// A piece of a partition's console text, as [`Call::Console`] gives it. Places in the text are bytes written since boot, modulo 2^32.
+pub mod console {
+    /// Bytes in the values behind the first.
+    pub const MOST: usize = (super::MOST_VALUES - 1) * size_of::<u64>();
+
+    /// Bytes that the hypervisor keeps of a partition's text.
+    pub const KEPT: usize = 2048;
+
+    /// A piece of text.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Piece {
+        /// Where it begins: where it was asked for, or later, when what was there is gone.
+        pub place: u32,
+        bytes: [u8; MOST],
+        length: u8,
+    }
+
+    impl Piece {
+        /// The first bytes of `text` that a piece holds, which begins at `place`.
+        pub fn new(place: u32, text: impl Iterator<Item = u8>) -> Self {
+            let mut piece = Self {
+                place,
+                bytes: [0; MOST],
+                length: 0,
+            };
+            for (to, byte) in piece.bytes.iter_mut().zip(text) {
+                *to = byte;
+                piece.length += 1;
+            }
+            piece
+        }
+
+        /// Its text.
+        pub fn text(&self) -> &[u8] {
+            self.bytes.get(..self.length.into()).unwrap_or(&self.bytes)
+        }
+
+        /// Where what follows it begins.
+        pub fn end(&self) -> u32 {
+            self.place.wrapping_add(self.length.into())
+        }
+
+        /// As the values of the call: the place in bits 31:0 and the length in bits 39:32 of the first one, the text in the others, its first byte in the
+        /// lowest bits.
+        pub fn values(&self) -> [u64; super::MOST_VALUES] {
+            let (words, _) = self.bytes.as_chunks();
+            let mut words = words.iter().map(|word| u64::from_le_bytes(*word));
+            let first = u64::from(self.place) | u64::from(self.length) << 32;
+            core::array::from_fn(|index| match index {
+                0 => first,
+                _ => words.next().unwrap_or(0),
+            })
+        }
+
+        /// From the values of the call. A length that no piece has counts as the longest.
+        pub fn from_values([first, text @ ..]: [u64; super::MOST_VALUES]) -> Self {
+            let length = usize::from((first >> 32) as u8);
+            let bytes = text.into_iter().flat_map(u64::to_le_bytes);
+            Self::new(first as u32, bytes.take(length))
+        }
+    }
+}
 
 /// The page of calls, version 1: 64-bit little-endian registers. A store to one of the calls' makes that call with what is stored as its argument, and what
 /// it answers is in the others until the next one.
@@ -156,5 +222,27 @@ mod tests {
         for number in [0, *OWN.start(), *OWN.start() + 0x100, u32::MAX] {
             assert_eq!(page::register(number), None, "{number:#x}");
         }
+    }
+
+    #[test]
+    fn piece_of_a_console_is_the_same_behind_the_call() {
+        for text in [
+            &b""[..],
+            b"x",
+            b"eight by",
+            b"half a line of a partition, and more",
+        ] {
+            let piece = console::Piece::new(u32::MAX - 2, text.iter().copied());
+            assert_eq!(piece.text(), text.get(..console::MOST).unwrap_or(text));
+            let end = (text.len().min(console::MOST) as u32).wrapping_sub(3);
+            assert_eq!(piece.end(), end);
+            assert_eq!(console::Piece::from_values(piece.values()), piece);
+        }
+    }
+
+    #[test]
+    fn piece_that_claims_more_than_there_is_has_all_that_there_is() {
+        let piece = console::Piece::from_values([0xff << 32 | 7, 1, 2, 3, 4]);
+        assert_eq!((piece.place, piece.text().len()), (7, console::MOST));
     }
 }

@@ -82,6 +82,9 @@ pub struct Monitor {
     pub may_control: &'static [PartitionId],
     /// The partitions of which it may ask how they do.
     pub may_watch: &'static [PartitionId],
+    /// The partitions whose console it may read.
+    #[cfg(feature = "tail")]
+    pub may_read_console: &'static [PartitionId],
     /// Who is told of its failures.
     pub notify: &'static [Notice],
     /// The page by which its programs make Bulkhead's own [calls](crate::call): in its view and not in its memory.

@@ -2,6 +2,9 @@
 
 use core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
+#[cfg(feature = "tail")]
+mod tail;
+
 /// Bytes that a [`Ring`] holds: a power of two.
 pub const CAPACITY: usize = 2048;
 

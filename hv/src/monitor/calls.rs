@@ -117,6 +117,16 @@ fn answer<M: Machine>(
         }
         #[cfg(not(feature = "trace"))]
         Some(Call::Trace) => return Ok(Answer::plain(Status::NotSupported)),
+        #[cfg(feature = "tail")]
+        Some(Call::Console) => {
+            let (target, place) = numbered();
+            let piece = hypervisor.console_of(caller, target, place)?;
+            let nothing = Answer::plain(Status::NotPresent);
+            return Ok(piece.map_or(nothing, |piece| Answer::with(piece.values())));
+        }
+        // The system file grants it to nobody.
+        #[cfg(not(feature = "tail"))]
+        Some(Call::Console) => return Err(Refused::Denied),
         Some(Call::Panic) => return Ok(Answer::plain(Status::Success)),
         Some(Call::Alive) => {
             vcpu.is_alive();

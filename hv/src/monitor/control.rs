@@ -71,7 +71,7 @@ pub struct State {
 
 impl<M: Machine> Hypervisor<M> {
     /// The partition, if one of these rights is about it.
-    fn granted(
+    pub(super) fn granted(
         &self,
         rights: &[&[PartitionId]],
         target: PartitionId,

@@ -39,7 +39,7 @@ pub fn tests() -> Vec<Test> {
 
 /// Linux may control the second partition, which tells it of its failures, and has no right over the third.
 fn system(board: &str) -> SystemFile {
-    let rights = "may_control = [\"life\"]\ncontrol_page = true\n";
+    let rights = "may_control = [\"life\"]\nmay_read_console = [\"life\"]\ncontrol_page = true\n";
     let fails = "on = { guest_panic = \"restart\" }\nnotify = [\"linux\"]\n";
     SystemFile::new("bulkheadctl", board)
         .partition("linux", 1, "256MiB", &uio_image(), rights)
@@ -61,14 +61,21 @@ fn linux_controls_what_the_file_grants_and_nothing_else(
         false => [ABSENT, ABSENT],
     };
     for (command, says, status, then) in [
-        ("list", "^1 +life +control +running +0 +0$", 0, None),
+        ("list", "^1 +life +control console +running +0 +0$", 0, None),
         ("stop life", "", 0, Some(("hv", "life: stopped$"))),
-        ("list", "^1 +life +control +stopped +0 +0$", 0, None),
+        ("list", "^1 +life +control console +stopped +0 +0$", 0, None),
         ("suspend life", "^bulkheadctl: not now: ", 1, None),
         ("start life", "", 0, Some(("life", READY))),
         ("restart life", "", 0, Some(("life", READY))),
-        ("list", "^1 +life +control +running +[12] +0$", 0, None),
+        (
+            "list",
+            "^1 +life +control console +running +[12] +0$",
+            0,
+            None,
+        ),
         ("counters life", COUNTERS, 0, None),
+        // Text from before and behind its restart.
+        ("console life | grep -c ready", "^3$", 0, None),
         (
             "stop other",
             "grants no right over a partition `other`",
@@ -80,6 +87,7 @@ fn linux_controls_what_the_file_grants_and_nothing_else(
         ("restart 300", DENIED, 1, None),
         ("counters 2", DENIED, 1, None),
         ("trace 2", no_right, 1, None),
+        ("console 2", DENIED, 1, None),
     ] {
         session.send("linux", &format!("bulkheadctl {command}; echo status=$?\n"))?;
         if !says.is_empty() {
@@ -105,6 +113,10 @@ fn linux_controls_what_the_file_grants_and_nothing_else(
     session.send("linux", "\u{3}")?;
     session.send("linux", "bulkheadctl trace life\n")?;
     session.wait_for("linux", trace, bench.left())?;
+    // What another one writes comes while it is followed.
+    session.send("linux", "bulkheadctl console life --follow\n")?;
+    session.send("life", "d")?;
+    session.wait_for("linux", "^life: half a second later$", bench.left())?;
     // What it had no right over has gone on.
     session.send("other", "d")?;
     session.wait_for("other", "^life: half a second later$", bench.left())?;

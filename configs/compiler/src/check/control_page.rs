@@ -11,13 +11,16 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Diagnostics) {
         };
         if partition.may_control.is_empty()
             && partition.may_watch.is_empty()
+            && partition.may_read_console.is_empty()
             && partition.watchdog.is_none()
         {
             let message = format!("{} has nothing to call for", partition.title());
             findings.push(
                 Diagnostic::error(codes::PAGE_WITHOUT_RIGHT, message)
                     .at(context.source, page.span())
-                    .expected("`may_control`, `may_watch` or `watchdog` beside it")
+                    .expected(
+                        "`may_control`, `may_watch`, `may_read_console` or `watchdog` beside it",
+                    )
                     .help("say what it may do, or remove `control_page`"),
             );
         }

@@ -23,6 +23,7 @@ mod partitions;
 mod pools;
 mod providers;
 mod ram;
+mod readers;
 mod repeated;
 mod restart;
 mod schedule;
@@ -178,6 +179,7 @@ const RULES: &[fn(&Context<'_>, &mut Diagnostics)] = &[
     start::check,
     control_page::check,
     notices::check,
+    readers::check,
     repeated::check,
     restart::check,
     unwatched::check,

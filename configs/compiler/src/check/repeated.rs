@@ -30,6 +30,7 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Diagnostics) {
         for (field, names) in [
             ("may_control", &partition.may_control),
             ("may_watch", &partition.may_watch),
+            ("may_read_console", &partition.may_read_console),
             ("notify", &partition.notify),
         ] {
             report(context, &format!("`{field}` of {title}"), names, findings);

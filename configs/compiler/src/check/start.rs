@@ -24,7 +24,14 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Diagnostics) {
     let watch = watch.map(|other| (other, "watch"));
     let notify = partitions.iter().flat_map(|one| &one.notify);
     let notify = notify.map(|other| (other, "notify"));
-    for (other, what) in starts.chain(control).chain(watch).chain(notify) {
+    let consoles = partitions.iter().flat_map(|one| &one.may_read_console);
+    let consoles = consoles.map(|other| (other, "read the console of"));
+    let all = starts
+        .chain(control)
+        .chain(watch)
+        .chain(consoles)
+        .chain(notify);
+    for (other, what) in all {
         if known.contains(other.get_ref().as_str()) {
             continue;
         }

@@ -49,6 +49,7 @@ pub(crate) fn features(plan: &Plan) -> Vec<&'static str> {
             plan.system.partitions.iter().any(|one| one.page.is_some()),
             "control",
         ),
+        (plan.system.reads_consoles(), "tail"),
         (
             plan.system.partitions.iter().any(|one| one.pristine),
             "pristine",
@@ -157,6 +158,7 @@ mod tests {
             "self-check",
             "registers",
             "control",
+            "tail",
         ]) {
             assert!(manifest["features"].get(feature).is_some(), "{feature}");
         }

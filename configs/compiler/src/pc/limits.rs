@@ -137,6 +137,9 @@ fn each(partition: &RawPartition, uses: &mut Vec<(Range<usize>, &str)>) {
     for right in &partition.may_control {
         uses.push((right.span(), "let partitions control others"));
     }
+    for right in &partition.may_read_console {
+        uses.push((right.span(), "let partitions read the consoles of others"));
+    }
     if let Some(page) = &partition.control_page {
         uses.push((page.span(), "let partitions control others"));
     }

@@ -263,6 +263,7 @@ fn entry(plan: &Plan, asid: u16, partition: &Planned) -> PartitionEntry {
         on_fault: on_fault.to_owned(),
         may_control: Vec::new(),
         may_watch: Vec::new(),
+        may_read_console: Vec::new(),
         watchdog_ns: None,
         start: String::new(),
         tree: TreeEntry {

@@ -52,6 +52,8 @@ pub(crate) struct RawPartition {
     pub may_control: Vec<Spanned<String>>,
     /// Partitions of which it may ask how they do.
     pub may_watch: Vec<Spanned<String>>,
+    /// Partitions whose console it may read.
+    pub may_read_console: Vec<Spanned<String>>,
     /// Its programs have a page by which they make Bulkhead's own calls.
     pub control_page: Option<Spanned<bool>>,
     /// Partitions that are told of its failures.
@@ -213,6 +215,7 @@ fn read_partition(
         }),
         may_control: names(&mut reader, "may_control", findings),
         may_watch: names(&mut reader, "may_watch", findings),
+        may_read_console: names(&mut reader, "may_read_console", findings),
         control_page: reader.optional("control_page", boolean, findings),
         notify: names(&mut reader, "notify", findings),
         watchdog: reader.optional("watchdog", duration, findings),

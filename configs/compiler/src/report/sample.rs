@@ -374,6 +374,7 @@ fn bare(name: &str, vmid: u16) -> PartitionEntry {
         on_fault: "inject".to_owned(),
         may_control: Vec::new(),
         may_watch: Vec::new(),
+        may_read_console: Vec::new(),
         watchdog_ns: None,
         start: String::new(),
         tree: TreeEntry {
@@ -481,6 +482,7 @@ fn linux() -> PartitionEntry {
         on_fault: "restart, at most 3 times, 100 ms apart".to_owned(),
         may_control: vec!["linux".to_owned()],
         may_watch: Vec::new(),
+        may_read_console: Vec::new(),
         watchdog_ns: Some(500 * MS),
         ..bare("linux", 1)
     }
@@ -546,6 +548,7 @@ fn control() -> PartitionEntry {
         on_fault: "stop-system".to_owned(),
         may_control: Vec::new(),
         may_watch: Vec::new(),
+        may_read_console: Vec::new(),
         ..bare("control", 2)
     }
 }
@@ -621,6 +624,7 @@ fn safety() -> PartitionEntry {
         on_fault: "stop".to_owned(),
         may_control: Vec::new(),
         may_watch: Vec::new(),
+        may_read_console: Vec::new(),
         ..bare("safety", 4)
     }
 }

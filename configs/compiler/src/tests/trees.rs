@@ -237,6 +237,25 @@ fn page_of_calls_stands_behind_the_memory_and_says_whom_calls_may_be_about() {
 }
 
 #[test]
+fn page_of_calls_says_which_rights_there_are_over_each_partition() {
+    for (rights, words) in [
+        ("may_control = [\"b\"]", "control"),
+        (
+            "may_control = [\"b\"]\nmay_read_console = [\"b\"]",
+            "control console",
+        ),
+        ("may_read_console = [\"b\"]", "watch console"),
+    ] {
+        let tree = watching(
+            &format!("control_page = true\n{rights}\n"),
+            "console = \"virtual\"\n",
+        );
+        let node = tree.find("/control@44000000").unwrap();
+        assert_eq!(tree.strings(node, "bulkhead,rights"), [words]);
+    }
+}
+
+#[test]
 fn partition_that_is_told_of_failures_has_its_interrupt_at_the_page_or_alone() {
     for (page, name, compatible) in [
         (

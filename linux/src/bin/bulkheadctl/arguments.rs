@@ -3,8 +3,10 @@
 use model::call::Call;
 
 pub const USAGE: &str = "usage: bulkheadctl COMMAND
-  list                 partitions that this one may control or watch
+  list                 partitions over which this one has a right
   counters PARTITION   its exits by kind and its failures by class
+  console PARTITION [--follow]
+                       the end of what it has written; with --follow what comes, too
   trace PARTITION      what led to its newest failure, event by event
   start PARTITION      a partition that has stopped or is held starts
   stop PARTITION       it stops
@@ -21,6 +23,7 @@ pub enum Command<'a> {
     List,
     Counters(&'a str),
     Trace(&'a str),
+    Console { partition: &'a str, follow: bool },
     Order(Call, &'a str),
     Events { follow: bool },
     Alive,
@@ -42,6 +45,14 @@ pub fn read(arguments: &[String]) -> Option<Command<'_>> {
         ["events"] => Some(Command::Events { follow: false }),
         ["events", "--follow"] => Some(Command::Events { follow: true }),
         ["counters", partition] => Some(Command::Counters(partition)),
+        ["console", partition] => Some(Command::Console {
+            partition,
+            follow: false,
+        }),
+        ["console", partition, "--follow"] => Some(Command::Console {
+            partition,
+            follow: true,
+        }),
         ["trace", partition] => Some(Command::Trace(partition)),
         ["alive"] => Some(Command::Alive),
         ["panic", code] => code.parse().ok().map(Command::Panic),
@@ -66,12 +77,18 @@ mod tests {
     #[test]
     fn commands_of_the_usage_are_read() {
         let mut words = Vec::new();
+        let console = |follow| Command::Console {
+            partition: "rt",
+            follow,
+        };
         for (text, expected) in [
             ("list", Command::List),
             ("restart rt", Command::Order(Call::Restart, "rt")),
             ("suspend 3", Command::Order(Call::Suspend, "3")),
             ("counters rt", Command::Counters("rt")),
             ("trace rt", Command::Trace("rt")),
+            ("console rt", console(false)),
+            ("console rt --follow", console(true)),
             ("events", Command::Events { follow: false }),
             ("events --follow", Command::Events { follow: true }),
             ("panic 7", Command::Panic(7)),
@@ -94,6 +111,8 @@ mod tests {
             "events -f",
             "list x",
             "counters",
+            "console",
+            "console --follow rt",
         ] {
             assert_eq!(of(text, &mut words), None, "{text}");
         }

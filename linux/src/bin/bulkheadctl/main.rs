@@ -1,6 +1,7 @@
 //! Watches and controls other partitions from a Linux partition, as far as the system file grants it. docs/containment.md has a session.
 
 mod arguments;
+mod console;
 mod events;
 
 use std::env;
@@ -36,6 +37,9 @@ fn run(command: Command<'_>) -> anyhow::Result<()> {
         Command::List => list(&control),
         Command::Counters(partition) => counters(&control, number(&control, partition)?),
         Command::Trace(partition) => trace(&control, number(&control, partition)?),
+        Command::Console { partition, follow } => {
+            console::print(&control, number(&control, partition)?, follow)
+        }
         Command::Order(call, partition) => {
             let number = number(&control, partition)?;
             succeeded(control.call(call, number)?)?;
@@ -49,20 +53,20 @@ fn run(command: Command<'_>) -> anyhow::Result<()> {
 
 /// The partitions over which this one has a right, and how they do.
 fn list(control: &Control) -> anyhow::Result<()> {
-    println!("number name            right   state     restarts faults");
+    println!("number name            right           state     restarts faults");
     for one in control.covers() {
+        print!("{:<6} {:<15} {:<15} ", one.number, one.name, one.right);
+        if !one.may_watch() {
+            println!("-         -        -");
+            continue;
+        }
         let answer = succeeded(control.call(Call::State, one.number.into())?);
         let [state, restarts, faults, ..] = answer.with_context(|| one.name.clone())?.values;
         let state = usize::try_from(state)
             .ok()
             .and_then(|state| STATES.get(state));
-        println!(
-            "{:<6} {:<15} {:<7} {:<9} {restarts:<8} {faults}",
-            one.number,
-            one.name,
-            one.right,
-            state.copied().unwrap_or("unknown")
-        );
+        let state = state.copied().unwrap_or("unknown");
+        println!("{state:<9} {restarts:<8} {faults}");
     }
     Ok(())
 }

@@ -25,12 +25,12 @@ pub(super) fn write(guest: &mut Guest<'_>, partition: &Partition) -> Result<(), 
     if let Some(ControlPage { range, covers }) = &partition.page {
         let reg = guest.cells.reg(&[*range])?;
         guest.tree.set_cells(node, "reg", &reg);
-        let words = |word: fn(&Covered) -> &str| {
-            let words: Vec<&str> = covers.iter().map(word).collect();
-            words.join("\0")
+        let strings = |string: fn(&Covered) -> String| {
+            let strings: Vec<String> = covers.iter().map(string).collect();
+            strings.join("\0")
         };
-        let names = words(|one| &one.name);
-        let rights = words(|one| if one.controlled { "control" } else { "watch" });
+        let names = strings(|one| one.name.clone());
+        let rights = strings(|one| one.rights.join(" "));
         let numbers: Vec<u32> = covers.iter().map(|one| one.number).collect();
         if !covers.is_empty() {
             guest.tree.set_string(node, "bulkhead,names", &names);

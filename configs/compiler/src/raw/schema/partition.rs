@@ -12,7 +12,7 @@ pub(crate) const PARTITION: Table = Table {
     fields: &FIELDS,
 };
 
-const FIELDS: [Field; 29] = {
+const FIELDS: [Field; 30] = {
     let [
         pool,
         affinity,
@@ -157,12 +157,19 @@ const FIELDS: [Field; 29] = {
             "Partitions of which this one may ask by a call to Bulkhead how they do.",
         ),
         optional(
+            "may_read_console",
+            Kind::List(&Kind::Text("partition")),
+            "[]",
+            "[\"linux\"]",
+            "Partitions with a virtual console whose last text this one may read by a call to Bulkhead.",
+        ),
+        optional(
             "control_page",
             Kind::Boolean,
             "false",
             "true",
             "Whether programs of the partition make Bulkhead's own calls by a page of registers, as `bulkheadctl` does under Linux. It has something to \
-             call for: `may_control`, `may_watch` or `watchdog`.",
+             call for: `may_control`, `may_watch`, `may_read_console` or `watchdog`.",
         ),
         optional(
             "notify",

@@ -85,6 +85,7 @@ fn partition(
             + &terms::notices(raw),
         may_control: terms::names(&raw.may_control),
         may_watch: terms::names(&raw.may_watch),
+        may_read_console: terms::names(&raw.may_read_console),
         watchdog_ns: raw.watchdog.as_ref().map(|time| *time.get_ref()),
         start: terms::start(raw),
         tree: TreeEntry {

@@ -45,6 +45,8 @@ pub struct PartitionEntry {
     pub may_control: Vec<String>,
     /// Partitions of which it may ask how they do.
     pub may_watch: Vec<String>,
+    /// Partitions whose console it may read.
+    pub may_read_console: Vec<String>,
     /// Its watchdog's time, if it has one.
     pub watchdog_ns: Option<u64>,
     /// When it starts, in words; empty for "at once".

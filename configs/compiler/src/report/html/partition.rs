@@ -60,6 +60,7 @@ fn summary(partition: &PartitionEntry) -> Vec<(&'static str, String)> {
         ("PSCI rights", list(&partition.psci)),
         ("May control", list(&partition.may_control)),
         ("May watch", list(&partition.may_watch)),
+        ("May read the console of", list(&partition.may_read_console)),
         ("Firmware calls", partition.firmware_calls.clone()),
         ("What they may change", list(&partition.firmware_resources)),
         (
