@@ -1,10 +1,12 @@
 //! The machine's 16550 (PC16550D datasheet), by I/O ports and without interrupts: those are the partitions' own. Text moves when a pCPU is in the
 //! hypervisor.
 
-use hv::terminal::SerialPort;
+use hv::console::Ring;
+use hv::terminal::{Command, Console, SerialPort};
 use x86_64::instructions::port::Port as IoPort;
 
-use crate::SYSTEM;
+use crate::report::report;
+use crate::{SYSTEM, cpu, log, storage};
 
 /// Line status: a byte was received.
 const RECEIVED: u8 = 1 << 0;
@@ -88,4 +90,38 @@ impl SerialPort for Port {
     fn interrupt_on_room(&mut self, _on: bool) {}
 
     fn acknowledge(&mut self) {}
+}
+
+/// Moves waiting text to the serial port, as far as it takes it. What stays behind goes at the next exit of any pCPU.
+pub fn pump() {
+    /// As many pieces as the rings hold, several times over.
+    const PIECES: usize = 64;
+    let Some(console) = storage::TERMINAL.get() else {
+        return;
+    };
+    for _ in 0..PIECES {
+        if storage::RINGS.iter().all(Ring::is_empty) || console.pump(cpu::now()).is_some() {
+            return;
+        }
+    }
+}
+
+/// Does what a person has asked for at the console.
+pub fn answer_command() {
+    let command = storage::TERMINAL.get().and_then(Console::take_command);
+    match command {
+        Some(Command::Statistics) => report(),
+        Some(Command::Help) => log::line(format_args!(
+            "Ctrl-] then: n next partition, 1 to 9 that partition, s statistics, ? this"
+        )),
+        Some(Command::Focus(partition)) => {
+            let config = SYSTEM.partitions.get(usize::from(partition.get()));
+            let name = config.map_or("?", |config| config.name);
+            log::line(format_args!("input goes to {name}"));
+        }
+        // What the core may know and a PC does not.
+        #[allow(unreachable_patterns, reason = "as the core's features are")]
+        Some(_) => {}
+        None => {}
+    }
 }

@@ -4,7 +4,7 @@
 //! Faults come as NMIs of one CPU, that of the first partition with a function that runs. What a storm of them costs it is bounded: a function
 //! is heard as often as its [`Attention`] lasts, and then muted at the unit. A partition answers for its functions on its own CPU.
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::AtomicU64;
 
 use hv::dma::{Attention, DmaEvent};
 use hv::event::Event;
@@ -121,15 +121,13 @@ fn owned_by(partition: PartitionId) -> impl Iterator<Item = (usize, &'static Own
 
 /// The partition's functions reach its memory from here on, and are heard again.
 pub fn admit(partition: PartitionId, vmid: Vmid) {
-    let (Some(unit), Some(root)) = (
-        UNIT.get(),
-        start::NESTED_ROOTS.get(usize::from(partition.get())),
-    ) else {
+    let (Some(unit), Some(root)) = (UNIT.get(), start::nested_root(usize::from(partition.get())))
+    else {
         return;
     };
     let domain = Domain {
         vmid,
-        root: Pa::new(root.load(Ordering::Acquire)),
+        root,
         ipa_bits: ADDRESS_BITS,
     };
     for (index, owned) in owned_by(partition) {

@@ -4,7 +4,8 @@
 //! - [`vendor`]: which hardware virtualization a CPU has, from its CPUID leaves and model-specific registers given as data;
 //! - [`npt`] and [`host`]: nested and own page tables as formats of the core's table builder, [`hv::memory`];
 //! - [`pvh`], [`multiboot2`] and [`memory_map`]: what the boot loader says of the machine;
-//! - [`svm`]: the control block of a virtual CPU, and what an exit means;
+//! - [`guest`] and [`exit`]: a virtual CPU and its exits, whichever vendor's extension runs it;
+//! - [`svm`]: AMD's: the control block of a virtual CPU, and what an exit means;
 //! - [`policy`]: what a partition sees of its CPUs;
 //! - [`signal`]: what its virtual CPUs do to one another.
 //!
@@ -21,6 +22,8 @@
     )
 )]
 
+pub mod exit;
+pub mod guest;
 pub mod host;
 pub mod memory_map;
 pub mod multiboot2;

@@ -2,8 +2,8 @@
 //!
 //! Boot goes from the PVH or Multiboot2 entry ([`boot`]) through [`start`] to one endless series of exits on each pCPU ([`run`]): the boot CPU compares
 //! the machine with what the image was built for, builds the hypervisor's map and every partition's translation, starts the other CPUs,
-//! and then does what each of them does: runs its virtual CPU, together with
-//! those of the same partition ([`siblings`]).
+//! and then does what each of them does: enters its virtual CPU ([`world`]), does what the exit asks for ([`exits`]), and starts and stops together
+//! with the others of the same partition ([`life`], [`siblings`]).
 #![no_std]
 #![no_main]
 #![deny(
@@ -23,6 +23,8 @@ mod dma;
 mod early;
 mod epitaph;
 mod exceptions;
+mod exits;
+mod life;
 mod loader;
 mod log;
 mod machine;
@@ -30,6 +32,7 @@ mod map;
 mod partition;
 mod pci;
 mod processors;
+mod report;
 mod run;
 mod siblings;
 mod start;

@@ -12,24 +12,21 @@ use x86_64::registers::control::{Cr3, Cr3Flags};
 use x86_64::structures::paging::PhysFrame;
 use x86_port::memory_map::is_ram;
 use x86_port::npt::Npt;
-use x86_port::policy::msr;
 use x86_port::policy::serial::Serial;
 use x86_port::vendor::{self, Cpu, Virtualization};
 
 use crate::console::Port;
 use crate::early::{self, stop};
 use crate::storage::{self, PARTITIONS};
-use crate::{SYSTEM, apic, boot, cpu, dma, loader, map, processors, run};
+use crate::{SYSTEM, apic, boot, cpu, dma, loader, map, processors, run, world};
 
 /// First bytes of the payload.
 const PAYLOAD_MAGIC: &[u8; 8] = b"BHPAYLD1";
 
 /// Nested page tables of each partition.
-pub static NESTED_ROOTS: [AtomicU64; PARTITIONS] = [const { AtomicU64::new(0) }; PARTITIONS];
+static NESTED_ROOTS: [AtomicU64; PARTITIONS] = [const { AtomicU64::new(0) }; PARTITIONS];
 /// Root of the hypervisor's own map.
 static OWN_ROOT: AtomicU64 = AtomicU64::new(0);
-/// The map of MSRs that exit.
-pub static MSR_PERMISSIONS: AtomicU64 = AtomicU64::new(0);
 
 /// Called by the first instructions on the boot CPU, on the provisional map: the magic number of the boot loader's protocol, and the physical
 /// address of what the loader left.
@@ -65,6 +62,12 @@ extern "C" fn bulkhead_boot(protocol: u32, loaded: u64) -> ! {
         // The system does not use the CPU that booted.
         None => cpu::halt(),
     }
+}
+
+/// Nested page tables of a partition.
+pub fn nested_root(partition: usize) -> Option<Pa> {
+    let root = NESTED_ROOTS.get(partition)?;
+    Some(Pa::new(root.load(Ordering::Acquire)))
 }
 
 /// Leaves the provisional map on the calling CPU.
@@ -148,17 +151,7 @@ fn build_partitions() {
             Err(error) => stop(format_args!("partition {}: {error}", partition.name)),
         }
     }
-    let permissions = storage::MSR_PERMISSIONS.take();
-    for rule in msr::RULES {
-        for index in rule.first..=rule.last {
-            let own = [rule.read, rule.write].map(|access| access == msr::Access::Own);
-            let [read, write] = own;
-            if (read || write) && !permissions.open(index, read, write) {
-                stop(format_args!("MSR {index:#x} cannot be passed through"));
-            }
-        }
-    }
-    MSR_PERMISSIONS.store((&raw const *permissions) as u64, Ordering::Release);
+    world::svm::prepare();
 }
 
 fn translate(mappings: &[model::memory::Mapping], pool: &mut FramePool) -> Result<Pa, MapError> {

@@ -9,13 +9,11 @@ use hv::terminal::Terminal;
 use static_cell::ConstStaticCell;
 use x86_port::policy::serial::Serial;
 use x86_port::signal::Mailbox;
-use x86_port::svm::permissions::{IoPermissions, MsrPermissions};
 
 use crate::SYSTEM;
 use crate::console::Port;
 use crate::exceptions::Tables;
 use crate::partition::{Costs, Partition};
-use crate::world::Blocks;
 
 /// Partitions.
 pub const PARTITIONS: usize = SYSTEM.partitions.len();
@@ -54,14 +52,6 @@ pub static SERIALS: [BootCell<TicketLock<Serial>>; PARTITIONS] =
 pub static MAILBOXES: [Mailbox; PCPUS] = [const { Mailbox::new() }; PCPUS];
 /// What the exits of each pCPU's virtual CPU have cost.
 pub static COSTS: [Costs; PCPUS] = [const { Costs::NEW }; PCPUS];
-/// Which MSRs exit, for every virtual CPU.
-pub static MSR_PERMISSIONS: ConstStaticCell<MsrPermissions> =
-    ConstStaticCell::new(MsrPermissions::closed());
-/// Which I/O ports exit, for every virtual CPU: all.
-pub static IO_PERMISSIONS: IoPermissions = IoPermissions::closed();
-/// What each pCPU's world switch works on.
-pub static BLOCKS: [ConstStaticCell<Blocks>; PCPUS] =
-    [const { ConstStaticCell::new(Blocks::NEW) }; PCPUS];
 /// Descriptor tables of each pCPU.
 pub static TABLES: [ConstStaticCell<Tables>; PCPUS] =
     [const { ConstStaticCell::new(Tables::new()) }; PCPUS];

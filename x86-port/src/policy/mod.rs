@@ -2,6 +2,7 @@
 //! every partition.
 
 pub mod cpuid;
+pub mod efer;
 pub mod hypercall;
 pub mod interrupt;
 pub mod msr;

@@ -1,0 +1,78 @@
+//! CPUID, RDMSR and WRMSR.
+
+use x86_port::guest::Event;
+use x86_port::policy::cpuid::{self, Virtual};
+use x86_port::policy::efer;
+use x86_port::policy::msr::{self, Access};
+
+use crate::run::{Next, Vcpu};
+use crate::world::World;
+use crate::{apic, cpu};
+
+/// CR4.OSXSAVE.
+const OS_XSAVE: u64 = 1 << 18;
+
+impl<G: World> Vcpu<G> {
+    /// What its CPU is, beside what the physical one is.
+    #[inline]
+    pub fn own(&self) -> Virtual {
+        Virtual {
+            apic: self.apic,
+            tsc_khz: cpu::tsc_khz(),
+            apic_khz: cpu::apic_khz(),
+            os_xsave: self.guest.cr4() & OS_XSAVE != 0,
+        }
+    }
+
+    pub fn cpuid(&mut self) -> Next {
+        let leaf = self.guest.rax() as u32;
+        let subleaf = self.guest.registers().rcx as u32;
+        let own = self.own();
+        let answer = cpuid::guest(leaf, subleaf, cpu::cpuid(leaf, subleaf), &own);
+        self.guest.set_rax(answer.eax.into());
+        let registers = self.guest.registers();
+        registers.rbx = answer.ebx.into();
+        registers.rcx = answer.ecx.into();
+        registers.rdx = answer.edx.into();
+        self.guest.skip();
+        Next::GoOn
+    }
+
+    pub fn read_msr(&mut self) -> Next {
+        let index = self.guest.registers().rcx as u32;
+        let value = match (msr::access(index, false), index) {
+            (Access::Emulated, msr::APIC_BASE) => msr::apic_base(self.number == 0),
+            (Access::Emulated, msr::EFER) => self.guest.efer(),
+            (Access::Nothing, _) => 0,
+            _ => return self.inject(Event::Protection),
+        };
+        self.guest.set_rax(value & 0xffff_ffff);
+        self.guest.registers().rdx = value >> 32;
+        self.guest.skip();
+        Next::GoOn
+    }
+
+    pub fn write_msr(&mut self) -> Next {
+        let index = self.guest.registers().rcx as u32;
+        let low = self.guest.rax() & 0xffff_ffff;
+        let value = self.guest.registers().rdx << 32 | low;
+        match (msr::access(index, true), index) {
+            (Access::Emulated, msr::APIC_BASE) if value == msr::apic_base(self.number == 0) => {}
+            (Access::Emulated, msr::EFER) => {
+                match efer::write(self.guest.efer(), value, self.guest.cr0()) {
+                    Some(efer) => self.guest.set_efer(efer),
+                    None => return self.inject(Event::Protection),
+                }
+            }
+            (Access::Emulated, msr::TIMER) => match msr::timer_entry(value) {
+                Some(entry) => apic::set_timer(entry),
+                None => return self.inject(Event::Protection),
+            },
+            (Access::Emulated, msr::ICR) => self.command(value),
+            (Access::Nothing, _) => {}
+            _ => return self.inject(Event::Protection),
+        }
+        self.guest.skip();
+        Next::GoOn
+    }
+}

@@ -1,0 +1,138 @@
+//! A virtual CPU as what handles its exits sees it: the seam between that and a vendor's extension.
+
+use model::x86::{Handover, Partition};
+use model::{Pa, Vmid};
+
+use crate::exit::Exit;
+
+/// A virtual CPU's state, in the form that a vendor's extension has for it.
+///
+/// Everything here is about the time between an exit and the next entry.
+pub trait Guest {
+    /// Says why the guest has exited, and has the event that was being delivered then delivered again. Called once after each exit.
+    fn exited(&mut self) -> Exit;
+
+    /// Puts the CPU into its first state. No translation of who used `space`'s tag before is left.
+    fn begin(&mut self, beginning: Beginning, space: Space);
+
+    /// Address of the instruction that exited.
+    fn pc(&self) -> u64;
+
+    /// Goes on behind the instruction that exited. A guest that steps gets its debug exception.
+    fn skip(&mut self);
+
+    /// RAX.
+    fn rax(&self) -> u64;
+
+    /// Sets RAX.
+    fn set_rax(&mut self, value: u64);
+
+    /// The other general registers.
+    fn registers(&mut self) -> &mut Registers;
+
+    /// It executes at a privilege level other than 0.
+    fn is_user(&self) -> bool;
+
+    /// CR0.
+    fn cr0(&self) -> u64;
+
+    /// CR4, as the guest sees it.
+    fn cr4(&self) -> u64;
+
+    /// EFER, as the guest sees it.
+    fn efer(&self) -> u64;
+
+    /// Sets EFER to a value that [`policy::efer`](crate::policy::efer) has passed.
+    fn set_efer(&mut self, value: u64);
+
+    /// Has the next entry deliver an event, in the place of another that was to be.
+    fn inject(&mut self, event: Event);
+
+    /// The next entry can deliver an event: none is there yet, and nothing holds it back.
+    fn takes_event(&self) -> bool;
+
+    /// Whether the end of a non-maskable interrupt's handler exits ([`NonMaskableDone`](crate::exit::Exit::NonMaskableDone)).
+    fn watch_non_maskable(&mut self, on: bool);
+}
+
+/// What an entry can deliver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A non-maskable interrupt.
+    NonMaskable,
+    /// #UD.
+    Undefined,
+    /// #GP(0).
+    Protection,
+}
+
+/// What a guest's physical addresses mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// Tag of its translations in the TLB: the address space identifier, or virtual processor identifier.
+    pub tag: Vmid,
+    /// Root of its nested page tables.
+    pub root: Pa,
+}
+
+/// Where a virtual CPU begins.
+#[derive(Clone, Copy, Debug)]
+pub enum Beginning {
+    /// At an image's entry, in 32-bit protected mode as the PVH boot protocol has it.
+    Entry {
+        /// Guest physical address.
+        pc: u64,
+        /// What the boot protocol has in registers.
+        registers: Registers,
+    },
+    /// After INIT and a startup: at this page, in real mode.
+    Page(u8),
+}
+
+impl Beginning {
+    /// Where a partition begins.
+    pub const fn of(config: &Partition) -> Self {
+        let start_info = config.start_info.get();
+        let registers = match config.handover {
+            Handover::Pvh => Registers {
+                rbx: start_info,
+                ..Registers::ZERO
+            },
+            Handover::Linux => Registers {
+                rsi: start_info,
+                ..Registers::ZERO
+            },
+        };
+        Self::Entry {
+            pc: config.entry.get(),
+            registers,
+        }
+    }
+}
+
+/// General registers that no control block has: all but RAX and RSP. The assembly of the world switch knows their order.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Registers {
+    /// RBX.
+    pub rbx: u64,
+    /// RCX.
+    pub rcx: u64,
+    /// RDX.
+    pub rdx: u64,
+    /// RSI.
+    pub rsi: u64,
+    /// RDI, RBP, R8 to R15.
+    others: [u64; 10],
+}
+
+impl Registers {
+    /// All zero.
+    pub const ZERO: Self = Self {
+        rbx: 0,
+        rcx: 0,
+        rdx: 0,
+        rsi: 0,
+        others: [0; 10],
+    };
+}

@@ -1,0 +1,117 @@
+//! How the virtual CPUs of a partition start, stop and start anew, together.
+
+use hv::event::Event;
+use hv::memory::place::each_piece;
+use x86_port::guest::{Beginning, Space};
+use x86_port::policy::serial::Serial;
+
+use crate::console::pump;
+use crate::partition::{Partition, Phase};
+use crate::report::end;
+use crate::run::Vcpu;
+use crate::siblings::{Activity, NonMaskable};
+use crate::world::{self, World};
+use crate::{apic, boot, cpu, dma, exceptions, log, storage};
+
+impl<G: World> Vcpu<G> {
+    /// Asks for a phase, and has the others see it.
+    pub fn ask(&self, phase: Phase) {
+        self.state.ask(phase);
+        self.call_others();
+    }
+
+    /// Puts the CPU into its first state, and has it run.
+    pub fn begin(&mut self, beginning: Beginning) {
+        apic::reset();
+        world::reset_extended_state();
+        let space = Space {
+            tag: self.config.asid,
+            root: self.nested_root,
+        };
+        self.guest.begin(beginning, space);
+        self.non_maskable = NonMaskable::default();
+        self.activity = Activity::Runs;
+    }
+
+    /// Puts the image into place, as it was built, and the serial port into its first state.
+    fn load(&self) {
+        *self.serial.lock() = Serial::NEW;
+        let payload = boot::edges().payload;
+        for segment in self.config.segments {
+            let whole = segment.size.saturating_add(segment.zeros);
+            each_piece(self.config.memory, segment.ipa, whole, |done, pa, size| {
+                let to = pa.get() as *mut u8;
+                let copied = segment.size.saturating_sub(done).min(size) as usize;
+                let from = (payload + segment.offset + done) as *const u8;
+                // SAFETY: the compiler laid the segment within the payload and within the partition's RAM, which is mapped where it is and
+                // belongs to this pCPU's partition, which does not run.
+                unsafe {
+                    core::ptr::copy_nonoverlapping(from, to, copied);
+                    core::ptr::write_bytes(to.add(copied), 0, size as usize - copied);
+                }
+            });
+        }
+    }
+
+    /// Leaves the guest with all others of the partition. Returns when it runs again; at its end it does not.
+    pub fn gather(&mut self) {
+        apic::reset();
+        self.activity = Activity::Waits;
+        self.state.gather();
+        if self.number != 0 {
+            return self.wait_for_first();
+        }
+        // Each was called, and comes as soon as its exit is done.
+        while self.state.gathered() < self.config.pcpus.len() {
+            core::hint::spin_loop();
+        }
+        if self.state.phase() != Phase::Starting {
+            self.stop();
+        }
+        dma::deny(self.id);
+        // What its functions did is the run's that has ended.
+        self.state.is_accused();
+        self.load();
+        dma::admit(self.id, self.config.asid);
+        for pcpu in self.config.pcpus {
+            if let Some(mailbox) = storage::MAILBOXES.get(usize::from(pcpu.get())) {
+                mailbox.take();
+            }
+        }
+        let restarts = self.state.start();
+        log::event(Event::Started {
+            partition: self.id,
+            restarts,
+        });
+        self.begin(Beginning::of(self.config));
+        self.state.run();
+        self.call_others();
+        pump();
+    }
+
+    /// The others wait for what the first does.
+    fn wait_for_first(&self) {
+        loop {
+            let calls = exceptions::calls();
+            match self.state.phase() {
+                Phase::Running => return,
+                Phase::Stopped => cpu::halt(),
+                Phase::Starting | Phase::Stopping => exceptions::wait(calls),
+            }
+        }
+    }
+
+    /// The partition's life ends here, and the system with its last partition.
+    fn stop(&mut self) -> ! {
+        dma::deny(self.id);
+        self.state.ask(Phase::Stopped);
+        self.call_others();
+        log::event(Event::Stopped { partition: self.id });
+        pump();
+        let is_stopped = |one: &Partition| one.phase() == Phase::Stopped;
+        if storage::PARTITION_STATE.iter().all(is_stopped) {
+            end();
+        }
+        cpu::halt();
+    }
+}

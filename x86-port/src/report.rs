@@ -1,0 +1,67 @@
+//! The end of the system, and what it says of its partitions.
+
+use hv::report::Line;
+use hv::terminal::Console;
+
+use crate::partition::{Costs, ExitKind};
+use crate::{SYSTEM, cpu, log, machine, storage};
+
+/// Nothing is left to run: the report, and the end state.
+pub fn end() -> ! {
+    /// How long what waits may take to go out, in milliseconds. Lines that were not finished go once the others have had patience.
+    const LONGEST: u64 = 500;
+    report();
+    if let Some(console) = storage::TERMINAL.get() {
+        let deadline = cpu::now() + u64::from(cpu::tsc_khz()) * LONGEST;
+        while storage::RINGS.iter().any(|ring| !ring.is_empty()) && cpu::now() < deadline {
+            console.pump(cpu::now());
+        }
+    }
+    machine::reach(SYSTEM.end)
+}
+
+/// Who has done what, in the lines that every architecture prints.
+pub fn report() {
+    for (config, state) in SYSTEM.partitions.iter().zip(&storage::PARTITION_STATE) {
+        let name = config.name;
+        told(format_args!(
+            "report partition name={name} state={} restarts={} faults={}",
+            state.lifecycle().name(),
+            state.restarts(),
+            state.faults()
+        ));
+        for (kind, word) in ExitKind::ALL {
+            let pcpus = config.pcpus.iter();
+            let costs = pcpus.filter_map(|pcpu| storage::COSTS.get(usize::from(pcpu.get())));
+            let cost = Costs::sum(costs, kind);
+            if cost.count() > 0 {
+                told(format_args!(
+                    "report exits partition={name} kind={word} count={} short={} total={} p50={} p999={} max={}",
+                    cost.count(),
+                    cost.short,
+                    cost.total,
+                    cost.p50,
+                    cost.p999,
+                    cost.max
+                ));
+            }
+        }
+    }
+    told(format_args!("report end"));
+}
+
+/// A line that is sure to be told: there is room for it, or room is made within bounds.
+fn told(arguments: core::fmt::Arguments<'_>) {
+    /// As often as text is moved for a ring to be empty.
+    const TRIES: usize = 1000;
+    let Some(console) = storage::TERMINAL.get() else {
+        return;
+    };
+    for _ in 0..TRIES {
+        if console.room() >= Line::LONGEST {
+            break;
+        }
+        console.pump(cpu::now());
+    }
+    log::line(arguments);
+}

@@ -1,0 +1,259 @@
+//! A virtual CPU in AMD's form.
+
+use super::exit;
+use super::intercept::{first, second};
+use super::reset::{SVME, reset, start_up};
+use super::vmcb::Vmcb;
+use crate::exit::Exit;
+use crate::guest::{self, Beginning, Event, Registers, Space};
+
+/// RFLAGS.TF.
+const TRAP: u64 = 1 << 8;
+
+/// Physical addresses of the maps that say which I/O ports and MSRs exit.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Permissions {
+    /// I/O ports.
+    pub io: u64,
+    /// MSRs.
+    pub msr: u64,
+}
+
+/// A virtual CPU. The assembly of the world switch knows where its block and its registers are.
+#[repr(C)]
+#[derive(Clone, Debug)]
+pub struct Guest {
+    vmcb: Vmcb,
+    registers: Registers,
+    /// What does not exit.
+    pub permissions: Permissions,
+}
+
+const _: () = assert!(core::mem::offset_of!(Guest, registers) == 0x1000);
+
+impl Guest {
+    /// One that has not begun.
+    pub const NEW: Self = Self {
+        vmcb: Vmcb::ZERO,
+        registers: Registers::ZERO,
+        permissions: Permissions { io: 0, msr: 0 },
+    };
+}
+
+impl guest::Guest for Guest {
+    #[inline]
+    fn exited(&mut self) -> Exit {
+        let control = &mut self.vmcb.control;
+        control.tlb_control = 0;
+        control.event_injection = event::again(control.exit_interrupt_info);
+        exit::exit(&self.vmcb)
+    }
+
+    fn begin(&mut self, beginning: Beginning, space: Space) {
+        let Vmcb { control, state } = &mut self.vmcb;
+        *control = Vmcb::ZERO.control;
+        control.intercept_first = first::ALL;
+        control.intercept_second = second::ALL;
+        control.io_permissions = self.permissions.io;
+        control.msr_permissions = self.permissions.msr;
+        control.asid = u32::from(space.tag.get());
+        // The only flush that every CPU has.
+        control.tlb_control = 1;
+        control.nested_paging = 1;
+        control.nested_cr3 = space.root.get();
+        match beginning {
+            Beginning::Entry { pc, registers } => {
+                reset(state, pc);
+                self.registers = registers;
+            }
+            Beginning::Page(page) => {
+                start_up(state, page);
+                self.registers = Registers::ZERO;
+            }
+        }
+    }
+
+    #[inline]
+    fn pc(&self) -> u64 {
+        self.vmcb.state.rip
+    }
+
+    #[inline]
+    fn skip(&mut self) {
+        let Vmcb { control, state } = &mut self.vmcb;
+        state.rip = exit::next(control, state.rip);
+        // The instruction is done: what STI or a load of SS held back for it is held back no more.
+        control.interrupt_shadow = 0;
+        // Single-stepping sees each instruction (#DB, a trap).
+        if state.rflags & TRAP != 0 {
+            state.dr6 |= 1 << 14;
+            control.event_injection = event::DEBUG;
+        }
+    }
+
+    #[inline]
+    fn rax(&self) -> u64 {
+        self.vmcb.state.rax
+    }
+
+    #[inline]
+    fn set_rax(&mut self, value: u64) {
+        self.vmcb.state.rax = value;
+    }
+
+    #[inline]
+    fn registers(&mut self) -> &mut Registers {
+        &mut self.registers
+    }
+
+    #[inline]
+    fn is_user(&self) -> bool {
+        self.vmcb.state.cpl != 0
+    }
+
+    #[inline]
+    fn cr0(&self) -> u64 {
+        self.vmcb.state.cr0
+    }
+
+    #[inline]
+    fn cr4(&self) -> u64 {
+        self.vmcb.state.cr4
+    }
+
+    #[inline]
+    fn efer(&self) -> u64 {
+        self.vmcb.state.efer & !SVME
+    }
+
+    #[inline]
+    fn set_efer(&mut self, value: u64) {
+        self.vmcb.state.efer = value | SVME;
+    }
+
+    #[inline]
+    fn inject(&mut self, event: Event) {
+        self.vmcb.control.event_injection = match event {
+            Event::NonMaskable => event::NON_MASKABLE,
+            Event::Undefined => event::UNDEFINED,
+            Event::Protection => event::PROTECTION,
+        };
+    }
+
+    #[inline]
+    fn takes_event(&self) -> bool {
+        self.vmcb.control.event_injection == 0
+    }
+
+    /// By IRET, which ends the handler of every such interrupt.
+    fn watch_non_maskable(&mut self, on: bool) {
+        let intercepts = &mut self.vmcb.control.intercept_first;
+        if on {
+            *intercepts |= first::IRET;
+        } else {
+            *intercepts &= !first::IRET;
+        }
+    }
+}
+
+/// Events for [`event_injection`](super::vmcb::Control::event_injection) (AMD APM volume 2, 15.20).
+mod event {
+    const VALID: u64 = 1 << 31;
+    const WITH_CODE: u64 = 1 << 11;
+    const EXCEPTION: u64 = 3 << 8;
+
+    /// A non-maskable interrupt.
+    pub const NON_MASKABLE: u64 = VALID | 2 << 8 | 2;
+    /// #DB.
+    pub const DEBUG: u64 = VALID | EXCEPTION | 1;
+    /// #UD.
+    pub const UNDEFINED: u64 = VALID | EXCEPTION | 6;
+    /// #GP(0).
+    pub const PROTECTION: u64 = VALID | WITH_CODE | EXCEPTION | 13;
+
+    /// The event that was being delivered when the guest exited, to be delivered again. Bit 31 alone says whether there is one: QEMU leaves
+    /// older bits in the others.
+    pub const fn again(info: u64) -> u64 {
+        if info & VALID == 0 { 0 } else { info }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{Pa, Vmid};
+
+    use super::*;
+    use crate::guest::Guest as _;
+
+    fn begun() -> Guest {
+        let mut guest = Guest::NEW;
+        guest.permissions = Permissions {
+            io: 0x1000,
+            msr: 0x4000,
+        };
+        let space = Space {
+            tag: Vmid::new(3),
+            root: Pa::new(0x7000),
+        };
+        let beginning = Beginning::Entry {
+            pc: 0x10_0000,
+            registers: Registers::ZERO,
+        };
+        guest.begin(beginning, space);
+        guest
+    }
+
+    #[test]
+    fn guest_begins_with_its_own_tables_and_without_old_translations() {
+        let control = begun().vmcb.control;
+        assert_eq!((control.asid, control.tlb_control), (3, 1));
+        assert_eq!((control.nested_paging, control.nested_cr3), (1, 0x7000));
+        assert_eq!(control.io_permissions, 0x1000);
+        assert_eq!(control.msr_permissions, 0x4000);
+        assert_eq!(control.intercept_first, first::ALL);
+    }
+
+    #[test]
+    fn only_a_valid_event_is_delivered_again() {
+        let mut guest = begun();
+        guest.vmcb.control.exit_interrupt_info = 0x0000_0b0d;
+        guest.exited();
+        assert!(guest.takes_event());
+        guest.vmcb.control.exit_interrupt_info = 0x8000_0020;
+        guest.exited();
+        assert_eq!(guest.vmcb.control.event_injection, 0x8000_0020);
+        assert!(!guest.takes_event());
+    }
+
+    #[test]
+    fn svme_is_always_set_and_never_shows() {
+        let mut guest = begun();
+        assert_eq!((guest.vmcb.state.efer, guest.efer()), (SVME, 0));
+        guest.set_efer(1);
+        assert_eq!((guest.vmcb.state.efer, guest.efer()), (SVME | 1, 1));
+    }
+
+    #[test]
+    fn instruction_that_is_stepped_over_is_seen_by_who_steps() {
+        let mut guest = begun();
+        guest.vmcb.control.exit_code = 0x72;
+        guest.vmcb.control.interrupt_shadow = 1;
+        guest.skip();
+        assert_eq!((guest.pc(), guest.takes_event()), (0x10_0002, true));
+        assert_eq!(guest.vmcb.control.interrupt_shadow, 0);
+        guest.vmcb.state.rflags |= TRAP;
+        guest.skip();
+        assert_eq!(guest.vmcb.control.event_injection, event::DEBUG);
+        assert_eq!(guest.vmcb.state.dr6 >> 14 & 1, 1);
+    }
+
+    #[test]
+    fn iret_exits_while_a_non_maskable_interrupt_is_watched() {
+        let mut guest = begun();
+        guest.watch_non_maskable(true);
+        assert_eq!(guest.vmcb.control.intercept_first, first::ALL | first::IRET);
+        guest.watch_non_maskable(false);
+        assert_eq!(guest.vmcb.control.intercept_first, first::ALL);
+    }
+}
