@@ -4,6 +4,7 @@
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use x86_64::instructions::interrupts;
+use x86_64::instructions::port::Port;
 use x86_64::registers::model_specific::Msr;
 
 use crate::cpu;
@@ -65,6 +66,16 @@ pub fn enable() -> u32 {
     read(ID) as u32
 }
 
+/// Masks all inputs of the two interrupt controllers (8259A) that firmware used. The APIC's entry for them is masked too, which Bochs does not heed.
+pub fn silence_legacy() {
+    /// Their mask registers.
+    const MASKS: [u16; 2] = [0x21, 0xa1];
+    for port in MASKS {
+        // SAFETY: the controllers are at these ports in every PC that has them, and nobody needs their interrupts.
+        unsafe { Port::<u8>::new(port).write(0xff) };
+    }
+}
+
 /// Puts the APIC into the state that a partition begins with. What was pending for the one before it is taken and dropped.
 pub fn reset() {
     write(INITIAL_COUNT, 0);
@@ -121,7 +132,9 @@ pub fn send_startup(apic: u32, page: u64) {
 pub fn time_count(count: u32) -> Option<u64> {
     /// Interrupts that are requested, vectors 224 to 255.
     const LAST_REQUESTS: u32 = 0x827;
-    let unused = (!(read(LAST_REQUESTS) as u32)).checked_ilog2()?;
+    /// Vector 255 is the spurious one, which Bochs lets nobody end.
+    const USABLE: u32 = u32::MAX >> 1;
+    let unused = (USABLE & !(read(LAST_REQUESTS) as u32)).checked_ilog2()?;
     write(DIVIDE, 0b1011);
     write(TIMER, 224 + u64::from(unused));
     let start = cpu::now();
