@@ -48,8 +48,18 @@ bulkhead_nmi:
     cmpq $(bulkhead_waited - bulkhead_wait), %rax
     jae 2f
     leaq bulkhead_waited(%rip), %rcx
-    movq %rcx, 16(%rsp)
-2:  popq %rcx
+    jmp 3f
+    /* On the way into a guest of Intel's: it is not entered. */
+2:  movq 16(%rsp), %rax
+    leaq bulkhead_vmx_window(%rip), %rcx
+    cmpq %rcx, %rax
+    jb 4f
+    leaq bulkhead_vmx_window_end(%rip), %rcx
+    cmpq %rcx, %rax
+    jae 4f
+    leaq bulkhead_vmx_called(%rip), %rcx
+3:  movq %rcx, 16(%rsp)
+4:  popq %rcx
     popq %rax
     iretq
 1:  hlt

@@ -27,6 +27,8 @@ pub enum Exit {
     Shutdown,
     /// An access outside its memory.
     Fault(Fault),
+    /// Something of the vendor's extension, which its part has answered itself: a control register, a step on the way of an event.
+    Answered,
     /// The guest's state is none that the CPU enters.
     Refused,
     /// Nothing that was asked for: the vendor's number.

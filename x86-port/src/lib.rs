@@ -5,12 +5,12 @@
 //! - [`npt`] and [`host`]: nested and own page tables as formats of the core's table builder, [`hv::memory`];
 //! - [`pvh`], [`multiboot2`] and [`memory_map`]: what the boot loader says of the machine;
 //! - [`guest`] and [`exit`]: a virtual CPU and its exits, whichever vendor's extension runs it;
-//! - [`svm`]: AMD's: the control block of a virtual CPU, and what an exit means;
+//! - [`svm`] and [`vmx`]: AMD's and Intel's: what a virtual CPU begins with, and what an exit means;
 //! - [`policy`]: what a partition sees of its CPUs;
 //! - [`signal`]: what its virtual CPUs do to one another.
 //!
 //! # Limits
-//! AMD SVM alone. Each virtual CPU has a physical CPU of its own. docs/x86.md has the list.
+//! Each virtual CPU has a physical CPU of its own. docs/x86.md has the list.
 #![cfg_attr(not(test), no_std)]
 #![cfg_attr(
     not(test),
@@ -33,3 +33,4 @@ pub mod pvh;
 pub mod signal;
 pub mod svm;
 pub mod vendor;
+pub mod vmx;

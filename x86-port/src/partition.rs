@@ -22,11 +22,13 @@ pub enum ExitKind {
     Fault,
     /// Instructions that the guest's CPU does not have.
     Undefined,
+    /// What the vendor's extension alone exits for: some writes to control registers on Intel's.
+    Control,
 }
 
 impl ExitKind {
     /// All kinds with their names, in the order in which reports show them.
-    pub const ALL: [(Self, &'static str); 7] = [
+    pub const ALL: [(Self, &'static str); 8] = [
         (Self::Interrupt, "interrupt"),
         (Self::Hypercall, "vmmcall"),
         (Self::Cpuid, "cpuid"),
@@ -34,6 +36,7 @@ impl ExitKind {
         (Self::Io, "io"),
         (Self::Fault, "fault"),
         (Self::Undefined, "undefined"),
+        (Self::Control, "control"),
     ];
 }
 

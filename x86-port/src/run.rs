@@ -36,10 +36,20 @@ pub fn run(index: usize) -> ! {
         early::stop(format_args!("pCPU {index} is not the system's"));
     };
     tables.take().load();
-    if let Ok(Virtualization::Svm(_)) = vendor::detect(&cpu::This) {
-        // SAFETY: the CPU has SVM, and the tables are those of the line above.
-        if let Some((guest, host)) = unsafe { world::svm::enable(index) } {
-            serve(index, guest, host);
+    // SAFETY: the CPU has what it says, the boot CPU has seen what it needs of it, and map and tables are those of the lines above.
+    unsafe {
+        match vendor::detect(&cpu::This) {
+            Ok(Virtualization::Svm(_)) => {
+                if let Some((guest, host)) = world::svm::enable(index) {
+                    serve(index, guest, host);
+                }
+            }
+            Ok(Virtualization::Vmx(_)) => {
+                if let Some((guest, host)) = world::vmx::enable(index) {
+                    serve(index, guest, host);
+                }
+            }
+            Err(_) => {}
         }
     }
     early::stop(format_args!("pCPU {index} is not like the one that booted"))

@@ -2,10 +2,10 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use hv::memory::{FramePool, MapError, Table};
+use hv::memory::{Format, FramePool, MapError, Table};
 use hv::sync::{Rank, TicketLock};
 use hv::terminal::Terminal;
-use model::memory::{MemoryKind, PAGE};
+use model::memory::{Mapping, MemoryKind, PAGE};
 use model::{Pa, PartitionId};
 use x86_64::PhysAddr;
 use x86_64::registers::control::{Cr3, Cr3Flags};
@@ -14,6 +14,7 @@ use x86_port::memory_map::is_ram;
 use x86_port::npt::Npt;
 use x86_port::policy::serial::Serial;
 use x86_port::vendor::{self, Cpu, Virtualization};
+use x86_port::vmx::ept::Ept;
 
 use crate::console::Port;
 use crate::early::{self, stop};
@@ -42,6 +43,7 @@ extern "C" fn bulkhead_boot(protocol: u32, loaded: u64) -> ! {
     compare_cpu();
     compare_memory(protocol, loaded);
     check_payload();
+    apic::silence_legacy();
     let own = apic::enable();
     if !cpu::calibrate() {
         stop(format_args!(
@@ -87,9 +89,14 @@ fn compare_cpu() {
             "SVM: {} address spaces, next RIP {}, decode assists {}",
             svm.asids, svm.next_rip, svm.decode_assists
         )),
-        Ok(Virtualization::Vmx(_)) => stop(format_args!(
-            "this CPU has Intel's virtualization: this version runs on AMD's alone"
-        )),
+        Ok(Virtualization::Vmx(_)) => {
+            let controls = world::vmx::controls();
+            early::line(format_args!(
+                "VMX: revision {:#x}, tagged translations {}",
+                controls.revision,
+                controls.has_vpid()
+            ));
+        }
         Err(why) => stop(format_args!("this CPU cannot run partitions: {why:?}")),
     }
     if cpu::This.cpuid(1).ecx & X2APIC == 0 {
@@ -146,16 +153,23 @@ fn build_partitions() {
         stop(format_args!("the system table is inconsistent"));
     };
     for (partition, root) in SYSTEM.partitions.iter().zip(&NESTED_ROOTS) {
-        match translate(partition.memory, &mut pool) {
+        let translated = match vendor::detect(&cpu::This) {
+            Ok(Virtualization::Vmx(_)) => translate::<Ept>(partition.memory, &mut pool),
+            _ => translate::<Npt>(partition.memory, &mut pool),
+        };
+        match translated {
             Ok(table) => root.store(table.get(), Ordering::Release),
             Err(error) => stop(format_args!("partition {}: {error}", partition.name)),
         }
     }
-    world::svm::prepare();
+    world::prepare();
 }
 
-fn translate(mappings: &[model::memory::Mapping], pool: &mut FramePool) -> Result<Pa, MapError> {
-    let mut table = Table::<Npt>::new(pool, 48)?;
+fn translate<F: Format<Attributes = MemoryKind>>(
+    mappings: &[Mapping],
+    pool: &mut FramePool,
+) -> Result<Pa, MapError> {
+    let mut table = Table::<F>::new(pool, 48)?;
     for piece in mappings {
         table.map(piece.ipa.get(), piece.pa, piece.size, piece.kind, pool)?;
     }

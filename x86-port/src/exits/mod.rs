@@ -34,6 +34,7 @@ impl<G: World> Vcpu<G> {
                 self.guest.skip();
                 (ExitKind::Undefined, Next::GoOn)
             }
+            Exit::Answered => (ExitKind::Control, Next::GoOn),
             Exit::Privileged => (ExitKind::Undefined, self.inject(Event::Undefined)),
             Exit::Fault(fault) => (ExitKind::Fault, self.fault(fault)),
             Exit::Shutdown => (ExitKind::Fault, self.fails(format_args!("triple fault"))),

@@ -59,7 +59,10 @@ impl<G: World> Vcpu<G> {
         match (msr::access(index, true), index) {
             (Access::Emulated, msr::APIC_BASE) if value == msr::apic_base(self.number == 0) => {}
             (Access::Emulated, msr::EFER) => {
-                match efer::write(self.guest.efer(), value, self.guest.cr0()) {
+                // Leaf 8000_0001h, EDX: fast FXSAVE.
+                let has_ffxsr = cpu::cpuid(0x8000_0001, 0).edx >> 25 & 1 != 0;
+                let (old, cr0) = (self.guest.efer(), self.guest.cr0());
+                match efer::write(old, value, cr0, has_ffxsr) {
                     Some(efer) => self.guest.set_efer(efer),
                     None => return self.inject(Event::Protection),
                 }

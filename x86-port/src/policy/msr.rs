@@ -108,6 +108,22 @@ pub fn access(index: u32, write: bool) -> Access {
     })
 }
 
+/// Calls `open` with each MSR that the guest may read itself, or write, or both.
+///
+/// # Errors
+/// The first one that `open` cannot do it for.
+pub fn each_own(mut open: impl FnMut(u32, bool, bool) -> bool) -> Result<(), u32> {
+    for rule in RULES {
+        let [read, write] = [rule.read, rule.write].map(|access| access == Access::Own);
+        for index in rule.first..=rule.last {
+            if (read || write) && !open(index, read, write) {
+                return Err(index);
+            }
+        }
+    }
+    Ok(())
+}
+
 /// What of a write to the timer's entry takes effect: vector, mask, periodic mode. `None`: it is a general-protection fault, as reserved bits are.
 /// QEMU takes a delivery mode there, which the architecture does not have (Intel SDM volume 3, 11.5.1).
 pub const fn timer_entry(value: u64) -> Option<u64> {

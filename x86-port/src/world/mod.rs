@@ -1,11 +1,15 @@
 //! The world switch, by the extension that the CPU has.
 
 pub mod svm;
+pub mod vmx;
 
 use core::arch::asm;
 
 use x86_64::registers::control::{Cr4, Cr4Flags};
 use x86_port::guest::Guest;
+use x86_port::vendor::{self, Virtualization};
+
+use crate::cpu;
 
 /// A virtual CPU that this machine can enter.
 pub trait World: Guest + 'static {
@@ -14,6 +18,15 @@ pub trait World: Guest + 'static {
 
     /// Runs the guest until it exits. When there were more than `calls` [`calls`](crate::exceptions::calls), that is at once.
     fn enter(&mut self, host: &mut Self::Host, calls: u32);
+}
+
+/// Builds what all virtual CPUs share. Called once, by the boot CPU, which has seen that it can run partitions.
+pub fn prepare() {
+    match vendor::detect(&cpu::This) {
+        Ok(Virtualization::Svm(_)) => svm::prepare(),
+        Ok(Virtualization::Vmx(_)) => vmx::prepare(),
+        Err(_) => {}
+    }
 }
 
 /// Floating-point and vector registers, and the debug registers that no control block has, as after reset. A guest finds nothing there of the one

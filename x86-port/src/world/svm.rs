@@ -124,14 +124,8 @@ static HOSTS: [ConstStaticCell<Host>; PCPUS] = [const {
 /// Builds what all virtual CPUs share. Called once, by the boot CPU.
 pub fn prepare() {
     let permissions = MSR_PERMISSIONS.take();
-    for rule in msr::RULES {
-        for index in rule.first..=rule.last {
-            let own = [rule.read, rule.write].map(|access| access == msr::Access::Own);
-            let [read, write] = own;
-            if (read || write) && !permissions.open(index, read, write) {
-                stop(format_args!("MSR {index:#x} cannot be passed through"));
-            }
-        }
+    if let Err(index) = msr::each_own(|index, read, write| permissions.open(index, read, write)) {
+        stop(format_args!("MSR {index:#x} cannot be passed through"));
     }
     MSR_PERMISSIONS_AT.store((&raw const *permissions) as u64, Ordering::Release);
 }

@@ -52,6 +52,28 @@ pub fn sleep() {
     unsafe { asm!("sti", "hlt", "cli", options(nostack)) };
 }
 
+/// Turns every VMMCALL of the program into a VMCALL where the CPU is Intel's: they differ in the last byte alone.
+pub fn choose_hypercall() {
+    unsafe extern "C" {
+        static __start_hypercalls: u64;
+        static __stop_hypercalls: u64;
+    }
+    const INTEL: u32 = u32::from_le_bytes(*b"Genu");
+    if cpuid(0).ebx != INTEL {
+        return;
+    }
+    let (first, end) = (&raw const __start_hypercalls, &raw const __stop_hypercalls);
+    let mut site = first;
+    while site < end {
+        // SAFETY: the linker has put the addresses of all such instructions between these symbols; the program's memory is mapped writable, and no other
+        // CPU executes it yet.
+        unsafe {
+            (*site as *mut u8).add(2).write_volatile(0xc1);
+            site = site.add(1);
+        }
+    }
+}
+
 /// A hypercall without an argument. Returns RAX.
 pub fn hypercall(function: u32) -> u64 {
     hypercall_with(function, 0)
@@ -64,7 +86,11 @@ pub fn hypercall_with(function: u32, argument: u64) -> u64 {
     unsafe {
         asm!(
             "xchg rbx, {argument}",
+            "2:",
             "vmmcall",
+            ".pushsection hypercalls, \"aR\", @progbits",
+            ".quad 2b",
+            ".popsection",
             "xchg rbx, {argument}",
             argument = inout(reg) argument => _,
             inout("rax") u64::from(function) => answer,

@@ -20,6 +20,7 @@ macro_rules! entry {
         #[unsafe(no_mangle)]
         extern "C" fn guest_main(start_info: u64) -> ! {
             let main: fn(&$crate::Machine) -> ! = $main;
+            $crate::cpu::choose_hypercall();
             main(&$crate::Machine::at(start_info))
         }
     };

@@ -1,0 +1,327 @@
+//! A virtual CPU in Intel's form.
+
+use super::controls::{Controls, NMI_WINDOW};
+use super::exit::{self, reason};
+use super::field::{Vmcs, control, guest as state, information};
+use super::{ept, reset, xcr0};
+use crate::exit::Exit;
+use crate::guest::{self, Beginning, Event, Registers, Space};
+use crate::svm::reset::{reset, start_up};
+use crate::svm::vmcb::Vmcb;
+
+/// RFLAGS.TF.
+const TRAP: u64 = 1 << 8;
+/// CR0.PE, and CR0.NE, which must be 1 under VMX (Intel SDM volume 3, A.7). The guest sees the one that it has written.
+const PROTECTED: u64 = 1 << 0;
+const NUMERIC_ERROR: u64 = 1 << 5;
+/// CR4.VMXE, which must be 1 under VMX, and of which no guest is to know.
+const VMXE: u64 = 1 << 13;
+
+/// What holds events back (25.4.2).
+mod held {
+    /// STI and loads of SS, for an instruction.
+    pub const BY_INSTRUCTION: u64 = 0b11;
+    /// A non-maskable interrupt that is being handled.
+    pub const BY_NMI: u64 = 1 << 3;
+}
+
+/// What a virtual CPU is set up with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Setup {
+    /// The CPU's controls.
+    pub controls: Controls,
+    /// Physical address of the bitmap of MSRs.
+    pub msr_bitmap: u64,
+    /// What XCR0 may name on this CPU.
+    pub xcr0: u64,
+}
+
+/// How an attempt to enter a guest ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attempt {
+    /// The guest has exited, or its state was refused.
+    Exited,
+    /// The physical CPU was called before.
+    Called,
+    /// The CPU does not take the control structure.
+    Failed,
+}
+
+/// A virtual CPU. The assembly of the world switch knows where its registers are.
+#[repr(C)]
+#[derive(Clone, Debug)]
+pub struct Guest<V> {
+    rax: u64,
+    registers: Registers,
+    vmcs: V,
+    setup: Setup,
+    /// The last one, by who enters.
+    pub attempt: Attempt,
+    /// A non-maskable interrupt that an instruction holds back.
+    held: bool,
+}
+
+impl<V: Vmcs> Guest<V> {
+    /// One that has not begun.
+    pub const fn new(vmcs: V, setup: Setup) -> Self {
+        Self {
+            rax: 0,
+            registers: Registers::ZERO,
+            vmcs,
+            setup,
+            attempt: Attempt::Called,
+            held: false,
+        }
+    }
+
+    /// Why a guest that was entered has exited.
+    fn reason(&mut self) -> Exit {
+        let (number, failed) = exit::number(&self.vmcs);
+        if failed {
+            return Exit::Refused;
+        }
+        self.deliver_again(number);
+        match number {
+            reason::CONTROL_REGISTER => self.control_register(),
+            reason::XSETBV => self.set_xcr0(),
+            reason::NMI_WINDOW if self.held => {
+                self.held = false;
+                self.inject_now(event::NON_MASKABLE);
+                Exit::Answered
+            }
+            _ => exit::exit(&self.vmcs),
+        }
+    }
+
+    fn deliver_again(&mut self, number: u32) {
+        let vectoring = self.vmcs.read(information::VECTORING);
+        let blocked = self.vmcs.read(state::INTERRUPTIBILITY);
+        if vectoring & event::VALID != 0 {
+            let code = self.vmcs.read(information::VECTORING_CODE);
+            let length = self.vmcs.read(information::LENGTH);
+            self.vmcs.write(control::EVENT_CODE, code);
+            self.vmcs.write(control::EVENT_LENGTH, length);
+            self.vmcs.write(control::EVENT, event::again(vectoring));
+            if event::kind(vectoring) == event::NMI {
+                // Its delivery blocks the next one, and did so before.
+                let blocked = blocked & !held::BY_NMI;
+                self.vmcs.write(state::INTERRUPTIBILITY, blocked);
+            }
+            return;
+        }
+        /// An IRET that ended the handler was what exited (28.2.3): it has not ended it.
+        const BY_IRET: u64 = 1 << 12;
+        let qualification = self.vmcs.read(information::QUALIFICATION);
+        if number == reason::EPT_VIOLATION && qualification & BY_IRET != 0 {
+            let blocked = blocked | held::BY_NMI;
+            self.vmcs.write(state::INTERRUPTIBILITY, blocked);
+        }
+    }
+
+    /// A write to CR0 that changes NE, or to CR4 that sets VMXE: no other access exits.
+    fn control_register(&mut self) -> Exit {
+        let qualification = self.vmcs.read(information::QUALIFICATION);
+        match (qualification & 0xf, qualification >> 4 & 3) {
+            // It will be executed again, and exit no more: the guest's NE is what the instruction writes.
+            (0, 0) => {
+                let shadow = self.vmcs.read(control::CR0_SHADOW) ^ NUMERIC_ERROR;
+                self.vmcs.write(control::CR0_SHADOW, shadow);
+            }
+            (4, 0) => guest::Guest::inject(self, Event::Protection),
+            _ => return Exit::Unexpected(reason::CONTROL_REGISTER),
+        }
+        Exit::Answered
+    }
+
+    fn set_xcr0(&mut self) -> Exit {
+        let value = self.registers.rdx << 32 | self.rax & 0xffff_ffff;
+        if self.registers.rcx as u32 == 0 && xcr0::is_valid(value, self.setup.xcr0) {
+            self.vmcs.set_xcr0(value);
+            guest::Guest::skip(self);
+        } else {
+            guest::Guest::inject(self, Event::Protection);
+        }
+        Exit::Answered
+    }
+
+    fn inject_now(&mut self, event: u64) {
+        self.vmcs.write(control::EVENT_CODE, 0);
+        self.vmcs.write(control::EVENT, event);
+    }
+
+    fn is_protected(&self) -> bool {
+        self.vmcs.read(state::CR0) & PROTECTED != 0
+    }
+}
+
+impl<V: Vmcs> guest::Guest for Guest<V> {
+    fn exited(&mut self) -> Exit {
+        // What was to be delivered by an entry that did not happen still is.
+        let exit = match self.attempt {
+            Attempt::Exited => self.reason(),
+            Attempt::Called => return Exit::NonMaskable,
+            Attempt::Failed => Exit::Refused,
+        };
+        if exit == Exit::NonMaskable {
+            self.vmcs.take_nmi();
+        }
+        exit
+    }
+
+    fn begin(&mut self, beginning: Beginning, space: Space) {
+        let mut first = Vmcb::ZERO.state;
+        match beginning {
+            Beginning::Entry { pc, registers } => {
+                reset(&mut first, pc);
+                self.registers = registers;
+            }
+            Beginning::Page(page) => {
+                start_up(&mut first, page);
+                self.registers = Registers::ZERO;
+            }
+        }
+        (self.rax, self.held) = (0, false);
+        let Setup {
+            controls,
+            msr_bitmap,
+            ..
+        } = self.setup;
+        let vpid = if controls.has_vpid() {
+            space.tag.get()
+        } else {
+            0
+        };
+        let vmcs = &mut self.vmcs;
+        reset::load(vmcs, &first);
+        for field in control::ZERO {
+            vmcs.write(field, 0);
+        }
+        for (field, value) in [
+            (control::PIN, controls.pin.into()),
+            (control::PRIMARY, controls.primary.into()),
+            (control::SECONDARY, controls.secondary.into()),
+            (control::EXIT, controls.exit.into()),
+            (control::ENTRY, controls.entry.into()),
+            (control::EXCEPTIONS, 0),
+            (control::EVENT, 0),
+            (control::MSR_BITMAP, msr_bitmap),
+            (control::EPT_POINTER, ept::pointer(space.root)),
+            (control::CR0_MASK, NUMERIC_ERROR),
+            (control::CR0_SHADOW, first.cr0),
+            (state::CR0, first.cr0 | NUMERIC_ERROR),
+            (control::CR4_MASK, VMXE),
+            (control::CR4_SHADOW, 0),
+            (state::CR4, VMXE),
+        ] {
+            vmcs.write(field, value);
+        }
+        if vpid != 0 {
+            vmcs.write(control::VPID, vpid.into());
+        }
+        vmcs.renew(vpid);
+    }
+
+    fn pc(&self) -> u64 {
+        self.vmcs.read(state::RIP)
+    }
+
+    fn skip(&mut self) {
+        let next = self.pc().wrapping_add(self.vmcs.read(information::LENGTH));
+        self.vmcs.write(state::RIP, next);
+        // The instruction is done: what STI or a load of SS held back for it is held back no more.
+        let blocked = self.vmcs.read(state::INTERRUPTIBILITY) & !held::BY_INSTRUCTION;
+        self.vmcs.write(state::INTERRUPTIBILITY, blocked);
+        // Single-stepping sees each instruction (#DB, a trap).
+        if self.vmcs.read(state::RFLAGS) & TRAP != 0 {
+            self.vmcs.write(state::PENDING_DEBUG, 1 << 14);
+        }
+    }
+
+    fn rax(&self) -> u64 {
+        self.rax
+    }
+
+    fn set_rax(&mut self, value: u64) {
+        self.rax = value;
+    }
+
+    fn registers(&mut self) -> &mut Registers {
+        &mut self.registers
+    }
+
+    fn is_user(&self) -> bool {
+        self.vmcs.read(state::SS_RIGHTS) >> 5 & 3 != 0
+    }
+
+    fn cr0(&self) -> u64 {
+        let shadow = self.vmcs.read(control::CR0_SHADOW) & NUMERIC_ERROR;
+        self.vmcs.read(state::CR0) & !NUMERIC_ERROR | shadow
+    }
+
+    fn cr4(&self) -> u64 {
+        self.vmcs.read(state::CR4) & !VMXE
+    }
+
+    fn efer(&self) -> u64 {
+        self.vmcs.read(state::EFER)
+    }
+
+    fn set_efer(&mut self, value: u64) {
+        self.vmcs.write(state::EFER, value);
+    }
+
+    fn inject(&mut self, what: Event) {
+        let event = match what {
+            Event::NonMaskable => event::NON_MASKABLE,
+            Event::Undefined => event::UNDEFINED,
+            // In real mode exceptions have no error code (27.2.1.3).
+            Event::Protection if self.is_protected() => event::PROTECTION,
+            Event::Protection => event::PROTECTION & !event::WITH_CODE,
+        };
+        let blocked = self.vmcs.read(state::INTERRUPTIBILITY);
+        if what == Event::NonMaskable && blocked & held::BY_INSTRUCTION != 0 {
+            self.held = true;
+        } else {
+            self.inject_now(event);
+        }
+    }
+
+    fn takes_event(&self) -> bool {
+        self.vmcs.read(control::EVENT) & event::VALID == 0 && !self.held
+    }
+
+    fn watch_non_maskable(&mut self, on: bool) {
+        let primary = self.vmcs.read(control::PRIMARY);
+        let bit = u64::from(NMI_WINDOW);
+        let primary = if on { primary | bit } else { primary & !bit };
+        self.vmcs.write(control::PRIMARY, primary);
+    }
+}
+
+/// Events (25.8.3).
+mod event {
+    pub const VALID: u64 = 1 << 31;
+    pub const WITH_CODE: u64 = 1 << 11;
+    const EXCEPTION: u64 = 3;
+    pub const NMI: u64 = 2;
+
+    /// A non-maskable interrupt.
+    pub const NON_MASKABLE: u64 = VALID | NMI << 8 | 2;
+    /// #UD.
+    pub const UNDEFINED: u64 = VALID | EXCEPTION << 8 | 6;
+    /// #GP(0).
+    pub const PROTECTION: u64 = VALID | WITH_CODE | EXCEPTION << 8 | 13;
+
+    /// What kind of event it is.
+    pub const fn kind(event: u64) -> u64 {
+        event >> 8 & 7
+    }
+
+    /// The event that was being delivered when the guest exited, to be delivered again: bit 12 is undefined there (25.9.3).
+    pub const fn again(vectoring: u64) -> u64 {
+        vectoring & (VALID | 0xfff)
+    }
+}
+
+#[cfg(test)]
+mod tests;
