@@ -18,6 +18,8 @@ mod rates;
 pub mod record;
 #[cfg(feature = "tail")]
 mod tail;
+#[cfg(feature = "shared")]
+mod turns;
 
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -92,6 +94,9 @@ pub struct Watch {
     frequency: u64,
     /// When the next partition is to be looked at, in ticks.
     due: AtomicU64,
+    /// When others' counters may be asked for again, in ticks.
+    #[cfg(feature = "shared")]
+    asks: AtomicU64,
     records: Option<Records>,
 }
 
@@ -101,6 +106,8 @@ impl Watch {
         Self {
             frequency,
             due: AtomicU64::new(NEVER),
+            #[cfg(feature = "shared")]
+            asks: AtomicU64::new(0),
             records,
         }
     }

@@ -31,7 +31,7 @@ pub enum Call {
     /// The oldest failure of others of which the caller was not told: who, class and virtual CPU; counter, program counter, value, count.
     Failure = FIRST + 0x18,
     /// One of the counts of a partition: its place in bits 7:0, the number of the count in bits 15:8. Exits by [`ExitKind`](crate::exit::ExitKind) come first, then
-    /// failures by [`Class`](crate::monitor::Class).
+    /// failures by [`Class`](crate::monitor::Class). With a virtual CPU's number plus 1 in bits 23:16 the number is that of a counter of its turns.
     Count = FIRST + 0x19,
     /// What led to the newest failure of a partition, event by event: its place in bits 7:0, the number of the event above them. The two words of an
     /// [`Event`](crate::trace), and the number of the record from which it is.

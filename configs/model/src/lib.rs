@@ -17,6 +17,8 @@ pub mod call;
 pub mod channel;
 #[cfg(any(feature = "monitor", feature = "pristine"))]
 pub mod checksum;
+#[cfg(feature = "counters")]
+pub mod counter;
 pub mod device;
 #[cfg(feature = "channels")]
 pub mod doorbell;

@@ -49,6 +49,8 @@ impl From<Refused> for Answer {
         Self::plain(match refused {
             Refused::Denied => Status::Denied,
             Refused::NotNow => Status::InvalidParameters,
+            #[cfg(feature = "shared")]
+            Refused::NotYet => Status::NotPresent,
         })
     }
 }

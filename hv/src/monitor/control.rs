@@ -56,6 +56,9 @@ pub enum Refused {
     Denied,
     /// The partition is not in a state in which that can be done, or is on its way to another one.
     NotNow,
+    /// What it asks for is on its way: it is to ask again.
+    #[cfg(feature = "shared")]
+    NotYet,
 }
 
 /// What is told about a partition.
@@ -114,7 +117,7 @@ impl<M: Machine> Hypervisor<M> {
     /// One of the counts of a partition, as [`Call::Count`](model::call::Call::Count) numbers them; `None` when there is none of that number.
     ///
     /// # Errors
-    /// The caller has no right over it.
+    /// The caller has no right over it; or the count is on its way.
     pub fn count_of(
         &self,
         caller: &Partition,
@@ -122,6 +125,10 @@ impl<M: Machine> Hypervisor<M> {
         number: usize,
     ) -> Result<Option<u64>, Refused> {
         let partition = self.watched(caller, target)?;
+        #[cfg(feature = "shared")]
+        if let Some(vcpu) = (number >> 8).checked_sub(1) {
+            return self.turns_of(partition, vcpu, number & 0xff);
+        }
         let exits = ExitKind::ALL.map(|kind| partition.cost(kind).count());
         let failures = Class::ALL.map(|class| partition.health.count(class));
         let mut counts = exits.into_iter().chain(failures);

@@ -6,84 +6,15 @@
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use gic::InterruptController;
+pub use model::counter::Counter;
 
 use super::Common;
 #[cfg(feature = "trace")]
 use super::trace::Ends;
 use crate::machine::Machine;
-use crate::partition::Partition;
+use crate::partition::{Partition, VcpuShared};
 use crate::report::Line;
 use crate::vcpu::Hypervisor;
-
-/// A counter of one virtual CPU since boot. Times are in nanoseconds. The numbers are those of the call by which a guest asks for its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u8)]
-pub enum Counter {
-    /// How often the scheduler was entered while it was loaded.
-    Entries = 0,
-    /// `rtds`: periods that ended while it had something to do.
-    Periods = 1,
-    /// `rtds`: what it was charged in the last of them.
-    Supply = 2,
-    /// `rtds`: the least that it was charged in a period through which it had something to do.
-    LeastSupply = 3,
-    /// `rtds`: how often its budget was used up.
-    Depletions = 4,
-    /// `rtds`: how often it had to give way with budget left.
-    Preemptions = 5,
-    /// `rtds`: the longest time for which it had something to do and did not run.
-    Blackout = 6,
-    /// `rtds`: the longest time that it ran beyond a budget.
-    Overrun = 7,
-    /// `rtds`: periods that were over before their budget was replenished.
-    LateReplenishments = 8,
-    /// `cyclic`: windows that began while it had something to do.
-    Windows = 9,
-    /// `cyclic`: its windows that nobody looked at in time.
-    MissedWindows = 10,
-    /// `cyclic`: the longest time from the begin of a window to the decision to use it.
-    Lateness = 11,
-    /// `rtds` with `placement = "global"`: how often it went on, on another physical CPU than the one before.
-    Migrations = 12,
-}
-
-impl Counter {
-    /// In the order of their numbers.
-    pub const ALL: [Self; 13] = [
-        Self::Entries,
-        Self::Periods,
-        Self::Supply,
-        Self::LeastSupply,
-        Self::Depletions,
-        Self::Preemptions,
-        Self::Blackout,
-        Self::Overrun,
-        Self::LateReplenishments,
-        Self::Windows,
-        Self::MissedWindows,
-        Self::Lateness,
-        Self::Migrations,
-    ];
-
-    /// The word that reports use.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Entries => "entries",
-            Self::Periods => "periods",
-            Self::Supply => "supply",
-            Self::LeastSupply => "least",
-            Self::Depletions => "depletions",
-            Self::Preemptions => "preemptions",
-            Self::Blackout => "blackout",
-            Self::Overrun => "overrun",
-            Self::LateReplenishments => "late",
-            Self::Windows => "windows",
-            Self::MissedWindows => "missed",
-            Self::Lateness => "lateness",
-            Self::Migrations => "migrations",
-        }
-    }
-}
 
 /// A counter that there is nothing to say of.
 const UNKNOWN: u64 = u64::MAX;
@@ -137,6 +68,14 @@ impl Published {
         self.answers.store(call, Ordering::Release);
     }
 
+    /// What was answered about a counter; `None` when there was nothing to say.
+    #[cfg(feature = "monitor")]
+    pub(crate) fn value(&self, counter: Counter) -> Option<u64> {
+        let value = self.counters.get(counter as usize)?;
+        let value = value.load(Ordering::Relaxed);
+        (value != UNKNOWN).then_some(value)
+    }
+
     fn values(&self) -> impl Iterator<Item = (Counter, u64)> {
         let values = Counter::ALL.into_iter().zip(&self.counters);
         let values = values.map(|(counter, value)| (counter, value.load(Ordering::Relaxed)));
@@ -158,11 +97,13 @@ impl Common {
 
     /// True when all shared pCPUs have answered the last call for counters.
     pub fn has_counters(&self, partitions: &[Partition]) -> bool {
-        let call = self.called_for();
         let mut vcpus = partitions.iter().flat_map(|partition| partition.vcpus);
-        vcpus.all(|vcpu| {
-            !vcpu.call.is_shared() || vcpu.turns.answers.load(Ordering::Acquire) == call
-        })
+        vcpus.all(|vcpu| !vcpu.call.is_shared() || self.has_counters_of(vcpu))
+    }
+
+    /// True when its shared pCPU has.
+    pub(crate) fn has_counters_of(&self, vcpu: &VcpuShared) -> bool {
+        vcpu.turns.answers.load(Ordering::Acquire) == self.called_for()
     }
 }
 

@@ -37,13 +37,18 @@ pub fn tests() -> Vec<Test> {
     ["gicv2", "gicv3"].map(test).into()
 }
 
-/// Linux may control the second partition, which tells it of its failures, and has no right over the third.
+/// Linux may control the second partition, which tells it of its failures, and has no right over the third. On a GICv2 the second one shares its CPU.
 fn system(board: &str) -> SystemFile {
     let rights = "may_control = [\"life\"]\nmay_read_console = [\"life\"]\ncontrol_page = true\n";
     let fails = "on = { guest_panic = \"restart\" }\nnotify = [\"linux\"]\n";
+    let (policy, time) = match board.ends_with("gicv2") {
+        true => ("\"rtds\"", "period = \"10ms\"\nbudget = \"5ms\"\n"),
+        false => ("\"dedicated\"", ""),
+    };
     SystemFile::new("bulkheadctl", board)
         .partition("linux", 1, "256MiB", &uio_image(), rights)
-        .partition("life", 1, "16MiB", "\"guest:life\"", fails)
+        .pool("turns", &[1], policy)
+        .guest_in("turns", "life", "life", 1, &format!("{time}{fails}"))
         .guest("other", "life", 1)
 }
 
@@ -60,6 +65,11 @@ fn linux_controls_what_the_file_grants_and_nothing_else(
         true => [DENIED, r"^exit:sync/1\.0=0x5a000000@\d+$"],
         false => [ABSENT, ABSENT],
     };
+    // Its turns, where it shares its CPU.
+    let turns = match system.text().contains("rtds") {
+        true => r"^turns vcpu=0 entries=[1-9]\d* periods=[1-9]\d* supply=\d+ ",
+        false => "^failures ",
+    };
     for (command, says, status, then) in [
         ("list", "^1 +life +control console +running +0 +0$", 0, None),
         ("stop life", "", 0, Some(("hv", "life: stopped$"))),
@@ -74,6 +84,7 @@ fn linux_controls_what_the_file_grants_and_nothing_else(
             None,
         ),
         ("counters life", COUNTERS, 0, None),
+        ("counters life", turns, 0, None),
         // Text from before and behind its restart.
         ("console life | grep -c ready", "^3$", 0, None),
         (

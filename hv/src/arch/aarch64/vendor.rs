@@ -23,7 +23,7 @@ mod function {
 /// e12f6e33-3524-4176-9bd7-536f8fdc58cd, four bytes a register, the first in the lowest bits (DEN 0028, 6.2).
 const UID: [u64; 4] = [0x336e_2fe1, 0x7641_2435, 0x6f53_d79b, 0xcd58_dc8f];
 /// Functions are only added in a minor revision.
-const REVISION: [u64; 2] = [1, 4];
+const REVISION: [u64; 2] = [1, 5];
 
 /// Answers a call that is one of ours. False when it is not.
 pub(super) fn call<M: Machine>(vcpu: &mut Vcpu<M>) -> bool {

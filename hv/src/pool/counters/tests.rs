@@ -61,7 +61,7 @@ fn service_says_who_it_is_and_changes_no_register_but_its_results() {
     let (_, mut guest) = first_turn();
     take_done();
     guest.hvc([0x8600_ff03, 5, 6, 7]);
-    assert_eq!(guest.vcpu.context.x[..4], [1, 4, 6, 7]);
+    assert_eq!(guest.vcpu.context.x[..4], [1, 5, 6, 7]);
     guest.hvc([0x8600_ff01, 5, 6, 7]);
     let uid: Vec<u8> = guest.vcpu.context.x[..4]
         .iter()

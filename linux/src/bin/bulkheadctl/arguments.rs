@@ -4,7 +4,7 @@ use model::call::Call;
 
 pub const USAGE: &str = "usage: bulkheadctl COMMAND
   list                 partitions over which this one has a right
-  counters PARTITION   its exits by kind and its failures by class
+  counters PARTITION   its exits by kind, its failures by class and its turns on shared CPUs
   console PARTITION [--follow]
                        the end of what it has written; with --follow what comes, too
   trace PARTITION      what led to its newest failure, event by event

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod console;
+mod counters;
 mod events;
 
 use std::env;
@@ -10,8 +11,6 @@ use std::process::ExitCode;
 use anyhow::{Context, bail, ensure};
 use bulkhead_linux::{Answer, Control};
 use model::call::{Call, STATES, Status};
-use model::exit::ExitKind;
-use model::monitor::Class;
 use model::trace::Event;
 
 use arguments::Command;
@@ -35,7 +34,7 @@ fn run(command: Command<'_>) -> anyhow::Result<()> {
     let mut control = Control::open()?;
     match command {
         Command::List => list(&control),
-        Command::Counters(partition) => counters(&control, number(&control, partition)?),
+        Command::Counters(partition) => counters::print(&control, number(&control, partition)?),
         Command::Trace(partition) => trace(&control, number(&control, partition)?),
         Command::Console { partition, follow } => {
             console::print(&control, number(&control, partition)?, follow)
@@ -67,23 +66,6 @@ fn list(control: &Control) -> anyhow::Result<()> {
             .and_then(|state| STATES.get(state));
         let state = state.copied().unwrap_or("unknown");
         println!("{state:<9} {restarts:<8} {faults}");
-    }
-    Ok(())
-}
-
-/// What was counted of a partition since boot.
-fn counters(control: &Control, partition: u64) -> anyhow::Result<()> {
-    let exits = ExitKind::ALL.map(ExitKind::name);
-    let failures = Class::ALL.map(Class::name);
-    let mut number = 0;
-    for (what, names) in [("exits", exits), ("failures", failures)] {
-        let mut line = what.to_owned();
-        for name in names {
-            let answer = succeeded(control.call(Call::Count, numbered(partition, number)?)?)?;
-            line += &format!(" {name}={}", answer.values[0]);
-            number += 1;
-        }
-        println!("{line}");
     }
     Ok(())
 }
