@@ -87,6 +87,7 @@ pub const UNWATCHED: model::monitor::Monitor = model::monitor::Monitor {
     watchdog: None,
     interrupt_limit: None,
     automatic: true,
+    after: &[],
     delay: 0,
     may_control: &[],
     may_watch: &[],

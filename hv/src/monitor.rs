@@ -8,6 +8,7 @@
 //! - An event is always counted and answered. It is told and kept while the [bucket](bucket) of its partition lasts, so that a storm of events
 //!   neither floods the console nor pushes the records of others out.
 
+mod after;
 mod bucket;
 pub(crate) mod calls;
 pub mod control;
@@ -53,6 +54,8 @@ pub struct Health {
     /// Its virtual CPUs rest. Written with its power locked.
     suspended: AtomicBool,
     rates: Rates,
+    /// It has run.
+    has_begun: AtomicBool,
     /// Number of the first record that was not looked at to tell this partition of it.
     told: AtomicU64,
     /// What its page of calls shows.
@@ -69,6 +72,7 @@ impl Health {
             alive_by: AtomicU64::new(NEVER),
             suspended: AtomicBool::new(false),
             rates: Rates::new(),
+            has_begun: AtomicBool::new(false),
             told: AtomicU64::new(0),
             #[cfg(feature = "control")]
             answer: page::LastAnswer::new(),
@@ -428,14 +432,15 @@ impl<M: Machine> Vcpu<M> {
         !self.partition.is_suspended()
     }
 
-    /// First start of its partition: at once, later, or when it is told to.
+    /// First start of its partition: at once, later, behind others, or when it is told to.
     pub(crate) fn first_start(&mut self) {
         let monitor = &self.partition.config.monitor;
-        if !monitor.automatic {
+        if !monitor.automatic || !monitor.after.is_empty() {
             self.partition.power.lock().hold();
             self.machine().record(Event::Held {
                 partition: self.partition.id,
             });
+            self.hypervisor.begin_behind_others(self.partition);
         } else if monitor.delay > 0 {
             let delay = self.hypervisor.watch.ticks(monitor.delay);
             let at = M::Cpu::now().saturating_add(delay);
@@ -474,6 +479,7 @@ impl<M: Machine> Vcpu<M> {
     /// The partition's image is in place and it starts: it is watched from here on.
     pub(crate) fn watched(&self) {
         self.hypervisor.begin_watch(self.partition);
+        self.hypervisor.has_begun(self.partition);
     }
 
     /// Its guest says that it is alive.

@@ -250,8 +250,6 @@ codes! {
     ISOLATION_GROUP = "BH0623", "PCI functions that cannot be kept apart",
         "Functions that may reach one another without passing the IOMMU are an isolation group, and go to one partition: those of one PCI device, which are reset together, too; those behind a bridge to a conventional bus; and those behind ports of PCI Express without access control services (ACS). With `acs = true` a function is its own group as far as bridges go: the boot turns ACS on in each bridge to it, and stops where there is none. Function 0 of a device, by which software finds the others, is given along with them. Bus numbers are set as the system file writes them: each is behind one bridge, and those behind one bridge follow one another. A bridge that is given as a whole comes with all its functions.";
 
-    LIMIT_START = "BH0704", "image starts partitions in no order",
-        "The image of this version starts every partition at boot, after its `delay`, or when another one starts it. None waits until another one has started.";
     LIMIT_PSCI = "BH0706", "image grants all PSCI rights",
         "The image of this version grants every partition all of PSCI, which acts on the partition only. It cannot take single rights away.";
     LIMIT_MEDIATION = "BH0707", "image cannot filter firmware calls yet",

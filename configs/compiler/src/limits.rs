@@ -33,11 +33,6 @@ struct Limit {
 
 const LIMITS: &[Limit] = &[
     Limit {
-        code: codes::LIMIT_START,
-        find: starts,
-        help: "leave `after` out for an image, and let the partition start with a `delay` or by another one that may control it",
-    },
-    Limit {
         code: codes::LIMIT_PSCI,
         find: psci,
         help: "leave `psci` out for an image: all rights are granted",
@@ -154,18 +149,6 @@ fn each_partition<'a>(
             uses.push((span, format!("{what} {}", partition.title())));
         }
     }
-}
-
-fn starts(context: &Context<'_>, uses: &mut Uses) {
-    each_partition(
-        context,
-        uses,
-        "wait for others before it starts",
-        |partition| {
-            let start = partition.start.as_ref()?;
-            (!start.after.is_empty()).then(|| start.span.clone())
-        },
-    );
 }
 
 fn psci(context: &Context<'_>, uses: &mut Uses) {

@@ -23,6 +23,8 @@ pub(crate) struct Monitor {
     pub interrupt_limit: Option<u32>,
     /// It waits for another partition to start it.
     pub held: bool,
+    /// Names of the partitions that begin before it starts.
+    pub after: Vec<String>,
     pub delay: u64,
     /// Names of the partitions that it may control.
     pub may_control: Vec<String>,
@@ -103,6 +105,7 @@ impl Monitor {
             watchdog: raw.watchdog.as_ref().map(|period| *period.get_ref()),
             interrupt_limit: raw.interrupt_limit.as_ref().map(|limit| *limit.get_ref()),
             held: start.is_some_and(|start| !start.automatic),
+            after: start.map_or(Vec::new(), |start| names(&start.after)),
             delay: time(start.and_then(|start| start.delay.as_ref())),
             may_control: names(&raw.may_control),
             may_watch: names(&raw.may_watch),
@@ -152,7 +155,7 @@ impl Monitor {
             format!("Some({})", ipa(page.range.base))
         });
         format!(
-            "model::monitor::Monitor {{ answers: [{}], limit: {:?}, back_off: {}, at_limit: {}, watchdog: {:?}, interrupt_limit: {:?}, automatic: {}, delay: {}, \
+            "model::monitor::Monitor {{ answers: [{}], limit: {:?}, back_off: {}, at_limit: {}, watchdog: {:?}, interrupt_limit: {:?}, automatic: {}, after: &[{}], delay: {}, \
              may_control: &[{}], may_watch: &[{}], #[cfg(feature = \"tail\")] may_read_console: &[{}], notify: &[{}], #[cfg(feature = \"control\")] page: {page} }}",
             answers.join(", "),
             self.limit,
@@ -161,6 +164,7 @@ impl Monitor {
             self.watchdog,
             self.interrupt_limit,
             !self.held,
+            ids(&self.after),
             self.delay,
             ids(&self.may_control),
             ids(&self.may_watch),

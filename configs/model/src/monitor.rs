@@ -76,7 +76,9 @@ pub struct Monitor {
     pub interrupt_limit: Option<u32>,
     /// False when it waits until another partition starts it.
     pub automatic: bool,
-    /// How much later than the others it starts.
+    /// The partitions that begin to run before it starts the first time.
+    pub after: &'static [PartitionId],
+    /// How much later than those, or than the system, it starts.
     pub delay: u64,
     /// The partitions whose life it may control.
     pub may_control: &'static [PartitionId],

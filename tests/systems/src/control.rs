@@ -49,7 +49,13 @@ fn system(board: &str) -> SystemFile {
         .partition("linux", 1, "256MiB", &uio_image(), rights)
         .pool("turns", &[1], policy)
         .guest_in("turns", "life", "life", 1, &format!("{time}{fails}"))
-        .guest("other", "life", 1)
+        .partition(
+            "other",
+            1,
+            "16MiB",
+            "\"guest:life\"",
+            "start = { after = [\"linux\", \"life\"], delay = \"10ms\" }\n",
+        )
 }
 
 fn linux_controls_what_the_file_grants_and_nothing_else(
@@ -57,6 +63,9 @@ fn linux_controls_what_the_file_grants_and_nothing_else(
     system: &SystemFile,
 ) -> anyhow::Result<()> {
     let mut session = bench.start(system)?;
+    for says in ["other: waits until it is started$", "other: started$"] {
+        session.wait_for("hv", says, bench.left())?;
+    }
     wait_for_shell(&mut session, "linux", 1, bench)?;
     // Each further line like this one is then of a start that a command below has brought about.
     session.wait_for("life", READY, bench.left())?;

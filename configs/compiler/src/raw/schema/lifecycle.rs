@@ -156,7 +156,7 @@ pub(crate) const START: Table = Table {
             Kind::List(&Kind::Text("partition")),
             "[]",
             "[\"linux\"]",
-            "Partitions that start before this one.",
+            "Partitions that begin to run before this one starts the first time.",
         ),
         optional(
             "delay",
@@ -166,14 +166,14 @@ pub(crate) const START: Table = Table {
             },
             "\"0ms\"",
             "\"100ms\"",
-            "How much later it starts.",
+            "How much later it starts: than the last of those in `after`, or than the system.",
         ),
         optional(
             "automatic",
             Kind::Boolean,
             "true",
             "false",
-            "Whether it starts by itself. Otherwise it waits until it is asked for.",
+            "Whether it starts by itself. Otherwise it waits until another partition starts it, whatever else is said here.",
         ),
     ],
 };

@@ -66,7 +66,7 @@ pub const SYSTEM: model::system::System = model::system::System {
             #[cfg(feature = "channels")]
             doorbells: &[],
             #[cfg(feature = "monitor")]
-            monitor: model::monitor::Monitor { answers: [None, None, None, None, None, None, None, None], limit: None, back_off: 0, at_limit: model::partition::FaultPolicy::Stop, watchdog: None, interrupt_limit: None, automatic: true, delay: 0, may_control: &[], may_watch: &[], #[cfg(feature = "tail")] may_read_console: &[], notify: &[], #[cfg(feature = "control")] page: None },
+            monitor: model::monitor::Monitor { answers: [None, None, None, None, None, None, None, None], limit: None, back_off: 0, at_limit: model::partition::FaultPolicy::Stop, watchdog: None, interrupt_limit: None, automatic: true, after: &[], delay: 0, may_control: &[], may_watch: &[], #[cfg(feature = "tail")] may_read_console: &[], notify: &[], #[cfg(feature = "control")] page: None },
             #[cfg(feature = "pristine")]
             pristine: None,
             #[cfg(feature = "files")]
@@ -101,7 +101,7 @@ pub const SYSTEM: model::system::System = model::system::System {
             #[cfg(feature = "channels")]
             doorbells: &[],
             #[cfg(feature = "monitor")]
-            monitor: model::monitor::Monitor { answers: [None, None, None, None, None, None, None, None], limit: None, back_off: 0, at_limit: model::partition::FaultPolicy::Stop, watchdog: None, interrupt_limit: None, automatic: true, delay: 0, may_control: &[], may_watch: &[], #[cfg(feature = "tail")] may_read_console: &[], notify: &[], #[cfg(feature = "control")] page: None },
+            monitor: model::monitor::Monitor { answers: [None, None, None, None, None, None, None, None], limit: None, back_off: 0, at_limit: model::partition::FaultPolicy::Stop, watchdog: None, interrupt_limit: None, automatic: true, after: &[], delay: 0, may_control: &[], may_watch: &[], #[cfg(feature = "tail")] may_read_console: &[], notify: &[], #[cfg(feature = "control")] page: None },
             #[cfg(feature = "pristine")]
             pristine: None,
             #[cfg(feature = "files")]
@@ -136,7 +136,7 @@ pub const SYSTEM: model::system::System = model::system::System {
             #[cfg(feature = "channels")]
             doorbells: &[],
             #[cfg(feature = "monitor")]
-            monitor: model::monitor::Monitor { answers: [None, None, None, None, None, None, None, None], limit: None, back_off: 0, at_limit: model::partition::FaultPolicy::Stop, watchdog: None, interrupt_limit: None, automatic: true, delay: 0, may_control: &[], may_watch: &[], #[cfg(feature = "tail")] may_read_console: &[], notify: &[], #[cfg(feature = "control")] page: None },
+            monitor: model::monitor::Monitor { answers: [None, None, None, None, None, None, None, None], limit: None, back_off: 0, at_limit: model::partition::FaultPolicy::Stop, watchdog: None, interrupt_limit: None, automatic: true, after: &[], delay: 0, may_control: &[], may_watch: &[], #[cfg(feature = "tail")] may_read_console: &[], notify: &[], #[cfg(feature = "control")] page: None },
             #[cfg(feature = "pristine")]
             pristine: None,
             #[cfg(feature = "files")]
