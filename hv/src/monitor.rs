@@ -12,6 +12,8 @@ mod after;
 mod bucket;
 pub(crate) mod calls;
 pub mod control;
+#[cfg(feature = "trace")]
+mod last;
 mod notice;
 #[cfg(feature = "control")]
 pub(crate) mod page;
@@ -162,6 +164,8 @@ impl<M: Machine> Hypervisor<M> {
                     count,
                 });
             }
+            #[cfg(feature = "trace")]
+            self.tell_last(partition);
         }
         let config = partition.config;
         match config.monitor.answer(class, config.on_fault) {
