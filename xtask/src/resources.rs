@@ -76,12 +76,18 @@ impl Resources for Host<'_> {
             let text = is_name.then(|| std::fs::read_to_string(path));
             text.and_then(Result::ok)
         };
-        // A PC's file says all that is known of it.
+        // A PC has no device tree; its file may name a dump of its ACPI tables.
         if let Some(board_toml) = read(&pc) {
+            let tables = compiler::pc_tables(&board_toml)
+                .map(|tables| self::read(&pc.with_file_name(tables)));
+            let tables = tables
+                .transpose()
+                .map_err(|error| unavailable(&error, None))?;
             return Ok(BoardFiles {
                 board_toml,
                 path: pc,
                 tree: Vec::new(),
+                tables: tables.unwrap_or_default(),
             });
         }
         let Some(board_toml) = read(&path) else {
@@ -96,6 +102,7 @@ impl Resources for Host<'_> {
             board_toml,
             path,
             tree,
+            tables: Vec::new(),
         })
     }
 

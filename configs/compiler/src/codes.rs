@@ -148,6 +148,8 @@ codes! {
         "The image is entered as an arm64 Image: its load address is a multiple of 2 MiB and lies in the board's memory.";
     BAD_OVERLAY = "BH0307", "overlay does not fit the board's device tree",
         "An overlay is a tree of fragments. Each names the node that it changes by a label or a path, and those must be in the tree. Trees and overlays that use labels are compiled with `dtc -@`, which keeps them.";
+    BAD_TABLES = "BH0308", "dump of ACPI tables that cannot be used",
+        "`tables` in `[pc]` of a PC's board.toml names what `x86-port/boards/dump.sh` printed on the PC. Each table is as long as it says, its bytes add up to 0 (ACPI 6.5, 5.2.6), and the structures in it lie within one another. A line that was lost or changed on the way is told where it is.";
 
     UNALIGNED_MEMORY = "BH0401", "memory is no multiple of 4 KiB",
         "4 KiB is the smallest granule of isolation; a partition's memory is a whole number of them.";

@@ -63,10 +63,10 @@ pub use board::{BoardToml, MemoryBank, QemuMachine, TreeSource, read_board_toml}
 pub use codes::{Code, codes, explain};
 pub use diagnostics::{Diagnostic, Diagnostics, Location, Severity, SourceText};
 pub use new_board::{
-    Emulator, NewBoard, Request as NewBoardRequest, TREE_FILE, kept_tree, new_board, parse_load,
-    parse_memory,
+    Emulator, NewBoard, Request as NewBoardRequest, TABLES_FILE, TREE_FILE, kept_tree, new_board,
+    parse_load, parse_memory,
 };
-pub use pc::{PcBoard, read_pc_board};
+pub use pc::{PcBoard, pc_tables, read_pc_board};
 pub use raw::schema::{explain_field, json_schema, reference};
 pub use report::{
     ChannelEndEntry, ChannelEntry, CpuEntry, DeviceEntry, ImageEntry, InterruptEntry, MapEntry,

@@ -35,8 +35,10 @@ pub struct BoardFiles {
     pub board_toml: String,
     /// Path of that file, for findings.
     pub path: PathBuf,
-    /// Its device tree in the flattened format.
+    /// Its device tree in the flattened format. A PC has none.
     pub tree: Vec<u8>,
+    /// The dump of its ACPI tables that a PC's `board.toml` names ([`pc_tables`](crate::pc_tables)), or nothing.
+    pub tables: Vec<u8>,
 }
 
 /// Where a guest image comes from.

@@ -453,6 +453,7 @@ impl Resources for FakeResources {
             board_toml,
             path: PathBuf::from(format!("boards/{name}/board.toml")),
             tree,
+            tables: Vec::new(),
         })
     }
 

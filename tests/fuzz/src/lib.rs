@@ -185,6 +185,7 @@ impl Resources for Bench {
             board_toml: board_toml.to_owned(),
             path: PathBuf::from("bench/board.toml"),
             tree: self.tree.clone(),
+            tables: Vec::new(),
         })
     }
 

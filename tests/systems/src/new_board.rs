@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
+use compiler::PcBoard;
 
 use crate::bench::Bench;
 use crate::registry::{Need, Test};
@@ -69,16 +70,23 @@ pub fn tests() -> Vec<Test> {
         test(&GICV2),
         // Its tree is in the package of this one's.
         test(&INCOMPLETE).needs(Need::Board("raspi4b")),
+        Test::new(
+            "new-board/pc",
+            &["boards", "cli", "x86", "acpi"],
+            drafted_pc_is_the_one_of_this_checkout,
+        )
+        .needs(Need::Pc)
+        .needs(Need::Kernel("linux-image-cloud-amd64")),
     ]
 }
 
 /// The folders of a board that is made and removed again, whatever happens.
-struct Folders([PathBuf; 2]);
+struct Folders([PathBuf; 3]);
 
 impl Folders {
     fn new(root: &Path, board: &str) -> Self {
-        let folders =
-            Self(["platforms/boards", "configs"].map(|folder| root.join(folder).join(board)));
+        let folders = ["configs", "platforms/boards", "x86-port/boards"];
+        let folders = Self(folders.map(|folder| root.join(folder).join(board)));
         // What a run that was killed has left.
         folders.remove();
         folders
@@ -105,7 +113,16 @@ fn drafted_system_ends_as_expected(bench: &Bench<'_>, case: &Case) -> anyhow::Re
     for found in case.found {
         ensure!(said.contains(found), "{found} was not found:\n{said}");
     }
-    let system = folders.0[1].join("hello.toml");
+    let said = run_hello(bench, &folders, case.until)?;
+    for line in case.checked {
+        ensure!(said.contains(line), "{line:?} was not said:\n{said}");
+    }
+    Ok(())
+}
+
+/// Runs the smallest system of a drafted board.
+fn run_hello(bench: &Bench<'_>, folders: &Folders, until: &str) -> anyhow::Result<String> {
+    let system = folders.0[0].join("hello.toml");
     let system = system.to_string_lossy();
     let run = [
         "--offline",
@@ -114,13 +131,57 @@ fn drafted_system_ends_as_expected(bench: &Bench<'_>, case: &Case) -> anyhow::Re
         "--timeout",
         "60",
         "--until",
-        case.until,
+        until,
     ];
-    let said = succeed(bench, &run)?;
-    for line in case.checked {
-        ensure!(said.contains(line), "{line:?} was not said:\n{said}");
+    succeed(bench, &run)
+}
+
+/// Linux on the machine of a PC's board dumps it, and the board that is drafted from the dump is that board.
+fn drafted_pc_is_the_one_of_this_checkout(bench: &Bench<'_>) -> anyhow::Result<()> {
+    let (name, model) = ("test-pc", "x86-qemu-vtd");
+    let folders = Folders::new(bench.root(), name);
+    let expected = pc_board(
+        &bench.root().join("x86-port/boards").join(model),
+        str::to_owned,
+    )?;
+    let machine = expected.qemu.as_ref().context("the board has no machine")?;
+    let ram = (machine.memory_bytes >> 20).to_string();
+    let cpus = expected.cpus.len().to_string();
+    let mut arguments = vec!["--offline", "new-board", "--name", name];
+    arguments.extend(["--machine", &machine.machine, "--cpu", &machine.cpu]);
+    arguments.extend(["--cpus", &cpus, "--ram", &ram]);
+    let devices = machine.devices.iter();
+    arguments.extend(devices.flat_map(|device| ["--device", device]));
+    let said = succeed(bench, &arguments)?;
+    for found in ["4 (x2APIC 0, 1, 2, 3)", "VT-d at 0xfed90000"] {
+        ensure!(said.contains(found), "{found} was not found:\n{said}");
     }
-    Ok(())
+    // What is offered is given away.
+    let drafted = pc_board(&folders.0[2], |text| {
+        text.replace("#   { function", "{ function")
+    })?;
+    let drafted = PcBoard {
+        name: expected.name.clone(),
+        description: expected.description.clone(),
+        ..drafted
+    };
+    ensure!(
+        drafted == expected,
+        "the dump makes another board:\n{drafted:#?}\nand not\n{expected:#?}"
+    );
+    run_hello(bench, &folders, "hello: from 64-bit mode").map(drop)
+}
+
+/// The board of a folder, with its file as `change` makes it.
+fn pc_board(folder: &Path, change: impl Fn(&str) -> String) -> anyhow::Result<PcBoard> {
+    let path = folder.join("board.toml");
+    let text = std::fs::read_to_string(&path)
+        .with_context(|| format!("cannot read {}", path.display()))?;
+    let text = change(&text);
+    let tables = compiler::pc_tables(&text).context("the board names no tables")?;
+    let tables = std::fs::read(folder.join(tables)).context("cannot read the tables")?;
+    let board = compiler::read_pc_board(&text, &path, Some(&tables));
+    board.map_err(|findings| anyhow::anyhow!("{findings}"))
 }
 
 /// What the command line prints.

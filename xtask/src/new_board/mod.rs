@@ -1,11 +1,14 @@
-//! `cargo xtask new-board`: a board's folder and its first systems, drafted from its device tree.
+//! `cargo xtask new-board`: a board's folder and its first systems, drafted from its device tree, or for a PC from a dump of its ACPI tables.
 
 mod emulator;
+mod pc;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
-use compiler::{Emulator, MemoryBank, NewBoard, NewBoardRequest, TREE_FILE, TreeSource};
+use compiler::{
+    Emulator, MemoryBank, NewBoard, NewBoardRequest, TABLES_FILE, TREE_FILE, TreeSource,
+};
 use qemu::debian::part::Part;
 
 use crate::build::{Builder, Diagnosed, colour};
@@ -17,7 +20,7 @@ const DEBIAN: &str = "debian:";
 /// What the user asked for.
 #[derive(Clone, clap::Args)]
 pub struct Request {
-    /// The board's device tree: a .dtb or .dts file, or `debian:VENDOR/FILE.dtb` of Debian's kernel package. May be left out for a QEMU machine that makes its own.
+    /// The board's device tree: a .dtb or .dts file, or `debian:VENDOR/FILE.dtb` of Debian's kernel package. Of a PC: what x86-port/boards/dump.sh prints there. May be left out for a QEMU machine that makes its own.
     tree: Option<String>,
     /// The board's name; by default the tree gives it.
     #[arg(long)]
@@ -25,7 +28,7 @@ pub struct Request {
     /// Where the boot loader puts the image: a multiple of 2 MiB.
     #[arg(long, value_name = "ADDRESS")]
     load: Option<String>,
-    /// The serial port that is the console: a label, an alias or a full path of the tree.
+    /// The serial port that is the console: a label, an alias or a full path of the tree; of a PC its I/O port, as 0x3f8.
     #[arg(long, value_name = "DEVICE")]
     console: Option<String>,
     /// A bank of RAM, where firmware fills it into the tree: 0x80000000+2GiB. Repeat it for each.
@@ -40,6 +43,9 @@ pub struct Request {
     /// CPUs of the QEMU machine; by default its own number, or 4 when it makes the tree.
     #[arg(long, requires = "machine")]
     cpus: Option<u32>,
+    /// A device beside the QEMU machine's own: its `-device`. Repeat it for each. Only for PCs.
+    #[arg(long, requires = "machine")]
+    device: Vec<String>,
     /// RAM of the QEMU machine in MiB.
     #[arg(long, requires = "machine", default_value_t = 2048)]
     ram: u32,
@@ -51,7 +57,12 @@ pub struct Request {
 /// The tree cannot be had or the board cannot be used, or it is there already. Nothing is written then.
 pub fn run(builder: &Builder, request: &Request) -> anyhow::Result<u8> {
     let mut request = request.clone();
-    if let Some(machine) = &mut request.machine {
+    let is_pc = request.machine.as_deref().is_some_and(pc::is_pc);
+    ensure!(
+        is_pc || request.device.is_empty(),
+        "--device is for PCs: devices of other machines are in their device trees"
+    );
+    if let Some(machine) = request.machine.as_mut().filter(|_| !is_pc) {
         *machine = emulator::with_el2(builder, machine)?;
     }
     let request = &request;
@@ -74,10 +85,14 @@ pub fn run(builder: &Builder, request: &Request) -> anyhow::Result<u8> {
             cpu: request.cpu.as_deref(),
             cpus,
             memory_bytes: u64::from(request.ram) << 20,
+            devices: &request.device,
         }),
     })
     .map_err(Diagnosed)?;
-    let kept = (source == compiler::kept_tree()).then_some(tree.as_slice());
+    let kept = match &drafted.tables {
+        Some(tables) => Some((TABLES_FILE, tables.as_bytes())),
+        None => (source == compiler::kept_tree()).then_some((TREE_FILE, tree.as_slice())),
+    };
     let systems = write(builder, &drafted, kept)?;
     show(builder, &drafted, &systems);
     check(builder, &systems)
@@ -94,6 +109,10 @@ fn tree(
             "name a device tree, or a QEMU machine that makes its own by --machine"
         );
         let cpus = request.cpus.or(Some(emulator::CPUS));
+        if request.machine.as_deref().is_some_and(pc::is_pc) {
+            let dump = pc::dump(builder, request, cpus.unwrap_or(emulator::CPUS))?;
+            return Ok((dump, TreeSource::Qemu, cpus));
+        }
         let tree = emulator::tree(builder, request, cpus, None)?;
         return Ok((tree, TreeSource::Qemu, cpus));
     };
@@ -102,6 +121,10 @@ fn tree(
         None => builder.host().tree_file(Path::new(name))?,
     };
     if request.machine.is_some() {
+        ensure!(
+            !request.machine.as_deref().is_some_and(pc::is_pc),
+            "give either a dump or a PC of QEMU's, which is dumped itself"
+        );
         // What the machine hands over: memory and firmware of its own.
         let tree = emulator::tree(builder, request, request.cpus, Some(&tree))?;
         return Ok((tree, compiler::kept_tree(), request.cpus));
@@ -150,11 +173,19 @@ fn load(text: &str) -> anyhow::Result<u64> {
     Ok(address)
 }
 
-/// Writes the board's files, and its tree when that is kept beside them. Returns where the systems are.
+/// A board's folder.
+fn folder(builder: &Builder, drafted: &NewBoard) -> PathBuf {
+    match drafted.tables {
+        Some(_) => builder.workspace().pc(&drafted.name),
+        None => builder.workspace().board(&drafted.name),
+    }
+}
+
+/// Writes the board's files, and the one that is kept beside them. Returns where the systems are.
 fn write(
     builder: &Builder,
     drafted: &NewBoard,
-    tree: Option<&[u8]>,
+    kept: Option<(&str, &[u8])>,
 ) -> anyhow::Result<Vec<PathBuf>> {
     let name = &drafted.name;
     let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
@@ -162,7 +193,7 @@ fn write(
         !name.is_empty() && name.chars().all(is_name) && !name.starts_with('-'),
         "`{name}` is no name of a board: use lower-case letters, digits and `-`, and begin with none"
     );
-    let board = builder.workspace().board(name);
+    let board = folder(builder, drafted);
     let configs = builder.workspace().systems(name);
     for folder in [&board, &configs] {
         if folder.exists() {
@@ -181,8 +212,8 @@ fn write(
         anyhow::Ok(path)
     };
     put(board.join("board.toml"), drafted.board_toml.as_bytes())?;
-    if let Some(tree) = tree {
-        put(board.join(TREE_FILE), tree)?;
+    if let Some((file, content)) = kept {
+        put(board.join(file), content)?;
     }
     drafted
         .systems
@@ -195,11 +226,15 @@ fn show(builder: &Builder, drafted: &NewBoard, systems: &[PathBuf]) {
     for (what, found) in &drafted.facts {
         println!("  {what:<10}{found}");
     }
-    println!("\nWhat the device tree does not say:");
+    let silent = match drafted.tables {
+        Some(_) => "tables do",
+        None => "device tree does",
+    };
+    println!("\nWhat the {silent} not say:");
     for one in &drafted.open {
         println!("  - {one}");
     }
-    let board = builder.workspace().board(&drafted.name).join("board.toml");
+    let board = folder(builder, drafted).join("board.toml");
     println!("\nWritten: {}", builder.workspace().shown(&board));
     for system in systems {
         println!("         {}", builder.workspace().shown(system));

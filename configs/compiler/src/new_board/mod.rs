@@ -1,10 +1,11 @@
-//! A board and its first systems, drafted from a device tree.
+//! A board and its first systems, drafted from a device tree, or for a PC from a dump of its ACPI tables.
 //!
 //! What the tree says is taken; what it leaves open is chosen, and each choice says why, in the drafted files themselves. What cannot be
 //! known from a tree at all is listed. A board that the hypervisor cannot run on is refused, with every reason at once.
 
 mod choose;
 mod facts;
+mod pc;
 mod write;
 
 use std::path::{Path, PathBuf};
@@ -13,12 +14,14 @@ use crate::board::{Board, BoardError, BoardToml, MemoryBank, QemuMachine, TreeSo
 use crate::codes;
 use crate::devicetree::Tree;
 use crate::diagnostics::{Diagnostic, Diagnostics};
+use crate::pc::dump::Dump;
+pub use crate::pc::dump::FILE as TABLES_FILE;
 use crate::raw::size::{parse_address, parse_size};
 
 /// What is known before the tree is looked at.
 #[derive(Clone, Debug)]
 pub struct Request<'a> {
-    /// The flattened device tree.
+    /// The flattened device tree, or a PC's dump.
     pub tree: &'a [u8],
     /// Where it came from, as findings and comments show it.
     pub origin: &'a Path,
@@ -28,7 +31,7 @@ pub struct Request<'a> {
     pub name: Option<&'a str>,
     /// Where the boot loader puts the image.
     pub load: Option<u64>,
-    /// The console: label, alias or path.
+    /// The console: label, alias or path; of a PC the I/O port.
     pub console: Option<&'a str>,
     /// All RAM, where the tree does not tell.
     pub memory: &'a [MemoryBank],
@@ -47,6 +50,8 @@ pub struct Emulator<'a> {
     pub cpus: Option<u32>,
     /// Its `-m` in bytes.
     pub memory_bytes: u64,
+    /// Its `-device`, each.
+    pub devices: &'a [String],
 }
 
 /// What was drafted.
@@ -62,6 +67,8 @@ pub struct NewBoard {
     pub facts: Vec<(&'static str, String)>,
     /// What no device tree says and a human must know.
     pub open: Vec<String>,
+    /// It is a PC: the text of the dump that is kept beside `board.toml` as [`TABLES_FILE`].
+    pub tables: Option<String>,
 }
 
 /// Drafts a board.
@@ -69,6 +76,9 @@ pub struct NewBoard {
 /// # Errors
 /// Everything that keeps the hypervisor from running on it, as far as the tree says.
 pub fn new_board(request: &Request<'_>) -> Result<NewBoard, Diagnostics> {
+    if Dump::is_one(request.tree) {
+        return pc::new_board(request);
+    }
     let refuse = |errors: Vec<BoardError>| {
         let mut findings = Diagnostics::default();
         for error in errors {
@@ -84,6 +94,7 @@ pub fn new_board(request: &Request<'_>) -> Result<NewBoard, Diagnostics> {
         systems: write::systems(&draft.board),
         facts: facts::facts(&draft),
         open: facts::open(&draft),
+        tables: None,
     })
 }
 
@@ -166,7 +177,7 @@ fn machine(request: &Request<'_>, board: &Board) -> Option<QemuMachine> {
         cpus: emulator.cpus.or(Some(board.cpus.len() as u32)),
         memory_bytes: emulator.memory_bytes,
         serial: port(board),
-        devices: Vec::new(),
+        devices: emulator.devices.to_vec(),
     })
 }
 

@@ -137,6 +137,7 @@ fn machine_has_the_cpu_type_of_the_tree_and_the_port_of_the_alias() {
             cpu: None,
             cpus: Some(8),
             memory_bytes: 2 << 30,
+            devices: &[],
         }),
         source: TreeSource::Qemu,
         ..request(&bytes)
@@ -197,5 +198,70 @@ fn changed_trees_give_a_board_file_that_reads_back_or_are_refused() {
             Ok(drafted) => drop(read_back(&drafted)),
             Err(findings) => assert!(findings.has_errors()),
         }
+    }
+}
+
+/// A dump of QEMU's q35 with `edu`.
+const Q35: &[u8] = include_bytes!("../../../../x86-port/boards/x86-qemu-vtd/acpi.txt");
+
+#[test]
+fn pc_is_drafted_from_a_dump_and_its_board_can_be_read_back() {
+    let drafted = new_board(&Request {
+        name: Some("lab-pc"),
+        ..request(Q35)
+    })
+    .unwrap();
+    let tables = drafted.tables.unwrap();
+    assert_eq!(tables.as_bytes(), Q35);
+    let text = &drafted.board_toml;
+    assert!(
+        text.contains("{ function = \"00:04.0\" }, # 1234:11e8, class 00ff00"),
+        "{text}"
+    );
+    assert!(text.contains("00:1f.2 cannot be given away"), "{text}");
+    // What is offered can be taken as it stands.
+    let given = text.replace("#   { function", "{ function");
+    let board =
+        crate::read_pc_board(&given, Path::new("board.toml"), Some(tables.as_bytes())).unwrap();
+    assert_eq!(
+        (board.cpus.len(), board.console, board.functions.len()),
+        (4, 0x3f8, 1)
+    );
+    assert!(drafted.open[0].contains("guess"), "{:?}", drafted.open);
+    let names: Vec<_> = drafted.systems.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, ["hello.toml", "linux.toml"]);
+}
+
+#[test]
+fn dump_of_a_pc_that_lacks_something_is_refused_with_what_to_do() {
+    let named = Request {
+        name: Some("lab-pc"),
+        ..request(Q35)
+    };
+    let without = |line: &str| {
+        let text = String::from_utf8_lossy(Q35);
+        let lines = text.lines().filter(|one| !one.starts_with(line));
+        lines.map(|one| format!("{one}\n")).collect::<String>()
+    };
+    let no_map = without("[mem");
+    for (request, help) in [
+        (request(Q35), "--name"),
+        (
+            Request {
+                console: Some("serial0"),
+                ..named.clone()
+            },
+            "--console 0x3f8",
+        ),
+        (
+            Request {
+                tree: no_map.as_bytes(),
+                ..named
+            },
+            "--memory",
+        ),
+    ] {
+        let findings = new_board(&request).unwrap_err().to_string();
+        assert!(findings.contains(help), "{findings}");
     }
 }

@@ -1,18 +1,17 @@
-//! `board.toml` of a PC: what its firmware's ACPI tables say, since there is no device tree.
+//! `board.toml` of a PC: what the dump of its ACPI tables does not say, or, without a dump, all that is known of it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use model::memory::PAGE;
-use toml::Spanned;
-
-use super::functions::{self, PcFunction};
-use crate::board::{MemoryBank, QemuMachine, read_memory, read_qemu};
+use super::dump::{Dump, Facts};
+use super::functions::PcFunction;
+use super::known;
+use crate::board::{MemoryBank, QemuMachine, read_qemu};
 use crate::codes;
 use crate::diagnostics::{Diagnostic, Diagnostics, SourceText};
 use crate::range::AddressRange;
 use crate::raw::reader::{TableReader, parse};
-use crate::raw::schema::{PC, PC_BOARD, POWER_OFF, QEMU};
-use crate::raw::values::{address, numbers, string};
+use crate::raw::schema::{PC, PC_BOARD, QEMU};
+use crate::raw::values::{address, string};
 
 /// The image is linked where it is loaded.
 const LOAD: u64 = 0x20_0000;
@@ -64,17 +63,32 @@ pub(super) fn is_pc(text: &str) -> bool {
         .is_ok_and(|table| table.contains_key("pc"))
 }
 
-/// Reads the text of a PC's `board.toml`; `path` is shown in findings.
+/// The file with the board's tables that its `board.toml` names, if that is a PC's. Relative to it.
+pub fn pc_tables(text: &str) -> Option<PathBuf> {
+    let table = text.parse::<toml::Table>().ok()?;
+    Some(table.get("pc")?.get("tables")?.as_str()?.into())
+}
+
+/// Reads the text of a PC's `board.toml`; `path` is shown in findings. `tables` are the bytes of the file that [`pc_tables`] names.
 ///
 /// # Errors
-/// Every fault of the text, all at once.
-pub fn read_pc_board(text: &str, path: &Path) -> Result<PcBoard, Diagnostics> {
+/// Every fault of the text, all at once; faults of the tables come before.
+pub fn read_pc_board(
+    text: &str,
+    path: &Path,
+    tables: Option<&[u8]>,
+) -> Result<PcBoard, Diagnostics> {
     let source = SourceText::new(path, text);
     let mut findings = Diagnostics::default();
     let document = parse(&source, &mut findings);
     if findings.has_errors() {
         return Err(findings);
     }
+    let facts = match (tables, pc_tables(text)) {
+        (Some(bytes), Some(name)) => Some(read_tables(bytes, &path.with_file_name(name))?),
+        _ => None,
+    };
+    let facts = facts.as_ref();
     let mut root = TableReader::new(
         &source,
         "the board file of a PC",
@@ -85,14 +99,15 @@ pub fn read_pc_board(text: &str, path: &Path) -> Result<PcBoard, Diagnostics> {
     let name = root.required("name", string, &mut findings);
     let description = root.required("description", string, &mut findings);
     let load = root.required("load", address, &mut findings);
-    let memory = read_memory(&source, root.value("memory"), &mut findings);
+    let given = root.value("memory");
+    let memory = known::memory(&source, given, facts, &mut findings);
     if memory.is_empty() && !findings.has_errors() {
         findings.push(root.missing("memory"));
     }
     let pc = root.table("pc", &mut findings);
     let pc = pc.map(|(table, span)| {
         let reader = TableReader::new(&source, "`[pc]`", &PC, table, span);
-        read_pc(&source, reader, &mut findings)
+        known::pc(&source, reader, facts, &mut findings)
     });
     let qemu = root.table("qemu", &mut findings).map(|(table, span)| {
         let reader = TableReader::new(&source, "`[qemu]`", &QEMU, table, span);
@@ -115,85 +130,25 @@ pub fn read_pc_board(text: &str, path: &Path) -> Result<PcBoard, Diagnostics> {
                 description: description.into_inner(),
                 load: load.into_inner(),
                 memory,
+                cpus: pc.cpus,
+                console: pc.console,
+                power_off: pc.power_off,
+                remapping: pc.remapping,
+                functions: pc.functions,
                 qemu: qemu.flatten(),
-                ..pc
             })
         }
         _ => Err(findings),
     }
 }
 
-/// The fields of `[pc]`; the others are empty.
-fn read_pc(
-    source: &SourceText,
-    mut reader: TableReader<'_>,
-    findings: &mut Diagnostics,
-) -> Option<PcBoard> {
-    let cpus = reader.required("cpus", numbers, findings);
-    let console = reader.required("console", address, findings);
-    let power_off = reader.table("power_off", findings).map(|(table, span)| {
-        let mut reader = TableReader::new(source, "`power_off`", &POWER_OFF, table, span);
-        let port = reader.required("port", address, findings);
-        let value = reader.required("value", address, findings);
-        reader.finish(findings);
-        Some((
-            word(source, &port?, findings)?,
-            word(source, &value?, findings)?,
-        ))
-    });
-    let remapping = reader.optional("remapping", address, findings);
-    let functions = functions::read(source, reader.value("functions"), findings);
-    reader.finish(findings);
-    if let Some(unit) = remapping
-        .as_ref()
-        .filter(|unit| !unit.get_ref().is_multiple_of(PAGE))
-    {
-        let message = "the unit's registers do not begin at a page";
-        findings.push(
-            Diagnostic::error(codes::OUT_OF_RANGE, message)
-                .at(source, unit.span())
-                .help("write the address of the DMAR table"),
-        );
-    }
-    let cpus = cpus?;
-    let mut seen: Vec<u32> = Vec::new();
-    for cpu in cpus.get_ref() {
-        if seen.contains(cpu.get_ref()) {
-            findings.push(
-                Diagnostic::error(codes::LISTED_TWICE, "the same CPU is listed twice")
-                    .at(source, cpu.span())
-                    .found(cpu.get_ref().to_string())
-                    .help("write each APIC identifier once"),
-            );
-        }
-        seen.push(*cpu.get_ref());
-    }
-    Some(PcBoard {
-        name: String::new(),
-        description: String::new(),
-        load: LOAD,
-        memory: Vec::new(),
-        cpus: seen,
-        console: word(source, &console?, findings)?,
-        power_off: power_off.flatten(),
-        remapping: remapping.map(Spanned::into_inner),
-        functions,
-        qemu: None,
-    })
-}
-
-/// 16 bits: an I/O port, or what is written to one.
-fn word(source: &SourceText, value: &Spanned<u64>, findings: &mut Diagnostics) -> Option<u16> {
-    let word = u16::try_from(*value.get_ref()).ok();
-    if word.is_none() {
-        findings.push(
-            Diagnostic::error(codes::OUT_OF_RANGE, "this has more than 16 bits")
-                .at(source, value.span())
-                .found(format!("{:#x}", value.get_ref()))
-                .help("write at most \"0xffff\""),
-        );
-    }
-    word
+fn read_tables(bytes: &[u8], path: &Path) -> Result<Facts, Diagnostics> {
+    let dump = Dump::read(bytes, path).map_err(|finding| {
+        let mut findings = Diagnostics::default();
+        findings.push(*finding);
+        findings
+    })?;
+    Facts::of(&dump)
 }
 
 #[cfg(test)]
@@ -205,13 +160,13 @@ mod tests {
         [pc]\ncpus = [0, 2]\nconsole = \"0x3f8\"\npower_off = { port = \"0x604\", value = \"0x2000\" }\n";
 
     fn codes_of(text: &str) -> Vec<codes::Code> {
-        let findings = read_pc_board(text, Path::new("board.toml")).unwrap_err();
+        let findings = read_pc_board(text, Path::new("board.toml"), None).unwrap_err();
         findings.iter().map(|one| one.code).collect()
     }
 
     #[test]
     fn complete_file_is_read() {
-        let board = read_pc_board(GOOD, Path::new("board.toml")).unwrap();
+        let board = read_pc_board(GOOD, Path::new("board.toml"), None).unwrap();
         assert_eq!(board.cpus, [0, 2]);
         assert_eq!(
             (board.console, board.power_off),
@@ -245,5 +200,79 @@ mod tests {
     fn pc_without_memory_is_refused() {
         let text = GOOD.replace("[[memory]]\nbase = \"0x100000\"\nsize = \"255MiB\"\n", "");
         assert_eq!(codes_of(&text), [codes::MISSING_FIELD]);
+    }
+
+    /// A dump of QEMU's q35, whose only function beside its own is 00:04.0.
+    const DUMP: &str = include_str!("../../../../x86-port/boards/x86-qemu-vtd/acpi.txt");
+    const DUMPED: &str = "name = \"lab-pc\"\ndescription = \"d\"\nload = \"0x200000\"\n\
+        [pc]\ntables = \"acpi.txt\"\nconsole = \"0x3f8\"\npower_off = { value = \"0x2000\" }\n\
+        functions = [{ function = \"00:04.0\" }]\n";
+
+    fn dumped(text: &str, dump: &str) -> Result<PcBoard, Diagnostics> {
+        read_pc_board(text, Path::new("lab/board.toml"), Some(dump.as_bytes()))
+    }
+
+    #[test]
+    fn what_the_file_does_not_say_is_in_the_dump() {
+        let board = dumped(DUMPED, DUMP).unwrap();
+        assert_eq!(board.cpus, [0, 1, 2, 3]);
+        assert_eq!(
+            (board.power_off, board.remapping),
+            (Some((0x604, 0x2000)), Some(0xfed9_0000))
+        );
+        let bank = |base, size| MemoryBank { base, size };
+        assert_eq!(board.memory, [bank(0x10_0000, 0x3fee_0000)]);
+        assert_eq!(board.functions[0].bars, [bank(0xfea0_0000, 1 << 20)]);
+    }
+
+    #[test]
+    fn file_may_say_less_than_the_dump() {
+        let bank = "[[memory]]\nbase = \"0x200000\"\nsize = \"1MiB\"\n[pc]\ncpus = [2, 0]\n";
+        let board = dumped(&DUMPED.replace("[pc]\n", bank), DUMP).unwrap();
+        assert_eq!(board.cpus, [2, 0]);
+        assert_eq!(board.memory.len(), 1);
+    }
+
+    #[test]
+    fn file_that_contradicts_the_dump_is_refused() {
+        let pc = |more: &str| DUMPED.replace("[pc]\n", &format!("[pc]\n{more}\n"));
+        let function = |more: &str| DUMPED.replace("{ function = \"00:04.0\" }", more);
+        let at = |base: &str| {
+            function(&format!(
+                "{{ function = \"00:04.0\", bars = [{{ base = \"{base}\", size = \"1MiB\" }}] }}"
+            ))
+        };
+        let memory = "[[memory]]\nbase = \"0x100000\"\nsize = \"1GiB\"\n[pc]";
+        for (text, code) in [
+            (pc("cpus = [4]"), codes::CPU_NOT_ON_BOARD),
+            (pc("remapping = \"0xfed91000\""), codes::OUT_OF_RANGE),
+            (DUMPED.replace("[pc]", memory), codes::OUTSIDE_RAM),
+            (
+                DUMPED.replace("console = \"0x3f8\"\n", ""),
+                codes::MISSING_FIELD,
+            ),
+            (
+                function("{ function = \"00:05.0\", bars = [] }"),
+                codes::UNKNOWN_DEVICE,
+            ),
+            // It has ports.
+            (function("{ function = \"00:1f.2\" }"), codes::MISSING_FIELD),
+            (at("0x8000000"), codes::PAGE_SHARED),
+            (at("0xb0000000"), codes::PAGE_SHARED),
+            (at("0xfed00000"), codes::PAGE_SHARED),
+            (at("0xfee00000"), codes::PAGE_SHARED),
+        ] {
+            let findings = dumped(&text, DUMP).unwrap_err();
+            let found: Vec<_> = findings.iter().map(|one| one.code).collect();
+            assert_eq!(found, [code], "{text}");
+        }
+        assert!(dumped(&at("0xe0000000"), DUMP).is_ok());
+    }
+
+    #[test]
+    fn damaged_dump_is_told_with_the_file_that_it_is_in() {
+        let findings = dumped(DUMPED, &DUMP.replacen("41 50 49 43", "41 50 49 44", 1)).unwrap_err();
+        let text = findings.to_string();
+        assert!(text.contains("lab/acpi.txt:3"), "{text}");
     }
 }

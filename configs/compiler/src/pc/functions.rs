@@ -4,6 +4,7 @@ use model::StreamId;
 use model::memory::PAGE;
 
 use super::PcBoard;
+use super::dump::Facts;
 use crate::board::{FunctionAddress, MemoryBank, read_memory};
 use crate::check::Context;
 use crate::codes;
@@ -38,10 +39,20 @@ impl PcFunction {
     }
 }
 
+/// What is known of the board when its functions are read.
+#[derive(Clone, Copy)]
+pub(super) struct Board<'a> {
+    /// What its tables say, if it has a dump of them.
+    pub facts: Option<&'a Facts>,
+    /// Registers of the unit that confines functions.
+    pub remapping: Option<u64>,
+}
+
 /// Reads `functions` of `[pc]`.
 pub(super) fn read(
     source: &SourceText,
     given: Option<(Slot, &Value<'_>)>,
+    board: Board<'_>,
     findings: &mut Diagnostics,
 ) -> Vec<PcFunction> {
     let Some((slot, value)) = given else {
@@ -49,7 +60,13 @@ pub(super) fn read(
     };
     let mut found: Vec<PcFunction> = Vec::new();
     each(source, slot, value, findings, |slot, value, findings| {
-        let function = read_one(source, slot, value, findings)?;
+        let function = read_one(source, slot, value, board.facts, findings)?;
+        if let Some(finding) = board
+            .facts
+            .and_then(|facts| unsuited(facts, board.remapping, &function))
+        {
+            findings.push(finding.at(source, value.span()));
+        }
         if let Some(finding) = beside(&found, &function) {
             findings.push(finding.at(source, value.span()));
         }
@@ -63,16 +80,15 @@ fn read_one(
     source: &SourceText,
     slot: Slot,
     value: &Value<'_>,
+    facts: Option<&Facts>,
     findings: &mut Diagnostics,
 ) -> Option<PcFunction> {
     let table = table_of(source, slot, value, findings)?;
     let mut reader = TableReader::new(source, "a function", &PC_FUNCTION, table, value.span());
     let name = reader.required("function", string, findings);
     let given = reader.value("bars");
-    if given.is_none() {
-        findings.push(reader.missing("bars"));
-    }
-    let bars = read_memory(source, given, findings);
+    let mut missing = given.is_none().then(|| reader.missing("bars"));
+    let mut bars = read_memory(source, given, findings);
     reader.finish(findings);
     let name = name?;
     let address = FunctionAddress::parse(name.get_ref()).filter(|address| address.bus == 0);
@@ -87,6 +103,16 @@ fn read_one(
         );
         return None;
     };
+    let seen = facts.and_then(|facts| facts.function(address)?.placeable());
+    if let (Some(_), Some(seen)) = (&missing, seen) {
+        let bar = |range: AddressRange| MemoryBank {
+            base: range.base,
+            size: range.size,
+        };
+        bars = seen.into_iter().map(bar).collect();
+        missing = None;
+    }
+    findings.extend(missing);
     let unfit = |bar: &MemoryBank| {
         let end = bar.base.checked_add(bar.size);
         bar.size < PAGE
@@ -104,6 +130,60 @@ fn read_one(
         );
     }
     Some(PcFunction { address, bars })
+}
+
+/// Why the board's tables forbid to give a function away so.
+fn unsuited(facts: &Facts, remapping: Option<u64>, function: &PcFunction) -> Option<Diagnostic> {
+    let address = function.address;
+    let error = |code, message: String| Some(Diagnostic::error(code, message));
+    if !facts.functions.is_empty() && facts.function(address).is_none() {
+        let message = format!("the board's dump has no function {address}");
+        return Some(
+            error(codes::UNKNOWN_DEVICE, message)?
+                .help("dump the board anew with the device in place"),
+        );
+    }
+    if let Some(range) = facts.reserved_for(address) {
+        let message =
+            format!("firmware has {address} use {range}, which a partition does not have");
+        return Some(error(codes::UNUSABLE_DEVICE, message)?.help(
+            "leave it out: the DMAR reserves the memory for it (RMRR); a setting of the firmware may end that",
+        ));
+    }
+    let unit = facts.unit_of(address);
+    if facts.units.len() > 1 && remapping.is_none() {
+        let message = format!(
+            "the board has {} VT-d units, and the image drives one",
+            facts.units.len()
+        );
+        return Some(error(codes::DMA_UNPROTECTED, message)?.help(match unit {
+            Some(unit) => format!(
+                "{address} is behind the unit at {:#x}: name it in `remapping`; the others stay as firmware leaves them",
+                unit.registers
+            ),
+            None => format!("none of them confines {address}: leave it out"),
+        }));
+    }
+    if remapping.is_some() && unit.map(|unit| unit.registers) != remapping {
+        let message = format!("the DMAR says that the VT-d unit does not confine {address}");
+        return Some(error(codes::DMA_UNPROTECTED, message)?.help("leave it out"));
+    }
+    // Where firmware has put the BARs themselves nobody else answers.
+    let own = facts
+        .function(address)
+        .and_then(|seen| seen.placeable())
+        .unwrap_or_default();
+    let (bar, (range, what)) = function
+        .ranges()
+        .filter(|bar| !own.contains(bar))
+        .find_map(|bar| Some((bar, facts.taken(bar)?)))?;
+    let message = format!("a BAR of {address} would lie on {what}");
+    Some(
+        error(codes::PAGE_SHARED, message)?
+            .found(bar.to_string())
+            .note(format!("{range} is taken"))
+            .help("leave `bars` out where the dump lists PCI functions: firmware has put them in place"),
+    )
 }
 
 /// What is wrong with a function beside those before it.

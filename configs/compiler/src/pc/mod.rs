@@ -5,7 +5,9 @@
 
 mod acpi;
 mod board;
+pub(crate) mod dump;
 mod functions;
+mod known;
 mod limits;
 pub(crate) mod linux;
 mod place;
@@ -16,7 +18,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use board::{PcBoard, read_pc_board};
+pub use board::{PcBoard, pc_tables, read_pc_board};
 
 use std::path::Path;
 
@@ -45,7 +47,8 @@ pub(crate) fn board(
     // What cannot be had is told where every board is looked for.
     match resources.board(name.get_ref()) {
         Ok(files) if board::is_pc(&files.board_toml) => {
-            read_pc_board(&files.board_toml, &files.path).map(Some)
+            let tables = pc_tables(&files.board_toml).map(|_| files.tables.as_slice());
+            read_pc_board(&files.board_toml, &files.path, tables).map(Some)
         }
         _ => Ok(None),
     }

@@ -54,6 +54,7 @@ impl Resources for Lab {
             board_toml: self.board.replace("lab-pc", name),
             path: "board.toml".into(),
             tree: Vec::new(),
+            tables: Vec::new(),
         })
     }
 

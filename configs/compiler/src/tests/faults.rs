@@ -18,6 +18,7 @@ const NOT_IN_CORPUS: &[(&str, &str)] = &[
     ("BH0233", "needs 65 channels; a unit test has it"),
     ("BH0213", "needs 256 partitions; a unit test has it"),
     ("BH0306", "is a fault of `board.toml`; a unit test has it"),
+    ("BH0308", "needs the dump of a PC; unit tests have it"),
     ("BH0416", "needs all SPIs; a unit test has it"),
     ("BH0711", "needs a PC; unit tests have it"),
     ("BH0799", "no input is known that shows it"),

@@ -6,7 +6,7 @@ use super::{Kind, Table, maybe, optional, required};
 pub(crate) const PC_BOARD: Table = Table {
     name: "pc-board",
     header: "board.toml of a PC",
-    doc: "A PC: `x86-port/boards/<name>/board.toml`. It has no device tree; what is said here is in its ACPI tables and its memory map.",
+    doc: "A PC: `x86-port/boards/<name>/board.toml`. It has no device tree. Its ACPI tables, its memory map and its PCI functions are in the dump that `tables` names, and the file says what a dump does not; without one it says everything.",
     fields: &[
         required(
             "name",
@@ -26,9 +26,10 @@ pub(crate) const PC_BOARD: Table = Table {
             "\"0x200000\"",
             "Where the image is loaded, which is where it is linked.",
         ),
-        required(
+        maybe(
             "memory",
             Kind::List(&Kind::Table(&MEMORY_BANK)),
+            "all RAM from 1 MiB on in the memory map of the dump; required without one",
             "[{ base = \"0x100000\", size = \"1023MiB\" }]",
             "RAM that firmware leaves to the system, one `[[memory]]` a bank. Compared with the boot loader's memory map at boot.",
         ),
@@ -53,18 +54,27 @@ pub(crate) const PC: Table = Table {
     header: "[pc]",
     doc: "What makes a board a PC.",
     fields: &[
-        required(
+        maybe(
+            "tables",
+            Kind::Text("path"),
+            "the fields below and `[[memory]]` say it",
+            "\"acpi.txt\"",
+            "The dump of the PC's ACPI tables, memory map and PCI functions, relative to `board.toml`: what `x86-port/boards/dump.sh` prints under any Linux. What the fields below say instead must not contradict it.",
+        ),
+        maybe(
             "cpus",
             Kind::List(&Kind::Number {
                 least: 0,
                 most: u32::MAX - 1,
             }),
+            "those of the tables; required without",
             "[0, 1, 2, 3]",
             "x2APIC identifiers of its CPUs, as its MADT lists them (ACPI 6.5, 5.2.12). System files number them from 0 in this order.",
         ),
-        required(
+        maybe(
             "console",
             Kind::Address,
+            "the 16550 that the SPCR or the DBG2 names; required where there is none",
             "\"0x3f8\"",
             "First I/O port of the 16550 that is its console.",
         ),
@@ -78,7 +88,7 @@ pub(crate) const PC: Table = Table {
         maybe(
             "remapping",
             Kind::Address,
-            "no device can be given away",
+            "the only unit of the DMAR; without one no device can be given away",
             "\"0xfed90000\"",
             "Registers of the VT-d unit that remaps the DMA of all its PCI functions, as its DMAR lists them (Intel 671081, 8.3): 4 KiB.",
         ),
@@ -103,9 +113,10 @@ pub(crate) const PC_FUNCTION: Table = Table {
             "\"00:04.0\"",
             "Bus, device and function as `lspci` writes them. The bus is 00: functions behind a bridge may reach one another without passing the unit.",
         ),
-        required(
+        maybe(
             "bars",
             Kind::List(&Kind::Table(&MEMORY_BANK)),
+            "where the dump has them; required without one",
             "[{ base = \"0xe0000000\", size = \"1MiB\" }]",
             "Where its BARs of 32 bits are put, the first one first: addresses that no other device answers to. At least a page each, at a multiple of its size.",
         ),
@@ -117,9 +128,10 @@ pub(crate) const POWER_OFF: Table = Table {
     header: "power_off",
     doc: "The 16-bit write that turns a PC off.",
     fields: &[
-        required(
+        maybe(
             "port",
             Kind::Address,
+            "as the FADT of the dump has it; required without",
             "\"0x604\"",
             "The register PM1a_CNT, as the FADT has it (ACPI 6.5, 4.8.3.2.1).",
         ),
