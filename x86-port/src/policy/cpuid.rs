@@ -73,6 +73,7 @@ const HIDDEN_EXTENDED_ECX: u32 = bits([2, 3, 10, 9, 12, 13, 15, 22, 23, 24, 26, 
 const HIDDEN_EXTENDED_EDX: u32 = bits([7, 12, 14]);
 
 /// Leaf `leaf`, subleaf `subleaf`, as the guest sees it; `host` is what the physical CPU answers.
+#[inline(always)]
 pub fn guest(leaf: u32, subleaf: u32, host: Leaf, own: &Virtual) -> Leaf {
     const NONE: Leaf = Leaf {
         eax: 0,
