@@ -1,6 +1,6 @@
 //! Runs systems in QEMU and makes sense of what they print.
 //!
-//! One QEMU process is one [`Session`](session::Session). Its single UART carries the text of every partition and of the hypervisor;
+//! One QEMU process, or one of [`bochs`], is one [`Session`](session::Session). Its single UART carries the text of every partition and of the hypervisor;
 //! the [`demultiplex`] module takes the lines apart, [`console`] decodes the hypervisor's compact log frames and keeps one clean
 //! transcript and one log file per source. The [`debian`] module fetches the real guests through a private apt state, and
 //! [`initramfs`] builds the root file system that they boot into.
@@ -11,6 +11,7 @@
 //! - a QEMU process never outlives its session;
 //! - nothing here knows how an image is built; a [`Bootable`](session::Bootable) says where it is.
 
+pub mod bochs;
 pub mod console;
 pub mod cpio;
 

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 use regex::{Regex, RegexBuilder};
 
+use crate::bochs::{self, Bochs};
 use crate::console::Console;
 use crate::decoder::Decoder;
 use crate::demultiplex::HYPERVISOR;
@@ -56,6 +57,8 @@ pub enum Origin {
     Firmware(PathBuf),
     /// The machine's firmware boots from this CD-ROM, on which the image is.
     Cdrom(PathBuf),
+    /// The same, on another emulator's machine in the place of QEMU's.
+    Bochs(Bochs),
 }
 
 /// What one run wants different from the board's own machine.
@@ -159,25 +162,8 @@ impl Session {
             options.logs.as_deref(),
             options.style,
         )?;
-        let mut machine = bootable.machine.clone();
-        if let Some(cpu) = &options.cpu {
-            machine.cpu.clone_from(cpu);
-        }
-        let program = machine.architecture.program();
-        let first = match &options.origin {
-            Origin::Loaded => ("-kernel", &bootable.image),
-            Origin::Firmware(firmware) => ("-bios", firmware),
-            Origin::Cdrom(cdrom) => ("-cdrom", cdrom),
-        };
-        // Firmware does it itself.
-        let loaders = bootable.loaders();
-        let mut extra: Vec<String> = match options.origin {
-            Origin::Loaded => loaders.collect(),
-            Origin::Firmware(_) | Origin::Cdrom(_) => Vec::new(),
-        };
-        extra.extend(options.extra.iter().cloned());
-        let mut child = Command::new(program)
-            .args(machine.run_arguments(first, options.icount, &extra))
+        let (program, mut command) = command(bootable, options)?;
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -428,6 +414,34 @@ impl Session {
         }
         tail
     }
+}
+
+/// The emulator that runs a system, and its command line.
+fn command(bootable: &Bootable, options: &Options) -> anyhow::Result<(&'static str, Command)> {
+    let mut machine = bootable.machine.clone();
+    if let Some(cpu) = &options.cpu {
+        machine.cpu.clone_from(cpu);
+    }
+    let first = match &options.origin {
+        Origin::Loaded => ("-kernel", &bootable.image),
+        Origin::Firmware(firmware) => ("-bios", firmware),
+        Origin::Cdrom(cdrom) => ("-cdrom", cdrom),
+        Origin::Bochs(machine) => {
+            let folder = options.logs.as_deref();
+            let folder = folder.context("Bochs needs a folder for its logs")?;
+            return Ok((bochs::PROGRAM, machine.command(folder)?));
+        }
+    };
+    // Firmware does it itself.
+    let mut extra: Vec<String> = match options.origin {
+        Origin::Loaded => bootable.loaders().collect(),
+        _ => Vec::new(),
+    };
+    extra.extend(options.extra.iter().cloned());
+    let program = machine.architecture.program();
+    let mut command = Command::new(program);
+    command.args(machine.run_arguments(first, options.icount, &extra));
+    Ok((program, command))
 }
 
 impl Drop for Session {

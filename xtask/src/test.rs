@@ -188,6 +188,7 @@ impl Workshop for Shop<'_> {
             Need::UBoot => self.u_boot().map(drop),
             Need::Uefi => self.uefi().map(drop),
             Need::Grub(firmware) => grub::provide(self.builder, *firmware),
+            Need::Bochs => setup::bochs(steps, offline),
             Need::Latency => setup::latency(steps, self.builder.cache()),
             Need::Board(board) => setup::device_trees(steps, offline)
                 .and_then(|()| self.board_tree(board))

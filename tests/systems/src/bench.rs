@@ -9,6 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use qemu::bochs::Bochs;
 use qemu::machine::option_value;
 use qemu::session::{Bootable, Options, Origin, Session, interrupted};
 
@@ -227,6 +228,29 @@ impl<'a> Bench<'a> {
                 ];
             }
         })
+    }
+
+    /// Builds a system for a PC and has GRUB start it on a machine of Bochs' with as many CPUs, the first of which are the system's.
+    ///
+    /// # Errors
+    /// It does not build, the CD-ROM cannot be made, or Bochs does not start.
+    pub fn start_in_bochs(
+        &self,
+        system: &SystemFile,
+        model: &'static str,
+        cpus: u32,
+    ) -> anyhow::Result<Session> {
+        /// What the board says: Bochs has it as QEMU does.
+        const MEMORY: u32 = 1024;
+        let image = self.build(system)?.image;
+        let cdrom = self.workshop.cdrom(&image, Firmware::Bios, &self.scratch)?;
+        let machine = Bochs {
+            cdrom: cdrom.file,
+            model,
+            cpus,
+            memory: MEMORY,
+        };
+        self.start_with(system, |options| options.origin = Origin::Bochs(machine))
     }
 
     /// Builds a system of the checkout and starts it.

@@ -210,7 +210,12 @@ mod tests {
         }
         fn provide(&self, need: &Need) -> anyhow::Result<()> {
             match need {
-                Need::Systems | Need::UBoot | Need::Uefi | Need::Latency | Need::Pc => Ok(()),
+                Need::Systems
+                | Need::UBoot
+                | Need::Uefi
+                | Need::Latency
+                | Need::Pc
+                | Need::Bochs => Ok(()),
                 Need::Kernel(name) | Need::Uio(name) | Need::Board(name) => bail!("no {name}"),
                 Need::Grub(firmware) => bail!("no GRUB for {firmware:?}"),
             }

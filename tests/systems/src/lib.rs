@@ -49,5 +49,6 @@ mod trace;
 mod turns;
 mod wrong_board;
 mod x86;
+mod x86_bochs;
 mod x86_dma;
 mod zynqmp;

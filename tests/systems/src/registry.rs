@@ -8,7 +8,7 @@ use crate::{
     attacks, boards, boot_loaders, channels, command_line, containment, control, costs, cpu_models,
     defects, demo, desk, desk_messages, dma, dma_storm, forged, functions, global, guests,
     hostile_gic, legacy, linux, machines, messages, new_board, panics, partitions, registers,
-    self_check, shapes, stress, trace, turns, wrong_board, x86, x86_dma, zynqmp,
+    self_check, shapes, stress, trace, turns, wrong_board, x86, x86_bochs, x86_dma, zynqmp,
 };
 
 /// Something that must be there before a test can say anything about Bulkhead.
@@ -28,6 +28,8 @@ pub enum Need {
     Uefi,
     /// What makes CD-ROMs from which GRUB boots PCs with this firmware, and the firmware.
     Grub(Firmware),
+    /// Bochs, a second emulator of PCs.
+    Bochs,
     /// `cyclictest`, `hackbench`, and the libraries that they load.
     Latency,
     /// The device tree of a board, and a compiler for device trees.
@@ -115,6 +117,7 @@ pub fn all() -> Vec<Test> {
     tests.extend(control::tests());
     tests.extend(panics::tests());
     tests.extend(x86::tests());
+    tests.extend(x86_bochs::tests());
     tests.extend(x86_dma::tests());
     tests.extend(costs::tests());
     tests.extend(messages::tests());

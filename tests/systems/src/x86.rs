@@ -9,7 +9,7 @@ use crate::linux::wait_for_shell;
 use crate::registry::{Need, Test};
 use crate::system_file::SystemFile;
 
-const BOARD: &str = "x86-qemu";
+pub const BOARD: &str = "x86-qemu";
 
 /// The kernel of the Linux guests.
 const KERNEL: &str = "linux-image-cloud-amd64";
@@ -24,7 +24,7 @@ const MODEL: &str = "EPYC,+svm,+npt,+x2apic";
 const BOOT_EXITS: [&str; 3] = ["cpuid", "msr", "io"];
 
 /// Accesses outside its memory that `pc-vandal` makes: six places, read and written.
-const ATTACKS: u64 = 12;
+pub const ATTACKS: u64 = 12;
 
 /// What the guest types for, what the epitaph says of it, and the end that the system file asks for.
 const DEFECTS: [(&str, &str, &str, &str); 3] = [

@@ -78,6 +78,14 @@ pub fn grub(steps: Steps, cache: &Cache, package: &str, offline: bool) -> anyhow
     part(steps, cache, package, Part::Grub)
 }
 
+/// Makes sure that PCs with Intel's virtualization can be emulated.
+///
+/// # Errors
+/// See [`device_trees`].
+pub fn bochs(steps: Steps, offline: bool) -> anyhow::Result<()> {
+    programs::bochs(steps, offline)
+}
+
 /// Makes sure that programs for Linux partitions can be built.
 ///
 /// # Errors
@@ -181,6 +189,7 @@ pub fn run(steps: Steps, offline: bool) -> anyhow::Result<()> {
         part(steps, &cache, PC_UEFI, Part::PcUefi).map(drop),
         grub(steps, &cache, GRUB_BIOS, offline).map(drop),
         grub(steps, &cache, GRUB_UEFI, offline).map(drop),
+        bochs(steps, offline),
         latency(steps, &cache),
         device_trees(steps, offline),
         u_boot_files(steps, offline),

@@ -76,6 +76,20 @@ const GRUB: [Program; 3] = [
     },
 ];
 
+const BOCHS: [Program; 2] = [
+    Program {
+        name: "bochs",
+        debian: "bochs",
+        elsewhere: "`bochs`",
+    },
+    // Its screen in a terminal. No host has it without the program.
+    Program {
+        name: "bochs",
+        debian: "bochs-term",
+        elsewhere: "`bochs`",
+    },
+];
+
 /// On an Arm host it is the compiler of the host.
 #[cfg(target_arch = "aarch64")]
 const COMPILER_PACKAGE: &str = "gcc";
@@ -104,6 +118,12 @@ pub fn modules(steps: Steps, offline: bool) -> anyhow::Result<()> {
 pub fn grub(steps: Steps, offline: bool) -> anyhow::Result<()> {
     let what = "programs that make bootable CD-ROMs (grub-mkrescue, xorriso, mformat)";
     ensure(&GRUB, what, steps, offline)
+}
+
+/// Makes sure that PCs with Intel's virtualization can be emulated.
+pub fn bochs(steps: Steps, offline: bool) -> anyhow::Result<()> {
+    let what = "emulator of PCs with Intel's virtualization (bochs)";
+    ensure(&BOCHS, what, steps, offline)
 }
 
 fn ensure(programs: &[Program], what: &str, steps: Steps, offline: bool) -> anyhow::Result<()> {
@@ -135,14 +155,17 @@ fn ensure(programs: &[Program], what: &str, steps: Steps, offline: bool) -> anyh
 }
 
 impl Program {
+    /// Bochs has no `--version`.
     fn runs(&self) -> bool {
-        Command::new(self.name)
-            .arg("--version")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status()
-            .is_ok_and(|status| status.success())
+        ["--version", "--help"].iter().any(|argument| {
+            Command::new(self.name)
+                .arg(argument)
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status()
+                .is_ok_and(|status| status.success())
+        })
     }
 }
 

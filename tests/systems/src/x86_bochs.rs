@@ -1,0 +1,51 @@
+//! Systems for a PC on Bochs: Intel VMX, which QEMU does not emulate.
+
+use anyhow::{Context, ensure};
+use qemu::statistics::Statistics;
+
+use crate::bench::{Bench, Firmware};
+use crate::registry::{Need, Test};
+use crate::system_file::SystemFile;
+use crate::x86::{ATTACKS, BOARD};
+
+/// An Intel CPU with extended page tables and unrestricted guests.
+const INTEL: &str = "corei7_skylake_x";
+
+pub fn tests() -> Vec<Test> {
+    let vmx = Test::new("x86/vmx", &["x86", "bochs", "attack"], vmx);
+    Vec::from([vmx
+        .needs(Need::Pc)
+        .needs(Need::Grub(Firmware::Bios))
+        .needs(Need::Bochs)])
+}
+
+/// The same image as on AMD's CPUs: a clock whose timer needs no exit, one that attacks, and two virtual CPUs that call one another. What each does is
+/// attributed and counted as there.
+fn vmx(bench: &Bench<'_>) -> anyhow::Result<()> {
+    let system = SystemFile::new("vmx", BOARD)
+        .guest("clock", "pc-clock", 1)
+        .guest("vandal", "pc-vandal", 1)
+        .guest("smp", "pc-smp", 2);
+    let mut session = bench.start_in_bochs(&system, INTEL, 4)?;
+    session.wait_for("hv", "^VMX: revision 0x", bench.left())?;
+    session.wait_for("vandal", "^vandal: done$", bench.left())?;
+    session.wait_for("smp", "^smp: done$", bench.left())?;
+    session.wait_for("clock", "^clock: done", bench.left())?;
+    session.wait_for("hv", "^report end$", bench.left())?;
+
+    let said = session.text("hv");
+    for access in ["read of", "write to"] {
+        let line = format!("{access} foreign memory at 0x1000000, pc 0x");
+        ensure!(said.contains(&line), "no {line:?}:\n{said}");
+    }
+    let report = Statistics::parse(&said).context("the report is malformed")?;
+    ensure!(report.partitions.len() == 3, "{report:?}");
+    for one in &report.partitions {
+        let faults = if one.name == "vandal" { ATTACKS } else { 0 };
+        ensure!(
+            one.faults == faults && one.restarts == 0 && one.state == "stopped",
+            "{one:?}"
+        );
+    }
+    Ok(())
+}
