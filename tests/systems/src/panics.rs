@@ -16,7 +16,11 @@ const KERNEL: &str = "linux-image-arm64";
 pub fn tests() -> Vec<Test> {
     let mut tests = vec![
         Test::new("panics/gicv2", &["panic", "cli"], |bench| {
-            is_justified(bench, &shared("qemu-virt-gicv2"), &["v2", "rtds", "cyclic"]).map(drop)
+            let system = supervised(shared("qemu-virt-gicv2"));
+            let parts = [
+                "v2", "rtds", "cyclic", "monitor", "control", "tail", "pristine", "channels",
+            ];
+            is_justified(bench, &system, &parts).map(drop)
         }),
         Test::new("panics/gicv3", &["panic", "cli"], |bench| {
             let system = shared("qemu-virt-gicv3").partition(
@@ -81,6 +85,16 @@ fn shared(board: &str) -> SystemFile {
             1,
             "windows = [{ start = \"0ms\", length = \"2ms\" }]\n",
         )
+}
+
+/// The system with a partition more that has every right over the first one, and shares memory with it.
+fn supervised(system: SystemFile) -> SystemFile {
+    let rights = "may_control = [\"one\"]\nmay_read_console = [\"one\"]\ncontrol_page = true\npristine = true\n";
+    let ends =
+        ["one", "supervisor"].map(|name| format!("{{ partition = \"{name}\", doorbell = true }}"));
+    system
+        .partition("supervisor", 1, "16MiB", "\"guest:hello\"", rights)
+        .channel("words", "4KiB", &ends.each_ref().map(String::as_str))
 }
 
 fn is_justified(
