@@ -24,6 +24,7 @@ mod setup;
 mod source_lines;
 mod stats;
 mod steps;
+mod summary;
 mod test;
 mod toolchain;
 mod trace;

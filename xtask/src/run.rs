@@ -7,10 +7,12 @@ use std::time::Duration;
 use qemu::live::Style;
 use qemu::outcome::{End, exit_status};
 use qemu::session::{Options, Origin, Session, line_regex};
+use qemu::statistics::Statistics;
 use qemu::terminal::{HELP, RawMode};
 
 use crate::build::Builder;
 use crate::setup;
+use crate::summary::table;
 
 /// What the user asked for.
 pub struct Request {
@@ -63,9 +65,25 @@ pub fn run(builder: &Builder, request: &Request) -> anyhow::Result<u8> {
         session.wait_until(until.as_ref(), request.timeout)?
     };
     let complaints = session.errors();
+    if let Some(statistics) = statistics(&mut session, &end, interactive) {
+        let unit = if request.icount {
+            "instructions"
+        } else {
+            "ticks"
+        };
+        print!("\n{}", table(&statistics, unit));
+    }
     session.finish();
     explain_end(&end, request, &complaints);
     Ok(exit_status(&end, until.is_some()))
+}
+
+/// The report of a system that came to its end, or of one that a user has seen enough of. `None`: there is none, or nobody answers any more.
+fn statistics(session: &mut Session, end: &End, interactive: bool) -> Option<Statistics> {
+    if *end == End::Stopped && interactive {
+        return session.statistics(Duration::from_secs(5)).ok();
+    }
+    Statistics::parse(&session.text("hv"))
 }
 
 /// Says why the run ended, where that is not what the user asked for.

@@ -11,7 +11,8 @@ pub fn tests() -> Vec<Test> {
         .into_iter()
         .map(|board| {
             Test::new(format!("demo/{board}"), &["demo"], move |bench| {
-                ends_with_its_table(bench, board)
+                ends_with_its_table(bench, board)?;
+                Ok(())
             })
             .needs(Need::Kernel(CLOUD))
             .limit(420)
@@ -19,9 +20,10 @@ pub fn tests() -> Vec<Test> {
         .collect()
 }
 
-fn ends_with_its_table(bench: &Bench<'_>, board: &str) -> anyhow::Result<()> {
+/// Runs a board's demo. Returns what it printed.
+pub fn ends_with_its_table(bench: &Bench<'_>, board: &str) -> anyhow::Result<String> {
     let output = bench.xtask(&["--offline", "demo", "--board", board])?;
-    let text = String::from_utf8_lossy(&output.stdout);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
     ensure!(
         output.status.success(),
         "the demo failed: {}",
@@ -36,5 +38,5 @@ fn ends_with_its_table(bench: &Bench<'_>, board: &str) -> anyhow::Result<()> {
             .any(|name| line.starts_with(name))
     });
     ensure!(rows.count() >= 3, "the demo's table lacks a partition");
-    Ok(())
+    Ok(text)
 }

@@ -1,21 +1,49 @@
-//! Tries to reach what it does not own, every way that a PC has, and looks at what comes back.
+//! Tries to reach what it does not own, every way that a PC has, and says what it got. Then it spins for ever, with interrupts masked.
 //!
-//! Its partition has 16 MiB and the policy `inject`: each access outside is a general-protection fault, and it goes on.
+//! Each attack prints `vandal: <what> -> <answer with its count>`, with `BREACH` first if something foreign could be reached; the last lines are
+//! `vandal: tried N, contained N, breaches N` and `vandal: done`. Its partition has 16 MiB and the policy `inject`: each access outside is a
+//! general-protection fault, and it goes on.
 #![no_std]
 #![no_main]
 
+mod tally;
+
 use pc::{Machine, cpu, println, probe};
+use tally::Tally;
 
 pc::entry!(main);
 
-fn refused(what: &str, address: u64, outcome: Option<u64>) {
-    assert!(outcome.is_none(), "{what} {address:#x}: allowed");
-}
+/// What an access that the hypervisor refuses ends in.
+const FAULT: &str = "#GP";
 
 fn main(machine: &Machine) -> ! {
     let end = machine.memory_size();
     println!("vandal: {} MiB are mine", end >> 20);
+    let mut tally = Tally::default();
+    memory(&mut tally, end);
+    registers(&mut tally);
+    interrupt_commands(&mut tally);
 
+    let privileged = [probe::vmrun(), probe::clgi()];
+    tally.add(
+        "instructions of SVM",
+        "#UD",
+        privileged.map(|outcome| outcome.is_none()),
+    );
+    cpu::invalidate_caches();
+    ports(&mut tally);
+
+    // Unknown calls answer that they are unknown.
+    let unknown = cpu::hypercall(0x1234) == u64::MAX;
+    tally.add("unknown hypercall", "refused", [unknown]);
+    tally.tell();
+    println!("vandal: done");
+    loop {
+        core::hint::spin_loop();
+    }
+}
+
+fn memory(tally: &mut Tally, end: u64) {
     // Behind its memory, the hypervisor's other partitions as they lie, the IOAPIC, the APIC's page, the firmware.
     let foreign = [
         end,
@@ -25,55 +53,51 @@ fn main(machine: &Machine) -> ! {
         0xfee0_0000,
         0xffff_fff0,
     ];
-    for address in foreign {
-        refused("read of", address, probe::read(address));
-        // SAFETY: it is not the program's memory.
-        refused("write to", address, unsafe { probe::write(address, 0) });
-    }
-    println!("vandal: memory: {} places refused", foreign.len());
+    let read = |address| probe::read(address).is_none();
+    tally.add("read outside its memory", FAULT, foreign.map(read));
+    // SAFETY: it is not the program's memory.
+    let written = |address| unsafe { probe::write(address, 0) }.is_none();
+    tally.add("write outside its memory", FAULT, foreign.map(written));
+}
 
+fn registers(tally: &mut Tally) {
     // VM_CR, VM_HSAVE_PA, SMM_BASE, FEATURE_CONTROL, MTRR.
-    let registers = [0xc001_0114, 0xc001_0117, 0xc001_0111, 0x3a, 0x2ff];
-    for register in registers {
-        refused("read of MSR", register.into(), probe::read_msr(register));
-        // SAFETY: the program does not depend on these.
-        let outcome = unsafe { probe::write_msr(register, 0) };
-        refused("write to MSR", register.into(), outcome);
-    }
-    // SAFETY: EFER stays as it is; only SVME is added, which is refused.
-    let outcome = unsafe { probe::write_msr(0xc000_0080, 0x1500) };
-    refused("SVME in MSR", 0xc000_0080, outcome);
-    println!("vandal: MSRs: {} refused", registers.len() + 1);
+    let foreign = [0xc001_0114, 0xc001_0117, 0xc001_0111, 0x3a, 0x2ff];
+    let read = |register| probe::read_msr(register).is_none();
+    tally.add("read of foreign MSRs", FAULT, foreign.map(read));
+    // SAFETY: the program does not depend on these.
+    let written = |register| unsafe { probe::write_msr(register, 0) }.is_none();
+    tally.add("write to foreign MSRs", FAULT, foreign.map(written));
+    // EFER as it is, and SVME; the timer as SMI.
+    let own = [(0xc000_0080, 0x1500), (0x832, 0x240)];
+    // SAFETY: what is refused changes nothing, and its timer is never started.
+    let written = |(register, value)| unsafe { probe::write_msr(register, value) }.is_none();
+    tally.add("SVME, and the timer as SMI", FAULT, own.map(written));
+}
 
-    // INIT, SIPI, NMI and SMI to all others: dropped. A machine check vector as SMI: dropped.
-    for command in [0xc_4500, 0xc_4608, 0xc_4400, 0xc_4200, 0x8_4500] {
-        // SAFETY: what is dropped changes nothing.
-        let outcome = unsafe { probe::write_msr(0x830, command) };
-        assert!(outcome.is_some(), "ICR {command:#x} faulted");
-    }
-    // SAFETY: as above.
+fn interrupt_commands(tally: &mut Tally) {
+    // INIT, SIPI, NMI and SMI to all others. A fixed interrupt to another's CPU. The others tell whether one arrives.
+    let commands = [
+        (0x830, 0xc_4500),
+        (0x830, 0xc_4608),
+        (0x830, 0xc_4400),
+        (0x830, 0xc_4200),
+        (0x830, 0x8_4500),
+    ];
+    // SAFETY: what is dropped changes nothing.
+    let sent = |(register, value)| unsafe { probe::write_msr(register, value) }.is_some();
+    tally.add("interrupt commands", "no effect", commands.map(sent));
+    // SAFETY: the local vector table's entry for LINT0, as SMI, is dropped.
     unsafe { probe::write_msr(0x835, 0x200) };
-    // The timer as SMI: a fault.
-    // SAFETY: its timer is never started.
-    let outcome = unsafe { probe::write_msr(0x832, 0x240) };
-    refused("SMI in MSR", 0x832, outcome);
-    println!("vandal: interrupt commands went nowhere");
+}
 
-    refused("VMRUN", 0, probe::vmrun());
-    refused("CLGI", 0, probe::clgi());
-    cpu::invalidate_caches();
-    println!("vandal: privileged instructions refused");
-
-    // Reset, power off, keyboard controller's reset, PCI configuration, the interval timer, the other PICs.
+fn ports(tally: &mut Tally) {
+    // Reset, keyboard controller's reset, PCI configuration, the interval timer, the PICs, fast A20 with its reset.
     for port in [0xcf9, 0x64, 0xcf8, 0xcfc, 0x43, 0x40, 0x21, 0xa1, 0x92] {
         cpu::output(port, 0xfe);
     }
+    // Power off.
     cpu::output_word(0x604, 0x2000);
-    assert!(cpu::input(0xcf9) == 0xff, "a port answered");
-    println!("vandal: ports went nowhere");
-
-    // Unknown calls answer that they are unknown.
-    assert!(cpu::hypercall(0x1234) == u64::MAX, "a call answered");
-    println!("vandal: done");
-    cpu::power_off()
+    let reads = [0xcf9, 0x64, 0x43, 0x40, 0x21, 0xa1, 0x92].map(|port| cpu::input(port) == 0xff);
+    tally.add("ports of the machine", "no effect", reads);
 }

@@ -34,11 +34,22 @@ pub fn command(value: u64) {
     write(0x830, value);
 }
 
-/// Lets the timer interrupt every `count` counts of its undivided clock.
-pub fn start_timer(count: u32) {
+/// Readies the timer for single interrupts of its undivided clock.
+pub fn prepare_timer() {
     enable();
     // Divided by 1.
     write(0x83e, 0b1011);
+    write(0x832, VECTOR);
+}
+
+/// Lets the timer interrupt once, after `count` counts, 1 at least.
+pub fn wake_after(count: u32) {
+    write(0x838, u64::from(count.max(1)));
+}
+
+/// Lets the timer interrupt every `count` counts of its undivided clock.
+pub fn start_timer(count: u32) {
+    prepare_timer();
     write(0x832, PERIODIC | VECTOR);
     write(0x838, u64::from(count));
 }

@@ -5,9 +5,7 @@
 #![no_main]
 
 mod clock;
-mod control;
 mod executor;
-mod jitter;
 mod tasks;
 
 use board::{Board, println};

@@ -3,11 +3,10 @@
 use core::cell::RefCell;
 
 use board::println;
+use control::jitter::{CLASSES, Jitter};
+use control::plant::Loop;
 use critical_section::Mutex;
 use embassy_time::{Duration, Instant, Timer};
-
-use crate::control::Loop;
-use crate::jitter::{CLASSES, Jitter};
 
 /// The period of the control loop.
 pub const PERIOD: Duration = Duration::from_millis(1);
@@ -100,15 +99,7 @@ async fn report() {
         return;
     };
     slack().await;
-    println!(
-        "rt: jitter min={} mean={} p99={} max={} ns over {} periods of {} us",
-        summary.min,
-        summary.mean,
-        summary.p99,
-        summary.max,
-        summary.count,
-        PERIOD.as_micros()
-    );
+    println!("rt: jitter {summary} of {} us", PERIOD.as_micros());
     for class in 0..CLASSES {
         let (low, high, count) = progress(|progress| progress.jitter.class(class));
         if count > 0 {

@@ -1,5 +1,7 @@
 //! Wake-up lateness: every sample of the measurement, and the histogram's classes.
 
+use core::fmt;
+
 use heapless::Vec;
 
 /// Samples of one measurement.
@@ -28,6 +30,22 @@ pub struct Summary {
     pub max: u64,
     /// Number of samples.
     pub count: usize,
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            min,
+            mean,
+            p99,
+            max,
+            count,
+        } = self;
+        write!(
+            f,
+            "min={min} mean={mean} p99={p99} max={max} ns over {count} periods"
+        )
+    }
 }
 
 impl Jitter {

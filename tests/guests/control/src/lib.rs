@@ -1,0 +1,5 @@
+//! What the real-time guests of all architectures have in common: the plant that they control, and what they measure meanwhile.
+#![no_std]
+
+pub mod jitter;
+pub mod plant;
