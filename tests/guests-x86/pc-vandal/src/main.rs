@@ -1,4 +1,4 @@
-//! Tries to reach what it does not own, every way that a PC has, and says what it got. Then it spins for ever, with interrupts masked.
+//! Tries to reach what it does not own, every way that a PC has, and says what it got.
 //!
 //! Each attack prints `vandal: <what> -> <answer with its count>`, with `BREACH` first if something foreign could be reached; the last lines are
 //! `vandal: tried N, contained N, breaches N` and `vandal: done`. Its partition has 16 MiB and the policy `inject`: each access outside is a
@@ -38,9 +38,7 @@ fn main(machine: &Machine) -> ! {
     tally.add("unknown hypercall", "refused", [unknown]);
     tally.tell();
     println!("vandal: done");
-    loop {
-        core::hint::spin_loop();
-    }
+    cpu::power_off()
 }
 
 fn memory(tally: &mut Tally, end: u64) {
