@@ -2,8 +2,7 @@
 
 use model::channel::Channel;
 
-use model::memory::MemoryKind;
-use model::partition::Partition;
+use model::memory::{Mapping, MemoryKind};
 use model::{Ipa, Pa};
 
 use crate::event::FaultKind;
@@ -18,17 +17,17 @@ pub fn clear(channels: &[Channel], machine: &impl Machine) {
     }
 }
 
-/// The channel that a fault of `partition` at `address` was a write to, if its end may only read.
+/// The channel that a fault at `address` was a write to, if the end among a partition's `memory` may only read.
 pub fn read_only_end(
     channels: &'static [Channel],
-    partition: &Partition,
+    memory: &[Mapping],
     kind: FaultKind,
     address: Ipa,
 ) -> Option<&'static Channel> {
     if !matches!(kind, FaultKind::Write(_)) {
         return None;
     }
-    let mut ends = partition.memory.iter();
+    let mut ends = memory.iter();
     let end = |mapping| place(mapping, address).map(|(pa, _): (Pa, u64)| pa);
     let may_only_read = |kind| matches!(kind, MemoryKind::ReadOnly | MemoryKind::DeviceReadOnly);
     let pa = ends.find_map(|one| end(one).filter(|_| may_only_read(one.kind)))?;
@@ -40,7 +39,7 @@ pub fn read_only_end(
 
 #[cfg(test)]
 mod tests {
-    use model::memory::{Mapping, PhysicalRange};
+    use model::memory::PhysicalRange;
 
     use super::*;
     use crate::fake::{Done, LINUX, World, take_done};
@@ -90,7 +89,8 @@ mod tests {
         let found = |kind, what, address| {
             let world = world_with_end(kind);
             let config = world.partition(LINUX).config;
-            read_only_end(channels, config, what, Ipa::new(address)).map(|channel| channel.name)
+            read_only_end(channels, config.memory, what, Ipa::new(address))
+                .map(|channel| channel.name)
         };
         let (read, write) = (FaultKind::Read(Permission), FaultKind::Write(Permission));
         for (kind, what, address, expected) in [

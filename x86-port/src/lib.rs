@@ -6,6 +6,7 @@
 //! - [`pvh`], [`multiboot2`] and [`memory_map`]: what the boot loader says of the machine;
 //! - [`guest`] and [`exit`]: a virtual CPU and its exits, whichever vendor's extension runs it;
 //! - [`svm`] and [`vmx`]: AMD's and Intel's: what a virtual CPU begins with, and what an exit means;
+//! - [`bell`]: how ends of channels ring one another;
 //! - [`policy`]: what a partition sees of its CPUs;
 //! - [`signal`]: what its virtual CPUs do to one another.
 //!
@@ -22,6 +23,7 @@
     )
 )]
 
+pub mod bell;
 pub mod exit;
 pub mod guest;
 pub mod host;

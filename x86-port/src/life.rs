@@ -65,6 +65,8 @@ impl<G: World> Vcpu<G> {
         while self.state.gathered() < self.config.pcpus.len() {
             core::hint::spin_loop();
         }
+        #[cfg(feature = "channels")]
+        self.silence();
         if self.state.phase() != Phase::Starting {
             self.stop();
         }

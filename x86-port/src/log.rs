@@ -53,6 +53,13 @@ pub fn event(event: Event) {
             count,
         } => {
             if count <= 8 || count.is_power_of_two() {
+                #[cfg(feature = "channels")]
+                if let Some(channel) = read_only_end(partition, kind, address) {
+                    return line(format_args!(
+                        "{}: fault {count}: write to its read-only end of channel {channel} at {address:#x}, pc {pc:#x}",
+                        name(partition)
+                    ));
+                }
                 line(format_args!(
                     "{}: fault {count}: vCPU {} {} at {address:#x}, pc {pc:#x}",
                     name(partition),
@@ -64,6 +71,15 @@ pub fn event(event: Event) {
         Event::Dma(event) => dma(&event),
         other => line(format_args!("{other:?}")),
     }
+}
+
+/// The channel that the fault was a write to, if the partition's end may only read.
+#[cfg(feature = "channels")]
+fn read_only_end(partition: PartitionId, kind: FaultKind, address: u64) -> Option<&'static str> {
+    let config = SYSTEM.partitions.get(usize::from(partition.get()))?;
+    let address = model::Ipa::new(address);
+    let channel = hv::channel::read_only_end(SYSTEM.channels, config.memory, kind, address)?;
+    Some(channel.name)
 }
 
 fn dma(event: &DmaEvent) {

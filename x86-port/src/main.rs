@@ -15,6 +15,8 @@
 
 mod apic;
 mod boot;
+#[cfg(feature = "channels")]
+mod channel;
 mod console;
 mod cpu;
 #[cfg(feature = "defect")]

@@ -39,6 +39,10 @@ pub fn build() -> Result<Pa, MapError> {
     for (from, to) in dma::uncached() {
         map(from, to, Use::Uncached)?;
     }
+    for channel in SYSTEM.channels {
+        let from = channel.memory.base.get();
+        map(from, from + channel.memory.size, Use::Data)?;
+    }
     for partition in SYSTEM.partitions {
         for mapping in partition
             .memory

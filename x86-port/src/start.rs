@@ -58,6 +58,8 @@ extern "C" fn bulkhead_boot(protocol: u32, loaded: u64) -> ! {
     }
     build_partitions();
     dma::bring_up();
+    #[cfg(feature = "channels")]
+    crate::channel::bring_up();
     build_console();
     match processors::start(own) {
         Some(index) => run::run(index),
@@ -77,6 +79,16 @@ pub fn enter_own_map() {
     let root = PhysAddr::new(OWN_ROOT.load(Ordering::Acquire));
     // SAFETY: the map has the image where it lies, with the stack that the caller runs on.
     unsafe { Cr3::write(PhysFrame::containing_address(root), Cr3Flags::empty()) };
+}
+
+/// Does `what` on the hypervisor's own map, and returns to the provisional one. Only for the boot CPU while it starts.
+#[cfg(feature = "channels")]
+pub fn on_own_map(what: impl FnOnce()) {
+    let (provisional, flags) = Cr3::read();
+    enter_own_map();
+    what();
+    // SAFETY: the map that the CPU came from has all of the first 4 GiB.
+    unsafe { Cr3::write(provisional, flags) };
 }
 
 /// The CPU can run partitions.
@@ -124,7 +136,9 @@ fn compare_memory(protocol: u32, loaded: u64) {
         let pieces = pieces.filter(|piece| piece.kind == MemoryKind::Ram);
         pieces.map(|piece| (partition.name, piece.pa.get(), piece.size))
     });
-    for (name, base, size) in own.into_iter().chain(partitions) {
+    let channels = SYSTEM.channels.iter();
+    let channels = channels.map(|one| (one.name, one.memory.base.get(), one.memory.size));
+    for (name, base, size) in own.into_iter().chain(partitions).chain(channels) {
         if !is_ram(map, base, size) {
             stop(format_args!(
                 "the machine has no RAM at {base:#x}, {size:#x} bytes, for {name}"

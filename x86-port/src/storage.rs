@@ -22,8 +22,8 @@ pub const PCPUS: usize = SYSTEM.pcpus.len();
 /// Sources of text: partitions and the hypervisor.
 pub const SOURCES: usize = PARTITIONS + 1;
 
-/// Pages for the hypervisor's own map: the image's parts take three tables each at most, and so does each mapping of a partition.
-const MAP_PAGES: usize = 30 + 3 * (mappings() + PCPUS + 1);
+/// Pages for the hypervisor's own map: the image's parts take three tables each at most, and so do each mapping of a partition and each channel.
+const MAP_PAGES: usize = 30 + 3 * (mappings() + SYSTEM.channels.len() + PCPUS + 1);
 
 const fn mappings() -> usize {
     let mut sum = 0;

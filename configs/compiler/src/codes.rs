@@ -264,7 +264,7 @@ codes! {
     LIMIT_CONSOLE = "BH0710", "image cannot drive the console yet",
         "The serial port that `/chosen/stdout-path` or `[hypervisor] console` names is known, but the image of this version has a driver for the PL011 only.";
     LIMIT_PC = "BH0711", "image for PCs cannot do it yet",
-        "A system for a PC has one virtual CPU in each partition, on a physical CPU of its own, memory, and a virtual console. What else a system file can say is for Arm boards alone in this version.";
+        "A system for a PC has partitions with virtual CPUs on physical CPUs of their own, memory, a virtual console, PCI functions and channels. What else a system file can say is for Arm boards alone in this version, as docs/x86.md says.";
     INCONSISTENT = "BH0799", "the compiler contradicts itself",
         "Every rule passed and yet the system cannot be put together. This is a fault of the compiler; please report it with the system file.";
 }

@@ -2,7 +2,8 @@
 //!
 //! Memory, segments, fault policies and end states are those of every architecture. What names CPUs, interrupts and the console is not.
 
-use crate::ids::{Ipa, Pa, PcpuId, StreamId, Vmid};
+use crate::channel::Channel;
+use crate::ids::{Ipa, Pa, PartitionId, PcpuId, StreamId, Vmid};
 use crate::iommu::OwnedStreams;
 use crate::memory::{Mapping, PhysicalRange};
 use crate::partition::{FaultPolicy, Segment};
@@ -21,6 +22,10 @@ pub struct System {
     pub partitions: &'static [Partition],
     /// Devices that partitions own, and what confines them. `None`: the machine is not known to have such a unit, and nobody owns a device.
     pub dma: Option<Dma>,
+    /// Memory that partitions share, in the order of the system file.
+    pub channels: &'static [Channel],
+    /// The partition of each doorbell: an end of a channel that others can ring.
+    pub bells: &'static [PartitionId],
     /// Pages of 4 KiB that all nested page tables together need, roots included.
     pub nested_pages: usize,
     /// Length of the payload that is packed behind the image, in bytes.
@@ -103,6 +108,36 @@ pub struct Partition {
     pub console: bool,
     /// What happens when it does what it may not.
     pub on_fault: FaultPolicy,
+    /// Its ends of channels, as its table [`end`] lists them.
+    pub ends: &'static [End],
+}
+
+/// A partition's end of a channel: what it can ring, and what rings it. The memory is among the partition's mappings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct End {
+    /// Its own doorbell: its place in [`System::bells`].
+    pub bell: Option<u16>,
+    /// The doorbells that it rings, those of the other ends.
+    pub rings: &'static [u16],
+}
+
+/// The table by which a partition finds its ends of channels, beside its ACPI tables.
+pub mod end {
+    /// Its signature: none that ACPI 6.5 has (5.2.6).
+    pub const SIGNATURE: [u8; 4] = *b"BHCH";
+    /// Entries follow the 36 bytes of the header.
+    pub const HEADER: usize = 36;
+    /// An entry: the channel's name, filled up with zeros to 16 bytes; address and size, of 64 bits; then, of 32 bits each, the end's place in `ends`,
+    /// flags, the number by which calls name it, and zero.
+    pub const ENTRY: usize = 48;
+    /// Flag: the partition may write.
+    pub const WRITABLE: u32 = 1 << 0;
+    /// Flag: all ends see it uncached.
+    pub const UNCACHED: u32 = 1 << 1;
+    /// Flag: the partition can be rung.
+    pub const HAS_BELL: u32 = 1 << 2;
+    /// Flag: the partition can ring another.
+    pub const RINGS: u32 = 1 << 3;
 }
 
 /// The protocol by which a partition's image starts.

@@ -51,6 +51,7 @@ pub fn tests() -> Vec<Test> {
         Vec::from([demo, linux].map(|test| test.needs(Need::Pc).needs(Need::Kernel(KERNEL))));
     let smp = Test::new("x86/smp", &["x86", "attack", "smp"], smp);
     tests.push(smp.needs(Need::Pc));
+    tests.push(Test::new("x86/channel", &["x86", "channel", "fault"], channel).needs(Need::Pc));
     let policies = [
         ("stop", "^vandal: stopped$"),
         ("restart", "^vandal: started again, 3 restarts$"),
@@ -118,6 +119,47 @@ pub fn tests() -> Vec<Test> {
     });
     tests.push(test.needs(Need::Pc));
     tests
+}
+
+/// Two ends talk by messages and doorbells, a third one may only look, and one that starts anew finds what was there and is rung as before.
+fn channel(bench: &Bench<'_>) -> anyhow::Result<()> {
+    let ends = [
+        "{ partition = \"first\", doorbell = true }",
+        "{ partition = \"second\", doorbell = true }",
+        "{ partition = \"viewer\", access = \"read-only\" }",
+    ];
+    let system = SystemFile::new("channel", BOARD)
+        .guest("first", "pc-channel", 1)
+        .guest("second", "pc-channel", 1)
+        .guest("viewer", "pc-channel", 1)
+        .channel("talk", "64KiB", &ends);
+    let mut session = bench.start(&system)?;
+    let answered = "^channel: 1000 answered, [1-9][0-9]* rings, rung [1-9][0-9]* times$";
+    session.wait_for("first", "^channel: 64 KiB at 0x1000000, ", bench.left())?;
+    session.wait_for("first", answered, bench.left())?;
+    session.wait_for("viewer", "^channel: read-only, ", bench.left())?;
+    for (number, at) in [(1, "0x1000000"), (2, "0x100fff8")] {
+        let told = format!(
+            "^viewer: fault {number}: write to its read-only end of channel talk at {at}, pc 0x"
+        );
+        session.wait_for("hv", &told, bench.left())?;
+        session.wait_for(
+            "viewer",
+            &format!("^channel: write at {at} refused$"),
+            bench.left(),
+        )?;
+    }
+    session.wait_for("viewer", "^channel: ring 0$", bench.left())?;
+    session.wait_for("viewer", "^channel: listen -2$", bench.left())?;
+    session.send("first", "r")?;
+    session.wait_for("hv", "^first: started again, 1 restarts$", bench.left())?;
+    session.wait_for(
+        "first",
+        "^channel: 64 KiB at 0x1000000, not empty$",
+        bench.left(),
+    )?;
+    session.wait_for("first", answered, bench.left())?;
+    Ok(())
 }
 
 /// Firmware starts GRUB, GRUB the image by the Multiboot2 protocol, and a guest on a CPU that firmware has left parked runs to its end.

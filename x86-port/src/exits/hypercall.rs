@@ -21,6 +21,10 @@ impl<G: World> Vcpu<G> {
                 registers.rcx = c;
                 registers.rdx = d;
             }
+            #[cfg(feature = "channels")]
+            Call::Ring => self.ring(),
+            #[cfg(feature = "channels")]
+            Call::Listen => self.listen(),
             #[cfg(feature = "defect")]
             Call::Defect => crate::defect::fail(self.guest.registers().rbx),
             Call::Unknown => self.guest.set_rax(hypercall::NOT_SUPPORTED),

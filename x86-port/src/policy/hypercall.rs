@@ -11,6 +11,12 @@ pub enum Call {
     Reset,
     /// The UID of Bulkhead's service: four words in EAX, EBX, ECX, EDX.
     Uid,
+    /// Rings the other ends of the channel whose end has the number in RBX.
+    #[cfg(feature = "channels")]
+    Ring,
+    /// The caller's CPU takes rings of the end with the number in RBX by the vector in RCX; 0: nobody does.
+    #[cfg(feature = "channels")]
+    Listen,
     /// Bulkhead fails as RBX says: only an image that is built for tests of its own end does it.
     #[cfg(feature = "defect")]
     Defect,
@@ -23,6 +29,10 @@ pub const UID: [u32; 4] = [0x336e_2fe1, 0x7641_2435, 0x6f53_d79b, 0xcd58_dc8f];
 
 /// PSCI's NOT_SUPPORTED.
 pub const NOT_SUPPORTED: u64 = -1i64 as u64;
+/// PSCI's SUCCESS.
+pub const SUCCESS: u64 = 0;
+/// PSCI's INVALID_PARAMETERS.
+pub const INVALID_PARAMETERS: u64 = -2i64 as u64;
 
 /// The call with identifier `function`. `user`: from a program rather than the kernel, which may ask for nothing.
 pub const fn call(function: u32, user: bool) -> Call {
@@ -31,6 +41,10 @@ pub const fn call(function: u32, user: bool) -> Call {
         0x8400_0008 => Call::PowerOff,
         0x8400_0009 => Call::Reset,
         0x8600_ff01 => Call::Uid,
+        #[cfg(feature = "channels")]
+        0xc600_0200 => Call::Ring,
+        #[cfg(feature = "channels")]
+        0xc600_0201 => Call::Listen,
         #[cfg(feature = "defect")]
         0xc600_dead => Call::Defect,
         _ => Call::Unknown,
@@ -46,6 +60,14 @@ mod tests {
         assert_eq!(call(0x8400_0008, false), Call::PowerOff);
         assert_eq!(call(0x8400_0009, false), Call::Reset);
         assert_eq!(call(0x8600_ff01, false), Call::Uid);
+    }
+
+    #[cfg(feature = "channels")]
+    #[test]
+    fn calls_of_channels_are_the_kernels() {
+        assert_eq!(call(0xc600_0200, false), Call::Ring);
+        assert_eq!(call(0xc600_0201, false), Call::Listen);
+        assert_eq!(call(0xc600_0201, true), Call::Unknown);
     }
 
     #[test]

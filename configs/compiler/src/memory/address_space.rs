@@ -149,12 +149,23 @@ pub(super) fn settle_channels(
 
 /// Takes a place for `size` bytes behind a partition's memory, beside all that it has.
 pub(super) fn place_behind(memory: &[Region], size: u64, taken: &mut Vec<AddressRange>) -> u64 {
-    let memory = memory.iter().filter_map(Region::seen);
-    let from = memory.map(AddressRange::end).max().unwrap_or(0);
     // Beyond all addresses it is reported as such.
-    let place = free_place(from, size, taken.iter().copied()).unwrap_or(END);
+    behind(memory.iter().filter_map(Region::seen), size, taken).unwrap_or_else(|| {
+        taken.extend(AddressRange::new(END, size));
+        END
+    })
+}
+
+/// Takes a place for `size` bytes behind memory, beside all that is taken. `None`: there is none below 48 bits.
+pub(crate) fn behind(
+    memory: impl Iterator<Item = AddressRange>,
+    size: u64,
+    taken: &mut Vec<AddressRange>,
+) -> Option<u64> {
+    let from = memory.map(AddressRange::end).max().unwrap_or(0);
+    let place = free_place(from, size, taken.iter().copied())?;
     taken.extend(AddressRange::new(place, size));
-    place
+    Some(place)
 }
 
 /// The lowest multiple of 2 MiB from `from` on where `size` bytes touch nothing that is taken.

@@ -7,7 +7,7 @@ mod address_space;
 mod form;
 mod place;
 
-pub(crate) use address_space::{Seen, seen};
+pub(crate) use address_space::{Seen, behind, seen};
 pub(crate) use form::page_aligned;
 pub(crate) use place::{arrange, payload_room};
 

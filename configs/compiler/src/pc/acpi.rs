@@ -10,7 +10,9 @@ use acpi_tables::gas::{AccessSize, AddressSpace, GAS};
 use acpi_tables::rsdp::Rsdp;
 use acpi_tables::sdt::Sdt;
 use acpi_tables::xsdt::XSDT;
-use model::x86::port;
+use model::x86::{end, port};
+
+use crate::range::AddressRange;
 
 const OEM: [u8; 6] = *b"BULKHD";
 const TABLE: [u8; 8] = *b"PARTITIO";
@@ -26,6 +28,19 @@ pub(super) struct Machine<'a> {
     pub apics: &'a [u32],
     /// It has a serial port.
     pub console: bool,
+    /// Its ends of channels.
+    pub ends: &'a [SeenEnd<'a>],
+}
+
+/// An end of a channel as its partition is told of it.
+#[derive(Clone, Copy)]
+pub(super) struct SeenEnd<'a> {
+    pub name: &'a str,
+    pub seen: AddressRange,
+    /// Its place in `ends`.
+    pub number: u32,
+    /// Flags of [`model::x86::end`].
+    pub flags: u32,
 }
 
 /// The tables for the address `at`, a multiple of 16: the root pointer comes first.
@@ -40,9 +55,13 @@ pub(super) fn tables(at: u64, machine: &Machine<'_>) -> Vec<u8> {
     let dsdt = add(&dsdt(machine.console));
     let fadt = add(&fadt(dsdt));
     let madt = add(&madt(machine.apics));
+    let ends = (!machine.ends.is_empty()).then(|| add(&ends(machine.ends)));
     let mut xsdt = XSDT::new(OEM, TABLE, 1);
     xsdt.add_entry(fadt);
     xsdt.add_entry(madt);
+    if let Some(ends) = ends {
+        xsdt.add_entry(ends);
+    }
     let xsdt = add(&xsdt);
     let mut root = Vec::new();
     Rsdp::new(OEM, xsdt).to_aml_bytes(&mut root);
@@ -84,6 +103,25 @@ fn madt(apics: &[u32]) -> Sdt {
         }
     }
     madt
+}
+
+/// Ends of channels: a table of Bulkhead's own, which other systems pass over.
+fn ends(ends: &[SeenEnd<'_>]) -> Sdt {
+    let mut table = Sdt::new(end::SIGNATURE, end::HEADER as u32, 1, OEM, TABLE, 1);
+    for (index, one) in (0u32..).zip(ends) {
+        let mut name = [0; 16];
+        name.iter_mut()
+            .zip(one.name.bytes())
+            .for_each(|(to, from)| *to = from);
+        table.append_slice(&name);
+        for word in [one.seen.base, one.seen.size] {
+            table.append_slice(&word.to_le_bytes());
+        }
+        for word in [one.number, one.flags, index, 0] {
+            table.append_slice(&word.to_le_bytes());
+        }
+    }
+    table
 }
 
 fn dsdt(console: bool) -> Sdt {
@@ -133,7 +171,14 @@ mod tests {
 
     fn written(console: bool) -> Vec<u8> {
         let apics = &[3, 5];
-        tables(AT, &Machine { apics, console })
+        tables(
+            AT,
+            &Machine {
+                apics,
+                console,
+                ends: &[],
+            },
+        )
     }
 
     #[test]
@@ -174,5 +219,38 @@ mod tests {
         let has_port = |bytes: Vec<u8>| bytes.windows(4).any(|name| name == b"COM1");
         assert!(has_port(written(true)));
         assert!(!has_port(written(false)));
+    }
+
+    #[test]
+    fn end_of_a_channel_is_an_entry_of_a_table_of_its_own() {
+        let end = SeenEnd {
+            name: "data",
+            seen: AddressRange::new(0x20_0000, 0x3000).unwrap(),
+            number: 1,
+            flags: end::WRITABLE | end::RINGS,
+        };
+        let machine = Machine {
+            apics: &[3],
+            console: false,
+            ends: &[
+                SeenEnd {
+                    name: "first",
+                    ..end
+                },
+                end,
+            ],
+        };
+        let bytes = tables(AT, &machine);
+        let table = table(&bytes, 2);
+        assert_eq!(
+            (&table[..4], sum(table), table.len()),
+            (&b"BHCH"[..], 0, 36 + 2 * 48)
+        );
+        let entry = &table[36 + 48..];
+        assert_eq!(&entry[..16], b"data\0\0\0\0\0\0\0\0\0\0\0\0");
+        assert_eq!((word(entry, 16), word(entry, 24)), (0x20_0000, 0x3000));
+        assert_eq!((word(entry, 32), word(entry, 40)), (1 | 9 << 32, 1));
+        // A partition without one has no such table.
+        assert!(!written(true).windows(4).any(|bytes| bytes == b"BHCH"));
     }
 }

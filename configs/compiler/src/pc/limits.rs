@@ -29,10 +29,6 @@ pub(super) fn check(context: &Context<'_>, board: &PcBoard, findings: &mut Diagn
             }
         }
     }
-    for channel in &system.channels {
-        let span = channel.name.as_ref().map_or(0..0, Spanned::span);
-        uses.push((span, "have channels"));
-    }
     for overlay in &system.overlays {
         uses.push((overlay.span(), "have an overlay: a PC has no device tree"));
     }

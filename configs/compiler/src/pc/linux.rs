@@ -232,6 +232,7 @@ mod tests {
             machine: acpi::Machine {
                 apics: &[0],
                 console: true,
+                ends: &[],
             },
         });
         assert_eq!(&bytes[0x202..0x206], b"HdrS");

@@ -5,6 +5,7 @@
 
 mod acpi;
 mod board;
+mod channels;
 pub(crate) mod dump;
 mod functions;
 mod known;
@@ -95,7 +96,11 @@ pub(crate) fn compile(
     Ok(Compiled {
         target: Target::Pc,
         table: table::table(&plan),
-        image_features: Vec::new(),
+        image_features: if plan.channels.is_empty() {
+            Vec::new()
+        } else {
+            vec!["channels"]
+        },
         payload: plan.payload.build(),
         files: Vec::new(),
         pcpus: plan.cpus.clone(),

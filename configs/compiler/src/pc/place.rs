@@ -1,6 +1,7 @@
 //! Where partitions' memory lies in a PC's RAM, and where they see it.
 
 use super::PcBoard;
+use super::channels::{self, Channel};
 use crate::check::Context;
 use crate::codes::{self, Code};
 use crate::diagnostics::{Diagnostic, Diagnostics};
@@ -19,6 +20,8 @@ pub(super) struct Places {
     pub image: AddressRange,
     /// For each partition of the file its regions, and where its image goes.
     pub partitions: Vec<(Vec<Placed>, Layout)>,
+    /// Channels, in the order of the file.
+    pub channels: Vec<Channel>,
 }
 
 /// A region with its place.
@@ -86,6 +89,7 @@ pub(super) fn arrange(
             }
         }
     }
+    let mut shared = channels::fixed(context, &mut free, findings);
     let mut placed = Vec::new();
     let parts = titles.iter().zip(&mut regions).zip(context.resolved);
     for (((title, regions), resolved), own) in parts.zip(functions) {
@@ -139,9 +143,25 @@ pub(super) fn arrange(
             }
         }
     }
+    if findings.len() > before {
+        return None;
+    }
+    let bars: Vec<Vec<AddressRange>> = functions
+        .iter()
+        .map(|own| board.bars(own).collect())
+        .collect();
+    let seen = placed.iter().map(|(regions, _)| regions.as_slice());
+    let channels = channels::arrange(
+        context,
+        &mut shared,
+        &mut free,
+        (seen.collect(), &bars),
+        findings,
+    );
     (findings.len() == before).then_some(Places {
         image,
         partitions: placed,
+        channels,
     })
 }
 
@@ -166,11 +186,11 @@ fn settle(regions: &[Region]) -> Option<Vec<Placed>> {
 }
 
 /// RAM that nobody has.
-struct Free(Vec<AddressRange>);
+pub(super) struct Free(Vec<AddressRange>);
 
 impl Free {
     /// Takes a range. False when not all of it is free.
-    fn take(&mut self, range: AddressRange) -> bool {
+    pub fn take(&mut self, range: AddressRange) -> bool {
         let Some(index) = self.0.iter().position(|hole| hole.contains(range)) else {
             return false;
         };
@@ -181,7 +201,7 @@ impl Free {
     }
 
     /// Takes the lowest place of that size at a multiple of `align`.
-    fn find(&mut self, size: u64, align: u64) -> Option<u64> {
+    pub fn find(&mut self, size: u64, align: u64) -> Option<u64> {
         let fits = |hole: &AddressRange| {
             AddressRange::new(align_up(hole.base, align)?, size)
                 .filter(|range| hole.contains(*range))

@@ -9,6 +9,7 @@ use model::system::EndState;
 use model::x86::Handover;
 use toml::Spanned;
 
+use super::channels::{Channel, End};
 use super::functions::PcFunction;
 use super::place::{Placed, Places};
 use super::start_info::start_info;
@@ -36,6 +37,7 @@ pub(super) struct Plan {
     pub cpus: Vec<usize>,
     pub image: AddressRange,
     pub partitions: Vec<Planned>,
+    pub channels: Vec<Channel>,
     pub payload: Payload,
     pub nested_pages: usize,
 }
@@ -100,8 +102,17 @@ impl Plan {
         let mut partitions = Vec::new();
         let parts = raw.partitions.iter().zip(resolved).zip(vcpus);
         let owned = places.partitions.into_iter().zip(functions);
-        for (((raw, resolved), vcpus), own) in parts.zip(owned) {
-            partitions.push(planned(raw, resolved, vcpus, own, &board, &mut payload)?);
+        let channels = places.channels;
+        for (index, (((raw, resolved), vcpus), own)) in parts.zip(owned).enumerate() {
+            let ends = ends_of(&channels, index);
+            partitions.push(planned(
+                raw,
+                resolved,
+                vcpus,
+                own,
+                (&board, &ends),
+                &mut payload,
+            )?);
         }
         let mut cpus: Vec<usize> = pools
             .iter()
@@ -119,6 +130,7 @@ impl Plan {
             cpus,
             image: places.image,
             partitions,
+            channels,
             payload,
             nested_pages,
         })
@@ -154,12 +166,47 @@ fn split(extent: &Extent) -> Vec<Extent> {
     pieces
 }
 
+/// A partition's ends of channels, each with its place among the channel's.
+pub(super) fn ends_of(channels: &[Channel], partition: usize) -> Vec<(&Channel, usize)> {
+    let end = |channel: &Channel| {
+        channel
+            .ends
+            .iter()
+            .position(|end| end.partition == partition)
+    };
+    channels
+        .iter()
+        .filter_map(|channel| Some((channel, end(channel)?)))
+        .collect()
+}
+
+/// What a partition is told of its end.
+fn flags(channel: &Channel, number: usize, end: &End) -> u32 {
+    let mut others = channel
+        .ends
+        .iter()
+        .enumerate()
+        .filter(|(other, _)| *other != number);
+    [
+        (end.writable, model::x86::end::WRITABLE),
+        (channel.uncached, model::x86::end::UNCACHED),
+        (end.doorbell, model::x86::end::HAS_BELL),
+        (
+            others.any(|(_, other)| other.doorbell),
+            model::x86::end::RINGS,
+        ),
+    ]
+    .into_iter()
+    .filter_map(|(holds, flag)| holds.then_some(flag))
+    .fold(0, |flags, flag| flags | flag)
+}
+
 fn planned(
     raw: &RawPartition,
     resolved: &Resolved,
     vcpus: Vec<Vcpu>,
     ((memory, layout), functions): ((Vec<Placed>, crate::layout::Layout), Vec<usize>),
-    board: &PcBoard,
+    (board, ends): (&PcBoard, &[(&Channel, usize)]),
     payload: &mut Payload,
 ) -> Option<Planned> {
     let mut mappings: Vec<Mapping> = memory
@@ -178,7 +225,35 @@ fn planned(
         size: bar.size,
         kind: MemoryKind::Device,
     }));
+    let own = |(channel, number): &(&Channel, usize)| {
+        Some((*number, channel.ends.get(*number).copied()?))
+    };
+    mappings.extend(ends.iter().filter_map(|one| {
+        let (channel, (_, end)) = (one.0, own(one)?);
+        Some(Mapping {
+            ipa: Ipa::new(end.seen.base),
+            pa: Pa::new(channel.memory.base),
+            size: channel.memory.size,
+            kind: channel.kind(&end),
+        })
+    }));
+    let seen: Vec<acpi::SeenEnd<'_>> = ends
+        .iter()
+        .filter_map(|one| {
+            let (number, end) = own(one)?;
+            Some(acpi::SeenEnd {
+                name: &one.0.name,
+                seen: end.seen,
+                number: u32::try_from(number).ok()?,
+                flags: flags(one.0, number, &end),
+            })
+        })
+        .collect();
     mappings.sort_by_key(|mapping| mapping.ipa);
+    let beside: Vec<AddressRange> = bars
+        .into_iter()
+        .chain(seen.iter().map(|end| end.seen))
+        .collect();
     let mut segments = Vec::new();
     let mut segment_names = Vec::new();
     let mut add = |ipa: u64, bytes: &Rc<[u8]>, zeros: u64, name| {
@@ -209,6 +284,7 @@ fn planned(
     let machine = acpi::Machine {
         apics: &apics,
         console: console == Console::Virtual,
+        ends: &seen,
     };
     let (handover, start) = match &loaded.image {
         Image::PcKernel(kernel) => {
@@ -226,7 +302,7 @@ fn planned(
         }
         Image::Kernel(_) | Image::Program(_) => (
             Handover::Pvh,
-            start_info(layout.tree, &memory, &bars, &machine),
+            start_info(layout.tree, &memory, &beside, &machine),
         ),
     };
     add(layout.tree, &start.into(), 0, "start information");

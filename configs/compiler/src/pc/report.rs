@@ -1,16 +1,17 @@
 //! The facts of a PC's system, in the same report as everywhere. What a PC does not have is an empty list.
 
-use model::memory::MemoryKind;
+use model::memory::{Mapping, MemoryKind};
 use model::partition::FaultPolicy;
 
+use super::channels::{Channel, End};
 use super::functions::PcFunction;
 use super::plan::{ADDRESS_BITS, Plan, Planned};
 use crate::diagnostics::Diagnostics;
 use crate::processors::Vcpu;
 use crate::report::{
-    CpuEntry, DeviceEntry, ImageEntry, MapEntry, MapKind, MappingEntry, MappingKind, Owner,
-    PartitionEntry, PoolEntry, RangeEntry, Report, SegmentEntry, Share, StreamEntry, TreeEntry,
-    VERSION, VcpuEntry, VcpuName, Verdict, conclude,
+    ChannelEndEntry, ChannelEntry, CpuEntry, DeviceEntry, ImageEntry, MapEntry, MapKind,
+    MappingEntry, MappingKind, Owner, PartitionEntry, PoolEntry, RangeEntry, Report, SegmentEntry,
+    Share, StreamEntry, TreeEntry, VERSION, VcpuEntry, VcpuName, Verdict, conclude,
 };
 use crate::system::Console;
 
@@ -59,7 +60,7 @@ pub(super) fn report(plan: &Plan, warnings: &Diagnostics) -> Report {
             .collect(),
         interrupts: Vec::new(),
         streams: streams(plan),
-        channels: Vec::new(),
+        channels: plan.channels.iter().map(|one| channel(plan, one)).collect(),
         partitions: (1..)
             .zip(&plan.partitions)
             .map(|(asid, partition)| entry(plan, asid, partition))
@@ -84,8 +85,18 @@ fn memory_map(plan: &Plan) -> Vec<MapEntry> {
         Owner::Hypervisor,
         "image and payload",
     )];
+    for channel in &plan.channels {
+        let owner = Owner::Channel(channel.name.clone());
+        map.push(ram(
+            channel.memory.base,
+            channel.memory.size,
+            owner,
+            "shared memory",
+        ));
+    }
     for partition in &plan.partitions {
-        for piece in &partition.mappings {
+        let own = partition.mappings.iter();
+        for piece in own.filter(|piece| channel_of(plan, piece).is_none()) {
             let owner = Owner::Partition(partition.name.clone());
             let entry = ram(piece.pa.get(), piece.size, owner, "memory");
             map.push(match piece.kind {
@@ -118,6 +129,53 @@ fn memory_map(plan: &Plan) -> Vec<MapEntry> {
     map.extend(free);
     map.sort_by_key(|entry| entry.base);
     map
+}
+
+/// The channel that a mapping is an end of.
+fn channel_of<'a>(plan: &'a Plan, mapping: &Mapping) -> Option<&'a Channel> {
+    let mut channels = plan.channels.iter();
+    channels.find(|channel| channel.memory.base == mapping.pa.get())
+}
+
+fn channel(plan: &Plan, channel: &Channel) -> ChannelEntry {
+    let end = |end: &End| {
+        let partition = plan.partitions.get(end.partition);
+        let access = if end.writable {
+            "read-write"
+        } else {
+            "read-only"
+        };
+        ChannelEndEntry {
+            partition: partition.map_or(String::new(), |one| one.name.clone()),
+            access: access.to_owned(),
+            ipa: end.seen.base,
+            doorbell: end.doorbell,
+            // Its guest chooses a vector.
+            doorbell_intid: None,
+        }
+    };
+    ChannelEntry {
+        name: channel.name.clone(),
+        base: channel.memory.base,
+        size: channel.memory.size,
+        ends: channel.ends.iter().map(end).collect(),
+    }
+}
+
+/// A mapping of a partition.
+fn mapping(plan: &Plan, mapping: &Mapping) -> MappingEntry {
+    let (kind, what) = match (channel_of(plan, mapping), mapping.kind) {
+        (Some(channel), _) => (MappingKind::Channel, channel.name.as_str()),
+        (None, MemoryKind::Ram) => (MappingKind::Memory, "memory"),
+        (None, _) => (MappingKind::Registers, "BAR"),
+    };
+    MappingEntry {
+        kind,
+        ipa: mapping.ipa.get(),
+        pa: mapping.pa.get(),
+        size: mapping.size,
+        what: what.to_owned(),
+    }
 }
 
 /// What the VT-d unit lets through.
@@ -213,20 +271,7 @@ fn entry(plan: &Plan, asid: u16, partition: &Planned) -> PartitionEntry {
         mappings: partition
             .mappings
             .iter()
-            .map(|mapping| MappingEntry {
-                kind: match mapping.kind {
-                    MemoryKind::Ram => MappingKind::Memory,
-                    _ => MappingKind::Registers,
-                },
-                ipa: mapping.ipa.get(),
-                pa: mapping.pa.get(),
-                size: mapping.size,
-                what: match mapping.kind {
-                    MemoryKind::Ram => "memory",
-                    _ => "BAR",
-                }
-                .to_owned(),
-            })
+            .map(|one| mapping(plan, one))
             .collect(),
         virtual_devices: Vec::new(),
         segments: segments

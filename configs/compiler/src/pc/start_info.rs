@@ -16,11 +16,11 @@ const ALIGNMENT: u64 = 16;
 const RAM: u32 = 1;
 const RESERVED: u32 = 2;
 
-/// The bytes, for the address `at`. Registers of devices are entries that are no RAM, behind those of the memory.
+/// The bytes, for the address `at`. Registers of devices and ends of channels are entries that are no RAM, behind those of the memory.
 pub(super) fn start_info(
     at: u64,
     memory: &[Placed],
-    bars: &[AddressRange],
+    beside: &[AddressRange],
     machine: &Machine<'_>,
 ) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -28,7 +28,7 @@ pub(super) fn start_info(
         bytes.extend(word.to_le_bytes());
     }
     let memory = memory.iter().map(|region| (region.seen, RAM));
-    let all = memory.chain(bars.iter().map(|bar| (*bar, RESERVED)));
+    let all = memory.chain(beside.iter().map(|range| (*range, RESERVED)));
     let all: Vec<(AddressRange, u32)> = all.collect();
     // No modules, no command line.
     let map = at.saturating_add(HEADER);
@@ -65,6 +65,7 @@ mod tests {
         let machine = Machine {
             apics: &[1, 3],
             console: false,
+            ends: &[],
         };
         let bytes = start_info(0x9000, &[region], &[bar], &machine);
         let tables = 56 + 2 * 24 + 8;

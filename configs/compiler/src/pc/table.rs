@@ -4,6 +4,7 @@ use model::partition::FaultPolicy;
 
 use model::memory::PAGE;
 
+use super::channels::Channel;
 use super::functions::PcFunction;
 use super::plan::{Plan, Planned};
 use crate::emit::{Source, end, mappings, segments};
@@ -46,11 +47,13 @@ pub(super) fn table(plan: &Plan) -> String {
         "pcpus",
         pcpus.map(|cpu| format!("model::x86::Pcpu {{ apic: {} }}", apic(cpu))),
     );
+    let bells = bells(plan);
     out.open("partitions: &[");
     for (index, partition) in plan.partitions.iter().enumerate() {
-        fields(&mut out, plan, index, partition);
+        fields(&mut out, plan, index, partition, &bells);
     }
     out.close("],");
+    channels(&mut out, plan, &bells);
     dma(&mut out, plan);
     out.field("nested_pages", &plan.nested_pages.to_string());
     out.field("payload_size", &format!("{:#x}", plan.payload.size()));
@@ -93,7 +96,71 @@ fn dma(out: &mut Source, plan: &Plan) {
     out.close("}),");
 }
 
-fn fields(out: &mut Source, plan: &Plan, index: usize, partition: &Planned) {
+/// The ends that can be rung: for each the place of its channel, and its own there.
+fn bells(plan: &Plan) -> Vec<(usize, usize)> {
+    let channels = plan.channels.iter().enumerate();
+    let ends = channels.flat_map(|(index, channel)| {
+        let ends = channel
+            .ends
+            .iter()
+            .enumerate()
+            .filter(|(_, end)| end.doorbell);
+        ends.map(move |(number, _)| (index, number))
+    });
+    ends.collect()
+}
+
+/// The fields `channels` and `bells`.
+fn channels(out: &mut Source, plan: &Plan, bells: &[(usize, usize)]) {
+    let channel = |channel: &Channel| {
+        format!(
+            "model::channel::Channel {{ name: {:?}, memory: model::memory::PhysicalRange {{ base: model::Pa::new({:#x}), size: {:#x} }} }}",
+            channel.name, channel.memory.base, channel.memory.size
+        )
+    };
+    out.list("channels", plan.channels.iter().map(channel));
+    let partition = |(channel, end): &(usize, usize)| {
+        Some(plan.channels.get(*channel)?.ends.get(*end)?.partition)
+    };
+    let partitions = bells.iter().filter_map(partition);
+    out.list(
+        "bells",
+        partitions.map(|partition| format!("model::PartitionId::new({partition})")),
+    );
+}
+
+/// The field `ends` of a partition.
+fn ends(out: &mut Source, plan: &Plan, partition: usize, bells: &[(usize, usize)]) {
+    let channels = plan.channels.iter().enumerate();
+    let own = channels.filter_map(|(index, channel)| {
+        let number = channel
+            .ends
+            .iter()
+            .position(|end| end.partition == partition)?;
+        let numbered = bells.iter().enumerate().filter(|(_, bell)| bell.0 == index);
+        let (mut bell, mut rings) = (None, Vec::new());
+        for (place, (_, end)) in numbered {
+            if *end == number {
+                bell = Some(place);
+            } else {
+                rings.push(place.to_string());
+            }
+        }
+        Some(format!(
+            "model::x86::End {{ bell: {bell:?}, rings: &[{}] }}",
+            rings.join(", ")
+        ))
+    });
+    out.list("ends", own);
+}
+
+fn fields(
+    out: &mut Source,
+    plan: &Plan,
+    index: usize,
+    partition: &Planned,
+    bells: &[(usize, usize)],
+) {
     // Every CPU that is used is in the list; its place there is its `PcpuId`.
     let pcpu = |cpu: &usize| plan.cpus.iter().position(|one| one == cpu).unwrap_or(0);
     let on_fault = match partition.on_fault {
@@ -125,5 +192,6 @@ fn fields(out: &mut Source, plan: &Plan, index: usize, partition: &Planned) {
         "on_fault",
         &format!("model::partition::FaultPolicy::{on_fault}"),
     );
+    ends(out, plan, index, bells);
     out.close("},");
 }

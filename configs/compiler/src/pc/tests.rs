@@ -294,3 +294,77 @@ fn functions_that_no_board_can_have_are_refused() {
         assert!(codes.contains(&code), "{board}: {codes:?}");
     }
 }
+
+/// [`SYSTEM`] with a channel: `more` are fields of it, `one` and `two` of its ends.
+fn with_channel(more: &str, one: &str, two: &str) -> String {
+    format!(
+        "{SYSTEM}[[channel]]\nname = \"talk\"\nsize = \"64KiB\"\n{more}\nends = [\n\
+         {{ partition = \"one\", {one} }},\n{{ partition = \"two\", {two} }},\n]\n"
+    )
+}
+
+#[test]
+fn channel_lies_in_nobodys_ram_and_each_end_is_mapped_and_told_with_its_rights() {
+    let text = with_channel(
+        "",
+        "doorbell = true",
+        "access = \"read-only\", at = \"0x40000000\"",
+    );
+    let compiled = compiled(&text).unwrap();
+    assert_eq!(compiled.image_features, ["channels"]);
+    let report = &compiled.proof.report;
+    assert!(report.verdict.holds, "{:?}", report.verdict);
+    let [channel] = &report.channels[..] else {
+        panic!("{:?}", report.channels);
+    };
+    assert_eq!((channel.name.as_str(), channel.size), ("talk", 0x1_0000));
+    // Behind 16 MiB, at a multiple of 2 MiB; and where it is asked for.
+    let places = [channel.ends[0].ipa, channel.ends[1].ipa];
+    assert_eq!(places, [0x100_0000, 0x4000_0000]);
+    let table: String = compiled.table.split_whitespace().collect();
+    for part in [
+        "kind:model::memory::MemoryKind::Shared",
+        "kind:model::memory::MemoryKind::ReadOnly",
+        // The first partition can be rung by the second, and not the other way round.
+        "bells:&[model::PartitionId::new(0),]",
+        "model::x86::End{bell:Some(0),rings:&[]}",
+        "model::x86::End{bell:None,rings:&[0]}",
+    ] {
+        assert!(table.contains(part), "{part}:\n{}", compiled.table);
+    }
+    for piece in report.partitions.iter().flat_map(|one| &one.mappings) {
+        let lies = piece.pa == channel.base;
+        assert_eq!(lies, piece.what == "talk", "{piece:?}");
+    }
+    let told = compiled.payload.windows(4).filter(|bytes| bytes == b"BHCH");
+    assert_eq!(told.count(), 2);
+}
+
+#[test]
+fn system_without_channels_has_none_of_their_code() {
+    let compiled = compiled(SYSTEM).unwrap();
+    assert!(compiled.image_features.is_empty());
+    assert!(!compiled.payload.windows(4).any(|bytes| bytes == b"BHCH"));
+}
+
+#[test]
+fn channel_that_cannot_be_where_it_is_asked_for_is_refused() {
+    let address = |at: &str| with_channel(&format!("address = \"{at}\""), "", "");
+    let at = |at: &str| with_channel("", &format!("at = \"{at}\""), "");
+    let size = |size: &str| with_channel("", "", "").replace("64KiB", size);
+    for (text, code) in [
+        // The hypervisor's image, nobody's RAM, and none at all.
+        (address("0x200000"), codes::OUTSIDE_RAM),
+        (address("0x8000"), codes::OUTSIDE_RAM),
+        (address("0x80000000"), codes::OUTSIDE_RAM),
+        // Its memory, the local APIC, and beyond nested tables.
+        (at("0xff0000"), codes::CHANNEL_COVERS),
+        (at("0xfee00000"), codes::CHANNEL_COVERS),
+        (at("0xffffffff8000"), codes::ADDRESS_SPACE),
+        (at("0xfffffffffffff000"), codes::ADDRESS_SPACE),
+        (size("512MiB"), codes::NOT_PLACEABLE),
+    ] {
+        let found = codes_of(&text.replace(", }", " }"));
+        assert_eq!(found, [code], "{text}");
+    }
+}

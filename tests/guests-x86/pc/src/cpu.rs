@@ -81,6 +81,11 @@ pub fn hypercall(function: u32) -> u64 {
 
 /// A hypercall with an argument in RBX. Returns RAX.
 pub fn hypercall_with(function: u32, argument: u64) -> u64 {
+    hypercall_with_two(function, argument, 0)
+}
+
+/// A hypercall with arguments in RBX and RCX. Returns RAX.
+pub fn hypercall_with_two(function: u32, argument: u64, second: u64) -> u64 {
     let answer;
     // SAFETY: the hypervisor changes no registers but these; RBX, which Rust keeps for itself, is put back.
     unsafe {
@@ -94,7 +99,7 @@ pub fn hypercall_with(function: u32, argument: u64) -> u64 {
             "xchg rbx, {argument}",
             argument = inout(reg) argument => _,
             inout("rax") u64::from(function) => answer,
-            out("rcx") _,
+            inout("rcx") second => _,
             out("rdx") _,
             options(nostack)
         );

@@ -11,7 +11,7 @@ pub mod probe;
 pub mod second;
 mod start;
 
-pub use start::{Machine, Memory};
+pub use start::{End, Machine, Memory};
 
 /// Defines the guest's main function: `fn(&Machine) -> !`.
 #[macro_export]

@@ -27,6 +27,31 @@ struct Info {
     reserved: u32,
 }
 
+/// An end of a channel.
+#[derive(Clone, Copy)]
+pub struct End {
+    /// First byte.
+    pub address: u64,
+    /// Length in bytes.
+    pub size: u64,
+    /// Its place among the ends of the channel.
+    pub place: u32,
+    /// The partition may write.
+    pub writable: bool,
+    /// How calls name it.
+    pub number: u32,
+}
+
+/// Four bytes of the tables.
+fn word(at: u64) -> u32 {
+    // SAFETY: the start information says where the root of the tables is; each table says where the next is, and nobody writes to them.
+    unsafe { (at as *const u32).read_unaligned() }
+}
+
+fn long(at: u64) -> u64 {
+    u64::from(word(at)) | u64::from(word(at + 4)) << 32
+}
+
 /// What the partition is.
 pub struct Machine {
     info: &'static Info,
@@ -55,28 +80,39 @@ impl Machine {
         self.entries().iter().filter(|piece| piece.kind == RAM)
     }
 
-    /// x2APIC identifiers of its CPUs, as its ACPI tables list them (ACPI 6.5, 5.2.5.3, 5.2.8, 5.2.12.12).
-    pub fn apics(&self) -> impl Iterator<Item = u32> {
+    /// Where the entries of one of its ACPI tables are, behind a header of `header` bytes (ACPI 6.5, 5.2.5.3, 5.2.8). Nothing: it has no such table.
+    fn table(&self, signature: [u8; 4], header: u64) -> core::ops::Range<u64> {
         const ROOT: u64 = 24;
         const HEADER: u64 = 36;
-        const MADT_HEADER: u64 = 44;
-        const LOCAL_X2APIC: u32 = 9;
-        // SAFETY: the start information says where the root of the tables is; each table says where the next is, and nobody writes to them.
-        let read = |at: u64| unsafe { (at as *const u32).read_unaligned() };
-        let address = move |at: u64| u64::from(read(at)) | u64::from(read(at + 4)) << 32;
         let [_, _, acpi] = self.info.addresses;
-        let list = address(acpi + ROOT);
-        let end = list + u64::from(read(list + 4));
-        let mut tables = (list + HEADER..end).step_by(8).map(address);
-        let madt = tables.find(|table| read(*table) == u32::from_le_bytes(*b"APIC"));
-        let ends = madt.map_or(0..0, |madt| {
-            madt + MADT_HEADER..madt + u64::from(read(madt + 4))
-        });
+        let list = long(acpi + ROOT);
+        let end = list + u64::from(word(list + 4));
+        let mut tables = (list + HEADER..end).step_by(8).map(long);
+        let found = tables.find(|table| word(*table) == u32::from_le_bytes(signature));
+        found.map_or(0..0, |table| {
+            table + header..table + u64::from(word(table + 4))
+        })
+    }
+
+    /// x2APIC identifiers of its CPUs, as its ACPI tables list them (5.2.12.12).
+    pub fn apics(&self) -> impl Iterator<Item = u32> {
+        const LOCAL_X2APIC: u32 = 9;
         // Entries of 16 bytes alone.
-        let entries = ends
-            .step_by(16)
-            .filter(move |at| read(*at) & 0xff == LOCAL_X2APIC);
-        entries.map(move |at| read(at + 4))
+        let entries = self.table(*b"APIC", 44).step_by(16);
+        let entries = entries.filter(|at| word(*at) & 0xff == LOCAL_X2APIC);
+        entries.map(|at| word(at + 4))
+    }
+
+    /// Its ends of channels, as Bulkhead's own table lists them.
+    pub fn ends(&self) -> impl Iterator<Item = End> {
+        let entries = self.table(*b"BHCH", 36).step_by(48);
+        entries.map(|at| End {
+            address: long(at + 16),
+            size: long(at + 24),
+            place: word(at + 32),
+            writable: word(at + 36) & 1 != 0,
+            number: word(at + 40),
+        })
     }
 
     /// Its memory in bytes.

@@ -1,0 +1,189 @@
+//! Doorbells of channels: who is interrupted by which vector when an end is rung.
+//!
+//! # Principles
+//! - The guest that is rung chooses CPU and vector; the hypervisor sends an interrupt of that vector to that CPU alone. Taking it costs no exit.
+//! - One that waits in the local APIC already does not come twice, so a storm of rings costs who makes it one exit each, and the other end one interrupt
+//!   for each that it has taken.
+//! - Who rings sends while the bell is locked. Once a partition's bells are silenced, nothing that was meant for its earlier run is under way.
+
+use hv::sync::{Rank, TicketLock};
+use model::x86::End;
+
+/// The first vector that is no exception's (Intel SDM volume 3, 6.2).
+const FIRST_VECTOR: u64 = 32;
+
+/// Who is interrupted, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// The identifier of the CPU's x2APIC.
+    pub apic: u32,
+    /// The interrupt.
+    pub vector: u8,
+}
+
+/// The doorbell of an end.
+pub struct Bell(TicketLock<Option<Listener>>);
+
+/// A call named an end that the partition does not have, one that nobody can ring, or a vector that is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadCall;
+
+impl Bell {
+    /// One that nobody listens to.
+    pub fn new() -> Self {
+        Self(TicketLock::new(Rank::Distributor, None))
+    }
+
+    /// Nobody listens any more.
+    pub fn silence(&self) {
+        *self.0.lock() = None;
+    }
+}
+
+impl Default for Bell {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn end(ends: &[End], number: u64) -> Result<&End, BadCall> {
+    let end = usize::try_from(number)
+        .ok()
+        .and_then(|number| ends.get(number));
+    end.ok_or(BadCall)
+}
+
+/// Rings the others from the end with this number. `bell` finds a doorbell by its place in the system's list; `send` interrupts a CPU.
+///
+/// # Errors
+/// There is no such end.
+pub fn ring<'b>(
+    bell: impl Fn(u16) -> Option<&'b Bell>,
+    ends: &[End],
+    number: u64,
+    send: impl Fn(Listener),
+) -> Result<(), BadCall> {
+    for bell in end(ends, number)?.rings.iter().filter_map(|one| bell(*one)) {
+        let listener = bell.0.lock();
+        if let Some(listener) = *listener {
+            send(listener);
+        }
+    }
+    Ok(())
+}
+
+/// Has the CPU `apic` take rings of the end with this number by `vector`, 32 to 255; 0: nobody does.
+///
+/// # Errors
+/// There is no such end, nobody can ring it, or the vector is an exception's or none.
+pub fn listen<'b>(
+    bell: impl Fn(u16) -> Option<&'b Bell>,
+    ends: &[End],
+    number: u64,
+    apic: u32,
+    vector: u64,
+) -> Result<(), BadCall> {
+    let bell = end(ends, number)?.bell.and_then(bell).ok_or(BadCall)?;
+    *bell.0.lock() = match (vector, u8::try_from(vector)) {
+        (0, _) => None,
+        (FIRST_VECTOR.., Ok(vector)) => Some(Listener { apic, vector }),
+        _ => return Err(BadCall),
+    };
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    fn bells() -> [Bell; 3] {
+        core::array::from_fn(|_| Bell::new())
+    }
+
+    /// As [`super::listen`], of these bells.
+    fn listen(
+        bells: &[Bell],
+        ends: &[End],
+        number: u64,
+        apic: u32,
+        vector: u64,
+    ) -> Result<(), BadCall> {
+        super::listen(
+            |one| bells.get(usize::from(one)),
+            ends,
+            number,
+            apic,
+            vector,
+        )
+    }
+
+    /// Three ends of one channel, each in a partition of its own.
+    const ENDS: [[End; 1]; 3] = [
+        [End {
+            bell: Some(0),
+            rings: &[1, 2],
+        }],
+        [End {
+            bell: Some(1),
+            rings: &[0, 2],
+        }],
+        [End {
+            bell: None,
+            rings: &[0, 1],
+        }],
+    ];
+
+    fn rung(bells: &[Bell], ends: &[End], number: u64) -> Result<Vec<(u32, u8)>, BadCall> {
+        let sent = RefCell::new(Vec::new());
+        ring(
+            |one| bells.get(usize::from(one)),
+            ends,
+            number,
+            |to| sent.borrow_mut().push((to.apic, to.vector)),
+        )?;
+        Ok(sent.into_inner())
+    }
+
+    #[test]
+    fn ring_interrupts_the_others_that_listen_and_not_the_end_itself() {
+        let bells = bells();
+        listen(&bells, &ENDS[0], 0, 4, 0x41).unwrap();
+        assert_eq!(rung(&bells, &ENDS[0], 0), Ok(vec![]));
+        listen(&bells, &ENDS[1], 0, 5, 0xff).unwrap();
+        assert_eq!(rung(&bells, &ENDS[0], 0), Ok(vec![(5, 0xff)]));
+        assert_eq!(rung(&bells, &ENDS[2], 0), Ok(vec![(4, 0x41), (5, 0xff)]));
+    }
+
+    #[test]
+    fn silenced_bell_and_one_that_is_let_go_ring_nobody() {
+        let bells = bells();
+        listen(&bells, &ENDS[0], 0, 4, 0x41).unwrap();
+        bells[0].silence();
+        assert_eq!(rung(&bells, &ENDS[1], 0), Ok(vec![]));
+        listen(&bells, &ENDS[0], 0, 4, 0x41).unwrap();
+        listen(&bells, &ENDS[0], 0, 4, 0).unwrap();
+        assert_eq!(rung(&bells, &ENDS[1], 0), Ok(vec![]));
+    }
+
+    #[test]
+    fn ends_and_vectors_that_are_none_are_refused_and_change_nothing() {
+        let bells = bells();
+        listen(&bells, &ENDS[0], 0, 4, 0x41).unwrap();
+        for vector in [1, 31, 256, 1 << 32, u64::MAX] {
+            assert_eq!(
+                listen(&bells, &ENDS[0], 0, 9, vector),
+                Err(BadCall),
+                "{vector}"
+            );
+        }
+        for number in [1, u64::MAX] {
+            assert_eq!(listen(&bells, &ENDS[0], number, 9, 0x41), Err(BadCall));
+            assert_eq!(rung(&bells, &ENDS[0], number), Err(BadCall));
+        }
+        // An end without a doorbell.
+        assert_eq!(listen(&bells, &ENDS[2], 0, 9, 0x41), Err(BadCall));
+        assert_eq!(rung(&bells, &ENDS[1], 0), Ok(vec![(4, 0x41)]));
+    }
+}
