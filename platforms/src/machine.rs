@@ -7,6 +7,8 @@ use hv::arch::aarch64::{cache, copy, el2::El2, firmware};
 use hv::event::Event;
 use hv::machine::{Cpu, Machine};
 use hv::terminal::Console;
+#[cfg(feature = "pristine")]
+use model::checksum;
 use model::system::EndState;
 use model::{IntId, Pa};
 
@@ -45,7 +47,16 @@ impl Machine for Board {
     #[cfg(feature = "pristine")]
     fn checksum(&self, sum: u64, offset: u64, size: u64) -> u64 {
         // SAFETY: the compiler placed every segment inside the payload or a file.
-        model::checksum::bytes(sum, unsafe { constants(map::source(offset), size) })
+        let bytes = unsafe { constants(map::source(offset), size) };
+        // Aligned words are a load each; of bytes the compiler loads each, since the target has no unaligned accesses.
+        // SAFETY: any bits are a number.
+        match unsafe { bytes.align_to::<u64>() } {
+            ([], words, rest) => {
+                let words = words.iter().map(|word| u64::from_le(*word));
+                checksum::bytes(words.fold(sum, checksum::word), rest)
+            }
+            _ => checksum::bytes(sum, bytes),
+        }
     }
 
     #[cfg(feature = "files")]
