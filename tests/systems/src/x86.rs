@@ -13,10 +13,10 @@ use crate::system_file::SystemFile;
 pub const BOARD: &str = "x86-qemu";
 
 /// The kernel of the Linux guests.
-const KERNEL: &str = "linux-image-cloud-amd64";
+pub const KERNEL: &str = "linux-image-cloud-amd64";
 
 /// A Linux guest's image.
-const IMAGE: &str = "{ kernel = \"debian:linux-image-cloud-amd64\", initrd = \"busybox\", cmdline = \"console=ttyS0,115200\" }";
+pub const IMAGE: &str = "{ kernel = \"debian:linux-image-cloud-amd64\", initrd = \"busybox\", cmdline = \"console=ttyS0,115200\" }";
 
 /// A CPU model beside the board's own `max`.
 const MODEL: &str = "EPYC,+svm,+npt,+x2apic";

@@ -6,17 +6,34 @@ use qemu::statistics::Statistics;
 use crate::bench::{Bench, Firmware};
 use crate::registry::{Need, Test};
 use crate::system_file::SystemFile;
-use crate::x86::{ATTACKS, BOARD};
+use crate::x86::{ATTACKS, BOARD, IMAGE, KERNEL};
 
 /// An Intel CPU with extended page tables and unrestricted guests.
 const INTEL: &str = "corei7_skylake_x";
 
 pub fn tests() -> Vec<Test> {
     let vmx = Test::new("x86/vmx", &["x86", "bochs", "attack"], vmx);
-    Vec::from([vmx
-        .needs(Need::Pc)
-        .needs(Need::Grub(Firmware::Bios))
-        .needs(Need::Bochs)])
+    let linux = Test::new("x86/vmx-linux", &["x86", "bochs", "linux"], linux);
+    let tests = [vmx, linux.needs(Need::Kernel(KERNEL))].map(|test| {
+        test.needs(Need::Pc)
+            .needs(Need::Grub(Firmware::Bios))
+            .needs(Need::Bochs)
+    });
+    Vec::from(tests)
+}
+
+/// Debian's kernel, unmodified, reaches its user space. Nothing can be typed there.
+fn linux(bench: &Bench<'_>) -> anyhow::Result<()> {
+    let system = SystemFile::new("vmx-linux", BOARD).partition(
+        "linux",
+        1,
+        "256MiB",
+        IMAGE,
+        "on_fault = \"stop\"\n",
+    );
+    let mut session = bench.start_in_bochs(&system, INTEL, 1)?;
+    session.wait_for("linux", "shell ready on 1 CPUs$", bench.left())?;
+    Ok(())
 }
 
 /// The same image as on AMD's CPUs: a clock whose timer needs no exit, one that attacks, and two virtual CPUs that call one another. What each does is

@@ -43,6 +43,7 @@ impl<G: World> Vcpu<G> {
         let value = match (msr::access(index, false), index) {
             (Access::Emulated, msr::APIC_BASE) => msr::apic_base(self.number == 0),
             (Access::Emulated, msr::EFER) => self.guest.efer(),
+            (Access::Emulated, msr::MISC_ENABLE) => msr::MISC_ENABLED,
             (Access::Nothing, _) => 0,
             _ => return self.inject(Event::Protection),
         };

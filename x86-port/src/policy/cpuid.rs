@@ -59,8 +59,8 @@ const fn bits<const N: usize>(positions: [u32; N]) -> u32 {
 const HIDDEN_1_ECX: u32 = bits([2, 3, 5, 6, 7, 8, 15, 18, 24, 27]);
 /// Leaf 1, EDX: machine check (exception and architecture), MTRR, PSN, debug store, thermal, hyper-threading, thermal monitor, PBE.
 const HIDDEN_1_EDX: u32 = bits([7, 12, 14, 18, 21, 22, 28, 29, 31]);
-/// Leaf 7, EBX: SGX, cache monitoring, MPX, cache allocation, processor trace.
-const HIDDEN_7_EBX: u32 = bits([2, 12, 14, 15, 25]);
+/// Leaf 7, EBX: TSC adjustment, SGX, cache monitoring, MPX, cache allocation, processor trace.
+const HIDDEN_7_EBX: u32 = bits([1, 2, 12, 14, 15, 25]);
 /// Leaf 7, ECX: WAITPKG, shadow stacks, total memory encryption, 57-bit addresses, key locker, bus lock detection, ENQCMD, SGX, supervisor
 /// protection keys.
 const HIDDEN_7_ECX: u32 = bits([5, 7, 13, 16, 23, 24, 29, 30, 31]);

@@ -30,6 +30,10 @@ pub struct Rule {
 
 /// IA32_APIC_BASE.
 pub const APIC_BASE: u32 = 0x1b;
+/// IA32_MISC_ENABLE, which Linux reads first of all on Intel's CPUs.
+pub const MISC_ENABLE: u32 = 0x1a0;
+/// What it reads as: fast strings are on, and there is no branch trace and no precise event sampling.
+pub const MISC_ENABLED: u64 = 1 << 0 | 1 << 11 | 1 << 12;
 /// The interrupt command register of the x2APIC.
 pub const ICR: u32 = 0x830;
 /// The timer's entry of the x2APIC's local vector table.
@@ -58,6 +62,13 @@ pub const RULES: &[Rule] = {
         rule(APIC_BASE, APIC_BASE, Emulated, Emulated, "APIC base"),
         rule(0x8b, 0x8b, Nothing, Nothing, "microcode revision"),
         rule(0x174, 0x176, Own, Own, "SYSENTER"),
+        rule(
+            MISC_ENABLE,
+            MISC_ENABLE,
+            Emulated,
+            Nothing,
+            "miscellaneous features",
+        ),
         rule(0x277, 0x277, Own, Own, "PAT"),
         rule(0x802, 0x803, Own, Fault, "APIC identifier, version"),
         rule(0x808, 0x808, Own, Own, "APIC task priority"),
