@@ -190,6 +190,18 @@ impl World {
         Self::with_both(|linux, _| change(linux))
     }
 
+    /// With both partitions changed, each of which has one virtual CPU on a pCPU of its own.
+    #[cfg(feature = "monitor")]
+    pub fn with_one_vcpu_each(change: impl FnOnce(&mut Config, &mut Config)) -> Self {
+        Self::with_both(|linux, rt| {
+            linux.vcpus = leak([VcpuConfig {
+                pcpu: PcpuId::new(0),
+                ..rt.vcpus[0]
+            }]);
+            change(linux, rt);
+        })
+    }
+
     /// With both partitions changed.
     pub fn with_both(change: impl FnOnce(&mut Config, &mut Config)) -> Self {
         state(|state| *state = State::new());

@@ -61,11 +61,7 @@ mod tests {
 
     /// `LINUX` starts after `RT`, on pCPUs of their own.
     fn world(change: impl FnOnce(&mut Config)) -> World {
-        World::with_both(|linux, rt| {
-            linux.vcpus = Vec::leak(vec![model::partition::Vcpu {
-                pcpu: model::PcpuId::new(0),
-                ..rt.vcpus[0]
-            }]);
+        World::with_one_vcpu_each(|linux, _| {
             linux.monitor.after = Vec::leak(vec![PartitionId::new(RT as u8)]);
             change(linux);
         })

@@ -45,11 +45,7 @@ mod tests {
 
     /// `RT` may read what `LINUX` writes, and nothing else.
     fn world() -> World {
-        World::with_both(|linux, rt| {
-            linux.vcpus = Vec::leak(vec![model::partition::Vcpu {
-                pcpu: model::PcpuId::new(0),
-                ..rt.vcpus[0]
-            }]);
+        World::with_one_vcpu_each(|_, rt| {
             rt.monitor.may_read_console = Vec::leak(vec![PartitionId::new(LINUX as u8)]);
         })
     }

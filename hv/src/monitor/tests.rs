@@ -336,11 +336,7 @@ fn partition_that_says_that_it_is_alive_in_time_is_left_alone_and_fails_when_it_
 
 /// `RT` may control `LINUX`; what runs are both.
 fn controlled(change: impl FnOnce(&mut Config)) -> World {
-    World::with_both(|linux, rt| {
-        linux.vcpus = Vec::leak(vec![model::partition::Vcpu {
-            pcpu: model::PcpuId::new(0),
-            ..rt.vcpus[0]
-        }]);
+    World::with_one_vcpu_each(|linux, rt| {
         rt.monitor.may_control = Vec::leak(vec![PartitionId::new(0)]);
         change(linux);
     })

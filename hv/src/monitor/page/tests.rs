@@ -15,11 +15,7 @@ const BASE: u64 = 0x5000_0000;
 
 /// `RT` has a page, and may control `LINUX`, whose panics it is told of.
 fn world(change: impl FnOnce(&mut Config)) -> World {
-    World::with_both(|linux, rt| {
-        linux.vcpus = Vec::leak(vec![model::partition::Vcpu {
-            pcpu: model::PcpuId::new(0),
-            ..rt.vcpus[0]
-        }]);
+    World::with_one_vcpu_each(|linux, rt| {
         linux.monitor.answers[Class::GuestPanic as usize] = Some(FaultPolicy::Inject);
         linux.monitor.notify = Vec::leak(vec![Notice {
             partition: PartitionId::new(RT as u8),
