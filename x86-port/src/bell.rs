@@ -9,8 +9,7 @@
 use hv::sync::{Rank, TicketLock};
 use model::x86::End;
 
-/// The first vector that is no exception's (Intel SDM volume 3, 6.2).
-const FIRST_VECTOR: u64 = 32;
+use crate::policy::interrupt;
 
 /// Who is interrupted, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,11 +83,8 @@ pub fn listen<'b>(
     vector: u64,
 ) -> Result<(), BadCall> {
     let bell = end(ends, number)?.bell.and_then(bell).ok_or(BadCall)?;
-    *bell.0.lock() = match (vector, u8::try_from(vector)) {
-        (0, _) => None,
-        (FIRST_VECTOR.., Ok(vector)) => Some(Listener { apic, vector }),
-        _ => return Err(BadCall),
-    };
+    let vector = interrupt::choice(vector).map_err(|_| BadCall)?;
+    *bell.0.lock() = vector.map(|vector| Listener { apic, vector });
     Ok(())
 }
 

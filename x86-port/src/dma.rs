@@ -10,7 +10,7 @@ use hv::dma::{Attention, DmaEvent};
 use hv::event::Event;
 use hv::sync::{BootCell, Rank, TicketLock};
 use model::iommu::{OwnedStreams, Streams};
-use model::{Pa, PartitionId, Vmid};
+use model::{Pa, PartitionId, StreamId, Vmid};
 use smmu::memory::PAGE_WORDS;
 use smmu::vtd::{VtD, pages};
 use smmu::{Domain, Fault, Iommu, IommuError, Mmio, RegisterFrame, SharedMemory, Source};
@@ -142,14 +142,59 @@ pub fn admit(partition: PartitionId, vmid: Vmid) {
     }
 }
 
-/// The partition's functions reach nothing from here on. What they tried before is told now.
+impl Unit {
+    /// The function at this place in the list interrupts nobody from here on.
+    fn silence(&mut self, index: usize, function: StreamId) -> Result<(), IommuError> {
+        self.spaces.interrupt(function, None);
+        self.remapping.refuse_interrupt(index as u16)
+    }
+}
+
+/// A function of the partition, with its place in the list, by bus, device and function in 16 bits.
+fn function(partition: PartitionId, number: u64) -> Option<(usize, StreamId)> {
+    let mut all = owned_by(partition).map(|(index, owned)| (index, owned.streams.first));
+    all.find(|(_, stream)| u64::from(stream.get()) == number)
+}
+
+/// Has a function of the partition interrupt the CPU `apic` by `vector`. False: it has no such function, or that one no messages.
+pub fn bind(partition: PartitionId, number: u64, apic: u32, vector: u8) -> bool {
+    let (Some(unit), Some((index, stream))) = (UNIT.get(), function(partition, number)) else {
+        return false;
+    };
+    let mut unit = unit.lock();
+    let entry = index as u16;
+    let allowed = unit.remapping.allow_interrupt(entry, stream, apic, vector);
+    let bound = allowed.is_ok() && unit.spaces.interrupt(stream, Some(entry));
+    let undone = if bound {
+        Ok(())
+    } else {
+        unit.silence(index, stream)
+    };
+    drop(unit);
+    check(allowed.and(undone));
+    bound
+}
+
+/// Has a function of the partition interrupt nobody. False: it has no such function.
+pub fn unbind(partition: PartitionId, number: u64) -> bool {
+    let (Some(unit), Some((index, stream))) = (UNIT.get(), function(partition, number)) else {
+        return false;
+    };
+    let done = unit.lock().silence(index, stream);
+    check(done);
+    true
+}
+
+/// The partition's functions reach and interrupt nobody from here on. What they tried before is told now.
 pub fn deny(partition: PartitionId) {
     let Some(unit) = UNIT.get() else { return };
-    for (_, owned) in owned_by(partition) {
+    for (index, owned) in owned_by(partition) {
         let mut unit = unit.lock();
+        let silenced = unit.silence(index, owned.streams.first);
         unit.spaces.master(owned.streams.first, false);
         let done = unit.remapping.detach(owned.streams);
         drop(unit);
+        check(silenced);
         // Before the first start they reach nothing anyway.
         if !matches!(done, Err(IommuError::NotAttached(_))) {
             check(done);

@@ -8,6 +8,7 @@
 //! - [`svm`] and [`vmx`]: AMD's and Intel's: what a virtual CPU begins with, and what an exit means;
 //! - [`bell`]: how ends of channels ring one another;
 //! - [`policy`]: what a partition sees of its CPUs;
+//! - [`msi`]: interrupts of PCI functions by messages;
 //! - [`signal`]: what its virtual CPUs do to one another.
 //!
 //! # Limits
@@ -28,6 +29,7 @@ pub mod exit;
 pub mod guest;
 pub mod host;
 pub mod memory_map;
+pub mod msi;
 pub mod multiboot2;
 pub mod npt;
 pub mod policy;

@@ -6,6 +6,7 @@ use core::fmt::{self, Display};
 use model::StreamId;
 use model::x86::Function;
 use x86_64::instructions::port::Port;
+use x86_port::msi;
 
 /// Offsets in the configuration space (6.1).
 const IDENTITY: u8 = 0x00;
@@ -25,6 +26,22 @@ const TYPE: u32 = 0x7f << 16;
 pub struct Spaces {
     address: Port<u32>,
     data: Port<u32>,
+}
+
+/// One of them.
+struct Space<'a> {
+    spaces: &'a mut Spaces,
+    function: StreamId,
+}
+
+impl msi::Space for Space<'_> {
+    fn read(&mut self, offset: u8) -> u32 {
+        self.spaces.read(self.function, offset)
+    }
+
+    fn write(&mut self, offset: u8, value: u32) {
+        self.spaces.write(self.function, offset, value);
+    }
 }
 
 /// Why a function is not what the board says.
@@ -94,6 +111,7 @@ impl Spaces {
         }
         let command = self.read(stream, COMMAND) & COMMANDS & !(PORTS | MEMORY | MASTER) | NO_PIN;
         self.write(stream, COMMAND, command);
+        self.interrupt(stream, None);
         for (number, bar) in (0..).zip(function.bars) {
             let offset = BAR + 4 * number;
             self.write(stream, offset, u32::MAX);
@@ -110,6 +128,21 @@ impl Spaces {
         }
         self.write(stream, COMMAND, command | MEMORY);
         Ok(())
+    }
+
+    /// Has a function interrupt by the entry of the remapping table, or not at all. False: it has no messages.
+    pub fn interrupt(&mut self, function: StreamId, entry: Option<u16>) -> bool {
+        let mut space = Space {
+            spaces: self,
+            function,
+        };
+        match entry {
+            Some(entry) => msi::enable(&mut space, entry),
+            None => {
+                msi::disable(&mut space);
+                true
+            }
+        }
     }
 
     /// Lets a function begin requests of its own, or not.

@@ -1,5 +1,8 @@
 //! DMA on a PC behind VT-d: QEMU's `edu` as an attacker, beside a victim that checks its memory.
 
+use qemu::session::Session;
+
+use crate::bench::Bench;
 use crate::dma::{Attack, has_started, is_confined, is_started_again};
 use crate::registry::{Need, Test};
 use crate::system_file::SystemFile;
@@ -14,6 +17,13 @@ const ATTACK: Attack<'_> = Attack {
     count: 8,
     reason: "nothing is mapped there for this$",
 };
+
+/// The device interrupts its partition when that has bound it, and neither before nor when it has unbound it. It stays bound: a start anew unbinds it.
+fn interrupts(session: &mut Session, bench: &Bench<'_>) -> anyhow::Result<()> {
+    session.send("attacker", "m")?;
+    session.wait_for("attacker", "^dma: 3 interrupts$", bench.left())?;
+    Ok(())
+}
 
 pub fn tests() -> Vec<Test> {
     let system = |name: &str, on_fault: &str| {
@@ -34,6 +44,7 @@ pub fn tests() -> Vec<Test> {
             move |bench| {
                 let mut session = bench.start(&attack)?;
                 has_started(&mut session, bench)?;
+                interrupts(&mut session, bench)?;
                 is_confined(&mut session, bench, &ATTACK).map(drop)
             },
         ),
@@ -43,7 +54,9 @@ pub fn tests() -> Vec<Test> {
             move |bench| {
                 let mut session = bench.start(&restart)?;
                 has_started(&mut session, bench)?;
-                is_started_again(&mut session, bench)
+                interrupts(&mut session, bench)?;
+                is_started_again(&mut session, bench)?;
+                interrupts(&mut session, bench)
             },
         ),
     ];

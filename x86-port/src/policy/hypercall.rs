@@ -17,6 +17,8 @@ pub enum Call {
     /// The caller's CPU takes rings of the end with the number in RBX by the vector in RCX; 0: nobody does.
     #[cfg(feature = "channels")]
     Listen,
+    /// The PCI function with the number in RBX interrupts the caller's CPU by the vector in RCX; 0: nobody.
+    Interrupt,
     /// Bulkhead fails as RBX says: only an image that is built for tests of its own end does it.
     #[cfg(feature = "defect")]
     Defect,
@@ -45,6 +47,7 @@ pub const fn call(function: u32, user: bool) -> Call {
         0xc600_0200 => Call::Ring,
         #[cfg(feature = "channels")]
         0xc600_0201 => Call::Listen,
+        0xc600_0202 => Call::Interrupt,
         #[cfg(feature = "defect")]
         0xc600_dead => Call::Defect,
         _ => Call::Unknown,
@@ -60,6 +63,7 @@ mod tests {
         assert_eq!(call(0x8400_0008, false), Call::PowerOff);
         assert_eq!(call(0x8400_0009, false), Call::Reset);
         assert_eq!(call(0x8600_ff01, false), Call::Uid);
+        assert_eq!(call(0xc600_0202, false), Call::Interrupt);
     }
 
     #[cfg(feature = "channels")]

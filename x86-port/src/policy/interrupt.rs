@@ -79,6 +79,22 @@ pub const fn command(value: u64) -> Option<(Action, Destination)> {
     }
 }
 
+/// No vector that a guest may choose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoVector;
+
+/// The vector that a guest chooses for something that interrupts it, 32 to 255; 0: it is not to.
+///
+/// # Errors
+/// An exception's vector (Intel SDM volume 3, 6.2), or none.
+pub const fn choice(vector: u64) -> Result<Option<u8>, NoVector> {
+    match vector {
+        0 => Ok(None),
+        32..=255 => Ok(Some(vector as u8)),
+        _ => Err(NoVector),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,6 +146,15 @@ mod tests {
             assert_eq!(command(1 << 18 | mode), None, "{mode:#x}");
             assert_eq!(command(2 << 18 | mode), None, "{mode:#x}");
             assert!(command(3 << 18 | mode).is_some(), "{mode:#x}");
+        }
+    }
+
+    #[test]
+    fn guests_choose_vectors_that_are_no_exceptions() {
+        assert_eq!(choice(0), Ok(None));
+        assert_eq!((choice(32), choice(255)), (Ok(Some(32)), Ok(Some(255))));
+        for vector in [1, 31, 256, u64::MAX] {
+            assert_eq!(choice(vector), Err(NoVector), "{vector}");
         }
     }
 }

@@ -5,8 +5,10 @@ use core::ptr::with_exposed_provenance_mut as pointer;
 /// Bytes that it holds.
 pub const SIZE: usize = 4096;
 
-/// Registers: identity, from where, to where, how much, and when.
+/// Registers: identity, interrupts to raise and to end, from where, to where, how much, and when.
 const IDENTITY: u64 = 0x00;
+const RAISE: u64 = 0x60;
+const ACKNOWLEDGE: u64 = 0x64;
 const SOURCE: u64 = 0x80;
 const DESTINATION: u64 = 0x88;
 const COUNT: u64 = 0x90;
@@ -42,6 +44,14 @@ impl Edu {
     /// Has the device write what it holds to `address`, and waits for the end. At most [`SIZE`] bytes.
     pub fn write(&self, address: u64, bytes: usize) {
         self.transfer(HELD, address, bytes, RUN | TO_MEMORY);
+    }
+
+    /// Has the device interrupt.
+    pub fn interrupt(&self) {
+        for register in [RAISE, ACKNOWLEDGE] {
+            // SAFETY: the device is this guest's own, and these registers concern no memory.
+            unsafe { pointer::<u32>((self.registers + register) as usize).write_volatile(1) };
+        }
     }
 
     fn transfer(&self, source: u64, destination: u64, bytes: usize, command: u64) {

@@ -1,7 +1,7 @@
 //! Two guests in one, told apart by what they own.
 //!
 //! With a device's registers it drives the DMA of QEMU's `edu` device: inside its own memory when `i` is typed, to places that are not its own
-//! when `a` is typed, and as much as it can to such a place when `s` is typed. Without, it is the victim: it fills half of its memory with a
+//! when `a` is typed, and as much as it can to such a place when `s` is typed; when `m` is typed it has the device interrupt. Without, it is the victim: it fills half of its memory with a
 //! secret, and says whether every byte is still there when `c` is typed.
 #![no_std]
 #![no_main]
@@ -11,7 +11,8 @@ mod edu;
 use core::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
 use pc::console::read_byte;
-use pc::{Machine, println};
+use pc::second::{CALL, calls};
+use pc::{Machine, apic, cpu, println};
 
 use edu::{Edu, SIZE};
 
@@ -88,6 +89,7 @@ fn attack(edu: &Edu) -> ! {
                 println!("dma: {SIZE} bytes arrived inside");
             }
             b'a' => abroad(edu),
+            b'm' => interrupts(edu),
             b's' => {
                 for _ in 0..3 {
                     edu.write(FOREIGN[1], SIZE);
@@ -97,6 +99,42 @@ fn attack(edu: &Edu) -> ! {
             _ => {}
         }
     }
+}
+
+/// The device interrupts once it is bound, by the vector that was chosen, and not before, nor when it is unbound. In the end it is bound.
+fn interrupts(edu: &Edu) {
+    /// Where the board has it, and its neighbour.
+    const OWN: u64 = 0x20;
+    const OTHER: u64 = 0x28;
+    const ROUNDS: u64 = 3;
+    const BAD: u64 = -2i64 as u64;
+    let bind = |function, vector| cpu::hypercall_with_two(0xc600_0202, function, vector);
+    apic::enable();
+    assert!(!comes(edu), "an interrupt came before the device was bound");
+    assert!(bind(OTHER, CALL) == BAD, "a foreign function was bound");
+    assert!(bind(OWN, 13) == BAD, "an exception was bound");
+    assert!(bind(OWN, CALL) == 0, "the device was not bound");
+    let before = calls();
+    for round in 1..=ROUNDS {
+        edu.interrupt();
+        while calls() < before + round {
+            cpu::sleep();
+        }
+    }
+    assert!(bind(OWN, 0) == 0, "the device was not unbound");
+    assert!(
+        !comes(edu),
+        "an interrupt came from a device that was unbound"
+    );
+    assert!(bind(OWN, CALL) == 0, "the device was not bound again");
+    println!("dma: {ROUNDS} interrupts");
+}
+
+/// Has the device interrupt, and says whether one waits when it has done something else since.
+fn comes(edu: &Edu) -> bool {
+    edu.interrupt();
+    edu.read(FROM.address(), SIZE);
+    apic::is_requested(CALL as u8)
 }
 
 /// Reads and writes a word of each place.

@@ -3,6 +3,8 @@
 use core::arch::asm;
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use crate::probe;
+
 /// Vector of the timer; the entry code has its handler.
 const VECTOR: u64 = 0x40;
 const PERIODIC: u64 = 1 << 17;
@@ -52,6 +54,13 @@ pub fn start_timer(count: u32) {
     prepare_timer();
     write(0x832, PERIODIC | VECTOR);
     write(0x838, u64::from(count));
+}
+
+/// True when an interrupt with this vector waits.
+pub fn is_requested(vector: u8) -> bool {
+    const REQUESTS: u32 = 0x820;
+    let requests = probe::read_msr(REQUESTS + u32::from(vector / 32));
+    requests.is_some_and(|requests| requests >> (vector % 32) & 1 != 0)
 }
 
 /// Stops the timer.
