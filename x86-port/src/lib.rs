@@ -9,7 +9,8 @@
 //! - [`bell`]: how ends of channels ring one another;
 //! - [`policy`]: what a partition sees of its CPUs;
 //! - [`msi`]: interrupts of PCI functions by messages;
-//! - [`signal`]: what its virtual CPUs do to one another.
+//! - [`signal`]: what its virtual CPUs do to one another;
+//! - [`local_apic`]: the local APIC of one that shares its physical CPU.
 //!
 //! # Limits
 //! Each virtual CPU has a physical CPU of its own. docs/x86.md has the list.
@@ -28,6 +29,7 @@ pub mod bell;
 pub mod exit;
 pub mod guest;
 pub mod host;
+pub mod local_apic;
 pub mod memory_map;
 pub mod msi;
 pub mod multiboot2;
