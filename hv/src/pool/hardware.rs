@@ -2,9 +2,28 @@
 
 use gic::{InterruptController, SharedInterface};
 
+use super::dispatcher::AlarmClock;
 use super::policy::Policy;
 use crate::arch::aarch64::context::Context;
 use crate::arch::aarch64::world::World;
+use crate::machine::Cpu;
+
+impl<C: Cpu> AlarmClock for C {
+    #[inline(always)]
+    fn now() -> u64 {
+        <C as Cpu>::now()
+    }
+
+    #[inline(always)]
+    fn set_alarm(at: u64) {
+        <C as Cpu>::set_alarm(at);
+    }
+
+    #[inline(always)]
+    fn clear_alarm() {
+        <C as Cpu>::clear_alarm();
+    }
+}
 
 /// A CPU whose registers are moved from one virtual CPU to the next.
 pub trait SharedCpu {

@@ -23,6 +23,7 @@ pub mod budget;
 pub mod choice;
 pub mod clock;
 pub mod counters;
+pub mod dispatcher;
 mod errand;
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -33,10 +34,10 @@ pub mod policy;
 mod scheduler;
 mod switch;
 #[cfg(feature = "trace")]
-mod trace;
+pub mod trace;
 #[cfg(not(feature = "trace"))]
 #[path = "trace/absent.rs"]
-mod trace;
+pub mod trace;
 #[cfg(feature = "cyclic")]
 pub mod windows;
 

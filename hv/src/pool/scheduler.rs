@@ -1,17 +1,16 @@
-//! The scheduler of one pCPU: what has happened is told to the policy, and what it answers is done.
+//! The scheduler of one pCPU: what the [dispatcher](Dispatcher) decides is done.
 
 mod counters;
 
-use embassy_time::Instant;
 use gic::{Acknowledged, InterruptController, SharedInterface};
 use model::VcpuId;
 
-use super::clock::Clock;
+use super::dispatcher::{Contender, Dispatcher, Moment, Sleep};
 use super::global;
 use super::hardware::SharedCpu;
-use super::policy::{Event, Policy};
+use super::policy::Policy;
 use super::switch::Timers;
-use super::trace::{Clerk, Kind, Tracer};
+use super::trace::{Clerk, Tracer};
 use crate::machine::{Cpu, Machine};
 use crate::partition::{Partition, VcpuShared, request};
 use crate::vcpu::{Hypervisor, Vcpu};
@@ -23,31 +22,33 @@ pub struct Member<M: Machine> {
     shared: &'static VcpuShared,
     partition: &'static Partition,
     id: VcpuId,
-    /// What the policy was told.
-    awake: bool,
-    /// When a timer of one that sleeps and is not loaded fires, in ticks; [`u64::MAX`]: never.
-    timer: u64,
+    sleep: Sleep,
     /// Another virtual CPU of its partition is here.
     has_sibling: bool,
     /// Of its partition's virtual CPUs here, it was loaded last: what the pCPU has cached of their translations is its own.
     newest: bool,
 }
 
+impl<M: Machine> Contender for Member<M> {
+    #[inline(always)]
+    fn sleep(&mut self) -> &mut Sleep {
+        &mut self.sleep
+    }
+
+    #[inline(always)]
+    fn has_requests(&self) -> bool {
+        self.shared.has_requests()
+    }
+}
+
 /// The scheduler.
 pub struct Scheduler<M: Machine> {
-    policy: M::Policy,
-    clock: Clock,
+    dispatcher: Dispatcher<M::Policy>,
     hypervisor: &'static Hypervisor<M>,
     /// In the order in which they came; `None` behind the last.
     members: &'static mut [Option<Member<M>>],
-    /// Whose registers are loaded.
-    loaded: usize,
     /// Whose floating-point registers are.
     floating_point: Option<usize>,
-    /// Something happened that the policy may have to know.
-    look: bool,
-    /// The alarm as it was set last; [`u64::MAX`]: it is off.
-    armed: u64,
     /// The interrupts of the guests' timers.
     timers: Timers,
     /// The last call for counters that was answered.
@@ -64,14 +65,10 @@ impl<M: Machine> Scheduler<M> {
         frequency: u64,
     ) -> Self {
         Self {
-            policy,
-            clock: Clock::new(frequency),
+            dispatcher: Dispatcher::new(policy, frequency),
             hypervisor,
             members,
-            loaded: 0,
             floating_point: None,
-            look: false,
-            armed: u64::MAX,
             timers: Timers::new(hypervisor.system),
             answered: 0,
             tracer: Tracer::new(),
@@ -92,7 +89,7 @@ impl<M: Machine> Scheduler<M> {
         }
         let place = self.members.iter_mut().find(|place| place.is_none());
         let Some(place) = place else { return false };
-        if !self.policy.add(&time.time) {
+        if !self.dispatcher.policy.add(&time.time) {
             return false;
         }
         *place = Some(Member {
@@ -100,8 +97,7 @@ impl<M: Machine> Scheduler<M> {
             partition: vcpu.partition,
             id: vcpu.id,
             vcpu: Some(vcpu),
-            awake: false,
-            timer: u64::MAX,
+            sleep: Sleep::NEW,
             has_sibling,
             newest: false,
         });
@@ -110,7 +106,7 @@ impl<M: Machine> Scheduler<M> {
 
     /// All virtual CPUs of the pCPU have come. False when what they were promised does not fit together.
     pub fn begin(&mut self) -> bool {
-        self.policy.begin()
+        self.dispatcher.policy.begin()
     }
 
     fn member(&mut self, index: usize) -> Option<&mut Member<M>> {
@@ -120,79 +116,33 @@ impl<M: Machine> Scheduler<M> {
     /// Tells the policy who has come to have something to do by `now`, and whether the one that is loaded `has_work`. Whose turn it is.
     #[inline(always)]
     fn decide(&mut self, now: Moment, has_work: bool) -> Option<usize> {
-        let at = self.clock.instant(now.decided);
         let clerk = Clerk::new(self.hypervisor, now.decided);
-        let mut decision = None;
-        for (index, member) in self.members.iter_mut().enumerate() {
-            let Some(member) = member else { break };
-            let wakes = if index == self.loaded {
-                has_work
-            } else {
-                member.timer <= now.ticks || member.shared.has_requests()
-            };
-            if wakes && !member.awake {
-                member.awake = true;
-                member.timer = u64::MAX;
-                clerk.note(Kind::WAKE, member.partition, member.id);
-                decision = Some(self.policy.on(at, Event::Wake(index)));
-            } else if !wakes && member.awake && index == self.loaded {
-                member.awake = false;
-                clerk.note(Kind::BLOCK, member.partition, member.id);
-                decision = Some(self.policy.on(at, Event::Block(index)));
-            }
-        }
-        let decision = decision.unwrap_or_else(|| self.policy.on(at, Event::Look));
-        self.trace(&clerk, at, decision.run);
-        decision.run
+        let members = self.members.iter_mut().map_while(Option::as_mut);
+        let note = |kind, member: &Member<M>| clerk.note(kind, member.partition, member.id);
+        let decided = self.dispatcher.decide(now, has_work, members, note);
+        self.trace(&clerk, decided.at, decided.run);
+        decided.run
     }
 
-    /// What was decided has been done. The alarm is set for what comes next; should another one have its turn by now, it is looked at again.
+    /// What was decided has been done. The alarm is set for what comes next, the console among it; should another one have its turn by now, it is looked
+    /// at again.
     #[inline(always)]
     fn done(&mut self, run: Option<usize>) {
-        let ticks = M::Cpu::now();
-        let now = self.clock.instant(ticks);
-        let decision = self.policy.taken(now);
-        self.look = decision.run != run;
-        self.tracer.expect(decision.next);
-        self.arm(decision.next, now, ticks);
-    }
-
-    /// Sets the alarm for the earliest of what the policy wants to see, what the timers of those who sleep wait for, and the console.
-    #[inline]
-    fn arm(&mut self, next: Option<Instant>, now: Instant, ticks: u64) {
-        let policy = next.map_or(u64::MAX, |next| self.clock.tick_of(next, now, ticks));
-        let mut alarm = policy.min(self.hypervisor.common.console_due());
-        for member in self.members.iter().flatten() {
-            alarm = alarm.min(member.timer);
-        }
-        if alarm != self.armed {
-            self.armed = alarm;
-            if alarm == u64::MAX {
-                M::Cpu::clear_alarm();
-            } else {
-                M::Cpu::set_alarm(alarm);
-            }
-        }
+        let members = self.members.iter_mut().map_while(Option::as_mut);
+        let console = self.hypervisor.common.console_due();
+        let next = self.dispatcher.done::<M::Cpu, _>(run, members, console);
+        self.tracer.expect(next);
     }
 
     /// Whoever used the floating-point registers last gets them into its memory: the one that is loaded wants them.
     fn release_floating_point(&mut self) {
-        if let Some(owner) = self.floating_point.replace(self.loaded)
+        if let Some(owner) = self.floating_point.replace(self.dispatcher.loaded)
             && let Some(member) = self.member(owner)
             && let Some(vcpu) = &mut member.vcpu
         {
             M::Cpu::save_floating_point(&mut vcpu.turn.world);
         }
     }
-}
-
-/// When something is decided.
-#[derive(Clone, Copy)]
-struct Moment {
-    /// From when on it counts: the time at which the guest was left, so that what came then pays for the rest of the exit.
-    decided: u64,
-    /// Now.
-    ticks: u64,
 }
 
 /// What is to be done next.
@@ -215,7 +165,7 @@ pub fn schedule<M: Machine>(vcpu: &'static mut Vcpu<M>) -> &'static mut Vcpu<M> 
     let Some(scheduler) = &vcpu.turn.scheduler else {
         return global::schedule(vcpu);
     };
-    if vcpu.is_on() && !vcpu.turn.waits && !scheduler.look {
+    if vcpu.is_on() && !vcpu.turn.waits && !scheduler.dispatcher.look {
         return vcpu;
     }
     let left = vcpu.context.entered;
@@ -265,12 +215,12 @@ fn switch<M: Machine>(vcpu: &'static mut Vcpu<M>, to: usize) -> &'static mut Vcp
         return vcpu;
     };
     let timers = scheduler.timers;
-    let from = core::mem::replace(&mut scheduler.loaded, to);
+    let from = core::mem::replace(&mut scheduler.dispatcher.loaded, to);
     vcpu.put_down(&timers);
     let left = vcpu.turn.timers;
     if let Some(member) = scheduler.member(from) {
-        if !member.awake {
-            member.timer = vcpu.next_timer(&timers);
+        if !member.sleep.awake {
+            member.sleep.timer = vcpu.next_timer(&timers);
         }
         member.vcpu = Some(vcpu);
     }
@@ -337,11 +287,11 @@ impl<M: Machine> Vcpu<M> {
         };
         let run = scheduler.decide(now, has_work);
         match run {
-            Some(run) if run != scheduler.loaded => return Next::Switch(run),
+            Some(run) if run != scheduler.dispatcher.loaded => return Next::Switch(run),
             _ => scheduler.done(run),
         }
         match run {
-            _ if scheduler.look => Next::Again,
+            _ if scheduler.dispatcher.look => Next::Again,
             Some(_) if self.has_errand() => Next::Errand,
             Some(_) => Next::Enter,
             None => Next::Idle,
@@ -350,7 +300,11 @@ impl<M: Machine> Vcpu<M> {
 
     /// True when nothing has come up since its turn began.
     fn may_enter(&self) -> bool {
-        let look = self.turn.scheduler.as_ref().is_some_and(|own| own.look);
+        let look = self
+            .turn
+            .scheduler
+            .as_ref()
+            .is_some_and(|own| own.dispatcher.look);
         self.is_on() && !look && !self.shared.has_requests() && !self.has_errand()
     }
 
@@ -374,7 +328,7 @@ impl<M: Machine> Vcpu<M> {
         let Some((partition, id, seen)) = owner else {
             return false;
         };
-        scheduler.look = true;
+        scheduler.dispatcher.look = true;
         // It stays active until its guest has ended it.
         let kicks = partition.devices.lock().gic.raise(seen, id);
         self.hypervisor.kick(partition, kicks, request::INTERRUPTS);
@@ -402,8 +356,7 @@ impl<M: Machine> Vcpu<M> {
         let Some(scheduler) = &mut self.turn.scheduler else {
             return self.pools_alarm_rang();
         };
-        scheduler.look = true;
-        scheduler.armed = u64::MAX;
+        scheduler.dispatcher.rang();
         if self.hypervisor.common.is_console_due(M::Cpu::now()) {
             self.hypervisor.look_after_console();
         }
@@ -415,7 +368,7 @@ impl<M: Machine> Vcpu<M> {
         let Some(scheduler) = &mut self.turn.scheduler else {
             return self.pool_was_called();
         };
-        scheduler.look = true;
+        scheduler.dispatcher.look = true;
         if scheduler.publish() {
             self.hypervisor.look_after_console();
         }

@@ -16,7 +16,7 @@ use model::VcpuId;
 impl<M: Machine> Scheduler<M> {
     /// What decides.
     pub(in crate::pool) const fn policy(&self) -> &M::Policy {
-        &self.policy
+        &self.dispatcher.policy
     }
 
     /// A virtual CPU and its partition; `None` behind the last.
@@ -41,7 +41,7 @@ impl<M: Machine> Scheduler<M> {
         }
         self.answered = call;
         for (index, member) in self.members.iter().flatten().enumerate() {
-            let value = |counter| self.policy.counter(index, counter);
+            let value = |counter| self.dispatcher.policy.counter(index, counter);
             member.shared.turns.answer(call, value);
         }
         true
@@ -57,6 +57,7 @@ impl<M: Machine> Vcpu<M> {
         let Some(scheduler) = &self.turn.scheduler else {
             return self.pools_counter(counter);
         };
-        scheduler.policy.counter(scheduler.loaded, counter)
+        let dispatcher = &scheduler.dispatcher;
+        dispatcher.policy.counter(dispatcher.loaded, counter)
     }
 }
