@@ -8,6 +8,7 @@ use crate::iommu::OwnedStreams;
 use crate::memory::{Mapping, PhysicalRange};
 use crate::partition::{FaultPolicy, Segment};
 use crate::system::EndState;
+use crate::time::TimeShare;
 
 /// A whole system, checked and placed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,8 +93,10 @@ pub struct Partition {
     pub name: &'static str,
     /// Tag of its translations, unique, never 0: its address space identifier (AMD APM volume 2, 15.16).
     pub asid: Vmid,
-    /// The physical CPU of each of its virtual CPUs, which owns it. The partition begins on the first.
+    /// The physical CPU of each of its virtual CPUs. The partition begins on the first.
     pub pcpus: &'static [PcpuId],
+    /// When its virtual CPUs run: one that is not its own physical CPU's only one is the partition's only one.
+    pub time: TimeShare,
     /// Its memory, sorted by address, without overlap.
     pub memory: &'static [Mapping],
     /// What is copied into its memory at each start.

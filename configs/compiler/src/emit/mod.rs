@@ -6,4 +6,4 @@ mod table;
 
 pub(crate) use features::features;
 pub(crate) use guest_tree::proven_tree;
-pub(crate) use table::{Source, end, intid, ipa, mappings, segments, table};
+pub(crate) use table::{Source, end, intid, ipa, mappings, segments, table, time_share};

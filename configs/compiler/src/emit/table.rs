@@ -425,7 +425,8 @@ fn policy(pool: &Pool) -> String {
     format!("model::system::Policy::{policy}")
 }
 
-fn time_share(time: &TimeShare) -> String {
+/// When a virtual CPU that stays where it is runs.
+pub(crate) fn time_share(time: &TimeShare) -> String {
     let share = match time {
         TimeShare::Always => "Always".to_owned(),
         TimeShare::Budget {

@@ -10,7 +10,9 @@ use crate::check::Context;
 use crate::codes;
 use crate::diagnostics::{Diagnostic, Diagnostics};
 use crate::image::Image;
-use crate::raw::{PoolPolicy, RawConsole, RawHypervisorConsole, RawImage, RawPartition};
+use crate::raw::{
+    PoolPolicy, RawChannel, RawConsole, RawHypervisorConsole, RawImage, RawPartition, RawSystem,
+};
 use crate::resolve::Resolved;
 
 /// Reports every use of what the image cannot do, and every CPU that the board does not have.
@@ -19,9 +21,13 @@ pub(super) fn check(context: &Context<'_>, board: &PcBoard, findings: &mut Diagn
     let mut uses: Vec<(Range<usize>, &str)> = Vec::new();
     for pool in &system.pools {
         if let Some(policy) = &pool.policy
-            && *policy.get_ref() != PoolPolicy::Dedicated
+            && *policy.get_ref() == PoolPolicy::Cyclic
         {
-            uses.push((policy.span(), "share a CPU: the policy is `dedicated`"));
+            let what = "share a CPU in windows: the policy is `dedicated` or `rtds`";
+            uses.push((policy.span(), what));
+        }
+        if let Some(placement) = pool.placement.as_ref().filter(|_| pool.is_global()) {
+            uses.push((placement.span(), "move virtual CPUs between CPUs"));
         }
         for cpu in pool.cpus.iter().flat_map(|cpus| cpus.get_ref()) {
             if *cpu.get_ref() as usize >= board.cpus.len() {
@@ -55,6 +61,7 @@ pub(super) fn check(context: &Context<'_>, board: &PcBoard, findings: &mut Diagn
     }
     for (partition, resolved) in system.partitions.iter().zip(context.resolved) {
         each(partition, &mut uses);
+        sharing(system, partition, &mut uses);
         findings.extend(long_command_line(context, partition, resolved));
     }
     for (span, what) in uses {
@@ -144,6 +151,33 @@ fn each(partition: &RawPartition, uses: &mut Vec<(Range<usize>, &str)>) {
     }
     if let Some(calls) = &partition.firmware_calls {
         uses.push((calls.span(), "pass firmware calls on: a PC has none"));
+    }
+}
+
+/// What a partition cannot have whose virtual CPU shares a CPU.
+fn sharing(system: &RawSystem, partition: &RawPartition, uses: &mut Vec<(Range<usize>, &str)>) {
+    let shares = |name: &&Spanned<String>| {
+        let mut pools = system.pools.iter();
+        let pool = pools.find(|pool| pool.name.get_ref() == name.get_ref());
+        let policy = pool.and_then(|pool| pool.policy.as_ref());
+        policy.is_some_and(|policy| *policy.get_ref() == PoolPolicy::Rtds)
+    };
+    let Some(pool) = partition.pools().into_iter().find(shares) else {
+        return;
+    };
+    if partition.vcpus.len() > 1 {
+        let what = "share a CPU where a partition has several virtual CPUs";
+        uses.push((pool.span(), what));
+    }
+    for device in &partition.devices {
+        let what = "give a device to a partition that shares a CPU";
+        uses.push((device.name.span(), what));
+    }
+    let name = partition.name.as_ref().map(Spanned::get_ref);
+    let ends = system.channels.iter().flat_map(RawChannel::ends);
+    for end in ends.filter(|end| end.doorbell && Some(end.partition.get_ref()) == name) {
+        let what = "ring a partition that shares a CPU: its end has `doorbell = false`";
+        uses.push((end.span.clone(), what));
     }
 }
 

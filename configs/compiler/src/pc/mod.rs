@@ -96,11 +96,7 @@ pub(crate) fn compile(
     Ok(Compiled {
         target: Target::Pc,
         table: table::table(&plan),
-        image_features: if plan.channels.is_empty() {
-            Vec::new()
-        } else {
-            vec!["channels"]
-        },
+        image_features: plan.image_features(),
         payload: plan.payload.build(),
         files: Vec::new(),
         pcpus: plan.cpus.clone(),

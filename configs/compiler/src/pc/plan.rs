@@ -18,7 +18,7 @@ use crate::image::{Image, ImageFile};
 use crate::payload::Payload;
 use crate::processors::{Pool, Vcpu, assign};
 use crate::range::AddressRange;
-use crate::raw::{RawConsole, RawPartition, RawSystem};
+use crate::raw::{PoolPolicy, RawConsole, RawPartition, RawSystem};
 use crate::resolve::Resolved;
 use crate::stage2::{Extent, pages};
 use crate::system::Console;
@@ -43,6 +43,17 @@ pub(super) struct Plan {
 }
 
 impl Plan {
+    /// What the image needs beside what every one has.
+    pub fn image_features(&self) -> Vec<&'static str> {
+        let shares = self
+            .pools
+            .iter()
+            .any(|pool| pool.policy == PoolPolicy::Rtds);
+        let parts = [(shares, "rtds"), (!self.channels.is_empty(), "channels")];
+        let needed = parts.into_iter().filter(|(needed, _)| *needed);
+        needed.map(|(_, feature)| feature).collect()
+    }
+
     /// Functions that partitions own, each with the partition's number, sorted by their streams.
     pub fn owned(&self) -> Vec<(&PcFunction, usize)> {
         let partitions = self.partitions.iter().enumerate();

@@ -11,7 +11,7 @@ use crate::processors::Vcpu;
 use crate::report::{
     ChannelEndEntry, ChannelEntry, CpuEntry, DeviceEntry, ImageEntry, MapEntry, MapKind,
     MappingEntry, MappingKind, Owner, PartitionEntry, PoolEntry, RangeEntry, Report, SegmentEntry,
-    Share, StreamEntry, TreeEntry, VERSION, VcpuEntry, VcpuName, Verdict, conclude,
+    StreamEntry, TreeEntry, VERSION, VcpuEntry, VcpuName, Verdict, conclude, share,
 };
 use crate::system::Console;
 
@@ -54,7 +54,7 @@ pub(super) fn report(plan: &Plan, warnings: &Diagnostics) -> Report {
                 name: pool.name.clone(),
                 policy: pool.policy.word().to_owned(),
                 cpus: pool.cpus.clone(),
-                major_frame_ns: None,
+                major_frame_ns: pool.major_frame,
                 admission: pool.admission.clone(),
             })
             .collect(),
@@ -250,7 +250,7 @@ fn entry(plan: &Plan, asid: u16, partition: &Planned) -> PartitionEntry {
             .map_or(String::new(), |pool| pool.name.clone()),
         cpus: vec![*cpu],
         mpidr: plan.board.cpus.get(*cpu).map_or(0, |apic| u64::from(*apic)),
-        share: Share::Dedicated,
+        share: share(&vcpu.time),
     };
     let on_fault = match partition.on_fault {
         FaultPolicy::Inject => "inject",

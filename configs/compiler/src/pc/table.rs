@@ -7,7 +7,8 @@ use model::memory::PAGE;
 use super::channels::Channel;
 use super::functions::PcFunction;
 use super::plan::{Plan, Planned};
-use crate::emit::{Source, end, mappings, segments};
+use crate::emit::{Source, end, mappings, segments, time_share};
+use crate::processors::TimeShare;
 use crate::system::Console;
 
 /// Writes `pub const SYSTEM: model::x86::System`.
@@ -177,6 +178,9 @@ fn fields(
         "pcpus",
         pcpus.map(|pcpu| format!("model::PcpuId::new({pcpu})")),
     );
+    let time = partition.vcpus.first();
+    let time = time.map_or(&TimeShare::Always, |vcpu| &vcpu.time);
+    out.field("time", &time_share(time));
     mappings(out, "memory", &partition.mappings);
     segments(out, &partition.segments);
     out.field("entry", &format!("model::Ipa::new({:#x})", partition.entry));

@@ -167,6 +167,62 @@ fn what_a_pc_cannot_do_is_refused_by_name() {
     assert_eq!(codes_of(&gic), [codes::LIMIT_PC]);
 }
 
+/// Both partitions on CPU 0, with budgets.
+fn sharing() -> String {
+    SYSTEM
+        .replace("[0, 1]", "[0]")
+        .replace("\"dedicated\"", "\"rtds\"")
+        .replace(
+            "pool = \"main\"",
+            "pool = \"main\"\nperiod = \"10ms\"\nbudget = \"4ms\"",
+        )
+}
+
+#[test]
+fn partitions_that_share_a_cpu_have_their_budgets_in_table_and_report() {
+    let compiled = compiled(&sharing()).unwrap();
+    assert_eq!(compiled.image_features, ["rtds"]);
+    let budget = "time: model::time::TimeShare::Budget(model::time::Budget { \
+        period: model::time::Duration::from_ticks(10000000), budget: model::time::Duration::from_ticks(4000000), \
+        priority: 0, extra_time: false })";
+    assert_eq!(compiled.table.matches(budget).count(), 2);
+    let report = &compiled.proof.report;
+    let runs: Vec<_> = report.cpus[0].runs.iter().collect();
+    assert_eq!(runs.len(), 2);
+    assert!(!report.pools[0].admission.is_empty());
+    let share = &report.partitions[1].vcpus[0].share;
+    assert_eq!(share.utilisation_ppm(None), 400_000);
+}
+
+#[test]
+fn budgets_that_do_not_fit_a_pcs_cpu_are_refused_as_everywhere() {
+    let text = sharing().replace("4ms", "6ms");
+    assert_eq!(codes_of(&text), [codes::NOT_SCHEDULABLE]);
+}
+
+#[test]
+fn sharing_that_a_pc_cannot_do_is_refused_by_name() {
+    let windows = "windows = [{ start = \"0ms\", length = \"4ms\" }]";
+    let cyclic = sharing()
+        .replace("\"rtds\"", "\"cyclic\"\nmajor_frame = \"10ms\"")
+        .replacen("period = \"10ms\"\nbudget = \"4ms\"", windows, 1)
+        .replace(
+            "period = \"10ms\"\nbudget = \"4ms\"",
+            &windows.replace("0ms", "5ms"),
+        );
+    let global = sharing().replace("\"rtds\"", "\"rtds\"\nplacement = \"global\"");
+    let several = sharing()
+        .replacen("vcpus = 1", "vcpus = 2", 1)
+        .replace("4ms", "2ms");
+    for text in [cyclic, global, several] {
+        assert_eq!(codes_of(&text), [codes::LIMIT_PC], "{text}");
+    }
+    let device = sharing().replacen("vcpus = 1", "vcpus = 1\ndevices = [\"00:04.0\"]", 1);
+    let image = elf(EM_X86_64, 0x10_0000, 0x10_0000, &[1, 2, 3, 4], 4096);
+    let findings = compile_on(&format!("{BOARD}{DMA}"), &device, &image).unwrap_err();
+    assert!(findings.iter().any(|one| one.code == codes::LIMIT_PC));
+}
+
 #[test]
 fn cpu_that_the_pc_has_not_is_refused() {
     let text = SYSTEM.replace("[0, 1]", "[0, 2]");

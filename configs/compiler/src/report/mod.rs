@@ -19,5 +19,5 @@ mod svg;
 pub(crate) mod units;
 mod verdict;
 
-pub(crate) use collect::{conclude, report};
+pub(crate) use collect::{conclude, report, share};
 pub use facts::*;

@@ -5,6 +5,8 @@ mod map;
 mod partition;
 mod terms;
 
+pub(crate) use partition::share;
+
 use super::facts::{
     ChannelEndEntry, ChannelEntry, PoolEntry, RangeEntry, Report, VERSION, Verdict,
 };

@@ -107,7 +107,8 @@ fn vcpus(plan: &Plan, partition: &Partition) -> Vec<VcpuEntry> {
     .collect()
 }
 
-fn share(time: &TimeShare) -> Share {
+/// The time of a virtual CPU, as reports say it.
+pub(crate) fn share(time: &TimeShare) -> Share {
     match time {
         TimeShare::Always => Share::Dedicated,
         TimeShare::Budget {
