@@ -75,12 +75,14 @@ pub struct PrivateState {
 
 /// The list registers in use when so many are there and those in `empty` are not; one that is not there does not count as empty (IHI 0069H 12.4.3,
 /// IHI 0048B 5.3.8).
+#[cfg(any(test, feature = "v2", feature = "v3"))]
 pub(crate) const fn in_use(empty: u64, count: usize) -> u16 {
     let there = (1u64 << count) - 1;
     (there & !empty) as u16
 }
 
 /// The numbers of the bits that are set.
+#[cfg(any(test, feature = "v2", feature = "v3"))]
 pub(crate) fn bits(mut mask: u16) -> impl Iterator<Item = usize> {
     core::iter::from_fn(move || {
         let lowest = mask.trailing_zeros() as usize;

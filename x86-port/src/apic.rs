@@ -15,6 +15,8 @@ const TASK_PRIORITY: u32 = 0x808;
 const END_OF_INTERRUPT: u32 = 0x80b;
 const SPURIOUS: u32 = 0x80f;
 const IN_SERVICE: u32 = 0x810;
+#[cfg(feature = "shared")]
+const REQUEST: u32 = 0x820;
 const COMMAND: u32 = 0x830;
 const TIMER: u32 = 0x832;
 const LINT0: u32 = 0x835;
@@ -87,10 +89,7 @@ pub fn reset() {
         }
     }
     write(SPURIOUS, ON);
-    // Every vector of the hypervisor's own table ends the interrupt and does nothing else.
-    interrupts::enable();
-    x86_64::instructions::nop();
-    interrupts::disable();
+    take_interrupts();
     // Switched off by software, as after reset.
     write(SPURIOUS, 0xff);
     write(DIVIDE, 0);
@@ -99,6 +98,40 @@ pub fn reset() {
 /// Writes the timer's entry of the local vector table: a value that the caller has checked.
 pub fn set_timer(entry: u64) {
     write(TIMER, entry);
+}
+
+/// Vector of a shared pCPU's alarm: alone in its class, the highest.
+#[cfg(feature = "shared")]
+const ALARM: u8 = 0xf0;
+
+/// Gives this CPU's timer to the hypervisor, as an alarm.
+#[cfg(feature = "shared")]
+pub fn enable_alarm() {
+    const BY_1: u64 = 0b1011;
+    write(SPURIOUS, ON);
+    write(DIVIDE, BY_1);
+    write(TIMER, u64::from(ALARM));
+}
+
+/// The alarm rings after `count` counts of the timer; 0: never.
+#[cfg(feature = "shared")]
+pub fn start_alarm(count: u32) {
+    write(INITIAL_COUNT, u64::from(count));
+}
+
+/// True when the alarm has rung, and was not answered.
+#[cfg(feature = "shared")]
+pub fn has_alarm_rung() -> bool {
+    const WORD: u32 = REQUEST + ALARM as u32 / 32;
+    read(WORD) >> (ALARM % 32) & 1 != 0
+}
+
+/// Takes what is pending for this CPU, and drops it.
+pub fn take_interrupts() {
+    // Every vector of the hypervisor's own table ends the interrupt and does nothing else.
+    interrupts::enable();
+    x86_64::instructions::nop();
+    interrupts::disable();
 }
 
 fn send(command: u64) {

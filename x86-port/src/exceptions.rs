@@ -43,9 +43,9 @@ bulkhead_nmi:
     pushq %rax
     pushq %rcx
     movq 16(%rsp), %rax
-    leaq bulkhead_wait(%rip), %rcx
+    leaq bulkhead_wait_for_interrupt(%rip), %rcx
     subq %rcx, %rax
-    cmpq $(bulkhead_waited - bulkhead_wait), %rax
+    cmpq $(bulkhead_waited - bulkhead_wait_for_interrupt), %rax
     jae 2f
     leaq bulkhead_waited(%rip), %rcx
     jmp 3f
@@ -65,13 +65,24 @@ bulkhead_nmi:
 1:  hlt
     jmp 1b
 
-    /* extern "C" fn(calls: edi): halts until there were more calls than these. One that comes between the look and HLT goes on behind it. */
+    /* extern "C" fn(calls: edi): halts until there were more calls than these, or an interrupt was pending, which is taken. An NMI that comes between the
+       look and HLT goes on behind it; an interrupt comes with HLT, for which STI holds it back. */
+    .global bulkhead_wait_for_interrupt
+bulkhead_wait_for_interrupt:
+    cmpl %edi, bulkhead_calls(%rip)
+    jne bulkhead_waited
+    sti
+    hlt
+    jmp bulkhead_waited
+
+    /* The same without interrupts. */
     .global bulkhead_wait
 bulkhead_wait:
     cmpl %edi, bulkhead_calls(%rip)
     jne bulkhead_waited
     hlt
 bulkhead_waited:
+    cli
     ret
 
     /* An interrupt: ended, and forgotten. */
@@ -109,7 +120,16 @@ pub fn wait(seen: u32) {
     unsafe { bulkhead_wait(seen) }
 }
 
+/// Waits until there are more calls than `seen`, or an interrupt was pending for this CPU. It has been taken then.
+#[cfg(feature = "shared")]
+pub fn wait_for_interrupt(seen: u32) {
+    // SAFETY: the code is that above; NMIs and interrupts return from it, and the latter are masked again behind it.
+    unsafe { bulkhead_wait_for_interrupt(seen) }
+}
+
 unsafe extern "C" {
+    #[cfg(feature = "shared")]
+    fn bulkhead_wait_for_interrupt(calls: u32);
     fn bulkhead_wait(calls: u32);
     static bulkhead_exceptions: u8;
     static bulkhead_nmi: u8;

@@ -2,6 +2,8 @@
 
 use hv::event::FaultKind;
 
+use crate::guest::Event;
+
 /// Why a guest exited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -9,6 +11,15 @@ pub enum Exit {
     NonMaskable,
     /// The handler of the guest's own non-maskable interrupt is through. Only [who asks](super::guest::Guest::watch_non_maskable) is told.
     NonMaskableDone,
+    /// An interrupt of the physical CPU; it waits. Only guests that [share](super::guest::Shared) their CPU exit for it, and for the next three.
+    Interrupt,
+    /// The guest takes interrupts now.
+    Window,
+    /// HLT.
+    Halt,
+    /// An exception that the guest is to take. Its delivery can raise it again and again, and no interrupt comes in between; so it exits, too, where
+    /// others wait.
+    Exception(Event),
     /// CPUID.
     Cpuid,
     /// An access to an I/O port.
@@ -21,7 +32,7 @@ pub enum Exit {
     Hypercall,
     /// An instruction that only makes sense above guests.
     Privileged,
-    /// INVD.
+    /// INVD, or WBINVD.
     InvalidateCaches,
     /// A triple fault.
     Shutdown,

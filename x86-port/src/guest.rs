@@ -55,15 +55,39 @@ pub trait Guest {
     fn watch_non_maskable(&mut self, on: bool);
 }
 
+/// A virtual CPU that can share a physical one: the physical CPU's interrupts exit, its own are virtual, and so is its wait for them.
+pub trait Shared: Guest {
+    /// The guest's interrupt flag: an interrupt ends its HLT.
+    fn is_interruptible(&self) -> bool;
+
+    /// The next entry can deliver an interrupt: the guest takes one, and no other event is there.
+    fn takes_interrupt(&self) -> bool;
+
+    /// Has the guest exit ([`Window`](crate::exit::Exit::Window)) as soon as it takes interrupts of this class, 1 to 15; `None`: it need not.
+    fn watch_interrupts(&mut self, class: Option<u8>);
+
+    /// CR8, 0 to 15.
+    fn task_class(&self) -> u8;
+
+    /// Sets CR8.
+    fn set_task_class(&mut self, class: u8);
+}
+
 /// What an entry can deliver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A non-maskable interrupt.
     NonMaskable,
+    /// #DB.
+    Debug,
     /// #UD.
     Undefined,
     /// #GP(0).
     Protection,
+    /// #AC(0).
+    Alignment,
+    /// An interrupt with this vector, 16 or above.
+    Interrupt(u8),
 }
 
 /// What a guest's physical addresses mean.

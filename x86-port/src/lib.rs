@@ -13,7 +13,7 @@
 //! - [`local_apic`]: the local APIC of one that shares its physical CPU.
 //!
 //! # Limits
-//! Each virtual CPU has a physical CPU of its own. docs/x86.md has the list.
+//! Only virtual CPUs that are alone in their partition share a physical one. docs/x86.md has the list.
 #![cfg_attr(not(test), no_std)]
 #![cfg_attr(
     not(test),

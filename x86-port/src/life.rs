@@ -2,6 +2,7 @@
 
 use hv::event::Event;
 use hv::memory::place::each_piece;
+use model::Ipa;
 use x86_port::guest::{Beginning, Space};
 use x86_port::policy::serial::Serial;
 
@@ -12,6 +13,14 @@ use crate::run::Vcpu;
 use crate::siblings::{Activity, NonMaskable};
 use crate::world::{self, World};
 use crate::{apic, boot, cpu, dma, exceptions, log, storage};
+
+/// How far an image has come into place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loading {
+    segment: usize,
+    /// Bytes of it.
+    done: u64,
+}
 
 impl<G: World> Vcpu<G> {
     /// Asks for a phase, and has the others see it.
@@ -24,6 +33,11 @@ impl<G: World> Vcpu<G> {
     pub fn begin(&mut self, beginning: Beginning) {
         apic::reset();
         world::reset_extended_state();
+        self.enter_first_state(beginning);
+    }
+
+    /// The registers that its control block has, and what follows from them.
+    pub fn enter_first_state(&mut self, beginning: Beginning) {
         let space = Space {
             tag: self.config.asid,
             root: self.nested_root,
@@ -33,23 +47,53 @@ impl<G: World> Vcpu<G> {
         self.activity = Activity::Runs;
     }
 
-    /// Puts the image into place, as it was built, and the serial port into its first state.
-    fn load(&self) {
+    /// Begins to put the image into place, as it was built: the serial port is in its first state. `None`: there is nothing to put.
+    pub fn begin_load(&self) -> Option<Loading> {
         *self.serial.lock() = Serial::NEW;
+        // What its functions did is the run's that has ended.
+        self.state.is_accused();
+        let first = Loading {
+            segment: 0,
+            done: 0,
+        };
+        self.config.segments.first().map(|_| first)
+    }
+
+    /// Puts at most `most` bytes into place, all of one segment. Returns what is left.
+    pub fn load_piece(&self, at: Loading, most: u64) -> Option<Loading> {
+        let segment = self.config.segments.get(at.segment)?;
         let payload = boot::edges().payload;
-        for segment in self.config.segments {
-            let whole = segment.size.saturating_add(segment.zeros);
-            each_piece(self.config.memory, segment.ipa, whole, |done, pa, size| {
-                let to = pa.get() as *mut u8;
-                let copied = segment.size.saturating_sub(done).min(size) as usize;
-                let from = (payload + segment.offset + done) as *const u8;
-                // SAFETY: the compiler laid the segment within the payload and within the partition's RAM, which is mapped where it is and
-                // belongs to this pCPU's partition, which does not run.
-                unsafe {
-                    core::ptr::copy_nonoverlapping(from, to, copied);
-                    core::ptr::write_bytes(to.add(copied), 0, size as usize - copied);
-                }
-            });
+        let whole = segment.size.saturating_add(segment.zeros);
+        let piece = whole.saturating_sub(at.done).min(most);
+        let ipa = Ipa::new(segment.ipa.get().saturating_add(at.done));
+        each_piece(self.config.memory, ipa, piece, |further, pa, size| {
+            let done = at.done + further;
+            let to = pa.get() as *mut u8;
+            let copied = segment.size.saturating_sub(done).min(size) as usize;
+            let from = (payload + segment.offset + done) as *const u8;
+            // SAFETY: the compiler laid the segment within the payload and within the partition's RAM, which is mapped where it is and
+            // belongs to this pCPU's partition, which does not run.
+            unsafe {
+                core::ptr::copy_nonoverlapping(from, to, copied);
+                core::ptr::write_bytes(to.add(copied), 0, size as usize - copied);
+            }
+        });
+        let done = at.done + piece;
+        let next = match done < whole {
+            true => Loading { done, ..at },
+            false => Loading {
+                segment: at.segment + 1,
+                done: 0,
+            },
+        };
+        (next.segment < self.config.segments.len()).then_some(next)
+    }
+
+    /// Puts the image into place at once.
+    fn load(&self) {
+        let mut at = self.begin_load();
+        while let Some(loading) = at {
+            at = self.load_piece(loading, u64::MAX);
         }
     }
 
@@ -68,11 +112,10 @@ impl<G: World> Vcpu<G> {
         #[cfg(feature = "channels")]
         self.silence();
         if self.state.phase() != Phase::Starting {
-            self.stop();
+            self.stopped();
+            cpu::halt();
         }
         dma::deny(self.id);
-        // What its functions did is the run's that has ended.
-        self.state.is_accused();
         self.load();
         dma::admit(self.id, self.config.asid);
         for pcpu in self.config.pcpus {
@@ -104,7 +147,7 @@ impl<G: World> Vcpu<G> {
     }
 
     /// The partition's life ends here, and the system with its last partition.
-    fn stop(&mut self) -> ! {
+    pub fn stopped(&self) {
         dma::deny(self.id);
         self.state.ask(Phase::Stopped);
         self.call_others();
@@ -114,6 +157,5 @@ impl<G: World> Vcpu<G> {
         if storage::PARTITION_STATE.iter().all(is_stopped) {
             end();
         }
-        cpu::halt();
     }
 }

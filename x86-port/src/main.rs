@@ -3,7 +3,7 @@
 //! Boot goes from the PVH or Multiboot2 entry ([`boot`]) through [`start`] to one endless series of exits on each pCPU ([`run`]): the boot CPU compares
 //! the machine with what the image was built for, builds the hypervisor's map and every partition's translation, starts the other CPUs,
 //! and then does what each of them does: enters its virtual CPU ([`world`]), does what the exit asks for ([`exits`]), and starts and stops together
-//! with the others of the same partition ([`life`], [`siblings`]).
+//! with the others of the same partition ([`life`], [`siblings`]). Where several virtual CPUs share a pCPU, module `shared` says whose turn it is.
 #![no_std]
 #![no_main]
 #![deny(
@@ -36,6 +36,8 @@ mod pci;
 mod processors;
 mod report;
 mod run;
+#[cfg(feature = "shared")]
+mod shared;
 mod siblings;
 mod start;
 mod storage;

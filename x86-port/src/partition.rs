@@ -10,6 +10,8 @@ use hv::power::Lifecycle;
 pub enum ExitKind {
     /// Non-maskable interrupts.
     Interrupt,
+    /// HLT.
+    Halt,
     /// Hypercalls.
     Hypercall,
     /// CPUID.
@@ -28,8 +30,9 @@ pub enum ExitKind {
 
 impl ExitKind {
     /// All kinds with their names, in the order in which reports show them.
-    pub const ALL: [(Self, &'static str); 8] = [
+    pub const ALL: [(Self, &'static str); 9] = [
         (Self::Interrupt, "interrupt"),
+        (Self::Halt, "hlt"),
         (Self::Hypercall, "vmmcall"),
         (Self::Cpuid, "cpuid"),
         (Self::Msr, "msr"),

@@ -11,6 +11,8 @@ pub fn end() -> ! {
     /// How long what waits may take to go out, in milliseconds. Lines that were not finished go once the others have had patience.
     const LONGEST: u64 = 500;
     report();
+    #[cfg(feature = "shared")]
+    crate::shared::report(true);
     if let Some(console) = storage::TERMINAL.get() {
         let deadline = cpu::now() + u64::from(cpu::tsc_khz()) * LONGEST;
         while storage::RINGS.iter().any(|ring| !ring.is_empty()) && cpu::now() < deadline {
@@ -22,7 +24,10 @@ pub fn end() -> ! {
 
 /// Who has done what, in the lines that every architecture prints.
 pub fn report() {
-    for (config, state) in SYSTEM.partitions.iter().zip(&storage::PARTITION_STATE) {
+    #[cfg(feature = "shared")]
+    crate::shared::report(true);
+    let partitions = SYSTEM.partitions.iter().zip(&storage::PARTITION_STATE);
+    for (index, (config, state)) in partitions.enumerate() {
         let name = config.name;
         told(format_args!(
             "report partition name={name} state={} restarts={} faults={}",
@@ -31,9 +36,7 @@ pub fn report() {
             state.faults()
         ));
         for (kind, word) in ExitKind::ALL {
-            let pcpus = config.pcpus.iter();
-            let costs = pcpus.filter_map(|pcpu| storage::COSTS.get(usize::from(pcpu.get())));
-            let cost = Costs::sum(costs, kind);
+            let cost = Costs::sum(storage::costs(index), kind);
             if cost.count() > 0 {
                 told(format_args!(
                     "report exits partition={name} kind={word} count={} short={} total={} p50={} p999={} max={}",
@@ -48,6 +51,8 @@ pub fn report() {
         }
     }
     told(format_args!("report end"));
+    #[cfg(feature = "shared")]
+    crate::shared::report(false);
 }
 
 /// A line that is sure to be told: there is room for it, or room is made within bounds.

@@ -41,6 +41,8 @@ pub fn run(index: usize) -> ! {
         match vendor::detect(&cpu::This) {
             Ok(Virtualization::Svm(_)) => {
                 if let Some((guest, host)) = world::svm::enable(index) {
+                    #[cfg(feature = "shared")]
+                    crate::shared::serve(index, host);
                     serve(index, guest, host);
                 }
             }
@@ -87,6 +89,9 @@ pub struct Vcpu<G: 'static> {
     pub number: usize,
     /// The identifier of its x2APIC.
     pub apic: u32,
+    /// Frequency of its APIC's timer in kHz, before it is divided.
+    #[cfg(feature = "shared")]
+    pub apic_khz: u32,
     /// Its registers.
     pub guest: &'static mut G,
     /// What others of its partition want of it.
@@ -95,7 +100,8 @@ pub struct Vcpu<G: 'static> {
     pub activity: Activity,
     /// Its non-maskable interrupts.
     pub non_maskable: NonMaskable,
-    costs: &'static Costs,
+    /// What its exits have cost.
+    pub costs: &'static Costs,
     /// Its partition's serial port.
     pub serial: &'static TicketLock<Serial>,
     /// Its partition's nested page tables.
@@ -110,19 +116,43 @@ impl<G: World> Vcpu<G> {
             pcpus.position(|one| usize::from(one.get()) == pcpu)
         };
         let mut partitions = SYSTEM.partitions.iter().enumerate();
-        let (partition, config, number) =
-            partitions.find_map(|(index, config)| Some((index, config, place(config)?)))?;
+        let (partition, number) =
+            partitions.find_map(|(index, config)| Some((index, place(config)?)))?;
+        let costs = storage::COSTS.get(pcpu)?;
+        Self::of(partition, number, pcpu, costs, guest)
+    }
+
+    /// The only one of a partition, which shares a pCPU. The timer of its virtual APIC counts at the rate of the time stamp counter.
+    #[cfg(feature = "shared")]
+    pub fn sharing(partition: usize, pcpu: usize, guest: &'static mut G) -> Option<Self> {
+        let costs = storage::SHARED_COSTS.get(partition)?;
+        let own = Self::of(partition, 0, pcpu, costs, guest)?;
         Some(Self {
-            config,
+            apic_khz: cpu::tsc_khz(),
+            ..own
+        })
+    }
+
+    fn of(
+        partition: usize,
+        number: usize,
+        pcpu: usize,
+        costs: &'static Costs,
+        guest: &'static mut G,
+    ) -> Option<Self> {
+        Some(Self {
+            config: SYSTEM.partitions.get(partition)?,
             id: PartitionId::new(partition as u8),
             state: storage::PARTITION_STATE.get(partition)?,
             number,
             apic: SYSTEM.pcpus.get(pcpu)?.apic,
+            #[cfg(feature = "shared")]
+            apic_khz: cpu::apic_khz(),
             guest,
             mailbox: storage::MAILBOXES.get(pcpu)?,
             activity: Activity::Waits,
             non_maskable: NonMaskable::default(),
-            costs: storage::COSTS.get(pcpu)?,
+            costs,
             serial: storage::SERIALS.get(partition)?.get()?,
             nested_root: start::nested_root(partition)?,
         })
@@ -151,7 +181,8 @@ impl<G: World> Vcpu<G> {
         }
     }
 
-    fn go_on(&mut self, next: Next) {
+    /// Asks for what comes after an exit.
+    pub fn go_on(&mut self, next: Next) {
         match next {
             Next::GoOn | Next::LookAround => {}
             Next::Restart => self.ask(Phase::Starting),

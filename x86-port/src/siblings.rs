@@ -74,6 +74,18 @@ impl<G: World> Vcpu<G> {
         self.non_maskable.pending |= signals.non_maskable && self.activity == Activity::Runs;
     }
 
+    /// It has sent itself a non-maskable interrupt.
+    #[cfg(feature = "shared")]
+    pub const fn own_non_maskable(&mut self) {
+        self.non_maskable.pending = true;
+    }
+
+    /// A non-maskable interrupt waits, and is not held back.
+    #[cfg(feature = "shared")]
+    pub const fn is_non_maskable_due(&self) -> bool {
+        self.non_maskable.pending && !self.non_maskable.blocked
+    }
+
     /// Has the next entry deliver a non-maskable interrupt that waits. One that meets another event there waits for the next call, or IRET.
     pub fn deliver_non_maskable(&mut self) {
         let NonMaskable { pending, blocked } = self.non_maskable;

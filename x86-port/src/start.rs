@@ -101,6 +101,11 @@ fn compare_cpu() {
             "SVM: {} address spaces, next RIP {}, decode assists {}",
             svm.asids, svm.next_rip, svm.decode_assists
         )),
+        #[cfg(feature = "shared")]
+        Ok(Virtualization::Vmx(_)) => stop(format_args!(
+            "this system shares CPUs, which this version does on AMD's alone"
+        )),
+        #[cfg(not(feature = "shared"))]
         Ok(Virtualization::Vmx(_)) => {
             let controls = world::vmx::controls();
             early::line(format_args!(
@@ -210,7 +215,10 @@ fn build_console() {
         &storage::RINGS,
         readers,
         patience,
+        #[cfg(feature = "shared")]
+        crate::shared::is_wanted,
         // No virtual CPU waits for its turn: each has a CPU of its own.
+        #[cfg(not(feature = "shared"))]
         || false,
     );
     if storage::TERMINAL.set(terminal).is_err() {

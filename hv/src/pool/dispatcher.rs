@@ -167,6 +167,11 @@ impl<P: Policy> Dispatcher<P> {
         self.arm::<C>(self.armed.min(at));
     }
 
+    /// When the alarm rings, in ticks; [`u64::MAX`]: it is off.
+    pub const fn armed(&self) -> u64 {
+        self.armed
+    }
+
     /// The alarm rang: it is off.
     #[inline]
     pub const fn rang(&mut self) {
@@ -174,3 +179,6 @@ impl<P: Policy> Dispatcher<P> {
         self.armed = u64::MAX;
     }
 }
+
+#[cfg(test)]
+mod tests;

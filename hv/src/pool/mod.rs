@@ -34,10 +34,10 @@ pub mod policy;
 mod scheduler;
 mod switch;
 #[cfg(feature = "trace")]
-pub mod trace;
+mod trace;
 #[cfg(not(feature = "trace"))]
 #[path = "trace/absent.rs"]
-pub mod trace;
+mod trace;
 #[cfg(feature = "cyclic")]
 pub mod windows;
 
@@ -55,6 +55,7 @@ pub use counters::{Published, SUMMARY, report};
 pub use errand::wanted;
 pub use hardware::{SharedCpu, SharedGic, SharedMachine};
 pub use scheduler::{Member, Scheduler, bring_up, schedule};
+pub use trace::Kind;
 
 /// The SGI by which a shared pCPU is called. Not [`KICK`], which the exit vectors may answer by themselves on behalf of whoever runs.
 const CALL: IntId = IntId::new(1);

@@ -14,12 +14,12 @@ pub const ENFORCEMENT: u64 = 5_000;
 pub const TWO_BUSY: [(&str, u64); 2] = [("more", 6_000_000), ("less", 3_000_000)];
 
 /// Two guests that never sleep share a CPU for 9 of each 10 ms.
-pub fn two_busy(board: &str) -> SystemFile {
+pub fn two_busy(board: &str, guest: &str) -> SystemFile {
     let time = |budget: &str| format!("period = \"10ms\"\nbudget = \"{budget}\"\n");
     SystemFile::new("turns-supply", board)
         .pool("shared", &[0], "\"rtds\"")
-        .guest_in("shared", "more", "busy", 1, &time("6ms"))
-        .guest_in("shared", "less", "busy", 1, &time("3ms"))
+        .guest_in("shared", "more", guest, 1, &time("6ms"))
+        .guest_in("shared", "less", guest, 1, &time("3ms"))
 }
 
 /// The guests of [`two_in_windows`], with their nanoseconds and their windows in each frame.

@@ -203,28 +203,33 @@ impl SystemFile {
     }
 
     /// Adds a partition with a Rust guest in a pool. `more` is further TOML lines, among them when it runs.
-    pub fn guest_in(mut self, pool: &str, name: &str, guest: &str, vcpus: u32, more: &str) -> Self {
-        // Writing to a String cannot fail.
-        let _ = write!(
-            self.partitions,
-            "\n[[partition]]\nname = \"{name}\"\npool = \"{pool}\"\nvcpus = {vcpus}\nmemory = \"16MiB\"\nimage = \"guest:{guest}\"\nconsole = \"virtual\"\n{more}",
-        );
-        self
+    pub fn guest_in(self, pool: &str, name: &str, guest: &str, vcpus: u32, more: &str) -> Self {
+        let image = format!("\"guest:{guest}\"");
+        self.partition_in(pool, name, vcpus, "16MiB", &image, more)
     }
 
     /// Adds a Linux partition in a pool. `more` as for [`guest_in`](Self::guest_in).
-    pub fn linux_in(
+    pub fn linux_in(self, pool: &str, name: &str, kernel: &str, vcpus: u32, more: &str) -> Self {
+        let image = format!(
+            "{{ kernel = \"debian:{kernel}\", initrd = \"busybox\", cmdline = \"console=ttyAMA0\" }}"
+        );
+        self.partition_in(pool, name, vcpus, "256MiB", &image, more)
+    }
+
+    /// Adds a partition in a pool. `image` and `more` as for [`partition`](Self::partition).
+    pub fn partition_in(
         mut self,
         pool: &str,
         name: &str,
-        kernel: &str,
         vcpus: u32,
+        memory: &str,
+        image: &str,
         more: &str,
     ) -> Self {
         // Writing to a String cannot fail.
         let _ = write!(
             self.partitions,
-            "\n[[partition]]\nname = \"{name}\"\npool = \"{pool}\"\nvcpus = {vcpus}\nmemory = \"256MiB\"\nimage = {{ kernel = \"debian:{kernel}\", initrd = \"busybox\", cmdline = \"console=ttyAMA0\" }}\nconsole = \"virtual\"\n{more}",
+            "\n[[partition]]\nname = \"{name}\"\npool = \"{pool}\"\nvcpus = {vcpus}\nmemory = \"{memory}\"\nimage = {image}\nconsole = \"virtual\"\n{more}",
         );
         self
     }

@@ -75,7 +75,7 @@ fn no_register_changes_across_switches(bench: &Bench<'_>, board: &str) -> anyhow
 
 /// In each period, each of them gets its budget, less at most what enforcing the other's costs.
 fn busy_guests_get_their_budgets(bench: &Bench<'_>, board: &str) -> anyhow::Result<()> {
-    let system = shares::two_busy(board);
+    let system = shares::two_busy(board, "busy");
     let mut session = counted(bench, &system)?;
     for (name, budget) in shares::TWO_BUSY {
         session.wait_for(name, r"^busy: counted .* late=\d", bench.left())?;
@@ -115,7 +115,7 @@ fn counters_agree(session: &Session, name: &str) -> anyhow::Result<()> {
 }
 
 /// The least and the most that a guest got in a period are its share.
-fn gets(session: &Session, name: &str, share: u64) -> anyhow::Result<()> {
+pub(crate) fn gets(session: &Session, name: &str, share: u64) -> anyhow::Result<()> {
     let least = figure(session, name, "min")?;
     let most = figure(session, name, "max")?;
     ensure!(

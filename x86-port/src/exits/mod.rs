@@ -29,7 +29,7 @@ impl<G: World> Vcpu<G> {
             Exit::WriteMsr => (ExitKind::Msr, self.write_msr()),
             Exit::Io(io) => (ExitKind::Io, self.io(io)),
             Exit::Hypercall => (ExitKind::Hypercall, self.hypercall()),
-            // INVD drops what is in the caches; writing it back keeps what it promises to the guest, and harms nobody else.
+            // INVD would drop what is in the caches. Nothing that the guest can see depends on when they are written back.
             Exit::InvalidateCaches => {
                 self.guest.skip();
                 (ExitKind::Undefined, Next::GoOn)
@@ -45,6 +45,11 @@ impl<G: World> Vcpu<G> {
             Exit::Unexpected(number) => (
                 ExitKind::Fault,
                 self.fails(format_args!("exit {number:#x}, which nothing asked for")),
+            ),
+            // Only one that shares its CPU exits for these, and answers them itself.
+            Exit::Interrupt | Exit::Window | Exit::Halt | Exit::Exception(_) => (
+                ExitKind::Fault,
+                self.fails(format_args!("{exit:?}, which nothing asked for")),
             ),
         }
     }

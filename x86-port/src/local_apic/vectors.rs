@@ -2,23 +2,34 @@
 
 /// A set of vectors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Vectors([u32; 8]);
+pub struct Vectors {
+    words: [u32; 8],
+    /// Bit n: word n is not 0.
+    used: u8,
+}
 
 impl Vectors {
     /// None.
-    pub const NONE: Self = Self([0; 8]);
+    pub const NONE: Self = Self {
+        words: [0; 8],
+        used: 0,
+    };
 
     /// Puts one in.
     pub fn insert(&mut self, vector: u8) {
-        if let Some(word) = self.0.get_mut(usize::from(vector / 32)) {
+        if let Some(word) = self.words.get_mut(usize::from(vector / 32)) {
             *word |= 1 << (vector % 32);
+            self.used |= 1 << (vector / 32);
         }
     }
 
     /// Takes one out.
     pub fn remove(&mut self, vector: u8) {
-        if let Some(word) = self.0.get_mut(usize::from(vector / 32)) {
+        if let Some(word) = self.words.get_mut(usize::from(vector / 32)) {
             *word &= !(1 << (vector % 32));
+            if *word == 0 {
+                self.used &= !(1 << (vector / 32));
+            }
         }
     }
 
@@ -29,13 +40,13 @@ impl Vectors {
 
     /// The highest: the one with the highest priority.
     pub fn highest(&self) -> Option<u8> {
-        let index = (0..8u8).rev().find(|index| self.word(*index) != 0)?;
-        let bit = 31 - self.word(index).leading_zeros();
-        Some(index * 32 + bit as u8)
+        let index = self.used.checked_ilog2()? as u8;
+        let bit = self.word(index).checked_ilog2()? as u8;
+        Some(index * 32 + bit)
     }
 
     /// 32 of them, from vector 32 times `index` on, a bit for each; none behind the last.
     pub fn word(&self, index: u8) -> u32 {
-        self.0.get(usize::from(index)).copied().unwrap_or(0)
+        self.words.get(usize::from(index)).copied().unwrap_or(0)
     }
 }

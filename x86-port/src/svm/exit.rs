@@ -5,11 +5,14 @@ use hv::exit::AbortCause;
 
 use super::vmcb::{Control, Vmcb};
 use crate::exit::{Exit, Fault, Io};
+use crate::guest::Event;
 
 /// Exits after which the guest goes on behind an instruction.
 mod code {
     pub const CPUID: u32 = 0x72;
     pub const INVD: u32 = 0x76;
+    pub const HLT: u32 = 0x78;
+    pub const WBINVD: u32 = 0x89;
     pub const IO: u32 = 0x7b;
     pub const MSR: u32 = 0x7c;
     pub const VMMCALL: u32 = 0x81;
@@ -21,10 +24,15 @@ pub fn exit(vmcb: &Vmcb) -> Exit {
     let control = &vmcb.control;
     let info = control.exit_info_1;
     match control.exit_code as u32 {
+        0x41 => Exit::Exception(Event::Debug),
+        0x51 => Exit::Exception(Event::Alignment),
+        0x60 => Exit::Interrupt,
         0x61 => Exit::NonMaskable,
+        0x64 => Exit::Window,
+        code::HLT => Exit::Halt,
         code::CPUID => Exit::Cpuid,
         0x74 => Exit::NonMaskableDone,
-        code::INVD => Exit::InvalidateCaches,
+        code::INVD | code::WBINVD => Exit::InvalidateCaches,
         code::IO => Exit::Io(Io {
             port: (info >> 16) as u16,
             input: info & 1 != 0,
@@ -74,7 +82,8 @@ pub const fn next(control: &Control, pc: u64) -> u64 {
     let length = match control.exit_code as u32 {
         code::IO => return control.exit_info_2,
         code::VMMCALL => 3,
-        code::CPUID | code::INVD | code::MSR => 2,
+        code::HLT => 1,
+        code::CPUID | code::INVD | code::MSR | code::WBINVD => 2,
         // Nothing else is gone on behind.
         _ => 0,
     };
@@ -145,6 +154,20 @@ mod tests {
     }
 
     #[test]
+    fn what_only_those_exit_for_that_share_a_cpu_is_told_apart() {
+        for (code, expected) in [
+            (0x41, Exit::Exception(Event::Debug)),
+            (0x51, Exit::Exception(Event::Alignment)),
+            (0x60, Exit::Interrupt),
+            (0x64, Exit::Window),
+            (0x78, Exit::Halt),
+            (0x89, Exit::InvalidateCaches),
+        ] {
+            assert_eq!(after(code, 0, 0), expected);
+        }
+    }
+
+    #[test]
     fn next_instruction_is_what_an_io_exit_says_and_by_its_length_after_others() {
         let next_after = |exit_code| {
             let mut vmcb = Vmcb::ZERO;
@@ -156,5 +179,6 @@ mod tests {
         assert_eq!(next_after(0x72), 0x1002);
         assert_eq!(next_after(0x7c), 0x1002);
         assert_eq!(next_after(0x81), 0x1003);
+        assert_eq!((next_after(0x78), next_after(0x89)), (0x1001, 0x1002));
     }
 }

@@ -1,7 +1,7 @@
 //! A virtual CPU in AMD's form.
 
 use super::exit;
-use super::intercept::{first, second};
+use super::intercept::{exception, first, second};
 use super::reset::{SVME, reset, start_up};
 use super::vmcb::Vmcb;
 use crate::exit::Exit;
@@ -9,6 +9,8 @@ use crate::guest::{self, Beginning, Event, Registers, Space};
 
 /// RFLAGS.TF.
 const TRAP: u64 = 1 << 8;
+/// RFLAGS.IF.
+const INTERRUPTS: u64 = 1 << 9;
 
 /// Physical addresses of the maps that say which I/O ports and MSRs exit.
 #[repr(C)]
@@ -28,6 +30,8 @@ pub struct Guest {
     registers: Registers,
     /// What does not exit.
     pub permissions: Permissions,
+    /// It shares its physical CPU.
+    pub shares: bool,
 }
 
 const _: () = assert!(core::mem::offset_of!(Guest, registers) == 0x1000);
@@ -38,6 +42,7 @@ impl Guest {
         vmcb: Vmcb::ZERO,
         registers: Registers::ZERO,
         permissions: Permissions { io: 0, msr: 0 },
+        shares: false,
     };
 }
 
@@ -55,6 +60,12 @@ impl guest::Guest for Guest {
         *control = Vmcb::ZERO.control;
         control.intercept_first = first::ALL;
         control.intercept_second = second::ALL;
+        if self.shares {
+            control.intercept_first = first::SHARED;
+            control.intercept_second = second::SHARED;
+            control.intercept_exceptions = exception::SHARED;
+            control.virtual_interrupt = virtual_interrupt::MASKING;
+        }
         control.io_permissions = self.permissions.io;
         control.msr_permissions = self.permissions.msr;
         control.asid = u32::from(space.tag.get());
@@ -136,8 +147,11 @@ impl guest::Guest for Guest {
     fn inject(&mut self, event: Event) {
         self.vmcb.control.event_injection = match event {
             Event::NonMaskable => event::NON_MASKABLE,
+            Event::Debug => event::DEBUG,
             Event::Undefined => event::UNDEFINED,
             Event::Protection => event::PROTECTION,
+            Event::Alignment => event::ALIGNMENT,
+            Event::Interrupt(vector) => event::interrupt(vector),
         };
     }
 
@@ -157,6 +171,54 @@ impl guest::Guest for Guest {
     }
 }
 
+impl guest::Shared for Guest {
+    fn is_interruptible(&self) -> bool {
+        self.vmcb.state.rflags & INTERRUPTS != 0
+    }
+
+    fn takes_interrupt(&self) -> bool {
+        let Vmcb { control, state } = &self.vmcb;
+        control.event_injection == 0
+            && control.interrupt_shadow & 1 == 0
+            && state.rflags & INTERRUPTS != 0
+    }
+
+    /// By a virtual interrupt that is never delivered: its interception comes before.
+    fn watch_interrupts(&mut self, class: Option<u8>) {
+        let control = &mut self.vmcb.control;
+        control.virtual_interrupt &= !virtual_interrupt::REQUEST;
+        control.intercept_first &= !first::VINTR;
+        if let Some(class) = class {
+            control.virtual_interrupt |= virtual_interrupt::request(class);
+            control.intercept_first |= first::VINTR;
+        }
+    }
+
+    fn task_class(&self) -> u8 {
+        (self.vmcb.control.virtual_interrupt & virtual_interrupt::TPR) as u8
+    }
+
+    fn set_task_class(&mut self, class: u8) {
+        let control = &mut self.vmcb.control.virtual_interrupt;
+        *control = *control & !virtual_interrupt::TPR | u64::from(class) & virtual_interrupt::TPR;
+    }
+}
+
+/// The virtual interrupt control (AMD APM volume 2, 15.21 and appendix B, offset 060h).
+mod virtual_interrupt {
+    /// CR8.
+    pub const TPR: u64 = 0xf;
+    /// V_IRQ, V_INTR_PRIO, V_INTR_VECTOR.
+    pub const REQUEST: u64 = 1 << 8 | 0xf << 16 | 0xff << 32;
+    /// The guest's interrupt flag is about virtual interrupts, and CR8 is virtual.
+    pub const MASKING: u64 = 1 << 24;
+
+    /// A virtual interrupt of this class.
+    pub const fn request(class: u8) -> u64 {
+        1 << 8 | (class as u64 & 0xf) << 16
+    }
+}
+
 /// Events for [`event_injection`](super::vmcb::Control::event_injection) (AMD APM volume 2, 15.20).
 mod event {
     const VALID: u64 = 1 << 31;
@@ -172,6 +234,14 @@ mod event {
     /// #GP(0).
     pub const PROTECTION: u64 = VALID | WITH_CODE | EXCEPTION | 13;
 
+    /// #AC(0).
+    pub const ALIGNMENT: u64 = VALID | WITH_CODE | EXCEPTION | 17;
+
+    /// An interrupt from outside.
+    pub const fn interrupt(vector: u8) -> u64 {
+        VALID | vector as u64
+    }
+
     /// The event that was being delivered when the guest exited, to be delivered again. Bit 31 alone says whether there is one: QEMU leaves
     /// older bits in the others.
     pub const fn again(info: u64) -> u64 {
@@ -184,7 +254,7 @@ mod tests {
     use model::{Pa, Vmid};
 
     use super::*;
-    use crate::guest::Guest as _;
+    use crate::guest::{Guest as _, Shared as _};
 
     fn begun() -> Guest {
         let mut guest = Guest::NEW;
@@ -246,6 +316,64 @@ mod tests {
         guest.skip();
         assert_eq!(guest.vmcb.control.event_injection, event::DEBUG);
         assert_eq!(guest.vmcb.state.dr6 >> 14 & 1, 1);
+    }
+
+    /// One that shares its CPU and takes interrupts.
+    fn shared() -> Guest {
+        let mut guest = begun();
+        guest.shares = true;
+        let space = Space {
+            tag: Vmid::new(3),
+            root: Pa::new(0x7000),
+        };
+        guest.begin(Beginning::Page(1), space);
+        guest.vmcb.state.rflags |= INTERRUPTS;
+        guest
+    }
+
+    #[test]
+    fn one_that_shares_its_cpu_exits_for_interrupts_and_halt() {
+        let control = shared().vmcb.control;
+        assert_eq!(control.intercept_first, first::ALL | 1 | 1 << 24);
+        assert_eq!(control.intercept_second, second::ALL | 1 << 9);
+        assert_eq!(control.intercept_exceptions, 1 << 1 | 1 << 17);
+        assert_eq!(control.virtual_interrupt, 1 << 24);
+        let alone = begun().vmcb.control;
+        assert_eq!(
+            (alone.virtual_interrupt, alone.intercept_exceptions),
+            (0, 0)
+        );
+    }
+
+    #[test]
+    fn interrupt_waits_for_flag_shadow_and_other_events() {
+        let mut guest = shared();
+        assert!(guest.takes_interrupt());
+        guest.vmcb.control.interrupt_shadow = 1;
+        assert!(!guest.takes_interrupt() && guest.is_interruptible());
+        guest.vmcb.control.interrupt_shadow = 0;
+        guest.inject(Event::Protection);
+        assert!(!guest.takes_interrupt());
+        guest.inject(Event::Interrupt(0x40));
+        assert_eq!(guest.vmcb.control.event_injection, 0x8000_0040);
+        let mut guest = shared();
+        guest.vmcb.state.rflags &= !INTERRUPTS;
+        assert!(!guest.takes_interrupt() && !guest.is_interruptible());
+    }
+
+    #[test]
+    fn window_is_a_virtual_interrupt_of_its_class_beside_cr8() {
+        let mut guest = shared();
+        guest.set_task_class(5);
+        guest.watch_interrupts(Some(6));
+        let control = &guest.vmcb.control;
+        assert_eq!(control.virtual_interrupt, 1 << 24 | 6 << 16 | 1 << 8 | 5);
+        assert_eq!(control.intercept_first, first::SHARED | 1 << 4);
+        guest.watch_interrupts(None);
+        let control = &guest.vmcb.control;
+        assert_eq!(control.virtual_interrupt, 1 << 24 | 5);
+        assert_eq!(control.intercept_first, first::SHARED);
+        assert_eq!(guest.task_class(), 5);
     }
 
     #[test]

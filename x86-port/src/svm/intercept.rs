@@ -2,16 +2,22 @@
 
 /// Events and instructions of the first word that exit (AMD APM volume 2, appendix B, offset 00Ch).
 pub mod first {
+    /// An interrupt of a physical CPU that is shared.
+    pub const INTR: u32 = 1 << 0;
     /// A non-maskable interrupt: how pCPUs call one another.
     pub const NMI: u32 = 1 << 1;
     /// INIT would reset the physical CPU.
     pub const INIT: u32 = 1 << 3;
+    /// The guest takes interrupts.
+    pub const VINTR: u32 = 1 << 4;
     /// CPUID.
     pub const CPUID: u32 = 1 << 18;
     /// IRET, while a non-maskable interrupt is handled: what ends that.
     pub const IRET: u32 = 1 << 20;
     /// INVD would drop what other partitions have written.
     pub const INVD: u32 = 1 << 22;
+    /// HLT, where others can use the time.
+    pub const HLT: u32 = 1 << 24;
     /// INVLPGA names an address space.
     pub const INVLPGA: u32 = 1 << 26;
     /// I/O ports by the permission map.
@@ -23,6 +29,9 @@ pub mod first {
 
     /// All that always exit. Interrupts, HLT and the time stamp counter do not: the physical CPU is the partition's own.
     pub const ALL: u32 = NMI | INIT | CPUID | INVD | INVLPGA | IO | MSR | SHUTDOWN;
+
+    /// All that always exit where the physical CPU is shared.
+    pub const SHARED: u32 = ALL | INTR | HLT;
 }
 
 /// Instructions of the second word that exit (offset 010h): those of SVM itself.
@@ -42,6 +51,18 @@ pub mod second {
     /// SKINIT.
     pub const SKINIT: u32 = 1 << 6;
 
+    /// WBINVD takes milliseconds in which no interrupt comes.
+    pub const WBINVD: u32 = 1 << 9;
+
     /// All that exit.
     pub const ALL: u32 = VMRUN | VMMCALL | VMLOAD | VMSAVE | STGI | CLGI | SKINIT;
+
+    /// All that exit where the physical CPU is shared.
+    pub const SHARED: u32 = ALL | WBINVD;
+}
+
+/// Exceptions that exit where the physical CPU is shared (offset 008h): those whose delivery can raise them again, without end.
+pub mod exception {
+    /// #DB and #AC.
+    pub const SHARED: u32 = 1 << 1 | 1 << 17;
 }

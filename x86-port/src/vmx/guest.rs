@@ -273,10 +273,13 @@ impl<V: Vmcs> guest::Guest for Guest<V> {
     fn inject(&mut self, what: Event) {
         let event = match what {
             Event::NonMaskable => event::NON_MASKABLE,
+            Event::Debug => event::DEBUG,
             Event::Undefined => event::UNDEFINED,
             // In real mode exceptions have no error code (27.2.1.3).
             Event::Protection if self.is_protected() => event::PROTECTION,
             Event::Protection => event::PROTECTION & !event::WITH_CODE,
+            Event::Alignment => event::ALIGNMENT,
+            Event::Interrupt(vector) => event::VALID | u64::from(vector),
         };
         let blocked = self.vmcs.read(state::INTERRUPTIBILITY);
         if what == Event::NonMaskable && blocked & held::BY_INSTRUCTION != 0 {
@@ -309,6 +312,10 @@ mod event {
     pub const NON_MASKABLE: u64 = VALID | NMI << 8 | 2;
     /// #UD.
     pub const UNDEFINED: u64 = VALID | EXCEPTION << 8 | 6;
+    /// #DB.
+    pub const DEBUG: u64 = VALID | EXCEPTION << 8 | 1;
+    /// #AC(0).
+    pub const ALIGNMENT: u64 = VALID | WITH_CODE | EXCEPTION << 8 | 17;
     /// #GP(0).
     pub const PROTECTION: u64 = VALID | WITH_CODE | EXCEPTION << 8 | 13;
 

@@ -29,6 +29,12 @@ pub fn prepare() {
     }
 }
 
+/// One that can share a pCPU.
+#[cfg(feature = "shared")]
+pub trait SharedWorld: World + x86_port::guest::Shared {}
+#[cfg(feature = "shared")]
+impl<G: World + x86_port::guest::Shared> SharedWorld for G {}
+
 /// Floating-point and vector registers, and the debug registers that no control block has, as after reset. A guest finds nothing there of the one
 /// before it.
 pub fn reset_extended_state() {

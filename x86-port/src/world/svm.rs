@@ -21,8 +21,9 @@ global_asm!(
     /* extern "C" fn(guest: rdi, host: rsi, calls: edx). The global interrupt flag is clear from before the guest's state is loaded until the host's is
        back: no NMI finds a mixture. One that came since the caller looked is noticed here; one that comes later waits for VMRUN, and ends
        it. */
-    .global bulkhead_enter
-bulkhead_enter:
+    .macro bulkhead_switch name, before, after
+    .global \name
+\name:
     pushq %rbx
     pushq %rbp
     pushq %r12
@@ -49,7 +50,9 @@ bulkhead_enter:
     movq 0x1068(%rdi), %r15
     movq 0x1020(%rdi), %rdi
     vmload %rax
+    \before
     vmrun %rax
+    \after
     /* RAX is the hypervisor's again. */
     vmsave %rax
     movq %rbx, 0x1000(%rax)
@@ -83,6 +86,11 @@ bulkhead_enter:
     movq 0xa8(%rax), %rcx
     movq %rcx, 0x88(%rax)
     jmp 2b
+    .endm
+
+    bulkhead_switch bulkhead_enter, "", ""
+    /* The host's interrupt flag decides whether the physical CPU's interrupts exit (15.21.1): set from behind CLGI on, clear before STGI. */
+    bulkhead_switch bulkhead_enter_shared, sti, cli
     .popsection
     "#,
     options(att_syntax)
@@ -90,6 +98,8 @@ bulkhead_enter:
 
 unsafe extern "C" {
     fn bulkhead_enter(guest: *mut Guest, host: *mut Host, calls: u32);
+    #[cfg(feature = "shared")]
+    fn bulkhead_enter_shared(guest: *mut Guest, host: *mut Host, calls: u32);
 }
 
 /// A page for the CPU's own use.
@@ -109,6 +119,15 @@ pub struct Host {
 static MSR_PERMISSIONS: ConstStaticCell<MsrPermissions> =
     ConstStaticCell::new(MsrPermissions::closed());
 static MSR_PERMISSIONS_AT: AtomicU64 = AtomicU64::new(0);
+/// Which MSRs exit of virtual CPUs that share a pCPU: no register of the APIC is their own.
+#[cfg(feature = "shared")]
+static SHARED_MSR_PERMISSIONS: ConstStaticCell<MsrPermissions> =
+    ConstStaticCell::new(MsrPermissions::closed());
+#[cfg(feature = "shared")]
+static SHARED_MSR_PERMISSIONS_AT: AtomicU64 = AtomicU64::new(0);
+#[cfg(feature = "shared")]
+static SHARED: [ConstStaticCell<Guest>; crate::storage::PARTITIONS] =
+    [const { ConstStaticCell::new(Guest::NEW) }; crate::storage::PARTITIONS];
 /// Which I/O ports exit, for every virtual CPU: all.
 static IO_PERMISSIONS: IoPermissions = IoPermissions::closed();
 
@@ -128,6 +147,35 @@ pub fn prepare() {
         stop(format_args!("MSR {index:#x} cannot be passed through"));
     }
     MSR_PERMISSIONS_AT.store((&raw const *permissions) as u64, Ordering::Release);
+    #[cfg(feature = "shared")]
+    prepare_shared();
+}
+
+/// The same for those that share a pCPU.
+#[cfg(feature = "shared")]
+fn prepare_shared() {
+    use x86_port::local_apic;
+    let local = local_apic::FIRST..=local_apic::LAST;
+    let permissions = SHARED_MSR_PERMISSIONS.take();
+    let opened = msr::each_own(|index, read, write| {
+        local.contains(&index) || permissions.open(index, read, write)
+    });
+    if let Err(index) = opened {
+        stop(format_args!("MSR {index:#x} cannot be passed through"));
+    }
+    SHARED_MSR_PERMISSIONS_AT.store((&raw const *permissions) as u64, Ordering::Release);
+}
+
+/// What the virtual CPU of a partition runs with that shares its pCPU, once.
+#[cfg(feature = "shared")]
+pub fn shared_guest(partition: usize) -> Option<&'static mut Guest> {
+    let guest = SHARED.get(partition)?.take();
+    guest.shares = true;
+    guest.permissions = Permissions {
+        io: (&raw const IO_PERMISSIONS) as u64,
+        msr: SHARED_MSR_PERMISSIONS_AT.load(Ordering::Acquire),
+    };
+    Some(guest)
 }
 
 /// Enables SVM on this pCPU. Returns what its virtual CPU runs with.
@@ -158,6 +206,12 @@ impl World for Guest {
     fn enter(&mut self, host: &mut Host, calls: u32) {
         // SAFETY: both are mapped where they are and are this CPU's own, and the permission maps and nested tables that the guest's block
         // names are those that `prepare` and `start` built. Interrupts are masked in the hypervisor.
-        unsafe { bulkhead_enter(self, host, calls) }
+        unsafe {
+            #[cfg(feature = "shared")]
+            if self.shares {
+                return bulkhead_enter_shared(self, host, calls);
+            }
+            bulkhead_enter(self, host, calls);
+        }
     }
 }

@@ -67,7 +67,7 @@ fn measure<const FIELDS: usize>(
 /// Each of two busy guests gets its budget in each period.
 fn supply(builder: &Builder, board: &str) -> anyhow::Result<Vec<Row>> {
     let guests = shares::TWO_BUSY.map(|(name, _)| name);
-    let system = shares::two_busy(board);
+    let system = shares::two_busy(board, "busy");
     let measured = measure(builder, &system, &guests, ["min", "max"])?;
     let rows = shares::TWO_BUSY.iter().zip(measured);
     let rows = rows.map(|((_, budget), figures)| share(board, *budget, figures));

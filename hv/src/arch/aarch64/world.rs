@@ -23,7 +23,7 @@ macro_rules! registers {
             pub const ZERO: Self = Self { $($first: 0, $second: 0,)+ };
         }
 
-        #[cfg(target_os = "none")]
+        #[cfg(all(target_os = "none", target_arch = "aarch64"))]
         impl $name {
             /// Reads them all.
             #[inline(always)]

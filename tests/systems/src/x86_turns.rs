@@ -1,0 +1,97 @@
+//! Partitions of a PC that share a CPU: who gets how much time, and how late one wakes up beside others.
+//!
+//! What is measured is measured under `-icount`: one instruction is one nanosecond.
+
+use anyhow::{Context, ensure};
+use qemu::statistics::Statistics;
+use regex::Regex;
+
+use crate::bench::Bench;
+use crate::linux::wait_for_shell;
+use crate::registry::{Need, Test};
+use crate::shares::{self, TWO_BUSY};
+use crate::system_file::SystemFile;
+use crate::turns::{REST, RTDS, URGENT, counted, gets};
+use crate::x86::{BOARD, IMAGE, KERNEL};
+
+/// The latest wake-up beside a guest that spins, in nanoseconds, and a little more than was measured: 2,290.
+const BESIDE_A_BUSY_ONE: u64 = 2_600;
+
+/// Beside one that starts again with each of its faults, of which each is told: as for [`BESIDE_A_BUSY_ONE`], 19,809.
+const BESIDE_RESTARTS: u64 = 40_000;
+
+pub fn tests() -> Vec<Test> {
+    let test = |name: &str, body: fn(&Bench<'_>) -> anyhow::Result<()>| {
+        Test::new(format!("x86/turns/{name}"), &["x86", "rtds"], body).needs(Need::Pc)
+    };
+    vec![
+        test("supply", busy_guests_get_their_budgets),
+        test("wake", |bench| {
+            sleeper_wakes_beside(bench, "pc-busy", BESIDE_A_BUSY_ONE)
+        }),
+        test("restart", |bench| {
+            sleeper_wakes_beside(bench, "pc-vandal", BESIDE_RESTARTS)
+        }),
+        test("linux", linux_takes_turns).needs(Need::Kernel(KERNEL)),
+    ]
+}
+
+/// In each period each of them gets its budget, less at most what enforcing the other's costs.
+fn busy_guests_get_their_budgets(bench: &Bench<'_>) -> anyhow::Result<()> {
+    let system = shares::two_busy(BOARD, "pc-busy");
+    let mut session = counted(bench, &system)?;
+    for (name, budget) in TWO_BUSY {
+        session.wait_for(name, r"^busy: supply .* ns$", bench.left())?;
+        gets(&session, name, budget)?;
+    }
+    Ok(())
+}
+
+/// A guest that sleeps until its timer, each millisecond, wakes up in time and sleeps in between, whatever `other` does on the same CPU.
+fn sleeper_wakes_beside(bench: &Bench<'_>, other: &str, bound: u64) -> anyhow::Result<()> {
+    let system = SystemFile::new("turns-wake", BOARD)
+        .pool("shared", &[0], RTDS)
+        .guest_in(
+            "shared",
+            "other",
+            other,
+            1,
+            "period = \"10ms\"\nbudget = \"7ms\"\npriority = 1\non_fault = \"restart\"\n",
+        )
+        .guest_in("shared", "wake", "pc-wake", 1, URGENT);
+    let mut session = counted(bench, &system)?;
+    session.wait_for("hv", "^wake: stopped$", bench.left())?;
+    let said = Regex::new(r"max=(\d+) ns, missed 0, (\d+) sleeps")?;
+    let text = session.text("wake");
+    let said = said.captures(&text).context("deadlines were missed")?;
+    let (latest, sleeps): (u64, u64) = (said[1].parse()?, said[2].parse()?);
+    ensure!(
+        latest <= bound && sleeps <= 205,
+        "{latest} ns late at most, {bound} are allowed; HLT returned {sleeps} times for 200 deadlines"
+    );
+    Ok(())
+}
+
+/// Debian's kernel boots on what a clock leaves, restarts and switches itself off.
+fn linux_takes_turns(bench: &Bench<'_>) -> anyhow::Result<()> {
+    let system = SystemFile::new("turns-linux", BOARD)
+        .pool("shared", &[0], RTDS)
+        .partition_in("shared", "linux", 1, "256MiB", IMAGE, REST)
+        .guest_in("shared", "clock", "pc-clock", 1, URGENT);
+    let mut session = bench.start(&system)?;
+    session.wait_for("clock", "^clock: done", bench.left())?;
+    wait_for_shell(&mut session, "linux", 1, bench)?;
+    session.send("linux", "sleep 1; echo I am $((6 * 7))\n")?;
+    session.wait_for("linux", "^I am 42$", bench.left())?;
+    session.send("linux", "poweroff -f\n")?;
+    let status = session.wait_for_exit(bench.left())?;
+    ensure!(status.success(), "QEMU ended with {status}");
+    let report = Statistics::parse(&session.text("hv")).context("the report is malformed")?;
+    for one in &report.partitions {
+        ensure!(
+            one.faults == 0 && one.restarts == 0 && one.state == "stopped",
+            "{one:?}"
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,225 @@
+//! A pCPU that several virtual CPUs share, each the only one of its partition: whose turn it is, the core's [`Dispatcher`] says; what is done then stands
+//! here.
+//!
+//! The pCPU's local APIC is the hypervisor's: its timer is the alarm, and each virtual CPU has a [virtual one](x86_port::local_apic). Interrupts of the
+//! pCPU are masked in the hypervisor; guests exit for them.
+
+mod alarm;
+mod extended;
+mod member;
+
+use core::array;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use hv::pool::budget::Budgets;
+use hv::pool::dispatcher::{Dispatcher, Moment};
+use hv::pool::policy::Policy;
+use model::time::TimeShare;
+use static_cell::ConstStaticCell;
+use x86_port::exit::Exit;
+use x86_port::svm::guest::Guest;
+
+use crate::console::pump;
+use crate::run::{Next, Vcpu};
+use crate::storage::PARTITIONS;
+use crate::world::{self, SharedWorld, World};
+use crate::{SYSTEM, apic, cpu, dma, early, exceptions, processors};
+use alarm::Pcpu;
+use extended::{Extended, Mover};
+use member::Member;
+
+/// The most virtual CPUs that share one pCPU.
+const MOST: usize = PARTITIONS;
+
+static EXTENDED: [ConstStaticCell<Extended>; PARTITIONS] =
+    [const { ConstStaticCell::new(Extended::new()) }; PARTITIONS];
+
+/// Partitions whose virtual CPUs share this pCPU.
+fn on(pcpu: usize) -> impl Iterator<Item = usize> {
+    let partitions = SYSTEM.partitions.iter().enumerate();
+    let here = partitions.filter(move |(_, config)| {
+        let first = config.pcpus.first();
+        config.time != TimeShare::Always && first.is_some_and(|one| usize::from(one.get()) == pcpu)
+    });
+    here.map(|(partition, _)| partition)
+}
+
+/// A report is told, whoever waits.
+static REPORTS: AtomicBool = AtomicBool::new(false);
+
+/// A report begins, or ends: text does not give way to who waits meanwhile.
+pub fn report(begins: bool) {
+    REPORTS.store(begins, Ordering::Relaxed);
+}
+
+/// True when somebody waits for this pCPU, if it is shared: its alarm has rung, and was not answered yet.
+pub fn is_wanted() -> bool {
+    if REPORTS.load(Ordering::Relaxed) {
+        return false;
+    }
+    let own = apic::own();
+    let pcpu = SYSTEM.pcpus.iter().position(|one| Some(one.apic) == own);
+    pcpu.is_some_and(|pcpu| on(pcpu).next().is_some()) && apic::has_alarm_rung()
+}
+
+/// Runs the virtual CPUs that share a pCPU for ever; returns at once when nobody does.
+pub fn serve(index: usize, host: &mut <Guest as World>::Host) {
+    if on(index).next().is_none() {
+        return;
+    }
+    let Some(mover) = Mover::new() else {
+        early::stop(format_args!(
+            "CPUs cannot be shared: pCPU {index} has no XSAVE, or more state than 4 KiB"
+        ));
+    };
+    let frequency = u64::from(cpu::tsc_khz()) * 1000;
+    let mut dispatcher = Dispatcher::new(Budgets::<MOST>::new(), frequency);
+    let mut members: [Option<Member<Guest>>; MOST] = array::from_fn(|_| None);
+    for (place, partition) in members.iter_mut().zip(on(index)) {
+        let time = SYSTEM.partitions.get(partition).map(|config| config.time);
+        let guest = world::svm::shared_guest(partition);
+        let vcpu = guest.and_then(|guest| Vcpu::sharing(partition, index, guest));
+        let extended = EXTENDED.get(partition).map(ConstStaticCell::take);
+        *place = vcpu
+            .zip(extended)
+            .filter(|_| time.is_some_and(|time| dispatcher.policy.add(&time)))
+            .map(|(vcpu, extended)| Member::new(vcpu, extended));
+        if place.is_none() {
+            early::stop(format_args!("the system table is inconsistent"));
+        }
+    }
+    processors::arrive();
+    apic::reset();
+    apic::enable_alarm();
+    Turns {
+        dispatcher,
+        members,
+        mover,
+    }
+    .run(host)
+}
+
+/// The virtual CPUs of a pCPU, and what decides.
+struct Turns<G: 'static> {
+    dispatcher: Dispatcher<Budgets<MOST>>,
+    /// In the order in which the policy got them; `None` behind the last.
+    members: [Option<Member<G>>; MOST],
+    mover: Mover,
+}
+
+impl<G: SharedWorld> Turns<G> {
+    fn run(mut self, host: &mut G::Host) -> ! {
+        let mut calls = self.turn(None);
+        loop {
+            let loaded = self.dispatcher.loaded;
+            let Some(member) = self.members.get_mut(loaded).and_then(Option::as_mut) else {
+                cpu::halt();
+            };
+            member.prepare();
+            self.dispatcher.ring_by::<Pcpu>(member.next_change());
+            member.vcpu.guest.enter(host, calls);
+            let exit = member.vcpu.guest.exited();
+            if exit == Exit::Interrupt {
+                self.take_alarm();
+            }
+            let left = cpu::now();
+            let Some(member) = self.members.get_mut(loaded).and_then(Option::as_mut) else {
+                cpu::halt();
+            };
+            let (kind, next) = member.handle(exit);
+            match next {
+                Next::GoOn => {}
+                Next::LookAround => self.dispatcher.look = true,
+                other => member.vcpu.go_on(other),
+            }
+            member.vcpu.costs.count(kind, cpu::now().wrapping_sub(left));
+            if !member_runs(&self.members, loaded) || self.dispatcher.look {
+                calls = self.turn(Some(left));
+            } else {
+                pump();
+            }
+        }
+    }
+
+    /// Answers the alarm. The APIC's timer may count a little faster than was measured: it is not asked a second time for the last microsecond.
+    fn take_alarm(&mut self) {
+        apic::take_interrupts();
+        let microsecond = u64::from(cpu::tsc_khz()) / 1000;
+        let at = self.dispatcher.armed();
+        while (1..=microsecond).contains(&at.saturating_sub(cpu::now())) {
+            core::hint::spin_loop();
+        }
+        self.dispatcher.rang();
+    }
+
+    /// Gives the pCPU to whose turn it is, and waits while it is nobody's; returns when there is a guest to enter, with the calls that were looked at.
+    /// `left` says when a guest was left, if one ran.
+    fn turn(&mut self, mut left: Option<u64>) -> u32 {
+        loop {
+            let calls = exceptions::calls();
+            dma::serve();
+            if apic::has_alarm_rung() {
+                self.take_alarm();
+            }
+            let now = cpu::now();
+            let loaded = self.dispatcher.loaded;
+            let Some(own) = self.members.get_mut(loaded).and_then(Option::as_mut) else {
+                cpu::halt();
+            };
+            let has_work = own.has_work(now);
+            let moment = Moment {
+                decided: left.take().unwrap_or(now),
+                ticks: now,
+            };
+            let members = self.members.iter_mut().map_while(Option::as_mut);
+            let decided = self.dispatcher.decide(moment, has_work, members, |_, _| ());
+            match decided.run {
+                Some(to) if to != loaded => self.switch(to),
+                run => self.done(run),
+            }
+            let loaded = self.dispatcher.loaded;
+            match self.members.get_mut(loaded).and_then(Option::as_mut) {
+                _ if self.dispatcher.look => {}
+                _ if decided.run.is_none() => {
+                    pump();
+                    exceptions::wait_for_interrupt(calls);
+                    self.take_alarm();
+                }
+                Some(member) if member.has_errand() => member.go_on(),
+                // One that its timer has woken, and that takes nothing from it, still waits.
+                Some(member) => {
+                    if member.has_work(cpu::now()) {
+                        return calls;
+                    }
+                }
+                None => cpu::halt(),
+            }
+        }
+    }
+
+    /// What was decided has been done.
+    fn done(&mut self, run: Option<usize>) {
+        let loaded = self.members.get(self.dispatcher.loaded);
+        let other = loaded.and_then(Option::as_ref).map(Member::next_change);
+        let members = self.members.iter_mut().map_while(Option::as_mut);
+        let other = other.unwrap_or(u64::MAX);
+        self.dispatcher.done::<Pcpu, _>(run, members, other);
+    }
+
+    /// Puts the virtual CPU that is loaded down, and takes another one up.
+    fn switch(&mut self, to: usize) {
+        let from = core::mem::replace(&mut self.dispatcher.loaded, to);
+        if let Some(member) = self.members.get_mut(from).and_then(Option::as_mut) {
+            member.put_down(self.mover);
+        }
+        self.done(Some(to));
+        if let Some(member) = self.members.get_mut(to).and_then(Option::as_mut) {
+            member.take_up(self.mover);
+        }
+    }
+}
+
+fn member_runs<G: SharedWorld>(members: &[Option<Member<G>>], index: usize) -> bool {
+    let member = members.get(index).and_then(Option::as_ref);
+    member.is_some_and(Member::runs)
+}
