@@ -42,6 +42,9 @@ pub(crate) fn arrange(context: &Context<'_>, findings: &mut Diagnostics) -> Arra
         .map(|channel| form::channel(channel, context.source, findings))
         .collect();
     let Some(board) = context.board else {
+        // A PC has calls instead of pages.
+        let rings = channels.iter_mut().flatten().flat_map(|one| &mut one.rings);
+        rings.for_each(|rings| *rings = false);
         return Arrangement {
             image: None,
             partitions,

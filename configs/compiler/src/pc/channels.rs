@@ -15,8 +15,6 @@ use crate::raw::channel::{Access, RawEnd};
 
 /// Memory from this size on lies at a multiple of it, so that it is mapped by blocks.
 const BLOCK: u64 = 2 << 20;
-/// Nested tables translate 48 bits.
-const LAST_ADDRESS: u64 = 1 << 48;
 /// Where a PC has its local APIC, and where devices write to interrupt.
 const APIC: AddressRange = AddressRange {
     base: 0xfee0_0000,
@@ -95,31 +93,37 @@ pub(super) fn arrange(
         let regions = memory.get(partition).copied().unwrap_or_default();
         regions.iter().map(|region| region.seen)
     };
-    // What each partition has so far, and what each end asks for.
+    // What rules that ask no board do not know of: memory that they saw no place of, registers, and the local APIC.
+    let unknown = |partition: usize| {
+        let asked = context
+            .memory
+            .partitions
+            .get(partition)
+            .into_iter()
+            .flatten();
+        let placed = asked
+            .zip(ram(partition))
+            .filter(|(asked, _)| asked.seen().is_none());
+        let bars = bars.get(partition).into_iter().flatten().copied();
+        placed.map(|(_, seen)| seen).chain(bars).chain([APIC])
+    };
+    // What each partition has so far, and what its ends ask for.
     let mut taken: Vec<Vec<AddressRange>> = (0..memory.len())
-        .map(|partition| {
-            let bars = bars.get(partition).into_iter().flatten().copied();
-            ram(partition).chain(bars).chain([APIC]).collect()
-        })
+        .map(|partition| ram(partition).chain(unknown(partition)).collect())
         .collect();
     let partition_of = |end: &RawEnd| names.get(end.partition.get_ref().as_str()).copied();
     for (raw, channel) in context.system.channels.iter().zip(channels.iter()) {
-        for (end, at) in raw
-            .ends()
-            .iter()
-            .zip(channel.iter().flat_map(|one| &one.ends))
-        {
-            let seen =
-                at.map(|at| AddressRange::new(at, channel.as_ref().map_or(PAGE, |one| one.size)));
-            let (Some(seen), Some(own)) =
-                (seen, partition_of(end).and_then(|own| taken.get_mut(own)))
-            else {
+        let Some(channel) = channel else { continue };
+        for (number, end) in raw.ends().iter().enumerate() {
+            // One beyond all addresses is told of elsewhere.
+            let (Some(seen), Some(partition)) = (channel.seen(number), partition_of(end)) else {
                 continue;
             };
-            let place = seen.filter(|seen| seen.end() <= LAST_ADDRESS);
-            match place {
-                Some(seen) if !own.iter().any(|other| other.overlaps(seen)) => own.push(seen),
-                _ => findings.push(covered(context, raw, end, place.is_some())),
+            if unknown(partition).any(|other| other.overlaps(seen)) {
+                findings.push(covered(context, raw, end));
+            }
+            if let Some(own) = taken.get_mut(partition) {
+                own.push(seen);
             }
         }
     }
@@ -161,16 +165,9 @@ pub(super) fn arrange(
     found
 }
 
-fn covered(context: &Context<'_>, raw: &RawChannel, end: &RawEnd, exists: bool) -> Diagnostic {
-    let (code, what) = match exists {
-        true => (
-            codes::CHANNEL_COVERS,
-            "where it sees memory, registers or another channel",
-        ),
-        false => (codes::ADDRESS_SPACE, "beyond 48 bits of address"),
-    };
+fn covered(context: &Context<'_>, raw: &RawChannel, end: &RawEnd) -> Diagnostic {
     let message = format!(
-        "partition `{}` would see {} {what}",
+        "partition `{}` would see {} where it sees memory, registers or another channel",
         end.partition.get_ref(),
         raw.title()
     );
@@ -178,7 +175,7 @@ fn covered(context: &Context<'_>, raw: &RawChannel, end: &RawEnd, exists: bool) 
         .at
         .as_ref()
         .map_or(end.span.clone(), toml::Spanned::span);
-    Diagnostic::error(code, message)
+    Diagnostic::error(codes::CHANNEL_COVERS, message)
         .at(context.source, span)
         .help("leave `at` out: the compiler finds a place")
 }

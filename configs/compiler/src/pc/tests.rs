@@ -397,6 +397,20 @@ fn channel_lies_in_nobodys_ram_and_each_end_is_mapped_and_told_with_its_rights()
 }
 
 #[test]
+fn nothing_is_kept_behind_a_channel_for_a_doorbell() {
+    let text = with_channel(
+        "",
+        "doorbell = true",
+        "doorbell = true, at = \"0x40000000\"",
+    );
+    let behind =
+        "[\"16MiB\", { size = \"16MiB\", at = \"0x40010000\" }]\nimage = \"one.elf\"\n[[channel]]";
+    let text = text.replace("\"16MiB\"\nimage = \"one.elf\"\n[[channel]]", behind);
+    assert!(text.contains("0x40010000"), "{text}");
+    assert_eq!(compiled(&text).unwrap().proof.report.channels.len(), 1);
+}
+
+#[test]
 fn system_without_channels_has_none_of_their_code() {
     let compiled = compiled(SYSTEM).unwrap();
     assert!(compiled.image_features.is_empty());
@@ -408,6 +422,12 @@ fn channel_that_cannot_be_where_it_is_asked_for_is_refused() {
     let address = |at: &str| with_channel(&format!("address = \"{at}\""), "", "");
     let at = |at: &str| with_channel("", &format!("at = \"{at}\""), "");
     let size = |size: &str| with_channel("", "", "").replace("64KiB", size);
+    let other = at("0x40000000")
+        .split_once("[[channel]]")
+        .unwrap()
+        .1
+        .replace("talk", "other");
+    let both = format!("{}[[channel]]{other}", at("0x40000000"));
     for (text, code) in [
         // The hypervisor's image, nobody's RAM, and none at all.
         (address("0x200000"), codes::OUTSIDE_RAM),
@@ -418,6 +438,16 @@ fn channel_that_cannot_be_where_it_is_asked_for_is_refused() {
         (at("0xfee00000"), codes::CHANNEL_COVERS),
         (at("0xffffffff8000"), codes::ADDRESS_SPACE),
         (at("0xfffffffffffff000"), codes::ADDRESS_SPACE),
+        // Memory with a place of its own, and another channel.
+        (
+            at("0x40000000").replacen(
+                "\"16MiB\"",
+                "[\"16MiB\", { size = \"16MiB\", at = \"0x40000000\" }]",
+                1,
+            ),
+            codes::CHANNEL_COVERS,
+        ),
+        (both, codes::CHANNEL_COVERS),
         (size("512MiB"), codes::NOT_PLACEABLE),
     ] {
         let found = codes_of(&text.replace(", }", " }"));
