@@ -30,6 +30,10 @@ fn main(machine: &Machine) -> ! {
         "#UD",
         privileged.map(|outcome| outcome.is_none()),
     );
+    if cpu::is_intel() {
+        of_vmx(&mut tally);
+    }
+    extended_state(&mut tally);
     cpu::invalidate_caches();
     ports(&mut tally);
 
@@ -39,6 +43,34 @@ fn main(machine: &Machine) -> ! {
     tally.tell();
     println!("vandal: done");
     cpu::power_off()
+}
+
+/// What VMX keeps of the control registers does not show. QEMU, which has no VMX, takes these for something else.
+fn of_vmx(tally: &mut Tally) {
+    const VMXE: u64 = 1 << 13;
+    const NUMERIC_ERROR: u64 = 1 << 5;
+    tally.add("instructions of VMX", "#UD", [probe::vmxon().is_none()]);
+    let before = cpu::cr4();
+    // SAFETY: it is refused.
+    let outcome = unsafe { probe::set_cr4(before | VMXE) };
+    tally.add("VMXE in CR4", FAULT, [outcome.is_none()]);
+    let hidden = [before, cpu::cr4()].map(|cr4| cr4 & VMXE == 0);
+    tally.add("look for VMXE in CR4", "hidden", hidden);
+    let turned = [(); 2].map(|()| cpu::turn_numeric_error());
+    let turned = turned.map(|(before, after)| before ^ after == NUMERIC_ERROR);
+    tally.add("NE in CR0", "as written", turned);
+}
+
+/// Values of XCR0 that no CPU takes harm nobody.
+fn extended_state(tally: &mut Tally) {
+    const OSXSAVE: u64 = 1 << 18;
+    if cpu::cpuid(1).ecx >> 26 & 1 == 0 {
+        return;
+    }
+    // SAFETY: nothing but XSETBV and its kind depends on this bit.
+    unsafe { probe::set_cr4(cpu::cr4() | OSXSAVE) };
+    let values = [0, u64::MAX, 1 << 62 | 1].map(|value| probe::set_xcr0(value).is_none());
+    tally.add("values that XCR0 has not", FAULT, values);
 }
 
 fn memory(tally: &mut Tally, end: u64) {

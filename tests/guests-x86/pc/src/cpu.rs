@@ -40,6 +40,35 @@ pub fn output_word(port: u16, value: u16) {
     unsafe { asm!("out dx, ax", in("dx") port, in("ax") value, options(nostack)) };
 }
 
+/// CR4.
+pub fn cr4() -> u64 {
+    let value;
+    // SAFETY: reading has no effect.
+    unsafe { asm!("mov {}, cr4", out(reg) value, options(nostack, nomem)) };
+    value
+}
+
+/// Turns CR0.NE over, and returns CR0 as it was and as it is.
+pub fn turn_numeric_error() -> (u64, u64) {
+    const NUMERIC_ERROR: u64 = 1 << 5;
+    let (before, after);
+    // SAFETY: the bit says how errors of floating point are told, and the program has none.
+    unsafe {
+        asm!(
+            "mov {before}, cr0",
+            "mov {after}, {before}",
+            "xor {after}, {bit}",
+            "mov cr0, {after}",
+            "mov {after}, cr0",
+            before = out(reg) before,
+            after = out(reg) after,
+            bit = in(reg) NUMERIC_ERROR,
+            options(nostack)
+        );
+    }
+    (before, after)
+}
+
 /// INVD.
 pub fn invalidate_caches() {
     // SAFETY: the hypervisor does not let it drop anything.
@@ -52,14 +81,18 @@ pub fn sleep() {
     unsafe { asm!("sti", "hlt", "cli", options(nostack)) };
 }
 
+/// The CPU is Intel's.
+pub fn is_intel() -> bool {
+    cpuid(0).ebx == u32::from_le_bytes(*b"Genu")
+}
+
 /// Turns every VMMCALL of the program into a VMCALL where the CPU is Intel's: they differ in the last byte alone.
 pub fn choose_hypercall() {
     unsafe extern "C" {
         static __start_hypercalls: u64;
         static __stop_hypercalls: u64;
     }
-    const INTEL: u32 = u32::from_le_bytes(*b"Genu");
-    if cpuid(0).ebx != INTEL {
+    if !is_intel() {
         return;
     }
     let (first, end) = (&raw const __start_hypercalls, &raw const __stop_hypercalls);

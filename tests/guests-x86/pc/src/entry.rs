@@ -130,7 +130,7 @@ guest_undefined:
 guest_protection:
     pushq %rax
     movq 16(%rsp), %rax
-    .irp attempt, read, write, rdmsr, wrmsr, vmrun, clgi
+    .irp attempt, read, write, rdmsr, wrmsr, vmrun, clgi, vmxon, cr4, xsetbv
     cmpq $guest_try_\attempt, %rax
     je 5f
     .endr
@@ -176,6 +176,7 @@ guest_end:
 
     /* Attempts: RDI and RSI go in, RAX comes out; RDX is 1 after a fault. */
     .global guest_attempt_read, guest_attempt_write, guest_attempt_rdmsr, guest_attempt_wrmsr, guest_attempt_vmrun, guest_attempt_clgi
+    .global guest_attempt_vmxon, guest_attempt_cr4, guest_attempt_xsetbv
 guest_attempt_read:
     xorl %edx, %edx
 guest_try_read:
@@ -213,6 +214,25 @@ guest_attempt_clgi:
     xorl %edx, %edx
 guest_try_clgi:
     clgi
+    ret
+guest_attempt_vmxon:
+    xorl %edx, %edx
+guest_try_vmxon:
+    vmxon (%rdi)
+    ret
+guest_attempt_cr4:
+    xorl %edx, %edx
+guest_try_cr4:
+    movq %rdi, %cr4
+    ret
+guest_attempt_xsetbv:
+    xorl %ecx, %ecx
+    movl %edi, %eax
+    movq %rdi, %rdx
+    shrq $32, %rdx
+guest_try_xsetbv:
+    xsetbv
+    xorl %edx, %edx
     ret
 guest_tried:
     ret

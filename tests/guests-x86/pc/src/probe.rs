@@ -14,6 +14,9 @@ unsafe extern "C" {
     fn guest_attempt_wrmsr(index: u64, value: u64) -> Outcome;
     fn guest_attempt_vmrun(block: u64) -> Outcome;
     fn guest_attempt_clgi() -> Outcome;
+    fn guest_attempt_vmxon(region: *const u64) -> Outcome;
+    fn guest_attempt_cr4(value: u64) -> Outcome;
+    fn guest_attempt_xsetbv(value: u64) -> Outcome;
 }
 
 fn result(outcome: Outcome) -> Option<u64> {
@@ -60,4 +63,26 @@ pub fn vmrun() -> Option<u64> {
 pub fn clgi() -> Option<u64> {
     // SAFETY: see `vmrun`.
     result(unsafe { guest_attempt_clgi() })
+}
+
+/// VMXON.
+pub fn vmxon() -> Option<u64> {
+    let region = 0;
+    // SAFETY: see `vmrun`.
+    result(unsafe { guest_attempt_vmxon(&raw const region) })
+}
+
+/// Writes CR4.
+///
+/// # Safety
+/// The program can go on with this value.
+pub unsafe fn set_cr4(value: u64) -> Option<u64> {
+    // SAFETY: the caller says so.
+    result(unsafe { guest_attempt_cr4(value) })
+}
+
+/// Writes XCR0.
+pub fn set_xcr0(value: u64) -> Option<u64> {
+    // SAFETY: see `read`; the program uses no vector registers.
+    result(unsafe { guest_attempt_xsetbv(value) })
 }
