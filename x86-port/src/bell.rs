@@ -4,9 +4,13 @@
 //! - The guest that is rung chooses CPU and vector; the hypervisor sends an interrupt of that vector to that CPU alone. Taking it costs no exit.
 //! - One that waits in the local APIC already does not come twice, so a storm of rings costs who makes it one exit each, and the other end one interrupt
 //!   for each that it has taken.
+//! - A CPU that several virtual CPUs share has a local APIC for itself: a ring is [`Posted`] there, and the CPU is called when nobody has taken one before.
 //! - Who rings sends while the bell is locked. Once a partition's bells are silenced, nothing that was meant for its earlier run is under way.
 
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
 use hv::sync::{Rank, TicketLock};
+use model::PartitionId;
 use model::x86::End;
 
 use crate::policy::interrupt;
@@ -14,6 +18,8 @@ use crate::policy::interrupt;
 /// Who is interrupted, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Listener {
+    /// The partition.
+    pub partition: PartitionId,
     /// The identifier of the CPU's x2APIC.
     pub apic: u32,
     /// The interrupt.
@@ -71,7 +77,7 @@ pub fn ring<'b>(
     Ok(())
 }
 
-/// Has the CPU `apic` take rings of the end with this number by `vector`, 32 to 255; 0: nobody does.
+/// Has somebody listen to the end with this number: by the vector 32 to 255 that a guest chooses, 0 for nobody. `of_vector` makes the listener.
 ///
 /// # Errors
 /// There is no such end, nobody can ring it, or the vector is an exception's or none.
@@ -79,13 +85,87 @@ pub fn listen<'b>(
     bell: impl Fn(u16) -> Option<&'b Bell>,
     ends: &[End],
     number: u64,
-    apic: u32,
     vector: u64,
+    of_vector: impl Fn(u8) -> Listener,
 ) -> Result<(), BadCall> {
     let bell = end(ends, number)?.bell.and_then(bell).ok_or(BadCall)?;
     let vector = interrupt::choice(vector).map_err(|_| BadCall)?;
-    *bell.0.lock() = vector.map(|vector| Listener { apic, vector });
+    *bell.0.lock() = vector.map(of_vector);
     Ok(())
+}
+
+/// Vectors by which a virtual CPU was rung whose local APIC is virtual. Many ring, one CPU takes.
+pub struct Posted {
+    /// Rung, and not taken by the guest.
+    vectors: [AtomicU32; 8],
+    /// There are some that the CPU has not seen.
+    fresh: AtomicBool,
+}
+
+impl Posted {
+    /// Nobody has rung.
+    pub const fn new() -> Self {
+        Self {
+            vectors: [const { AtomicU32::new(0) }; 8],
+            fresh: AtomicBool::new(false),
+        }
+    }
+
+    fn place(&self, vector: u8) -> (Option<&AtomicU32>, u32) {
+        (
+            self.vectors.get(usize::from(vector / 32)),
+            1 << (vector % 32),
+        )
+    }
+
+    /// Rings. True when the CPU is to be called: the guest has taken all earlier rings by this vector.
+    pub fn ring(&self, vector: u8) -> bool {
+        let (word, bit) = self.place(vector);
+        let rings = word.is_some_and(|word| word.fetch_or(bit, Ordering::AcqRel) & bit == 0);
+        if rings {
+            self.fresh.store(true, Ordering::Release);
+        }
+        rings
+    }
+
+    /// There are rings that the CPU has not seen.
+    pub fn is_fresh(&self) -> bool {
+        self.fresh.load(Ordering::Acquire)
+    }
+
+    /// Sees them: calls `request` for each vector that is rung and not taken.
+    pub fn see(&self, mut request: impl FnMut(u8)) {
+        if !self.fresh.swap(false, Ordering::AcqRel) {
+            return;
+        }
+        for vector in 0..=u8::MAX {
+            let (word, bit) = self.place(vector);
+            if word.is_some_and(|word| word.load(Ordering::Acquire) & bit != 0) {
+                request(vector);
+            }
+        }
+    }
+
+    /// The guest takes the interrupt: from here on it is rung anew.
+    pub fn taken(&self, vector: u8) {
+        let (word, bit) = self.place(vector);
+        if let Some(word) = word {
+            word.fetch_and(!bit, Ordering::AcqRel);
+        }
+    }
+
+    /// What was rung is forgotten.
+    pub fn forget(&self) {
+        for word in &self.vectors {
+            word.store(0, Ordering::Release);
+        }
+    }
+}
+
+impl Default for Posted {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 #[cfg(test)]
@@ -106,12 +186,17 @@ mod tests {
         apic: u32,
         vector: u64,
     ) -> Result<(), BadCall> {
+        let listener = |vector| Listener {
+            partition: PartitionId::new(0),
+            apic,
+            vector,
+        };
         super::listen(
             |one| bells.get(usize::from(one)),
             ends,
             number,
-            apic,
             vector,
+            listener,
         )
     }
 
@@ -181,5 +266,35 @@ mod tests {
         // An end without a doorbell.
         assert_eq!(listen(&bells, &ENDS[2], 0, 9, 0x41), Err(BadCall));
         assert_eq!(rung(&bells, &ENDS[1], 0), Ok(vec![(4, 0x41)]));
+    }
+
+    fn seen(posted: &Posted) -> Vec<u8> {
+        let mut seen = Vec::new();
+        posted.see(|vector| seen.push(vector));
+        seen
+    }
+
+    #[test]
+    fn cpu_is_called_for_the_first_ring_that_its_guest_has_not_taken() {
+        let posted = Posted::new();
+        assert!(posted.ring(0x41) && posted.ring(0xff));
+        assert!(!posted.ring(0x41));
+        assert!(posted.is_fresh());
+        assert_eq!(seen(&posted), [0x41, 0xff]);
+        // Seen, and not taken: the guest has its interrupts off.
+        assert!(!posted.ring(0x41) && !posted.is_fresh());
+        assert_eq!(seen(&posted), [0u8; 0]);
+        posted.taken(0x41);
+        assert!(posted.ring(0x41));
+        assert_eq!(seen(&posted), [0x41, 0xff]);
+    }
+
+    #[test]
+    fn what_is_forgotten_does_not_come() {
+        let posted = Posted::new();
+        posted.ring(0x41);
+        posted.forget();
+        assert_eq!(seen(&posted), [0u8; 0]);
+        assert!(posted.ring(0x41));
     }
 }

@@ -1,15 +1,46 @@
 //! Channels: their memory, and the calls by which their ends ring one another.
 
 use hv::sync::BootCell;
-use x86_port::bell::{self, BadCall, Bell};
+#[cfg(feature = "shared")]
+use model::{PartitionId, time::TimeShare};
+#[cfg(feature = "shared")]
+use x86_port::bell::Posted;
+use x86_port::bell::{self, BadCall, Bell, Listener};
 use x86_port::policy::hypercall::{INVALID_PARAMETERS, SUCCESS};
 
 use crate::run::Vcpu;
+#[cfg(feature = "shared")]
+use crate::storage::PARTITIONS;
 use crate::world::World;
 use crate::{SYSTEM, apic, start};
 
 static BELLS: [BootCell<Bell>; SYSTEM.bells.len()] =
     [const { BootCell::new() }; SYSTEM.bells.len()];
+
+/// Rings of partitions whose virtual CPU shares its CPU.
+#[cfg(feature = "shared")]
+static POSTED: [Posted; PARTITIONS] = [const { Posted::new() }; PARTITIONS];
+
+/// Rings of a partition whose virtual CPU shares its CPU.
+#[cfg(feature = "shared")]
+pub fn posted(partition: PartitionId) -> Option<&'static Posted> {
+    POSTED.get(usize::from(partition.get()))
+}
+
+/// Interrupts who listens.
+fn send(to: Listener) {
+    #[cfg(feature = "shared")]
+    {
+        let config = SYSTEM.partitions.get(usize::from(to.partition.get()));
+        if config.is_some_and(|config| config.time != TimeShare::Always) {
+            if posted(to.partition).is_some_and(|posted| posted.ring(to.vector)) {
+                apic::send_nmi(to.apic);
+            }
+            return;
+        }
+    }
+    apic::send_interrupt(to.apic, to.vector);
+}
 
 fn bell(number: u16) -> Option<&'static Bell> {
     BELLS.get(usize::from(number))?.get()
@@ -42,7 +73,6 @@ impl<G: World> Vcpu<G> {
     /// Rings the others.
     pub fn ring(&mut self) {
         let number = self.guest.registers().rbx;
-        let send = |to: bell::Listener| apic::send_interrupt(to.apic, to.vector);
         let done = bell::ring(bell, self.config.ends, number, send);
         self.guest.set_rax(answer(done));
     }
@@ -51,7 +81,13 @@ impl<G: World> Vcpu<G> {
     pub fn listen(&mut self) {
         let registers = self.guest.registers();
         let (number, vector) = (registers.rbx, registers.rcx);
-        let done = bell::listen(bell, self.config.ends, number, self.apic, vector);
+        let (partition, apic) = (self.id, self.apic);
+        let listener = |vector| Listener {
+            partition,
+            apic,
+            vector,
+        };
+        let done = bell::listen(bell, self.config.ends, number, vector, listener);
         self.guest.set_rax(answer(done));
     }
 
@@ -59,5 +95,9 @@ impl<G: World> Vcpu<G> {
     pub fn silence(&self) {
         let own = self.config.ends.iter().filter_map(|end| end.bell);
         own.filter_map(bell).for_each(Bell::silence);
+        #[cfg(feature = "shared")]
+        if let Some(posted) = posted(self.id) {
+            posted.forget();
+        }
     }
 }

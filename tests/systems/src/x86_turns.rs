@@ -32,6 +32,7 @@ pub fn tests() -> Vec<Test> {
         test("restart", |bench| {
             sleeper_wakes_beside(bench, "pc-vandal", BESIDE_RESTARTS)
         }),
+        test("channel", ends_that_share_a_cpu_ring_each_other),
         test("linux", linux_takes_turns).needs(Need::Kernel(KERNEL)),
     ]
 }
@@ -69,6 +70,37 @@ fn sleeper_wakes_beside(bench: &Bench<'_>, other: &str, bound: u64) -> anyhow::R
         latest <= bound && sleeps <= 205,
         "{latest} ns late at most, {bound} are allowed; HLT returned {sleeps} times for 200 deadlines"
     );
+    Ok(())
+}
+
+/// Two ends of a channel on one CPU wake each other, beside a guest that spins there and an end on another CPU that rings both; and again when one
+/// has started anew.
+fn ends_that_share_a_cpu_ring_each_other(bench: &Bench<'_>) -> anyhow::Result<()> {
+    let time = "period = \"10ms\"\nbudget = \"3ms\"\n";
+    let ends = [
+        "{ partition = \"first\", doorbell = true }",
+        "{ partition = \"second\", doorbell = true }",
+        "{ partition = \"viewer\", access = \"read-only\" }",
+    ];
+    let system = SystemFile::new("turns-channel", BOARD)
+        .pool("shared", &[0], RTDS)
+        .guest_in("shared", "first", "pc-channel", 1, time)
+        .guest_in("shared", "second", "pc-channel", 1, time)
+        .guest_in("shared", "busy", "pc-busy", 1, time)
+        .guest("viewer", "pc-channel", 1)
+        .channel("talk", "64KiB", &ends);
+    let mut session = bench.start(&system)?;
+    let answered = "^channel: 1000 answered, [1-9][0-9]* rings, rung [1-9][0-9]* times$";
+    session.wait_for("first", answered, bench.left())?;
+    session.wait_for("viewer", "^channel: ring 0$", bench.left())?;
+    session.send("first", "r")?;
+    session.wait_for("hv", "^first: started again, 1 restarts$", bench.left())?;
+    session.wait_for(
+        "first",
+        "^channel: 64 KiB at 0x1000000, not empty$",
+        bench.left(),
+    )?;
+    session.wait_for("first", answered, bench.left())?;
     Ok(())
 }
 

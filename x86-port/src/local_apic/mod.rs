@@ -204,7 +204,8 @@ impl LocalApic {
         }
     }
 
-    const fn is_on(&self) -> bool {
+    /// It is switched on, and takes interrupts.
+    pub const fn is_on(&self) -> bool {
         self.spurious & ENABLED != 0
     }
 

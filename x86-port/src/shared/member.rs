@@ -2,6 +2,8 @@
 
 use hv::event::Event as Told;
 use hv::pool::dispatcher::{Contender, Sleep};
+#[cfg(feature = "channels")]
+use x86_port::bell::Posted;
 use x86_port::exit::Exit;
 use x86_port::guest::{Beginning, Event};
 use x86_port::local_apic::{self, Effect, LocalApic};
@@ -9,6 +11,8 @@ use x86_port::policy::interrupt::{self, Action};
 
 use super::extended::{Extended, Mover};
 use super::is_wanted;
+#[cfg(feature = "channels")]
+use crate::channel;
 use crate::life::Loading;
 use crate::partition::{ExitKind, Phase};
 use crate::run::{Next, Vcpu};
@@ -38,8 +42,12 @@ impl<G> Contender for Member<G> {
         &mut self.sleep
     }
 
-    /// Nobody else can want anything of it but its first start.
+    /// Nobody else can want anything of it but its first start, and to ring it.
     fn has_requests(&self) -> bool {
+        #[cfg(feature = "channels")]
+        if channel::posted(self.vcpu.id).is_some_and(Posted::is_fresh) {
+            return true;
+        }
         self.vcpu.state.phase() == Phase::Starting
     }
 }
@@ -71,6 +79,8 @@ impl<G: SharedWorld> Member<G> {
     /// True when it has something to do at `now`. It is loaded.
     pub fn has_work(&mut self, now: u64) -> bool {
         self.local.pass(now);
+        #[cfg(feature = "channels")]
+        self.see_rings();
         let guest = &self.vcpu.guest;
         self.waits &= !(self.vcpu.is_non_maskable_due()
             || guest.is_interruptible() && self.local.deliverable().is_some());
@@ -103,6 +113,8 @@ impl<G: SharedWorld> Member<G> {
     /// Before its guest is entered: its next interrupt goes with it, or waits until the guest takes it.
     pub fn prepare(&mut self) {
         self.local.pass(cpu::now());
+        #[cfg(feature = "channels")]
+        self.see_rings();
         self.vcpu.deliver_non_maskable();
         let guest = &mut self.vcpu.guest;
         guest.set_task_class(self.local.task_class());
@@ -110,10 +122,29 @@ impl<G: SharedWorld> Member<G> {
         if let Some(vector) = deliverable.filter(|_| guest.takes_interrupt()) {
             guest.inject(Event::Interrupt(vector));
             self.local.take(vector);
+            #[cfg(feature = "channels")]
+            if let Some(posted) = channel::posted(self.vcpu.id) {
+                posted.taken(vector);
+            }
         }
         // The processor compares it with CR8, which the guest changes without an exit.
         let waiting = self.local.waiting().filter(|_| !self.in_vain);
         guest.watch_interrupts(waiting.map(|vector| vector >> 4));
+    }
+
+    /// Rings become interrupts of its local APIC; one that is switched off takes none.
+    #[cfg(feature = "channels")]
+    fn see_rings(&mut self) {
+        let Some(posted) = channel::posted(self.vcpu.id) else {
+            return;
+        };
+        let local = &mut self.local;
+        posted.see(|vector| {
+            local.request(vector);
+            if !local.is_on() {
+                posted.taken(vector);
+            }
+        });
     }
 
     /// Does what an exit asks for.
@@ -195,10 +226,14 @@ impl<G: SharedWorld> Member<G> {
     pub fn go_on(&mut self) {
         if self.vcpu.state.phase() == Phase::Stopping {
             self.loading = None;
+            #[cfg(feature = "channels")]
+            self.vcpu.silence();
             return self.vcpu.stopped();
         }
         let mut at = self.loading.take().or_else(|| {
             dma::deny(self.vcpu.id);
+            #[cfg(feature = "channels")]
+            self.vcpu.silence();
             self.vcpu.begin_load()
         });
         while let Some(loading) = at {

@@ -10,9 +10,7 @@ use crate::check::Context;
 use crate::codes;
 use crate::diagnostics::{Diagnostic, Diagnostics};
 use crate::image::Image;
-use crate::raw::{
-    PoolPolicy, RawChannel, RawConsole, RawHypervisorConsole, RawImage, RawPartition, RawSystem,
-};
+use crate::raw::{PoolPolicy, RawConsole, RawHypervisorConsole, RawImage, RawPartition, RawSystem};
 use crate::resolve::Resolved;
 
 /// Reports every use of what the image cannot do, and every CPU that the board does not have.
@@ -172,12 +170,6 @@ fn sharing(system: &RawSystem, partition: &RawPartition, uses: &mut Vec<(Range<u
     for device in &partition.devices {
         let what = "give a device to a partition that shares a CPU";
         uses.push((device.name.span(), what));
-    }
-    let name = partition.name.as_ref().map(Spanned::get_ref);
-    let ends = system.channels.iter().flat_map(RawChannel::ends);
-    for end in ends.filter(|end| end.doorbell && Some(end.partition.get_ref()) == name) {
-        let what = "ring a partition that shares a CPU: its end has `doorbell = false`";
-        uses.push((end.span.clone(), what));
     }
 }
 
