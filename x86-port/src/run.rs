@@ -90,7 +90,6 @@ pub struct Vcpu<G: 'static> {
     /// The identifier of its x2APIC.
     pub apic: u32,
     /// Frequency of its APIC's timer in kHz, before it is divided.
-    #[cfg(feature = "shared")]
     pub apic_khz: u32,
     /// Its registers.
     pub guest: &'static mut G,
@@ -146,7 +145,6 @@ impl<G: World> Vcpu<G> {
             state: storage::PARTITION_STATE.get(partition)?,
             number,
             apic: SYSTEM.pcpus.get(pcpu)?.apic,
-            #[cfg(feature = "shared")]
             apic_khz: cpu::apic_khz(),
             guest,
             mailbox: storage::MAILBOXES.get(pcpu)?,

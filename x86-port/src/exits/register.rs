@@ -19,10 +19,7 @@ impl<G: World> Vcpu<G> {
         Virtual {
             apic: self.apic,
             tsc_khz: cpu::tsc_khz(),
-            #[cfg(feature = "shared")]
             apic_khz: self.apic_khz,
-            #[cfg(not(feature = "shared"))]
-            apic_khz: cpu::apic_khz(),
             os_xsave: self.guest.cr4() & OS_XSAVE != 0,
         }
     }

@@ -14,14 +14,14 @@ fn main(_machine: &Machine) -> ! {
     let (tsc_khz, apic_khz) = cpu::frequencies();
     let (tsc_khz, apic_khz) = (u64::from(tsc_khz), u64::from(apic_khz));
     println!("wake: every {PERIOD_US} us");
-    apic::enable_once();
+    apic::prepare_timer();
     let period = PERIOD_US * tsc_khz / 1_000;
     let mut samples = [0; SAMPLES];
     let (mut sleeps, mut missed) = (0, 0);
     let mut deadline = cpu::tsc() + period;
     for sample in &mut samples {
         let left = deadline.saturating_sub(cpu::tsc());
-        apic::start_once((left * apic_khz / tsc_khz).max(1) as u32);
+        apic::wake_after((left * apic_khz / tsc_khz).max(1) as u32);
         let mut now = cpu::tsc();
         while now < deadline {
             cpu::sleep();

@@ -63,18 +63,6 @@ pub fn is_requested(vector: u8) -> bool {
     requests.is_some_and(|requests| requests >> (vector % 32) & 1 != 0)
 }
 
-/// Has the timer interrupt once each time that it is [started](start_once).
-pub fn enable_once() {
-    enable();
-    write(0x83e, 0b1011);
-    write(0x832, VECTOR);
-}
-
-/// Lets the timer interrupt after `count` counts of its undivided clock.
-pub fn start_once(count: u32) {
-    write(0x838, u64::from(count));
-}
-
 /// Stops the timer.
 pub fn stop_timer() {
     write(0x838, 0);
