@@ -3,6 +3,7 @@
 //! What is measured is measured under `-icount`: one instruction is one nanosecond.
 
 use anyhow::{Context, ensure};
+use qemu::session::Session;
 use qemu::statistics::Statistics;
 use regex::Regex;
 
@@ -20,6 +21,9 @@ const BESIDE_A_BUSY_ONE: u64 = 2_600;
 /// Beside one that starts again with each of its faults, of which each is told: as for [`BESIDE_A_BUSY_ONE`], 19,809.
 const BESIDE_RESTARTS: u64 = 40_000;
 
+/// Beside one that exits as often as it can, in each way that it has: as for [`BESIDE_A_BUSY_ONE`], 3,261.
+const BESIDE_STORMS: u64 = 5_000;
+
 pub fn tests() -> Vec<Test> {
     let test = |name: &str, body: fn(&Bench<'_>) -> anyhow::Result<()>| {
         Test::new(format!("x86/turns/{name}"), &["x86", "rtds"], body).needs(Need::Pc)
@@ -27,10 +31,18 @@ pub fn tests() -> Vec<Test> {
     vec![
         test("supply", busy_guests_get_their_budgets),
         test("wake", |bench| {
-            sleeper_wakes_beside(bench, "pc-busy", BESIDE_A_BUSY_ONE)
+            sleeper_wakes_beside(bench, "pc-busy", "inject", BESIDE_A_BUSY_ONE).map(drop)
         }),
         test("restart", |bench| {
-            sleeper_wakes_beside(bench, "pc-vandal", BESIDE_RESTARTS)
+            sleeper_wakes_beside(bench, "pc-vandal", "restart", BESIDE_RESTARTS).map(drop)
+        }),
+        test("storm", |bench| {
+            let session = sleeper_wakes_beside(bench, "pc-storm", "inject", BESIDE_STORMS)?;
+            ensure!(
+                session.text("other").contains("storm: 11 kinds"),
+                "not all storms came while the sleeper measured"
+            );
+            Ok(())
         }),
         test("channel", ends_that_share_a_cpu_ring_each_other),
         test("linux", linux_takes_turns).needs(Need::Kernel(KERNEL)),
@@ -49,7 +61,13 @@ fn busy_guests_get_their_budgets(bench: &Bench<'_>) -> anyhow::Result<()> {
 }
 
 /// A guest that sleeps until its timer, each millisecond, wakes up in time and sleeps in between, whatever `other` does on the same CPU.
-fn sleeper_wakes_beside(bench: &Bench<'_>, other: &str, bound: u64) -> anyhow::Result<()> {
+fn sleeper_wakes_beside(
+    bench: &Bench<'_>,
+    other: &str,
+    on_fault: &str,
+    bound: u64,
+) -> anyhow::Result<Session> {
+    let time = "period = \"10ms\"\nbudget = \"7ms\"\npriority = 1\n";
     let system = SystemFile::new("turns-wake", BOARD)
         .pool("shared", &[0], RTDS)
         .guest_in(
@@ -57,7 +75,7 @@ fn sleeper_wakes_beside(bench: &Bench<'_>, other: &str, bound: u64) -> anyhow::R
             "other",
             other,
             1,
-            "period = \"10ms\"\nbudget = \"7ms\"\npriority = 1\non_fault = \"restart\"\n",
+            &format!("{time}on_fault = \"{on_fault}\"\n"),
         )
         .guest_in("shared", "wake", "pc-wake", 1, URGENT);
     let mut session = counted(bench, &system)?;
@@ -70,7 +88,7 @@ fn sleeper_wakes_beside(bench: &Bench<'_>, other: &str, bound: u64) -> anyhow::R
         latest <= bound && sleeps <= 205,
         "{latest} ns late at most, {bound} are allowed; HLT returned {sleeps} times for 200 deadlines"
     );
-    Ok(())
+    Ok(session)
 }
 
 /// Two ends of a channel on one CPU wake each other, beside a guest that spins there and an end on another CPU that rings both; and again when one

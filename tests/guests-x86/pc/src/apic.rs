@@ -63,6 +63,16 @@ pub fn is_requested(vector: u8) -> bool {
     requests.is_some_and(|requests| requests >> (vector % 32) & 1 != 0)
 }
 
+/// Interrupts this CPU with a vector.
+pub fn interrupt_itself(vector: u8) {
+    write(0x83f, u64::from(vector));
+}
+
+/// Holds back interrupts of this class, in bits 7 to 4, and below.
+pub fn set_task_priority(priority: u8) {
+    write(0x808, u64::from(priority));
+}
+
 /// Stops the timer.
 pub fn stop_timer() {
     write(0x838, 0);

@@ -75,6 +75,12 @@ pub fn invalidate_caches() {
     unsafe { asm!("invd", options(nostack)) };
 }
 
+/// Takes interrupts that wait.
+pub fn take_interrupts() {
+    // SAFETY: the handlers keep all registers and touch only what is theirs.
+    unsafe { asm!("sti", "nop", "cli", options(nostack)) };
+}
+
 /// Sleeps until an interrupt has been taken.
 pub fn sleep() {
     // SAFETY: the handlers keep all registers and touch only what is theirs.
