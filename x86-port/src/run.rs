@@ -42,12 +42,14 @@ pub fn run(index: usize) -> ! {
             Ok(Virtualization::Svm(_)) => {
                 if let Some((guest, host)) = world::svm::enable(index) {
                     #[cfg(feature = "shared")]
-                    crate::shared::serve(index, host);
+                    crate::shared::serve::<x86_port::svm::guest::Guest>(index, host);
                     serve(index, guest, host);
                 }
             }
             Ok(Virtualization::Vmx(_)) => {
                 if let Some((guest, host)) = world::vmx::enable(index) {
+                    #[cfg(feature = "shared")]
+                    crate::shared::serve::<world::vmx::Vcpu>(index, host);
                     serve(index, guest, host);
                 }
             }

@@ -101,11 +101,6 @@ fn compare_cpu() {
             "SVM: {} address spaces, next RIP {}, decode assists {}",
             svm.asids, svm.next_rip, svm.decode_assists
         )),
-        #[cfg(feature = "shared")]
-        Ok(Virtualization::Vmx(_)) => stop(format_args!(
-            "this system shares CPUs, which this version does on AMD's alone"
-        )),
-        #[cfg(not(feature = "shared"))]
         Ok(Virtualization::Vmx(_)) => {
             let controls = world::vmx::controls();
             early::line(format_args!(

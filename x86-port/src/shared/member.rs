@@ -100,6 +100,7 @@ impl<G: SharedWorld> Member<G> {
     /// Takes its registers out of the pCPU.
     pub fn put_down(&mut self, mover: Mover) {
         mover.save(self.extended);
+        self.vcpu.guest.put_down();
         if !self.sleep.awake {
             self.sleep.timer = self.next_change();
         }
@@ -107,6 +108,7 @@ impl<G: SharedWorld> Member<G> {
 
     /// Puts its registers into the pCPU.
     pub fn take_up(&mut self, mover: Mover) {
+        self.vcpu.guest.take_up();
         mover.load(self.extended);
     }
 

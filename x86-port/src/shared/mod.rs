@@ -17,12 +17,11 @@ use hv::pool::policy::Policy;
 use model::time::TimeShare;
 use static_cell::ConstStaticCell;
 use x86_port::exit::Exit;
-use x86_port::svm::guest::Guest;
 
 use crate::console::pump;
 use crate::run::{Next, Vcpu};
 use crate::storage::PARTITIONS;
-use crate::world::{self, SharedWorld, World};
+use crate::world::SharedWorld;
 use crate::{SYSTEM, apic, cpu, dma, early, exceptions, processors};
 use alarm::Pcpu;
 use extended::{Extended, Mover};
@@ -63,7 +62,7 @@ pub fn is_wanted() -> bool {
 }
 
 /// Runs the virtual CPUs that share a pCPU for ever; returns at once when nobody does.
-pub fn serve(index: usize, host: &mut <Guest as World>::Host) {
+pub fn serve<G: SharedWorld>(index: usize, host: &mut G::Host) {
     if on(index).next().is_none() {
         return;
     }
@@ -74,10 +73,10 @@ pub fn serve(index: usize, host: &mut <Guest as World>::Host) {
     };
     let frequency = u64::from(cpu::tsc_khz()) * 1000;
     let mut dispatcher = Dispatcher::new(Budgets::<MOST>::new(), frequency);
-    let mut members: [Option<Member<Guest>>; MOST] = array::from_fn(|_| None);
+    let mut members: [Option<Member<G>>; MOST] = array::from_fn(|_| None);
     for (place, partition) in members.iter_mut().zip(on(index)) {
         let time = SYSTEM.partitions.get(partition).map(|config| config.time);
-        let guest = world::svm::shared_guest(partition);
+        let guest = G::sharing(partition);
         let vcpu = guest.and_then(|guest| Vcpu::sharing(partition, index, guest));
         let extended = EXTENDED.get(partition).map(ConstStaticCell::take);
         *place = vcpu
@@ -91,6 +90,9 @@ pub fn serve(index: usize, host: &mut <Guest as World>::Host) {
     processors::arrive();
     apic::reset();
     apic::enable_alarm();
+    if let Some(first) = members.first_mut().and_then(Option::as_mut) {
+        first.take_up(mover);
+    }
     Turns {
         dispatcher,
         members,
@@ -117,6 +119,8 @@ impl<G: SharedWorld> Turns<G> {
             };
             member.prepare();
             self.dispatcher.ring_by::<Pcpu>(member.next_change());
+            let left = self.dispatcher.armed().saturating_sub(cpu::now());
+            member.vcpu.guest.limit(left);
             member.vcpu.guest.enter(host, calls);
             let exit = member.vcpu.guest.exited();
             if exit == Exit::Interrupt {
@@ -212,10 +216,10 @@ impl<G: SharedWorld> Turns<G> {
         if let Some(member) = self.members.get_mut(from).and_then(Option::as_mut) {
             member.put_down(self.mover);
         }
-        self.done(Some(to));
         if let Some(member) = self.members.get_mut(to).and_then(Option::as_mut) {
             member.take_up(self.mover);
         }
+        self.done(Some(to));
     }
 }
 

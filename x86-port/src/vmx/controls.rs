@@ -8,6 +8,7 @@ mod register {
     /// Pin-based, primary, exit and entry controls; with [`HAS_TRUE`](super::HAS_TRUE) there are others of which less must be 1.
     pub const GROUPS: [u32; 4] = [0x481, 0x482, 0x483, 0x484];
     pub const TRUE_GROUPS: [u32; 4] = [0x48d, 0x48e, 0x48f, 0x490];
+    pub const MISCELLANEOUS: u32 = 0x485;
     pub const SECONDARY: u32 = 0x48b;
     pub const EPT_VPID: u32 = 0x48c;
 }
@@ -39,6 +40,20 @@ const EPT: u64 = 1 << 6 | 1 << 14 | 1 << 16 | 1 << 20 | 1 << 26;
 /// The same: INVVPID of one tag.
 const ONE_VPID: u64 = 1 << 32 | 1 << 41;
 
+/// What exits beside where the physical CPU is shared, and the CR8 that is the guest's own.
+pub mod shared {
+    /// Pin-based: interrupts, and the preemption timer.
+    pub const PIN: u32 = 1 << 0 | 1 << 6;
+    /// Primary: HLT, and a virtual task priority.
+    pub const PRIMARY: u32 = 1 << 7 | 1 << 21;
+    /// Primary, on demand: the guest takes interrupts.
+    pub const WINDOW: u32 = 1 << 2;
+    /// Secondary: WBINVD.
+    pub const SECONDARY: u32 = 1 << 6;
+    /// Exceptions whose delivery can raise them again, without end: #DB and #AC.
+    pub const EXCEPTIONS: u32 = 1 << 1 | 1 << 17;
+}
+
 /// What a CPU's control structures begin with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Controls {
@@ -52,6 +67,10 @@ pub struct Controls {
     pub exit: u32,
     /// Entry.
     pub entry: u32,
+    /// Virtual CPUs can share this CPU: what [`shared`] names can be 1.
+    pub can_share: bool,
+    /// The preemption timer counts ticks of the time stamp counter, shifted right by this.
+    pub timer_shift: u32,
     /// First word of a control structure: which format this CPU has.
     pub revision: u32,
 }
@@ -114,6 +133,13 @@ pub fn choose(cpu: &impl Cpu) -> Result<Controls, Lack> {
         optional: 0,
         unwanted: 0,
     };
+    let can_share = [
+        (pin, shared::PIN),
+        (primary, shared::PRIMARY | shared::WINDOW),
+        (cpu.msr(register::SECONDARY), shared::SECONDARY),
+    ]
+    .iter()
+    .all(|(allowed, wanted)| (allowed >> 32) as u32 & wanted == *wanted);
     let pin = group("pin-based", PIN).choose(pin)?;
     let processor = Group {
         unwanted: CR3_EXITS,
@@ -139,6 +165,8 @@ pub fn choose(cpu: &impl Cpu) -> Result<Controls, Lack> {
         secondary: secondary.choose(cpu.msr(register::SECONDARY))?,
         exit: group("exit", EXIT).choose(exit)?,
         entry: group("entry", ENTRY).choose(entry)?,
+        can_share,
+        timer_shift: cpu.msr(register::MISCELLANEOUS) as u32 & 0x1f,
         revision: basic as u32 & 0x7fff_ffff,
     })
 }
@@ -172,6 +200,7 @@ mod tests {
             (0x48f, all | 0x3_6dfb),
             (0x490, all | 0x11fb),
             (register::SECONDARY, all),
+            (register::MISCELLANEOUS, 0x7004_01e5),
             (register::EPT_VPID, u64::MAX),
         ]))
     }
@@ -185,6 +214,8 @@ mod tests {
             secondary: 0x10aa,
             exit: 0x3f_6fff,
             entry: 0xd1ff,
+            can_share: true,
+            timer_shift: 5,
             revision: 0x2b,
         };
         assert_eq!(chosen, expected);
@@ -219,6 +250,22 @@ mod tests {
             let mut cpu = cpu();
             cpu.0.insert(register, value);
             assert_eq!(choose(&cpu), Err(expected), "{register:#x}");
+        }
+    }
+
+    #[test]
+    fn cpu_that_cannot_exit_for_what_sharing_needs_is_not_shared() {
+        for (register, without) in [
+            (0x48d, 0),
+            (0x48d, 6),
+            (0x48e, 21),
+            (0x48e, 2),
+            (register::SECONDARY, 6),
+        ] {
+            let mut cpu = cpu();
+            let value = cpu.0.get_mut(&register).unwrap();
+            *value &= !(1 << (32 + without));
+            assert!(!choose(&cpu).unwrap().can_share, "{register:#x} {without}");
         }
     }
 

@@ -5,6 +5,7 @@ use hv::exit::AbortCause;
 
 use super::field::{Vmcs, information};
 use crate::exit::{Exit, Fault, Io};
+use crate::guest::Event;
 
 /// Exit reasons that others look at.
 pub mod reason {
@@ -33,11 +34,16 @@ pub fn exit(vmcs: &impl Vmcs) -> Exit {
     let qualification = vmcs.read(information::QUALIFICATION);
     match number {
         _ if failed => Exit::Refused,
-        0 if is_nmi(vmcs.read(information::EVENT)) => Exit::NonMaskable,
+        0 => event(vmcs.read(information::EVENT)),
+        // Or the preemption timer, in the place of the alarm's interrupt.
+        1 | 52 => Exit::Interrupt,
         2 => Exit::Shutdown,
         reason::NMI_WINDOW => Exit::NonMaskableDone,
+        // A window, or a task priority below the threshold.
+        7 | 43 => Exit::Window,
         10 => Exit::Cpuid,
-        13 => Exit::InvalidateCaches,
+        12 => Exit::Halt,
+        13 | 54 => Exit::InvalidateCaches,
         18 => Exit::Hypercall,
         9 | 11 | 19..=27 | 50 | 53 => Exit::Privileged,
         30 => Exit::Io(Io {
@@ -56,8 +62,14 @@ pub fn exit(vmcs: &impl Vmcs) -> Exit {
     }
 }
 
-const fn is_nmi(event: u64) -> bool {
-    event >> 8 & 7 == 2
+/// An exception, or an NMI.
+const fn event(information: u64) -> Exit {
+    match (information >> 8 & 7, information & 0xff) {
+        (2, _) => Exit::NonMaskable,
+        (_, 1) => Exit::Exception(Event::Debug),
+        (_, 17) => Exit::Exception(Event::Alignment),
+        _ => Exit::Unexpected(0),
+    }
 }
 
 /// What the qualification of an EPT violation says (table 28-7).
@@ -101,7 +113,13 @@ mod tests {
     #[test]
     fn reasons_are_those_of_the_manual() {
         for (reason, expected) in [
+            (1, Exit::Interrupt),
             (2, Exit::Shutdown),
+            (7, Exit::Window),
+            (12, Exit::Halt),
+            (43, Exit::Window),
+            (52, Exit::Interrupt),
+            (54, Exit::InvalidateCaches),
             (8, Exit::NonMaskableDone),
             (10, Exit::Cpuid),
             (13, Exit::InvalidateCaches),
@@ -125,8 +143,14 @@ mod tests {
         let mut table = Table::default();
         table.write(information::EVENT, 0x8000_0202);
         assert_eq!(exit(&table), Exit::NonMaskable);
-        table.write(information::EVENT, 0x8000_0306);
-        assert_eq!(exit(&table), Exit::Unexpected(0));
+        for (event, expected) in [
+            (0x8000_0301, Exit::Exception(Event::Debug)),
+            (0x8000_0b11, Exit::Exception(Event::Alignment)),
+            (0x8000_0306, Exit::Unexpected(0)),
+        ] {
+            table.write(information::EVENT, event);
+            assert_eq!(exit(&table), expected);
+        }
     }
 
     #[test]

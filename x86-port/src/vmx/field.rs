@@ -15,6 +15,9 @@ pub trait Vmcs {
     /// next one waits for this handler's end.
     fn take_nmi(&mut self);
 
+    /// These bits of DR6 are set (28.3.1.3): a debug exception that exits leaves that to who delivers it.
+    fn add_to_dr6(&mut self, bits: u64);
+
     /// XSETBV of register 0, with a value that [`xcr0::is_valid`](super::xcr0::is_valid) has passed.
     fn set_xcr0(&mut self, value: u64);
 }
@@ -25,6 +28,8 @@ pub mod control {
     pub const VPID: u32 = 0x0000;
     /// Physical address of the bitmap of MSRs.
     pub const MSR_BITMAP: u32 = 0x2004;
+    /// Physical address of the virtual APIC's page, whose task priority is the guest's CR8.
+    pub const VIRTUAL_APIC: u32 = 0x2012;
     /// Extended page table pointer.
     pub const EPT_POINTER: u32 = 0x201a;
     /// Pin-based controls.
@@ -43,6 +48,8 @@ pub mod control {
     pub const EVENT_CODE: u32 = 0x4018;
     /// Length of the instruction that is its cause.
     pub const EVENT_LENGTH: u32 = 0x401a;
+    /// The guest exits when the class of its task priority gets below this.
+    pub const THRESHOLD: u32 = 0x401c;
     /// Secondary processor-based controls.
     pub const SECONDARY: u32 = 0x401e;
     /// Bits of CR0 that the hypervisor owns.
@@ -113,6 +120,8 @@ pub mod guest {
     pub const RFLAGS: u32 = 0x6820;
     /// Debug exceptions that wait.
     pub const PENDING_DEBUG: u32 = 0x6822;
+    /// What is left of the preemption timer.
+    pub const TIMER: u32 = 0x482e;
     /// Those that are 0 at first: IA32_DEBUGCTL, activity, SYSENTER's CS, CR3, bases of GDTR and IDTR, RSP, waiting debug exceptions, SYSENTER's
     /// ESP and EIP.
     pub const ZERO: [u32; 11] = [
@@ -163,6 +172,8 @@ pub mod table {
         pub renewed: Vec<u16>,
         /// Non-maskable interrupts that were handled.
         pub taken: usize,
+        /// What was set in DR6.
+        pub dr6: u64,
         /// What was last written into XCR0.
         pub xcr0: Option<u64>,
     }
@@ -182,6 +193,10 @@ pub mod table {
 
         fn take_nmi(&mut self) {
             self.taken += 1;
+        }
+
+        fn add_to_dr6(&mut self, bits: u64) {
+            self.dr6 |= bits;
         }
 
         fn set_xcr0(&mut self, value: u64) {

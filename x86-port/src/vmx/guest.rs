@@ -1,6 +1,8 @@
 //! A virtual CPU in Intel's form.
 
-use super::controls::{Controls, NMI_WINDOW};
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use super::controls::{Controls, NMI_WINDOW, shared};
 use super::exit::{self, reason};
 use super::field::{Vmcs, control, guest as state, information};
 use super::{ept, reset, xcr0};
@@ -9,8 +11,9 @@ use crate::guest::{self, Beginning, Event, Registers, Space};
 use crate::svm::reset::{reset, start_up};
 use crate::svm::vmcb::Vmcb;
 
-/// RFLAGS.TF.
+/// RFLAGS.TF and IF.
 const TRAP: u64 = 1 << 8;
+const INTERRUPTS: u64 = 1 << 9;
 /// CR0.PE, and CR0.NE, which must be 1 under VMX (Intel SDM volume 3, A.7). The guest sees the one that it has written.
 const PROTECTED: u64 = 1 << 0;
 const NUMERIC_ERROR: u64 = 1 << 5;
@@ -25,8 +28,27 @@ mod held {
     pub const BY_NMI: u64 = 1 << 3;
 }
 
+/// The page in which a guest that shares its CPU has its task priority (30.1.1).
+#[derive(Debug)]
+#[repr(C, align(4096))]
+pub struct VirtualApic([AtomicU32; 1024]);
+
+impl VirtualApic {
+    /// As after reset.
+    #[allow(
+        clippy::declare_interior_mutable_const,
+        reason = "a value to start from, copied wherever it is named"
+    )]
+    pub const NEW: Self = Self([const { AtomicU32::new(0) }; 1024]);
+
+    fn task_priority(&self) -> &AtomicU32 {
+        #[allow(clippy::indexing_slicing, reason = "within the page")]
+        &self.0[0x80 / 4]
+    }
+}
+
 /// What a virtual CPU is set up with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Setup {
     /// The CPU's controls.
     pub controls: Controls,
@@ -34,6 +56,8 @@ pub struct Setup {
     pub msr_bitmap: u64,
     /// What XCR0 may name on this CPU.
     pub xcr0: u64,
+    /// Where it has its task priority, if it shares its CPU.
+    pub shares: Option<&'static VirtualApic>,
 }
 
 /// How an attempt to enter a guest ended.
@@ -74,6 +98,18 @@ impl<V: Vmcs> Guest<V> {
         }
     }
 
+    /// Has the guest exit after so many ticks of the time stamp counter, and at most a count of the timer later.
+    pub fn limit(&mut self, ticks: u64) {
+        let counts = (ticks >> self.setup.controls.timer_shift).saturating_add(1);
+        let counts = u32::try_from(counts).unwrap_or(u32::MAX);
+        self.vmcs.write(state::TIMER, counts.into());
+    }
+
+    /// Its control structure.
+    pub const fn structure(&mut self) -> &mut V {
+        &mut self.vmcs
+    }
+
     /// Why a guest that was entered has exited.
     fn reason(&mut self) -> Exit {
         let (number, failed) = exit::number(&self.vmcs);
@@ -89,8 +125,25 @@ impl<V: Vmcs> Guest<V> {
                 self.inject_now(event::NON_MASKABLE);
                 Exit::Answered
             }
-            _ => exit::exit(&self.vmcs),
+            _ => self.asked(),
         }
+    }
+
+    fn asked(&mut self) -> Exit {
+        let exit = exit::exit(&self.vmcs);
+        if exit == Exit::Exception(Event::Debug) {
+            /// Which breakpoints, a register that was touched, a step.
+            const REASONS: u64 = 0b1111 | 1 << 13 | 1 << 14;
+            let qualification = self.vmcs.read(information::QUALIFICATION);
+            self.vmcs.add_to_dr6(qualification & REASONS);
+        }
+        exit
+    }
+
+    fn control(&mut self, field: u32, bits: u32, on: bool) {
+        let (value, bits) = (self.vmcs.read(field), u64::from(bits));
+        let value = if on { value | bits } else { value & !bits };
+        self.vmcs.write(field, value);
     }
 
     fn deliver_again(&mut self, number: u32) {
@@ -219,6 +272,16 @@ impl<V: Vmcs> guest::Guest for Guest<V> {
             vmcs.write(control::VPID, vpid.into());
         }
         vmcs.renew(vpid);
+        if let Some(apic) = self.setup.shares {
+            self.control(control::PIN, shared::PIN, true);
+            self.control(control::PRIMARY, shared::PRIMARY, true);
+            self.control(control::SECONDARY, shared::SECONDARY, true);
+            self.control(control::EXCEPTIONS, shared::EXCEPTIONS, true);
+            self.vmcs.write(control::THRESHOLD, 0);
+            let page = (&raw const *apic) as u64;
+            self.vmcs.write(control::VIRTUAL_APIC, page);
+            guest::Shared::set_task_class(self, 0);
+        }
     }
 
     fn pc(&self) -> u64 {
@@ -294,10 +357,40 @@ impl<V: Vmcs> guest::Guest for Guest<V> {
     }
 
     fn watch_non_maskable(&mut self, on: bool) {
-        let primary = self.vmcs.read(control::PRIMARY);
-        let bit = u64::from(NMI_WINDOW);
-        let primary = if on { primary | bit } else { primary & !bit };
-        self.vmcs.write(control::PRIMARY, primary);
+        self.control(control::PRIMARY, NMI_WINDOW, on);
+    }
+}
+
+impl<V: Vmcs> guest::Shared for Guest<V> {
+    fn is_interruptible(&self) -> bool {
+        self.vmcs.read(state::RFLAGS) & INTERRUPTS != 0
+    }
+
+    fn takes_interrupt(&self) -> bool {
+        let blocked = self.vmcs.read(state::INTERRUPTIBILITY) & held::BY_INSTRUCTION != 0;
+        guest::Guest::takes_event(self) && self.is_interruptible() && !blocked
+    }
+
+    /// By a window while the class is above CR8, and by the threshold while it is not.
+    fn watch_interrupts(&mut self, class: Option<u8>) {
+        let above = class.filter(|class| *class > self.task_class());
+        let threshold = class.filter(|_| above.is_none()).unwrap_or(0);
+        self.control(control::PRIMARY, shared::WINDOW, above.is_some());
+        self.vmcs.write(control::THRESHOLD, threshold.into());
+    }
+
+    fn task_class(&self) -> u8 {
+        let priority = |apic: &VirtualApic| apic.task_priority().load(Ordering::Relaxed);
+        self.setup
+            .shares
+            .map_or(0, |apic| (priority(apic) >> 4) as u8 & 0xf)
+    }
+
+    fn set_task_class(&mut self, class: u8) {
+        if let Some(apic) = self.setup.shares {
+            let priority = u32::from(class & 0xf) << 4;
+            apic.task_priority().store(priority, Ordering::Relaxed);
+        }
     }
 }
 

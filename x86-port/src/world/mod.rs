@@ -31,9 +31,19 @@ pub fn prepare() {
 
 /// One that can share a pCPU.
 #[cfg(feature = "shared")]
-pub trait SharedWorld: World + x86_port::guest::Shared {}
-#[cfg(feature = "shared")]
-impl<G: World + x86_port::guest::Shared> SharedWorld for G {}
+pub trait SharedWorld: World + x86_port::guest::Shared {
+    /// The virtual CPU of a partition that shares the calling pCPU, once. `None`: there is none, or the CPU refuses it.
+    fn sharing(partition: usize) -> Option<&'static mut Self>;
+
+    /// Takes out of the pCPU what of the guest stays there between its exits.
+    fn put_down(&mut self) {}
+
+    /// Has the guest exit after so many ticks, where the extension has a timer of its own for that.
+    fn limit(&mut self, _ticks: u64) {}
+
+    /// Puts it into the pCPU. Called before the guest is looked at.
+    fn take_up(&mut self) {}
+}
 
 /// Floating-point and vector registers, and the debug registers that no control block has, as after reset. A guest finds nothing there of the one
 /// before it.

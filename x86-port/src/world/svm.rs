@@ -166,16 +166,17 @@ fn prepare_shared() {
     SHARED_MSR_PERMISSIONS_AT.store((&raw const *permissions) as u64, Ordering::Release);
 }
 
-/// What the virtual CPU of a partition runs with that shares its pCPU, once.
 #[cfg(feature = "shared")]
-pub fn shared_guest(partition: usize) -> Option<&'static mut Guest> {
-    let guest = SHARED.get(partition)?.take();
-    guest.shares = true;
-    guest.permissions = Permissions {
-        io: (&raw const IO_PERMISSIONS) as u64,
-        msr: SHARED_MSR_PERMISSIONS_AT.load(Ordering::Acquire),
-    };
-    Some(guest)
+impl super::SharedWorld for Guest {
+    fn sharing(partition: usize) -> Option<&'static mut Self> {
+        let guest = SHARED.get(partition)?.take();
+        guest.shares = true;
+        guest.permissions = Permissions {
+            io: (&raw const IO_PERMISSIONS) as u64,
+            msr: SHARED_MSR_PERMISSIONS_AT.load(Ordering::Acquire),
+        };
+        Some(guest)
+    }
 }
 
 /// Enables SVM on this pCPU. Returns what its virtual CPU runs with.

@@ -14,6 +14,9 @@ use x86_port::vmx::field::{Vmcs, host, information};
 use x86_port::vmx::guest::{Attempt, Guest, Setup};
 use x86_port::vmx::permissions::MsrBitmap;
 
+#[cfg(feature = "shared")]
+mod kept;
+
 use super::World;
 use crate::early::stop;
 use crate::storage::PCPUS;
@@ -119,38 +122,69 @@ mod outcome {
 #[repr(C, align(4096))]
 struct Page([u32; 1024]);
 
-/// What a pCPU keeps while a guest runs.
-#[repr(C)]
-pub struct Host {
-    /// What VMXON names.
-    operation: Page,
-    /// The virtual CPU's control structure.
-    vmcs: Page,
-    /// The guest was entered before.
-    launched: bool,
-}
+/// What a pCPU has of its own: the page that VMXON names.
+pub struct Host(Page);
 
 /// Which MSRs exit, for every virtual CPU: how `prepare` fills it, and what it makes of it.
 static BITMAP: ConstStaticCell<MsrBitmap> = ConstStaticCell::new(MsrBitmap::closed());
 static SETUP: BootCell<Setup> = BootCell::new();
 
 static GUESTS: [StaticCell<Guest<Current>>; PCPUS] = [const { StaticCell::new() }; PCPUS];
-static HOSTS: [ConstStaticCell<Host>; PCPUS] = [const {
-    ConstStaticCell::new(Host {
-        operation: Page([0; 1024]),
-        vmcs: Page([0; 1024]),
-        launched: false,
-    })
-}; PCPUS];
+static STRUCTURES: [ConstStaticCell<Page>; PCPUS] =
+    [const { ConstStaticCell::new(Page([0; 1024])) }; PCPUS];
+static HOSTS: [ConstStaticCell<Host>; PCPUS] =
+    [const { ConstStaticCell::new(Host(Page([0; 1024]))) }; PCPUS];
 
-/// The control structure that is current on this CPU, once [`enable`] has run on it.
-pub struct Current(());
+/// A control structure that is the current one of this CPU whenever its guest is looked at.
+pub struct Current {
+    /// Where it is.
+    #[cfg(feature = "shared")]
+    page: &'static Page,
+    /// The guest was entered before.
+    launched: bool,
+    /// What the CPU keeps of the guest, while another one has it.
+    #[cfg(feature = "shared")]
+    kept: kept::Kept,
+}
+
+/// A virtual CPU of this vendor's.
+#[cfg(feature = "shared")]
+pub type Vcpu = Guest<Current>;
+
+impl Current {
+    /// Makes a page the CPU's current control structure, as the hypervisor's state is now. `None`: the CPU refuses.
+    ///
+    /// # Safety
+    /// VMX is enabled on this CPU.
+    unsafe fn make(page: &'static mut Page, revision: u32) -> Option<Self> {
+        let Page([first, ..]) = page;
+        *first = revision;
+        let address = &raw const *page;
+        let (clear, load): (u8, u8);
+        // SAFETY: the caller says that the CPU has the instructions; the page is mapped where it is, and nobody else uses it.
+        unsafe {
+            asm!("vmclear [{}]", "setna {}", in(reg) &raw const address, out(reg_byte) clear);
+            asm!("vmptrld [{}]", "setna {}", in(reg) &raw const address, out(reg_byte) load);
+        }
+        let mut made = Self {
+            #[cfg(feature = "shared")]
+            page,
+            launched: false,
+            #[cfg(feature = "shared")]
+            kept: kept::Kept::NEW,
+        };
+        if (clear, load) != (0, 0) {
+            return None;
+        }
+        save_host(&mut made);
+        Some(made)
+    }
+}
 
 impl Vmcs for Current {
     fn read(&self, field: u32) -> u64 {
         let value: u64;
-        // SAFETY: `enable` has made a structure current on this CPU, which alone has this value; reading concerns no memory. A field that the CPU
-        // lacks leaves 0.
+        // SAFETY: the structure is current on this CPU, which alone has this value; reading concerns no memory. A field that the CPU lacks leaves 0.
         unsafe {
             asm!(
                 "xor {value:e}, {value:e}",
@@ -208,6 +242,13 @@ impl Vmcs for Current {
         unsafe { asm!("int 2") };
     }
 
+    fn add_to_dr6(&mut self, bits: u64) {
+        // SAFETY: DR6 is the guest's: the hypervisor has no breakpoints.
+        unsafe {
+            asm!("mov {0}, dr6", "or {0}, {1}", "mov dr6, {0}", out(reg) _, in(reg) bits, options(nostack, nomem));
+        }
+    }
+
     fn set_xcr0(&mut self, value: u64) {
         // SAFETY: the trait says that the value is one that this CPU takes; XCR0 concerns vector registers, which the hypervisor does not use. CR4.OSXSAVE
         // makes the instruction exist, and the guest, which has executed it, has XSAVE.
@@ -237,10 +278,13 @@ pub fn prepare() {
         controls: controls(),
         msr_bitmap: (&raw const *bitmap) as u64,
         xcr0: u64::from(components.edx) << 32 | u64::from(components.eax),
+        shares: None,
     };
     if SETUP.set(setup).is_err() {
         stop(format_args!("the virtual CPUs were prepared twice"));
     }
+    #[cfg(feature = "shared")]
+    kept::prepare(setup);
 }
 
 /// Enables VMX on this pCPU. Returns what its virtual CPU runs with. `None`: it cannot be enabled as on the boot CPU.
@@ -257,12 +301,11 @@ pub unsafe fn enable(index: usize) -> Option<(&'static mut Guest<Current>, &'sta
     static NOTHING_NAMED: [u64; 2] = [0; 2];
     let setup = *SETUP.get()?;
     let host = HOSTS.get(index)?.take();
-    for Page([first, ..]) in [&mut host.operation, &mut host.vmcs] {
-        *first = setup.controls.revision;
-    }
-    let (operation, vmcs) = (&raw const host.operation, &raw const host.vmcs);
+    let Host(Page([first, ..])) = host;
+    *first = setup.controls.revision;
+    let operation = &raw const *host;
     // SAFETY: the caller says that the CPU has VMX and INVEPT; the pages are mapped where they are, and nobody else uses them.
-    let refused = unsafe {
+    let current = unsafe {
         let mut feature = Msr::new(FEATURE_CONTROL);
         let value = feature.read();
         if value & LOCKED == 0 {
@@ -270,18 +313,17 @@ pub unsafe fn enable(index: usize) -> Option<(&'static mut Guest<Current>, &'sta
         }
         Cr0::update(|cr0| cr0.insert(Cr0Flags::NUMERIC_ERROR));
         Cr4::update(|cr4| cr4.insert(Cr4Flags::VIRTUAL_MACHINE_EXTENSIONS));
-        let (on, clear, load, forget): (u8, u8, u8, u8);
+        let (on, forget): (u8, u8);
         asm!("vmxon [{}]", "setna {}", in(reg) &raw const operation, out(reg_byte) on);
-        asm!("vmclear [{}]", "setna {}", in(reg) &raw const vmcs, out(reg_byte) clear);
-        asm!("vmptrld [{}]", "setna {}", in(reg) &raw const vmcs, out(reg_byte) load);
+        if on != 0 {
+            return None;
+        }
         asm!("invept {}, [{}]", "setna {}", in(reg) EVERYTHING, in(reg) &raw const NOTHING_NAMED, out(reg_byte) forget);
-        [on, clear, load, forget]
+        if forget != 0 {
+            return None;
+        }
+        Current::make(STRUCTURES.get(index)?.take(), setup.controls.revision)?
     };
-    if refused != [0; 4] {
-        return None;
-    }
-    let mut current = Current(());
-    save_host(&mut current);
     let guest = GUESTS.get(index)?.init(Guest::new(current, setup));
     Some((guest, host))
 }
@@ -331,20 +373,21 @@ fn save_host(vmcs: &mut impl Vmcs) {
 impl World for Guest<Current> {
     type Host = Host;
 
-    fn enter(&mut self, host: &mut Host, calls: u32) {
+    fn enter(&mut self, _: &mut Host, calls: u32) {
+        let launched = self.structure().launched.into();
         let guest = (&raw mut *self).cast();
         // SAFETY: the guest and its control structure are this CPU's own; the bitmap and the page tables that it names are those that `prepare` and
         // `start` built. Interrupts are masked in the hypervisor.
-        let outcome = unsafe { bulkhead_vmx_enter(guest, host.launched.into(), calls) };
+        let outcome = unsafe { bulkhead_vmx_enter(guest, launched, calls) };
         self.attempt = match outcome {
             outcome::CALLED => Attempt::Called,
             outcome::FAILED => {
-                let error = Current(()).read(information::INSTRUCTION_ERROR);
+                let error = self.structure().read(information::INSTRUCTION_ERROR);
                 log::line(format_args!("VM entry: instruction error {error}"));
                 Attempt::Failed
             }
             _ => {
-                host.launched = true;
+                self.structure().launched = true;
                 Attempt::Exited
             }
         };

@@ -2,21 +2,28 @@ use model::{Pa, Vmid};
 
 use super::super::field::table::Table;
 use super::*;
-use crate::guest::Guest as _;
+use crate::guest::{Guest as _, Shared as _};
 
 fn begun(beginning: Beginning) -> Guest<Table> {
+    begun_with(beginning, None)
+}
+
+fn begun_with(beginning: Beginning, shares: Option<&'static VirtualApic>) -> Guest<Table> {
     let controls = Controls {
         pin: 0x3e,
         primary: 0x9500_6172,
         secondary: 0x10aa,
         exit: 0x3f_6fff,
         entry: 0xd1ff,
+        can_share: true,
+        timer_shift: 5,
         revision: 0x2b,
     };
     let setup = Setup {
         controls,
         msr_bitmap: 0x4000,
         xcr0: 0b111,
+        shares,
     };
     let mut guest = Guest::new(Table::default(), setup);
     let space = Space {
@@ -194,4 +201,80 @@ fn structure_that_the_cpu_does_not_take_is_refused() {
     let mut guest = entered();
     guest.attempt = Attempt::Failed;
     assert_eq!(guest.exited(), Exit::Refused);
+}
+
+/// One that shares its CPU and takes interrupts.
+fn sharing() -> Guest<Table> {
+    let page = Box::leak(Box::new(VirtualApic::NEW));
+    let mut guest = begun_with(Beginning::Page(1), Some(page));
+    guest.vmcs.write(state::RFLAGS, 2 | INTERRUPTS);
+    guest
+}
+
+#[test]
+fn who_shares_exits_for_interrupts_hlt_and_endless_exceptions() {
+    let guest = sharing();
+    let has = |field, bits| guest.vmcs.read(field) & u64::from(bits) == u64::from(bits);
+    assert!(has(control::PIN, shared::PIN) && has(control::PRIMARY, shared::PRIMARY));
+    assert!(has(control::SECONDARY, shared::SECONDARY));
+    assert_eq!(guest.vmcs.read(control::EXCEPTIONS), 0x2_0002);
+    assert_eq!(entered().vmcs.read(control::EXCEPTIONS), 0);
+}
+
+#[test]
+fn interrupt_is_watched_by_a_window_or_by_the_task_priority_that_holds_it_back() {
+    let mut guest = sharing();
+    let watched = |guest: &Guest<Table>| {
+        let window = guest.vmcs.read(control::PRIMARY) & u64::from(shared::WINDOW) != 0;
+        (window, guest.vmcs.read(control::THRESHOLD))
+    };
+    guest.set_task_class(5);
+    assert_eq!(guest.task_class(), 5);
+    for (class, expected) in [
+        (Some(6), (true, 0)),
+        (Some(5), (false, 5)),
+        (Some(2), (false, 2)),
+        (None, (false, 0)),
+    ] {
+        guest.watch_interrupts(class);
+        assert_eq!(watched(&guest), expected, "{class:?}");
+    }
+}
+
+#[test]
+fn interrupt_is_taken_when_neither_flag_nor_instruction_nor_event_is_in_the_way() {
+    let mut guest = sharing();
+    assert!(guest.takes_interrupt());
+    guest.vmcs.write(state::INTERRUPTIBILITY, 2);
+    assert!(guest.is_interruptible() && !guest.takes_interrupt());
+    guest.vmcs.write(state::INTERRUPTIBILITY, 0);
+    guest.inject(Event::Interrupt(0x41));
+    assert_eq!(guest.vmcs.read(control::EVENT), 0x8000_0041);
+    assert!(!guest.takes_interrupt());
+    guest.vmcs.write(state::RFLAGS, 2);
+    assert!(!guest.is_interruptible());
+}
+
+#[test]
+fn debug_exception_that_exits_has_its_reason_in_dr6() {
+    let mut guest = sharing();
+    guest.vmcs.write(information::EVENT, 0x8000_0301);
+    let exited = exit(&mut guest, 0, 1 << 14 | 2);
+    assert_eq!(exited, Exit::Exception(Event::Debug));
+    assert_eq!(guest.vmcs.dr6, 1 << 14 | 2);
+}
+
+#[test]
+fn timer_never_ends_before_its_ticks_and_a_long_time_is_the_longest_there_is() {
+    let mut guest = sharing();
+    for (ticks, counts) in [
+        (0, 1),
+        (31, 1),
+        (32, 2),
+        (3200, 101),
+        (u64::MAX, 0xffff_ffff),
+    ] {
+        guest.limit(ticks);
+        assert_eq!(guest.vmcs.read(state::TIMER), counts, "{ticks}");
+    }
 }

@@ -1,0 +1,123 @@
+//! Virtual CPUs that share a pCPU under VMX: each has a control structure of its own, and what no structure holds is moved by a switch.
+
+use core::arch::asm;
+
+use hv::sync::BootCell;
+use static_cell::{ConstStaticCell, StaticCell};
+use x86_64::registers::model_specific::Msr;
+use x86_port::local_apic;
+use x86_port::policy::msr;
+use x86_port::vmx::guest::{Guest, Setup, VirtualApic};
+use x86_port::vmx::permissions::MsrBitmap;
+
+use super::{Current, Page};
+use crate::early::stop;
+use crate::storage::PARTITIONS;
+use crate::world::SharedWorld;
+
+/// STAR, LSTAR, CSTAR, FMASK, KERNEL_GS_BASE.
+const REGISTERS: [u32; 5] = [
+    0xc000_0081,
+    0xc000_0082,
+    0xc000_0083,
+    0xc000_0084,
+    0xc000_0102,
+];
+
+/// Registers of a guest that stay in the CPU between its exits. TSC_AUX and the vector registers are moved with those of every vendor.
+pub struct Kept {
+    registers: [u64; REGISTERS.len()],
+    cr2: u64,
+    dr6: u64,
+}
+
+impl Kept {
+    /// As after reset.
+    pub const NEW: Self = Self {
+        registers: [0; REGISTERS.len()],
+        cr2: 0,
+        dr6: 0xffff_0ff0,
+    };
+
+    fn save(&mut self) {
+        // SAFETY: the hypervisor uses none of them, and every CPU with long mode has them.
+        unsafe {
+            for (value, register) in self.registers.iter_mut().zip(REGISTERS) {
+                *value = Msr::new(register).read();
+            }
+            asm!("mov {}, cr2", "mov {}, dr6", out(reg) self.cr2, out(reg) self.dr6, options(nostack, nomem));
+        }
+    }
+
+    fn load(&self) {
+        // SAFETY: as in `save`; they are what a guest had.
+        unsafe {
+            for (value, register) in self.registers.iter().zip(REGISTERS) {
+                Msr::new(register).write(*value);
+            }
+            asm!("mov cr2, {}", "mov dr6, {}", in(reg) self.cr2, in(reg) self.dr6, options(nostack, nomem));
+        }
+    }
+}
+
+/// Which MSRs exit of virtual CPUs that share a pCPU: no register of the APIC is their own.
+static BITMAP: ConstStaticCell<MsrBitmap> = ConstStaticCell::new(MsrBitmap::closed());
+static SETUP: BootCell<Setup> = BootCell::new();
+
+static GUESTS: [StaticCell<Guest<Current>>; PARTITIONS] = [const { StaticCell::new() }; PARTITIONS];
+static STRUCTURES: [ConstStaticCell<Page>; PARTITIONS] =
+    [const { ConstStaticCell::new(Page([0; 1024])) }; PARTITIONS];
+static APICS: [VirtualApic; PARTITIONS] = [VirtualApic::NEW; PARTITIONS];
+
+/// Builds what those virtual CPUs share. Called once, by the boot CPU.
+pub fn prepare(setup: Setup) {
+    if !setup.controls.can_share {
+        stop(format_args!(
+            "this CPU cannot be shared: VMX lacks interrupt windows, exits for interrupts, HLT or WBINVD, the preemption timer, or a virtual task priority"
+        ));
+    }
+    let local = local_apic::FIRST..=local_apic::LAST;
+    let bitmap = BITMAP.take();
+    let opened = msr::each_own(|index, read, write| {
+        local.contains(&index) || bitmap.open(index, read, write)
+    });
+    if let Err(index) = opened {
+        stop(format_args!("MSR {index:#x} cannot be passed through"));
+    }
+    let msr_bitmap = (&raw const *bitmap) as u64;
+    // Set once, here.
+    let _ = SETUP.set(Setup {
+        msr_bitmap,
+        ..setup
+    });
+}
+
+impl SharedWorld for Guest<Current> {
+    fn sharing(partition: usize) -> Option<&'static mut Self> {
+        let setup = Setup {
+            shares: Some(APICS.get(partition)?),
+            ..*SETUP.get()?
+        };
+        let page = STRUCTURES.get(partition)?.take();
+        // SAFETY: this is a pCPU that `enable` has run on: its guests are asked for by itself.
+        let current = unsafe { Current::make(page, setup.controls.revision)? };
+        Some(GUESTS.get(partition)?.init(Guest::new(current, setup)))
+    }
+
+    /// By the preemption timer. Bochs needs it: it forgets an interrupt that waits while a guest is entered that takes none.
+    fn limit(&mut self, ticks: u64) {
+        Self::limit(self, ticks);
+    }
+
+    fn put_down(&mut self) {
+        self.structure().kept.save();
+    }
+
+    fn take_up(&mut self) {
+        let Current { page, kept, .. } = self.structure();
+        let address = &raw const **page;
+        // SAFETY: the page is a control structure that `sharing` made on this CPU, which takes it again.
+        unsafe { asm!("vmptrld [{}]", in(reg) &raw const address) };
+        kept.load();
+    }
+}
