@@ -13,7 +13,7 @@ use crate::registry::{Need, Test};
 use crate::shares::{self, TWO_BUSY};
 use crate::system_file::SystemFile;
 use crate::turns::{REST, RTDS, URGENT, counted, gets};
-use crate::x86::{BOARD, IMAGE, KERNEL};
+use crate::x86::{BOARD, IMAGE, KERNEL, first_starts_anew, is_answered, talk, viewer_only_looks};
 
 /// The latest wake-up beside a guest that spins, in nanoseconds, and a little more than was measured: 2,290.
 const BESIDE_A_BUSY_ONE: u64 = 2_600;
@@ -95,31 +95,15 @@ fn sleeper_wakes_beside(
 /// has started anew.
 fn ends_that_share_a_cpu_ring_each_other(bench: &Bench<'_>) -> anyhow::Result<()> {
     let time = "period = \"10ms\"\nbudget = \"3ms\"\n";
-    let ends = [
-        "{ partition = \"first\", doorbell = true }",
-        "{ partition = \"second\", doorbell = true }",
-        "{ partition = \"viewer\", access = \"read-only\" }",
-    ];
-    let system = SystemFile::new("turns-channel", BOARD)
+    let shared = SystemFile::new("turns-channel", BOARD)
         .pool("shared", &[0], RTDS)
         .guest_in("shared", "first", "pc-channel", 1, time)
         .guest_in("shared", "second", "pc-channel", 1, time)
-        .guest_in("shared", "busy", "pc-busy", 1, time)
-        .guest("viewer", "pc-channel", 1)
-        .channel("talk", "64KiB", &ends);
-    let mut session = bench.start(&system)?;
-    let answered = "^channel: 1000 answered, [1-9][0-9]* rings, rung [1-9][0-9]* times$";
-    session.wait_for("first", answered, bench.left())?;
-    session.wait_for("viewer", "^channel: ring 0$", bench.left())?;
-    session.send("first", "r")?;
-    session.wait_for("hv", "^first: started again, 1 restarts$", bench.left())?;
-    session.wait_for(
-        "first",
-        "^channel: 64 KiB at 0x1000000, not empty$",
-        bench.left(),
-    )?;
-    session.wait_for("first", answered, bench.left())?;
-    Ok(())
+        .guest_in("shared", "busy", "pc-busy", 1, time);
+    let mut session = bench.start(&talk(shared))?;
+    is_answered(&mut session, bench)?;
+    viewer_only_looks(&mut session, bench)?;
+    first_starts_anew(&mut session, bench)
 }
 
 /// Debian's kernel boots on what a clock leaves, restarts and switches itself off.
