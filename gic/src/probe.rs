@@ -9,10 +9,11 @@ const TYPER: usize = 0x4;
 
 /// Beside what the hypervisor itself needs to know.
 pub trait Probe: InterruptController + ListRegisters {
-    /// Where the distributor has its architecture's version: `GICD_PIDR2` or `ICPIDR2`.
-    const PERIPHERAL_ID2: usize;
+    /// Where the distributor has its architecture's version: the offset of `GICD_PIDR2` or `ICPIDR2`.
+    fn peripheral_id2(&self) -> usize;
+
     /// Its virtual CPU interface signals interrupts of group 1.
-    const GROUP_1: bool;
+    fn signals_group1(&self) -> bool;
 
     /// The register of the distributor at this offset.
     fn distributor(&self, offset: usize) -> u32;
@@ -22,7 +23,7 @@ pub trait Probe: InterruptController + ListRegisters {
 
     /// Version of its architecture, 2 to 4, as it says itself (`GICD_PIDR2.ArchRev`, IHI 0069H 12.9.29; `ICPIDR2`, IHI 0048B 4.3.18).
     fn architecture(&self) -> u32 {
-        self.distributor(Self::PERIPHERAL_ID2) >> 4 & 0xf
+        self.distributor(self.peripheral_id2()) >> 4 & 0xf
     }
 
     /// How many SGIs, PPIs and SPIs it may have (`GICD_TYPER.ITLinesNumber`).
@@ -35,7 +36,7 @@ pub trait Probe: InterruptController + ListRegisters {
     fn signal_one(&self) {
         let pending = ListRegister {
             virtual_id: IntId::new(32),
-            group1: Self::GROUP_1,
+            group1: self.signals_group1(),
             state: LrState::Pending,
             ..ListRegister::EMPTY
         };

@@ -6,8 +6,9 @@ use super::{Gic, driver};
 
 impl Probe for Gic {
     delegate! {
-        fn architecture() -> u32;
-        fn interrupts() -> u32;
-        fn signal_one();
+        fn peripheral_id2() -> usize;
+        fn signals_group1() -> bool;
+        fn distributor(offset: usize) -> u32;
+        fn open();
     }
 }

@@ -7,8 +7,13 @@ use crate::probe::Probe;
 const OPEN: u32 = 0x1f << 27 | 1;
 
 impl Probe for GicV2 {
-    const PERIPHERAL_ID2: usize = 0xfe8;
-    const GROUP_1: bool = false;
+    fn peripheral_id2(&self) -> usize {
+        0xfe8
+    }
+
+    fn signals_group1(&self) -> bool {
+        false
+    }
 
     fn distributor(&self, offset: usize) -> u32 {
         self.distributor.read(offset)

@@ -7,8 +7,13 @@ use crate::probe::Probe;
 const OPEN: u64 = 0xff << 24 | 1 << 1;
 
 impl Probe for GicV3 {
-    const PERIPHERAL_ID2: usize = 0xffe8;
-    const GROUP_1: bool = true;
+    fn peripheral_id2(&self) -> usize {
+        0xffe8
+    }
+
+    fn signals_group1(&self) -> bool {
+        true
+    }
 
     fn distributor(&self, offset: usize) -> u32 {
         self.distributor.read(offset)
