@@ -81,20 +81,6 @@ pub struct TicketLock<T> {
 // SAFETY: `lock` and `try_lock` give out one guard at a time, so a shared lock moves access to `T` between CPUs but never shares it.
 unsafe impl<T: Send> Sync for TicketLock<T> {}
 
-/// One turn of waiting. Host threads give way: with more of them than CPUs the next ticket's holder may not be running. So does QEMU under
-/// `-icount`, which runs one CPU at a time, at a YIELD.
-fn relax() {
-    #[cfg(all(not(test), target_arch = "aarch64"))]
-    // SAFETY: a hint (Arm ARM C6.2, YIELD).
-    unsafe {
-        core::arch::asm!("yield", options(nomem, nostack, preserves_flags));
-    }
-    #[cfg(all(not(test), not(target_arch = "aarch64")))]
-    core::hint::spin_loop();
-    #[cfg(test)]
-    std::thread::yield_now();
-}
-
 impl<T> TicketLock<T> {
     /// A free lock around `data`.
     pub fn new(rank: Rank, data: T) -> Self {
@@ -108,7 +94,7 @@ impl<T> TicketLock<T> {
     /// Waits for the lock and takes it. The wait is bounded by the time that the CPUs before this one hold it.
     pub fn lock(&self) -> Guard<'_, T> {
         order::enter(self.rank);
-        self.tickets.wait(relax);
+        self.tickets.wait(crate::arch::relax);
         Guard::of(self)
     }
 

@@ -125,18 +125,21 @@ impl Ring {
     }
 }
 
-/// Where the exit vectors find what they need of a [`Ring`], in bytes.
-#[cfg(all(target_os = "none", target_arch = "aarch64"))]
-pub(crate) mod layout {
+/// Where assembly, as that of the exit vectors, finds what it needs of a [`Ring`], in bytes.
+pub mod layout {
     use core::mem::offset_of;
 
     use super::{Dearest, ROOM, Ring, Store};
 
-    pub(crate) use super::dearest::WINDOW;
-    pub(crate) const OFF: usize = offset_of!(Ring, off);
-    pub(crate) const COUNT: usize = offset_of!(Ring, all) + offset_of!(Store<ROOM>, count);
-    pub(crate) const SLOTS: usize = offset_of!(Ring, all) + offset_of!(Store<ROOM>, slots);
-    pub(crate) const TAKEN: usize = offset_of!(Ring, dearest) + offset_of!(Dearest, taken);
+    pub use super::dearest::WINDOW;
+    /// Whether nothing is recorded: a byte.
+    pub const OFF: usize = offset_of!(Ring, off);
+    /// How many events there were: eight bytes.
+    pub const COUNT: usize = offset_of!(Ring, all) + offset_of!(Store<ROOM>, count);
+    /// The events.
+    pub const SLOTS: usize = offset_of!(Ring, all) + offset_of!(Store<ROOM>, slots);
+    /// Events of the dearest exit's window that were taken: eight bytes.
+    pub const TAKEN: usize = offset_of!(Ring, dearest) + offset_of!(Dearest, taken);
 }
 
 impl Default for Ring {

@@ -10,7 +10,7 @@ use super::store::Store;
 use super::{Event, ROOM};
 
 /// Events in the window.
-pub(crate) const WINDOW: usize = 32;
+pub const WINDOW: usize = 32;
 /// Those of them up to the entry after the exit.
 const BEFORE: u64 = 24;
 const _: () = assert!(ROOM >= 2 * WINDOW);

@@ -2,6 +2,8 @@
 
 mod conditions;
 pub mod features;
+#[cfg(test)]
+mod neutral;
 
 /// The count of one or more files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
