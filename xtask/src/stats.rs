@@ -1,11 +1,13 @@
 //! `cargo xtask stats`: the figures that have ceilings.
 
 mod history;
+mod shared;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::Args;
+use compiler::Target;
 use serde::Serialize;
 
 use crate::build::Builder;
@@ -25,6 +27,9 @@ const IMAGE_CRATES: [(&str, &str); 6] = [
     ("hv", "hv"),
     ("platforms", "platforms"),
 ];
+
+/// The system whose image is measured, and which a PC's is compared with.
+const SYSTEM: &str = "configs/qemu-virt-gicv3/demo.toml";
 
 /// Ceilings, for every system.
 const MOST_BYTES: u64 = 96 * 1024;
@@ -65,7 +70,7 @@ struct CrateFigures {
 #[derive(Args)]
 pub struct StatsArguments {
     /// The system whose image is measured.
-    #[arg(default_value = "configs/qemu-virt-gicv3/demo.toml")]
+    #[arg(default_value = SYSTEM)]
     system: PathBuf,
     /// Print JSON.
     #[arg(long)]
@@ -75,7 +80,7 @@ pub struct StatsArguments {
     record: bool,
 }
 
-/// Prints the figures of a system's image.
+/// Prints the figures of a system's image; of a PC's, what it has in common with an arm64 image.
 ///
 /// # Errors
 /// The system does not build, a source file cannot be read, or the history cannot be written.
@@ -92,6 +97,10 @@ pub fn run(builder: &Builder, arguments: &StatsArguments) -> anyhow::Result<u8> 
         builder.workspace().root().join(system)
     };
     let built = builder.build(&system)?;
+    if built.compiled.target == Target::Pc {
+        ensure!(!record, "only an arm64 image has figures that are kept");
+        return shared::run(builder, &built, Path::new(SYSTEM), *json);
+    }
     let elf = built.folder.join("bulkhead.elf");
     let elf = std::fs::read(&elf).with_context(|| format!("cannot read {}", elf.display()))?;
     let sizes = image::sizes(&elf)?;
