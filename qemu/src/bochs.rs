@@ -11,14 +11,36 @@ use anyhow::Context;
 /// The program.
 pub const PROGRAM: &str = "bochs";
 
+/// What a CPU is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cpu {
+    /// CPU model, as `bochs --help cpu` lists them.
+    model: &'static str,
+    /// The options of the directive `cpuid`, which only the generic model heeds.
+    cpuid: Option<&'static str>,
+}
+
+/// An Intel CPU with extended page tables and unrestricted guests.
+pub const INTEL: Cpu = Cpu {
+    model: "corei7_skylake_x",
+    cpuid: None,
+};
+/// A CPU with AMD's nested paging. None of the models after AMD's CPUs has an x2APIC.
+pub const AMD: Cpu = Cpu {
+    model: "bx_generic",
+    cpuid: Some(
+        "vendor_string=\"AuthenticAMD\", level=6, x86_64=1, svm=1, vmx=0, apic=x2apic, xsave=1, simd=avx, 1g_pages=1",
+    ),
+};
+
 /// A machine of Bochs'.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bochs {
     /// What it boots from.
     pub cdrom: PathBuf,
-    /// CPU model, as `bochs --help cpu` lists them.
-    pub model: &'static str,
-    /// CPUs.
+    /// What each CPU is.
+    pub cpu: Cpu,
+    /// How many there are.
     pub cpus: u32,
     /// Memory in MiB.
     pub memory: u32,
@@ -52,11 +74,12 @@ impl Bochs {
     fn configuration(&self, folder: &Path) -> String {
         let Self {
             cdrom,
-            model,
+            cpu: Cpu { model, cpuid },
             cpus,
             memory,
         } = self;
         let (cdrom, log) = (cdrom.display(), folder.join("bochs.log"));
+        let features = cpuid.map_or_else(String::new, |options| format!("cpuid: {options}\n"));
         format!(
             "plugin_ctrl: biosdev=1, serial=1, unmapped=1\n\
              display_library: term\n\
@@ -64,6 +87,7 @@ impl Bochs {
              romimage: file=$BXSHARE/BIOS-bochs-latest\n\
              vgaromimage: file=$BXSHARE/VGABIOS-lgpl-latest\n\
              cpu: model={model}, count={cpus}, ips=50000000, reset_on_triple_fault=0\n\
+             {features}\
              clock: sync=none, time0=946684800\n\
              ata0-master: type=cdrom, path=\"{cdrom}\", status=inserted\n\
              boot: cdrom\n\
@@ -85,7 +109,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("folder");
         let machine = Bochs {
             cdrom: PathBuf::from("a b.iso"),
-            model: "ryzen",
+            cpu: AMD,
             cpus: 2,
             memory: 512,
         };
@@ -94,7 +118,8 @@ mod tests {
         let read = |name| std::fs::read_to_string(folder.path().join(name)).expect(name);
         let configuration = read("bochsrc");
         for line in [
-            "cpu: model=ryzen, count=2, ",
+            "cpu: model=bx_generic, count=2, ",
+            "\ncpuid: vendor_string=\"AuthenticAMD\", ",
             "memory: guest=512, host=512\n",
             "path=\"a b.iso\"",
         ] {

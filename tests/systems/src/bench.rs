@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use qemu::bochs::Bochs;
+use qemu::bochs::{Bochs, Cpu};
 use qemu::machine::option_value;
 use qemu::session::{Bootable, Options, Origin, Session, interrupted};
 
@@ -237,7 +237,7 @@ impl<'a> Bench<'a> {
     pub fn start_in_bochs(
         &self,
         system: &SystemFile,
-        model: &'static str,
+        cpu: Cpu,
         cpus: u32,
     ) -> anyhow::Result<Session> {
         /// What the board says: Bochs has it as QEMU does.
@@ -246,7 +246,7 @@ impl<'a> Bench<'a> {
         let cdrom = self.workshop.cdrom(&image, Firmware::Bios, &self.scratch)?;
         let machine = Bochs {
             cdrom: cdrom.file,
-            model,
+            cpu,
             cpus,
             memory: MEMORY,
         };

@@ -1,8 +1,10 @@
-//! Systems for a PC on Bochs: Intel VMX, which QEMU does not emulate.
+//! Systems for a PC on Bochs: Intel VMX, which QEMU does not emulate, and AMD SVM, of which it does not say the same as QEMU everywhere.
 
 use std::ops::Range;
 
 use anyhow::{Context, ensure};
+use qemu::bochs::{AMD, Cpu, INTEL};
+use qemu::session::Session;
 use qemu::statistics::Statistics;
 
 use crate::bench::{Bench, Firmware};
@@ -11,21 +13,75 @@ use crate::system_file::SystemFile;
 use crate::turns::{RTDS, URGENT};
 use crate::x86::{ATTACKS, BOARD, IMAGE, KERNEL};
 
-/// An Intel CPU with extended page tables and unrestricted guests.
-const INTEL: &str = "corei7_skylake_x";
+/// An extension as one CPU of Bochs' has it.
+#[derive(Clone, Copy)]
+struct Extension {
+    name: &'static str,
+    cpu: Cpu,
+    /// A feature that the image needs to run there.
+    feature: Option<&'static str>,
+    /// What the hypervisor says of it.
+    told: &'static str,
+    /// What the vandal says of attacks on it alone.
+    attacks: &'static [&'static str],
+}
+
+const VMX: Extension = Extension {
+    name: "vmx",
+    cpu: INTEL,
+    feature: None,
+    told: "^VMX: revision 0x",
+    attacks: &[
+        "instructions of VMX -> #UD x1",
+        "VMXE in CR4 -> #GP x1",
+        "NE in CR0 -> as written x2",
+    ],
+};
+const SVM: Extension = Extension {
+    name: "svm",
+    cpu: AMD,
+    feature: Some("bochs"),
+    told: "^SVM: [1-9][0-9]* address spaces",
+    attacks: &["instructions of SVM -> #UD x2"],
+};
+
+impl Extension {
+    /// Starts a system on as many CPUs, with the image that the extension needs.
+    fn start(self, bench: &Bench<'_>, system: SystemFile, cpus: u32) -> anyhow::Result<Session> {
+        let system = match self.feature {
+            Some(feature) => system.feature(feature),
+            None => system,
+        };
+        let mut session = bench.start_in_bochs(&system, self.cpu, cpus)?;
+        session.wait_for("hv", self.told, bench.left())?;
+        Ok(session)
+    }
+}
 
 pub fn tests() -> Vec<Test> {
-    let vmx = Test::new("x86/vmx", &["x86", "bochs", "attack"], vmx);
-    let linux = Test::new("x86/vmx-linux", &["x86", "bochs", "linux"], linux);
+    let both = |extension: Extension| {
+        let name = format!("x86/{}", extension.name);
+        let linux_name = format!("{name}-linux");
+        [
+            Test::new(name, &["x86", "bochs", "attack"], move |bench| {
+                guests(bench, extension)
+            }),
+            Test::new(linux_name, &["x86", "bochs", "linux"], move |bench| {
+                linux(bench, extension)
+            })
+            .needs(Need::Kernel(KERNEL)),
+        ]
+    };
     let turns = Test::new("x86/vmx-turns", &["x86", "bochs", "rtds"], turns);
-    let tests = [vmx, turns, linux.needs(Need::Kernel(KERNEL))].map(|test| {
+    let tests = [VMX, SVM].into_iter().flat_map(both).chain([turns]);
+    let tests = tests.map(|test| {
         // Bochs executes some 30 million instructions a second where nothing else runs.
         test.limit(300)
             .needs(Need::Pc)
             .needs(Need::Grub(Firmware::Bios))
             .needs(Need::Bochs)
     });
-    Vec::from(tests)
+    tests.collect()
 }
 
 /// A guest that sleeps until its timer, each millisecond, wakes up in time beside one that spins on the same CPU, and that one gets half of each 10 ms: no
@@ -43,7 +99,7 @@ fn turns(bench: &Bench<'_>) -> anyhow::Result<()> {
             "period = \"10ms\"\nbudget = \"5ms\"\npriority = 1\n",
         )
         .guest_in("shared", "wake", "pc-wake", 1, URGENT);
-    let mut session = bench.start_in_bochs(&system, INTEL, 1)?;
+    let mut session = VMX.start(bench, system, 1)?;
     let wake = "^wake: late .* missed 0, 20[0-5] sleeps$";
     session.wait_for("wake", wake, bench.left())?;
     session.wait_for("hv", "^wake: stopped$", bench.left())?;
@@ -55,36 +111,33 @@ fn turns(bench: &Bench<'_>) -> anyhow::Result<()> {
 }
 
 /// Debian's kernel, unmodified, reaches its user space. Nothing can be typed there.
-fn linux(bench: &Bench<'_>) -> anyhow::Result<()> {
-    let system = SystemFile::new("vmx-linux", BOARD).partition(
+fn linux(bench: &Bench<'_>, extension: Extension) -> anyhow::Result<()> {
+    let system = SystemFile::new("bochs-linux", BOARD).partition(
         "linux",
         1,
         "256MiB",
         IMAGE,
         "on_fault = \"stop\"\n",
     );
-    let mut session = bench.start_in_bochs(&system, INTEL, 1)?;
+    let mut session = extension.start(bench, system, 1)?;
     session.wait_for("linux", "shell ready on 1 CPUs$", bench.left())?;
     Ok(())
 }
 
-/// The same image as on AMD's CPUs: a clock whose timer needs no exit, one that attacks, and two virtual CPUs that call one another. What each does is
+/// The same image as on QEMU: a clock whose timer needs no exit, one that attacks, and two virtual CPUs that call one another. What each does is
 /// attributed and counted as there.
-fn vmx(bench: &Bench<'_>) -> anyhow::Result<()> {
-    let system = SystemFile::new("vmx", BOARD)
+fn guests(bench: &Bench<'_>, extension: Extension) -> anyhow::Result<()> {
+    let system = SystemFile::new("bochs", BOARD)
         .guest("clock", "pc-clock", 1)
         .guest("vandal", "pc-vandal", 1)
         .guest("smp", "pc-smp", 2);
-    let mut session = bench.start_in_bochs(&system, INTEL, 4)?;
-    session.wait_for("hv", "^VMX: revision 0x", bench.left())?;
-    for line in [
-        "instructions of VMX -> #UD x1",
-        "VMXE in CR4 -> #GP x1",
-        "NE in CR0 -> as written x2",
+    let mut session = extension.start(bench, system, 4)?;
+    let common = [
         "values that XCR0 has not -> #GP x3",
         "tried \\d+, contained \\d+, breaches 0",
         "done",
-    ] {
+    ];
+    for line in extension.attacks.iter().chain(&common) {
         session.wait_for("vandal", &format!("^vandal: {line}$"), bench.left())?;
     }
     session.wait_for("smp", "^smp: done$", bench.left())?;
