@@ -143,7 +143,7 @@ pub fn talk(system: SystemFile) -> SystemFile {
 }
 
 /// The three ends, each on a CPU of its own.
-fn three_ends(name: &str) -> SystemFile {
+pub fn three_ends(name: &str) -> SystemFile {
     talk(
         SystemFile::new(name, BOARD)
             .guest("first", "pc-channel", 1)

@@ -11,7 +11,7 @@ use crate::bench::{Bench, Firmware};
 use crate::registry::{Need, Test};
 use crate::system_file::SystemFile;
 use crate::turns::{RTDS, URGENT};
-use crate::x86::{ATTACKS, BOARD, IMAGE, KERNEL};
+use crate::x86::{ATTACKS, BOARD, IMAGE, KERNEL, is_answered, three_ends, viewer_only_looks};
 
 /// An extension as one CPU of Bochs' has it.
 #[derive(Clone, Copy)]
@@ -73,7 +73,9 @@ pub fn tests() -> Vec<Test> {
         ]
     };
     let turns = Test::new("x86/vmx-turns", &["x86", "bochs", "rtds"], turns);
-    let tests = [VMX, SVM].into_iter().flat_map(both).chain([turns]);
+    let channel = Test::new("x86/vmx-channel", &["x86", "bochs", "channel"], channel);
+    let tests = [VMX, SVM].into_iter().flat_map(both);
+    let tests = tests.chain([turns, channel]);
     let tests = tests.map(|test| {
         // Bochs executes some 30 million instructions a second where nothing else runs.
         test.limit(300)
@@ -82,6 +84,13 @@ pub fn tests() -> Vec<Test> {
             .needs(Need::Bochs)
     });
     tests.collect()
+}
+
+/// Ends of a channel ring each other, and one that may only look does no more.
+fn channel(bench: &Bench<'_>) -> anyhow::Result<()> {
+    let mut session = VMX.start(bench, three_ends("vmx-channel"), 4)?;
+    is_answered(&mut session, bench)?;
+    viewer_only_looks(&mut session, bench)
 }
 
 /// A guest that sleeps until its timer, each millisecond, wakes up in time beside one that spins on the same CPU, and that one gets half of each 10 ms: no
