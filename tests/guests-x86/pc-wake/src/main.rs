@@ -2,6 +2,7 @@
 #![no_std]
 #![no_main]
 
+use control::spread::Spread;
 use pc::{Machine, apic, cpu, println};
 
 pc::entry!(main);
@@ -33,13 +34,7 @@ fn main(_machine: &Machine) -> ! {
         missed += late / period;
         deadline += period * (late / period + 1);
     }
-    samples.sort_unstable();
-    println!(
-        "wake: late min={} p50={} p99={} max={} ns, missed {missed}, {sleeps} sleeps",
-        samples[0],
-        samples[SAMPLES / 2 - 1],
-        samples[SAMPLES * 99 / 100 - 1],
-        samples[SAMPLES - 1]
-    );
+    let late = Spread::of(&mut samples);
+    println!("wake: late {late} ns, missed {missed}, {sleeps} sleeps");
     cpu::power_off()
 }

@@ -66,6 +66,12 @@ pub fn ticks(microseconds: u64) -> u64 {
     (microseconds * frequency()).div_ceil(1_000_000)
 }
 
+/// Ticks of the counter in nanoseconds, for a counter of a multiple of 1 MHz.
+#[inline]
+pub fn nanoseconds(ticks: u64) -> u64 {
+    ticks * 1_000 / (frequency() / 1_000_000).max(1)
+}
+
 /// Polls `condition` until it holds, at most for `microseconds`, and says whether it held.
 pub fn wait_until(microseconds: u64, mut condition: impl FnMut() -> bool) -> bool {
     let deadline = Timer::Virtual.now() + ticks(microseconds);

@@ -75,7 +75,7 @@ fn round(board: &Board, end: &mut Option<End>, samples: &mut [u64; SAMPLES]) -> 
         Timer::Virtual.disarm();
         take_interrupts(board, end);
         let late = now - deadline;
-        *sample = late * 1_000 / (timer::frequency() / 1_000_000).max(1);
+        *sample = timer::nanoseconds(late);
         missed += late / period;
         deadline += period * (late / period + 1);
         check(piece * PIECE);

@@ -6,6 +6,7 @@
 
 use board::timer::{self, Timer};
 use board::{Board, cpu, println};
+use control::spread::Spread;
 
 /// From one deadline to the next, in microseconds.
 const PERIOD_US: u64 = 1_000;
@@ -22,14 +23,8 @@ fn main(board: &'static Board) -> ! {
     let mut samples = [0; SAMPLES];
     loop {
         let (sleeps, missed) = measure(board, &mut samples);
-        samples.sort_unstable();
-        println!(
-            "wake: late min={} p50={} p99={} max={} ns, missed {missed}, {sleeps} sleeps",
-            samples[0],
-            samples[SAMPLES / 2 - 1],
-            samples[SAMPLES * 99 / 100 - 1],
-            samples[SAMPLES - 1]
-        );
+        let late = Spread::of(&mut samples);
+        println!("wake: late {late} ns, missed {missed}, {sleeps} sleeps");
     }
 }
 
@@ -51,7 +46,7 @@ fn measure(board: &Board, samples: &mut [u64; SAMPLES]) -> (u64, u64) {
             board.gic.end(interrupt);
         }
         let late = now - deadline;
-        *sample = late * 1_000 / (timer::frequency() / 1_000_000).max(1);
+        *sample = timer::nanoseconds(late);
         missed += late / period;
         deadline += period * (late / period + 1);
     }
