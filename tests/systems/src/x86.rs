@@ -230,6 +230,11 @@ fn smp(bench: &Bench<'_>) -> anyhow::Result<()> {
     session.wait_for("smp", "^smp: two CPUs$", bench.left())?;
     session.wait_for("smp", "^smp: done$", bench.left())?;
     session.wait_for("clock", "^clock: done", bench.left())?;
+    ends_well(&mut session, bench)
+}
+
+/// The machine ends when all partitions have stopped, none of which has failed or begun anew.
+pub fn ends_well(session: &mut Session, bench: &Bench<'_>) -> anyhow::Result<()> {
     let status = session.wait_for_exit(bench.left())?;
     ensure!(status.success(), "QEMU ended with {status}");
     let report = Statistics::parse(&session.text("hv")).context("the report is malformed")?;

@@ -4,7 +4,6 @@
 
 use anyhow::{Context, ensure};
 use qemu::session::Session;
-use qemu::statistics::Statistics;
 use regex::Regex;
 
 use crate::bench::Bench;
@@ -13,7 +12,9 @@ use crate::registry::{Need, Test};
 use crate::shares::{self, TWO_BUSY};
 use crate::system_file::SystemFile;
 use crate::turns::{REST, RTDS, URGENT, counted, gets};
-use crate::x86::{BOARD, IMAGE, KERNEL, first_starts_anew, is_answered, talk, viewer_only_looks};
+use crate::x86::{
+    BOARD, IMAGE, KERNEL, ends_well, first_starts_anew, is_answered, talk, viewer_only_looks,
+};
 
 /// The latest wake-up beside a guest that spins, in nanoseconds, and a little more than was measured: 2,290.
 const BESIDE_A_BUSY_ONE: u64 = 2_600;
@@ -118,14 +119,5 @@ fn linux_takes_turns(bench: &Bench<'_>) -> anyhow::Result<()> {
     session.send("linux", "sleep 1; echo I am $((6 * 7))\n")?;
     session.wait_for("linux", "^I am 42$", bench.left())?;
     session.send("linux", "poweroff -f\n")?;
-    let status = session.wait_for_exit(bench.left())?;
-    ensure!(status.success(), "QEMU ended with {status}");
-    let report = Statistics::parse(&session.text("hv")).context("the report is malformed")?;
-    for one in &report.partitions {
-        ensure!(
-            one.faults == 0 && one.restarts == 0 && one.state == "stopped",
-            "{one:?}"
-        );
-    }
-    Ok(())
+    ends_well(&mut session, bench)
 }
