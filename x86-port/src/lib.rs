@@ -2,7 +2,7 @@
 //!
 //! # What is here
 //! - [`vendor`]: which hardware virtualization a CPU has, from its CPUID leaves and model-specific registers given as data;
-//! - [`npt`] and [`host`]: nested and own page tables as formats of the core's table builder, [`hv::memory`];
+//! - [`nested`], [`npt`] and [`host`]: nested and own page tables as formats of the core's table builder, [`hv::memory`];
 //! - [`pvh`], [`multiboot2`] and [`memory_map`]: what the boot loader says of the machine;
 //! - [`guest`] and [`exit`]: a virtual CPU and its exits, whichever vendor's extension runs it;
 //! - [`svm`] and [`vmx`]: AMD's and Intel's: what a virtual CPU begins with, and what an exit means;
@@ -33,6 +33,7 @@ pub mod local_apic;
 pub mod memory_map;
 pub mod msi;
 pub mod multiboot2;
+pub mod nested;
 pub mod npt;
 pub mod policy;
 pub mod pvh;

@@ -7,6 +7,8 @@ use hv::memory::{Format, Level, Root};
 use model::Pa;
 use model::memory::MemoryKind;
 
+use crate::nested;
+
 /// Format of the tables behind the VMCB's nCR3.
 pub enum Npt {}
 
@@ -19,8 +21,6 @@ const UNCACHEABLE: u64 = 0b11 << 3;
 /// Set in advance, so that the CPU never writes to a table: it would otherwise on first access and first write.
 const ACCESSED: u64 = 1 << 5;
 const DIRTY: u64 = 1 << 6;
-/// A leaf rather than a table, above the last level; in a 4 KiB leaf the same bit selects the upper half of the PAT.
-const PAGE_SIZE: u64 = 1 << 7;
 const NO_EXECUTE: u64 = 1 << 63;
 
 /// The attribute bits of a memory kind.
@@ -43,15 +43,12 @@ impl Format for Npt {
 
     /// Always four levels: the depth is that of the host's own paging mode.
     fn root(input_bits: u32) -> Option<Root> {
-        (input_bits == 48).then_some(Root {
-            level: Level::L0,
-            pages: 1,
-        })
+        nested::root(input_bits)
     }
 
     fn leaf(level: Level, pa: Pa, kind: MemoryKind) -> u64 {
-        let size = if level == Level::L3 { 0 } else { PAGE_SIZE };
-        pa.get() & ADDRESS | attributes(kind) | size
+        // In a 4 KiB leaf that bit would select the upper half of the PAT.
+        pa.get() & ADDRESS | attributes(kind) | nested::ends_at(level)
     }
 
     /// Permissions of all levels are combined, so a table grants everything and its leaves decide.
@@ -62,18 +59,9 @@ impl Format for Npt {
 
 #[cfg(test)]
 mod tests {
-    use hv::memory::{Entry, FramePool, MapError, Page, Table};
+    use hv::memory::Entry;
 
     use super::*;
-    const MIB: u64 = 1 << 20;
-
-    fn table() -> (FramePool, Table<Npt>) {
-        let pages: Vec<Page> = (0..16).map(|_| Page::zeroed()).collect();
-        let mut pool =
-            FramePool::new(Box::leak(pages.into_boxed_slice()), Pa::new(0x10_0000)).unwrap();
-        let table = Table::new(&mut pool, 48).unwrap();
-        (pool, table)
-    }
 
     #[test]
     fn ram_page_is_writable_executable_and_the_users() {
@@ -90,21 +78,10 @@ mod tests {
     }
 
     #[test]
-    fn every_leaf_and_table_decodes_to_what_was_encoded() {
-        for kind in MemoryKind::ALL {
-            for level in [Level::L2, Level::L3] {
-                let pa = Pa::new(0x4000_0000);
-                assert_eq!(
-                    Npt::decode(Npt::leaf(level, pa, kind), level),
-                    Entry::Leaf(pa, kind)
-                );
-            }
-        }
-        assert_eq!(
-            Npt::decode(Npt::table(Pa::new(0x5000)), Level::L1),
-            Entry::Table(Pa::new(0x5000))
-        );
-        assert_eq!(Npt::decode(0, Level::L0), Entry::Empty);
+    fn tables_are_built_and_read_as_those_of_both_vendors() {
+        nested::tests::decodes_what_it_encodes::<Npt>();
+        nested::tests::builds_large_mappings::<Npt>();
+        nested::tests::has_48_bits_alone::<Npt>();
     }
 
     #[test]
@@ -114,24 +91,8 @@ mod tests {
     }
 
     #[test]
-    fn large_mapping_is_built_of_2_mib_leaves_and_walks_to_its_place() {
-        let (mut pool, mut table) = table();
-
-        table
-            .map(0, Pa::new(1 << 30), 64 * MIB, MemoryKind::Ram, &mut pool)
-            .unwrap();
-
-        let found = table.walk(63 * MIB + 5).unwrap();
-        assert_eq!(
-            (found.pa.get(), found.level),
-            ((1 << 30) + 63 * MIB + 5, Level::L2)
-        );
-        assert!(table.walk(64 * MIB).is_none());
-    }
-
-    #[test]
     fn four_kinds_side_by_side_keep_their_kinds() {
-        let (mut pool, mut table) = table();
+        let (mut pool, mut table) = nested::tests::table::<Npt>();
         for (n, kind) in (0..).zip(MemoryKind::ALL) {
             table
                 .map(n * 4096, Pa::new((7 - n) * 4096), 4096, kind, &mut pool)
@@ -140,14 +101,5 @@ mod tests {
         let found = [0, 1, 2, 3].map(|n| table.walk(n * 4096).map(|t| (t.pa.get(), t.attributes)));
         let expected = [0, 1, 2, 3].map(|n| Some(((7 - n) * 4096, MemoryKind::ALL[n as usize])));
         assert_eq!(found, expected);
-    }
-
-    #[test]
-    fn width_other_than_48_bits_is_refused() {
-        let (mut pool, _table) = table();
-        assert_eq!(
-            Table::<Npt>::new(&mut pool, 40).err(),
-            Some(MapError::InputBits(40))
-        );
     }
 }

@@ -1,5 +1,7 @@
 //! Model-specific registers. What is not in the table is a general-protection fault.
 
+use crate::local_apic;
+
 /// What happens when a guest reads or writes an MSR.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
@@ -133,6 +135,15 @@ pub fn each_own(mut open: impl FnMut(u32, bool, bool) -> bool) -> Result<(), u32
         }
     }
     Ok(())
+}
+
+/// As [`each_own`], for one that shares its physical CPU: its local APIC is a [virtual one](crate::local_apic).
+///
+/// # Errors
+/// The first one that `open` cannot do it for.
+pub fn each_own_of_sharing(mut open: impl FnMut(u32, bool, bool) -> bool) -> Result<(), u32> {
+    let local = local_apic::FIRST..=local_apic::LAST;
+    each_own(|index, read, write| local.contains(&index) || open(index, read, write))
 }
 
 /// What of a write to the timer's entry takes effect: vector, mask, periodic mode. `None`: it is a general-protection fault, as reserved bits are.

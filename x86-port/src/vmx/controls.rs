@@ -172,11 +172,23 @@ pub fn choose(cpu: &impl Cpu) -> Result<Controls, Lack> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
     use crate::vendor::Leaf;
+
+    /// What is chosen for the CPU of these tests.
+    pub const CHOSEN: Controls = Controls {
+        pin: 0x3e,
+        primary: 0x9500_6172,
+        secondary: 0x10aa,
+        exit: 0x3f_6fff,
+        entry: 0xd1ff,
+        can_share: true,
+        timer_shift: 5,
+        revision: 0x2b,
+    };
 
     struct Table(BTreeMap<u32, u64>);
 
@@ -208,17 +220,7 @@ mod tests {
     #[test]
     fn wanted_controls_are_added_to_those_that_must_be_1() {
         let chosen = choose(&cpu()).unwrap();
-        let expected = Controls {
-            pin: 0x3e,
-            primary: 0x9500_6172,
-            secondary: 0x10aa,
-            exit: 0x3f_6fff,
-            entry: 0xd1ff,
-            can_share: true,
-            timer_shift: 5,
-            revision: 0x2b,
-        };
-        assert_eq!(chosen, expected);
+        assert_eq!(chosen, CHOSEN);
         assert!(chosen.has_vpid());
     }
 

@@ -7,6 +7,8 @@ use hv::memory::{Format, Level, Root};
 use model::Pa;
 use model::memory::MemoryKind;
 
+use crate::nested;
+
 /// Format of the tables behind the extended page table pointer.
 pub enum Ept {}
 
@@ -15,8 +17,6 @@ const WRITE: u64 = 1 << 1;
 const EXECUTE: u64 = 1 << 2;
 /// Memory type "write-back", with which the guest's PAT is combined; 0 is "uncacheable".
 const WRITE_BACK: u64 = 6 << 3;
-/// A leaf rather than a table, above the last level.
-const PAGE_SIZE: u64 = 1 << 7;
 
 /// The attribute bits of a memory kind.
 const fn attributes(kind: MemoryKind) -> u64 {
@@ -41,15 +41,11 @@ impl Format for Ept {
     const OUTPUT_BITS: u32 = 48;
 
     fn root(input_bits: u32) -> Option<Root> {
-        (input_bits == 48).then_some(Root {
-            level: Level::L0,
-            pages: 1,
-        })
+        nested::root(input_bits)
     }
 
     fn leaf(level: Level, pa: Pa, kind: MemoryKind) -> u64 {
-        let size = if level == Level::L3 { 0 } else { PAGE_SIZE };
-        pa.get() & ADDRESS | attributes(kind) | size
+        pa.get() & ADDRESS | attributes(kind) | nested::ends_at(level)
     }
 
     /// Permissions of all levels are combined, so a table grants everything and its leaves decide.
@@ -60,8 +56,6 @@ impl Format for Ept {
 
 #[cfg(test)]
 mod tests {
-    use hv::memory::{Entry, FramePool, Page, Table};
-
     use super::*;
 
     #[test]
@@ -81,31 +75,9 @@ mod tests {
     }
 
     #[test]
-    fn every_leaf_and_table_decodes_to_what_was_encoded() {
-        for kind in MemoryKind::ALL {
-            for level in [Level::L2, Level::L3] {
-                let pa = Pa::new(0x4000_0000);
-                let found = Ept::decode(Ept::leaf(level, pa, kind), level);
-                assert_eq!(found, Entry::Leaf(pa, kind));
-            }
-        }
-        let table = Ept::decode(Ept::table(Pa::new(0x5000)), Level::L1);
-        assert_eq!(table, Entry::Table(Pa::new(0x5000)));
-    }
-
-    #[test]
-    fn large_mapping_is_built_of_2_mib_leaves_and_walks_to_its_place() {
-        const MIB: u64 = 1 << 20;
-        let pages: Vec<Page> = (0..16).map(|_| Page::zeroed()).collect();
-        let pages = Box::leak(pages.into_boxed_slice());
-        let mut pool = FramePool::new(pages, Pa::new(0x10_0000)).unwrap();
-        let mut table = Table::<Ept>::new(&mut pool, 48).unwrap();
-        table
-            .map(0, Pa::new(1 << 30), 64 * MIB, MemoryKind::Ram, &mut pool)
-            .unwrap();
-        let found = table.walk(63 * MIB + 5).unwrap();
-        let expected = ((1 << 30) + 63 * MIB + 5, Level::L2);
-        assert_eq!((found.pa.get(), found.level), expected);
-        assert!(table.walk(64 * MIB).is_none());
+    fn tables_are_built_and_read_as_those_of_both_vendors() {
+        nested::tests::decodes_what_it_encodes::<Ept>();
+        nested::tests::builds_large_mappings::<Ept>();
+        nested::tests::has_48_bits_alone::<Ept>();
     }
 }

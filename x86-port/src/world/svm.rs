@@ -154,13 +154,9 @@ pub fn prepare() {
 /// The same for those that share a pCPU.
 #[cfg(feature = "shared")]
 fn prepare_shared() {
-    use x86_port::local_apic;
-    let local = local_apic::FIRST..=local_apic::LAST;
     let permissions = SHARED_MSR_PERMISSIONS.take();
-    let opened = msr::each_own(|index, read, write| {
-        local.contains(&index) || permissions.open(index, read, write)
-    });
-    if let Err(index) = opened {
+    let open = |index, read, write| permissions.open(index, read, write);
+    if let Err(index) = msr::each_own_of_sharing(open) {
         stop(format_args!("MSR {index:#x} cannot be passed through"));
     }
     SHARED_MSR_PERMISSIONS_AT.store((&raw const *permissions) as u64, Ordering::Release);

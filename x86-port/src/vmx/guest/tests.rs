@@ -1,5 +1,6 @@
 use model::{Pa, Vmid};
 
+use super::super::controls::tests::CHOSEN;
 use super::super::field::table::Table;
 use super::*;
 use crate::guest::{Guest as _, Shared as _};
@@ -9,18 +10,8 @@ fn begun(beginning: Beginning) -> Guest<Table> {
 }
 
 fn begun_with(beginning: Beginning, shares: Option<&'static VirtualApic>) -> Guest<Table> {
-    let controls = Controls {
-        pin: 0x3e,
-        primary: 0x9500_6172,
-        secondary: 0x10aa,
-        exit: 0x3f_6fff,
-        entry: 0xd1ff,
-        can_share: true,
-        timer_shift: 5,
-        revision: 0x2b,
-    };
     let setup = Setup {
-        controls,
+        controls: CHOSEN,
         msr_bitmap: 0x4000,
         xcr0: 0b111,
         shares,

@@ -5,7 +5,6 @@ use core::arch::asm;
 use hv::sync::BootCell;
 use static_cell::{ConstStaticCell, StaticCell};
 use x86_64::registers::model_specific::Msr;
-use x86_port::local_apic;
 use x86_port::policy::msr;
 use x86_port::vmx::guest::{Guest, Setup, VirtualApic};
 use x86_port::vmx::permissions::MsrBitmap;
@@ -76,12 +75,9 @@ pub fn prepare(setup: Setup) {
             "this CPU cannot be shared: VMX lacks interrupt windows, exits for interrupts, HLT or WBINVD, the preemption timer, or a virtual task priority"
         ));
     }
-    let local = local_apic::FIRST..=local_apic::LAST;
     let bitmap = BITMAP.take();
-    let opened = msr::each_own(|index, read, write| {
-        local.contains(&index) || bitmap.open(index, read, write)
-    });
-    if let Err(index) = opened {
+    let open = |index, read, write| bitmap.open(index, read, write);
+    if let Err(index) = msr::each_own_of_sharing(open) {
         stop(format_args!("MSR {index:#x} cannot be passed through"));
     }
     let msr_bitmap = (&raw const *bitmap) as u64;
