@@ -172,7 +172,7 @@ pub fn time_count(count: u32) -> Option<u64> {
     write(TIMER, 224 + u64::from(unused));
     let start = cpu::now();
     write(INITIAL_COUNT, u64::from(count));
-    // Each read takes some ten instructions: far more of them than any timer's millisecond.
+    // Each read takes some ten instructions: far more of them than any timer takes.
     let ended = (0..100_000_000).any(|_| read(LAST_REQUESTS) >> unused & 1 != 0);
     let ticks = cpu::now().wrapping_sub(start);
     write(TIMER, MASKED);

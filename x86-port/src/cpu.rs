@@ -59,19 +59,21 @@ pub fn apic_khz() -> u32 {
 /// An emulated CPU may be held up while it measures, and then finds too much, never too little: the least of several is the nearest.
 pub fn calibrate() -> bool {
     const TIMES: usize = 5;
-    /// What the APIC's timer counts: 1 to 40 ms.
-    const APIC_COUNT: u32 = 1_000_000;
+    /// What the APIC's timer counts first: 1 to 40 ms.
+    const FIRST_COUNT: u32 = 1_000_000;
     let Some(tsc) = (0..TIMES).filter_map(|_| ticks_in_10_ms()).min() else {
         return false;
     };
     TSC_KHZ.store((tsc / 10) as u32, Ordering::Relaxed);
-    let Some(ticks) = (0..TIMES)
-        .filter_map(|_| apic::time_count(APIC_COUNT))
-        .min()
-    else {
+    // An emulator may be late by a millisecond each time: what is measured takes 10 ms, or longer.
+    let Some(first) = apic::time_count(FIRST_COUNT) else {
         return false;
     };
-    let khz = u64::from(APIC_COUNT) * (tsc / 10) / ticks.max(1);
+    let count = u64::from(FIRST_COUNT) * tsc / first.max(1);
+    let count = count.clamp(FIRST_COUNT.into(), u32::MAX.into()) as u32;
+    let ticks = (0..TIMES).filter_map(|_| apic::time_count(count)).min();
+    let Some(ticks) = ticks else { return false };
+    let khz = u64::from(count) * (tsc / 10) / ticks.max(1);
     APIC_KHZ.store(khz as u32, Ordering::Relaxed);
     true
 }
