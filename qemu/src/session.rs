@@ -263,6 +263,21 @@ impl Session {
     /// # Errors
     /// The partition does not exist, is not among the first nine, or QEMU has ended.
     pub fn send(&mut self, partition: &str, text: &str) -> anyhow::Result<()> {
+        self.focus(partition)?;
+        self.send_raw(text.as_bytes())
+    }
+
+    /// As [`send`](Self::send), all at once: faster than any serial line.
+    ///
+    /// # Errors
+    /// As for [`send`](Self::send).
+    pub fn paste(&mut self, partition: &str, text: &str) -> anyhow::Result<()> {
+        self.focus(partition)?;
+        self.write(text.as_bytes())
+    }
+
+    /// Has a partition get what is typed from here on.
+    fn focus(&mut self, partition: &str) -> anyhow::Result<()> {
         let index = self.partitions.iter().position(|name| name == partition);
         let index =
             index.with_context(|| format!("there is no partition {partition:?} in this system"))?;
@@ -271,8 +286,11 @@ impl Session {
             "only the first nine partitions can be selected by a digit, {partition:?} is number {}",
             index + 1
         );
-        self.send_raw(&[ESCAPE, b'1' + index as u8])?;
-        self.send_raw(text.as_bytes())
+        self.send_raw(&[ESCAPE, b'1' + index as u8])
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        write_input(&self.input, bytes).context("cannot type into the machine: QEMU has ended")
     }
 
     /// Sends bytes to the machine's serial port as they are.
@@ -281,8 +299,7 @@ impl Session {
     /// QEMU has ended.
     pub fn send_raw(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
         for piece in bytes.chunks(PIECE) {
-            write_input(&self.input, piece)
-                .context("cannot type into the machine: QEMU has ended")?;
+            self.write(piece)?;
             thread::sleep(Duration::from_millis(10));
         }
         Ok(())

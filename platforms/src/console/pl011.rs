@@ -149,8 +149,10 @@ impl SerialPort for Pl011<'_> {
         });
     }
 
+    /// Reading characters takes the receive interrupts away (2.8). Who clears them, and leaves characters behind, may not hear of those again: QEMU has no
+    /// receive timeout.
     fn acknowledge(&mut self) {
-        field!(self.registers, interrupt_clear).write(Interrupts::all().bits());
+        field!(self.registers, interrupt_clear).write(Interrupts::TRANSMIT.bits());
     }
 }
 
@@ -245,10 +247,10 @@ mod tests {
     }
 
     #[test]
-    fn all_interrupts_that_are_served_are_acknowledged() {
+    fn receive_interrupts_are_left_to_the_characters_that_raise_them() {
         let mut registers = fake(0);
         driver(&mut registers).acknowledge();
-        assert_eq!(registers.interrupt_clear.0, 0x70);
+        assert_eq!(registers.interrupt_clear.0, 0x20);
     }
 
     #[test]

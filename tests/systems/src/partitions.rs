@@ -104,6 +104,12 @@ fn two_linux_side_by_side(bench: &Bench<'_>, system: &SystemFile) -> anyhow::Res
         !session.text("left").contains("I am"),
         "what was typed into one partition reached the other"
     );
+    // More than any FIFO holds, less than waits for a partition that does not read.
+    for length in 181..=185 {
+        let paste = format!("echo {} | wc -c\n", "x".repeat(length - 1));
+        session.paste("right", &paste)?;
+        session.wait_for("right", &format!("^{length}$"), bench.left())?;
+    }
 
     session.send("left", "poweroff -f\n")?;
     wait_for_state(&mut session, "left", "stopped", bench)?;
