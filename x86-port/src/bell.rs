@@ -138,10 +138,10 @@ impl Posted {
         if !self.fresh.swap(false, Ordering::AcqRel) {
             return;
         }
-        for vector in 0..=u8::MAX {
-            let (word, bit) = self.place(vector);
-            if word.is_some_and(|word| word.load(Ordering::Acquire) & bit != 0) {
-                request(vector);
+        for (word, first) in self.vectors.iter().zip((0u8..).step_by(32)) {
+            let rung = word.load(Ordering::Acquire);
+            for place in (0..32).filter(|place| rung >> place & 1 != 0) {
+                request(first + place);
             }
         }
     }

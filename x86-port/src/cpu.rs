@@ -35,6 +35,19 @@ pub fn cpuid(leaf: u32, subleaf: u32) -> Leaf {
     }
 }
 
+/// It has XSAVE, and XCR0.
+pub fn has_xsave() -> bool {
+    cpuid(1, 0).ecx >> 26 & 1 != 0
+}
+
+/// The MSR that RDTSCP gives beside the time.
+pub const TSC_AUX: u32 = 0xc000_0103;
+
+/// It has RDTSCP, and so [`TSC_AUX`].
+pub fn has_tsc_aux() -> bool {
+    cpuid(0x8000_0001, 0).edx >> 27 & 1 != 0
+}
+
 /// The time stamp counter.
 pub fn now() -> u64 {
     // SAFETY: every CPU that has long mode has the instruction.

@@ -30,6 +30,19 @@ pub trait Guest {
     /// The other general registers.
     fn registers(&mut self) -> &mut Registers;
 
+    /// EDX and EAX as one value.
+    #[inline]
+    fn edx_eax(&mut self) -> u64 {
+        self.registers().rdx << 32 | self.rax() & 0xffff_ffff
+    }
+
+    /// Sets EDX and EAX, and the upper halves of their registers to 0.
+    #[inline]
+    fn set_edx_eax(&mut self, value: u64) {
+        self.set_rax(value & 0xffff_ffff);
+        self.registers().rdx = value >> 32;
+    }
+
     /// It executes at a privilege level other than 0.
     fn is_user(&self) -> bool;
 
@@ -88,6 +101,37 @@ pub enum Event {
     Alignment,
     /// An interrupt with this vector, 16 or above.
     Interrupt(u8),
+}
+
+/// Events as control blocks have them: AMD's for injection (AMD APM volume 2, 15.20) and Intel's for entry (Intel SDM volume 3, 25.8.3) are alike.
+pub mod event {
+    use super::Event;
+
+    /// There is one.
+    pub const VALID: u64 = 1 << 31;
+    /// An error code goes with it.
+    pub const WITH_CODE: u64 = 1 << 11;
+    /// A kind: a non-maskable interrupt.
+    pub const NMI: u64 = 2;
+    const EXCEPTION: u64 = 3;
+
+    /// What kind of event it is.
+    pub const fn kind(event: u64) -> u64 {
+        event >> 8 & 7
+    }
+
+    /// The event, whose error code is 0 if it has one.
+    #[inline]
+    pub const fn of(event: Event) -> u64 {
+        match event {
+            Event::NonMaskable => VALID | NMI << 8 | 2,
+            Event::Debug => VALID | EXCEPTION << 8 | 1,
+            Event::Undefined => VALID | EXCEPTION << 8 | 6,
+            Event::Protection => VALID | WITH_CODE | EXCEPTION << 8 | 13,
+            Event::Alignment => VALID | WITH_CODE | EXCEPTION << 8 | 17,
+            Event::Interrupt(vector) => VALID | vector as u64,
+        }
+    }
 }
 
 /// What a guest's physical addresses mean.

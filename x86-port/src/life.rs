@@ -123,15 +123,20 @@ impl<G: World> Vcpu<G> {
                 mailbox.take();
             }
         }
+        self.starts();
+        self.begin(Beginning::of(self.config));
+        self.state.run();
+        self.call_others();
+        pump();
+    }
+
+    /// The image is in place: a life of the partition begins.
+    pub fn starts(&self) {
         let restarts = self.state.start();
         log::event(Event::Started {
             partition: self.id,
             restarts,
         });
-        self.begin(Beginning::of(self.config));
-        self.state.run();
-        self.call_others();
-        pump();
     }
 
     /// The others wait for what the first does.

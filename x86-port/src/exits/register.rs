@@ -47,16 +47,14 @@ impl<G: World> Vcpu<G> {
             (Access::Nothing, _) => 0,
             _ => return self.inject(Event::Protection),
         };
-        self.guest.set_rax(value & 0xffff_ffff);
-        self.guest.registers().rdx = value >> 32;
+        self.guest.set_edx_eax(value);
         self.guest.skip();
         Next::GoOn
     }
 
     pub fn write_msr(&mut self) -> Next {
         let index = self.guest.registers().rcx as u32;
-        let low = self.guest.rax() & 0xffff_ffff;
-        let value = self.guest.registers().rdx << 32 | low;
+        let value = self.guest.edx_eax();
         match (msr::access(index, true), index) {
             (Access::Emulated, msr::APIC_BASE) if value == msr::apic_base(self.number == 0) => {}
             (Access::Emulated, msr::EFER) => {

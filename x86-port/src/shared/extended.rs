@@ -5,12 +5,12 @@ use core::arch::asm;
 
 use x86_64::registers::control::{Cr4, Cr4Flags};
 use x86_64::registers::model_specific::Msr;
+use x86_64::registers::xcontrol::XCr0;
 
-use crate::cpu;
+use crate::cpu::{self, TSC_AUX};
 
 /// Bytes of an area: enough for AVX-512 and protection keys (2,696).
 const AREA: usize = 4096;
-const TSC_AUX: u32 = 0xc000_0103;
 
 /// As XSAVE writes it.
 #[repr(C, align(64))]
@@ -49,7 +49,7 @@ impl Mover {
     /// Makes this CPU ready. `None` when it has no XSAVE, or more state than there is room for.
     pub fn new() -> Option<Self> {
         const STATE: u32 = 0xd;
-        if cpu::cpuid(1, 0).ecx >> 26 & 1 == 0 {
+        if !cpu::has_xsave() {
             return None;
         }
         let leaf = cpu::cpuid(STATE, 0);
@@ -57,7 +57,7 @@ impl Mover {
         unsafe { Cr4::update(|cr4| cr4.insert(Cr4Flags::OSXSAVE | Cr4Flags::OSFXSR)) };
         (leaf.ecx as usize <= AREA).then_some(Self {
             all: u64::from(leaf.edx) << 32 | u64::from(leaf.eax),
-            tsc_aux: cpu::cpuid(0x8000_0001, 0).edx >> 27 & 1 != 0,
+            tsc_aux: cpu::has_tsc_aux(),
         })
     }
 
@@ -66,8 +66,8 @@ impl Mover {
         // SAFETY: `new` has seen XSAVE, and the area is as large as CPUID wants for all of it. Debug registers 0 to 3 are addresses without
         // effect while DR7 is 0, as it is in the hypervisor.
         unsafe {
-            to.xcr0 = xcr0();
-            set_xcr0(self.all);
+            to.xcr0 = XCr0::read_raw();
+            XCr0::write_raw(self.all);
             asm!(
                 "xsave64 [{area}]",
                 area = in(reg) &raw mut to.area,
@@ -98,7 +98,7 @@ impl Mover {
         let [d0, d1, d2, d3] = from.debug;
         // SAFETY: as in `save`; the area is what XSAVE wrote or all zero, and XCR0 and `TSC_AUX` are values that the CPU had or has after reset.
         unsafe {
-            set_xcr0(self.all);
+            XCr0::write_raw(self.all);
             asm!(
                 "xrstor64 [{area}]",
                 area = in(reg) &raw const from.area,
@@ -106,7 +106,7 @@ impl Mover {
                 in("edx") (self.all >> 32) as u32,
                 options(nostack, readonly)
             );
-            set_xcr0(from.xcr0);
+            XCr0::write_raw(from.xcr0);
             asm!(
                 "mov dr0, {0}", "mov dr1, {1}", "mov dr2, {2}", "mov dr3, {3}",
                 in(reg) d0, in(reg) d1, in(reg) d2, in(reg) d3,
@@ -116,31 +116,5 @@ impl Mover {
                 Msr::new(TSC_AUX).write(from.tsc_aux);
             }
         }
-    }
-}
-
-/// # Safety
-/// CR4.OSXSAVE is set.
-unsafe fn xcr0() -> u64 {
-    let (low, high): (u32, u32);
-    // SAFETY: the caller says so.
-    unsafe {
-        asm!("xgetbv", in("ecx") 0, out("eax") low, out("edx") high, options(nostack, nomem));
-    }
-    u64::from(high) << 32 | u64::from(low)
-}
-
-/// # Safety
-/// CR4.OSXSAVE is set, and `value` is one that XCR0 takes.
-unsafe fn set_xcr0(value: u64) {
-    // SAFETY: the caller says so.
-    unsafe {
-        asm!(
-            "xsetbv",
-            in("ecx") 0,
-            in("eax") value as u32,
-            in("edx") (value >> 32) as u32,
-            options(nostack, nomem)
-        );
     }
 }

@@ -1,6 +1,5 @@
 //! A virtual CPU that takes turns: its exits, its interrupts, and what it does before its guest goes on.
 
-use hv::event::Event as Told;
 use hv::pool::dispatcher::{Contender, Sleep};
 #[cfg(feature = "channels")]
 use x86_port::bell::Posted;
@@ -17,7 +16,7 @@ use crate::life::Loading;
 use crate::partition::{ExitKind, Phase};
 use crate::run::{Next, Vcpu};
 use crate::world::SharedWorld;
-use crate::{cpu, dma, log, world};
+use crate::{cpu, dma, world};
 
 /// Bytes of an image between two looks at who else wants the pCPU.
 const PIECE: u64 = 2048;
@@ -189,13 +188,12 @@ impl<G: SharedWorld> Member<G> {
         let guest = &mut self.vcpu.guest;
         let index = guest.registers().rcx as u32;
         let done = if write {
-            let value = guest.registers().rdx << 32 | guest.rax() & 0xffff_ffff;
+            let value = guest.edx_eax();
             self.local.write(index, value, cpu::now()).map(Some)
         } else {
             let read = self.local.read(index, cpu::now());
             read.map(|value| {
-                guest.set_rax(value & 0xffff_ffff);
-                guest.registers().rdx = value >> 32;
+                guest.set_edx_eax(value);
                 None
             })
         };
@@ -250,11 +248,7 @@ impl<G: SharedWorld> Member<G> {
 
     /// The image is in place: the guest begins.
     fn started(&mut self) {
-        let restarts = self.vcpu.state.start();
-        log::event(Told::Started {
-            partition: self.vcpu.id,
-            restarts,
-        });
+        self.vcpu.starts();
         self.local = LocalApic::new(self.vcpu.apic);
         self.waits = false;
         world::reset_extended_state();

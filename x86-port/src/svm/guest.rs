@@ -2,10 +2,10 @@
 
 use super::exit;
 use super::intercept::{exception, first, second};
-use super::reset::{SVME, reset, start_up};
+use super::reset::{SVME, first_state};
 use super::vmcb::Vmcb;
 use crate::exit::Exit;
-use crate::guest::{self, Beginning, Event, Registers, Space};
+use crate::guest::{self, Beginning, Event, Registers, Space, event};
 
 /// RFLAGS.TF.
 const TRAP: u64 = 1 << 8;
@@ -51,7 +51,7 @@ impl guest::Guest for Guest {
     fn exited(&mut self) -> Exit {
         let control = &mut self.vmcb.control;
         control.tlb_control = 0;
-        control.event_injection = event::again(control.exit_interrupt_info);
+        control.event_injection = again(control.exit_interrupt_info);
         exit::exit(&self.vmcb)
     }
 
@@ -73,16 +73,7 @@ impl guest::Guest for Guest {
         control.tlb_control = 1;
         control.nested_paging = 1;
         control.nested_cr3 = space.root.get();
-        match beginning {
-            Beginning::Entry { pc, registers } => {
-                reset(state, pc);
-                self.registers = registers;
-            }
-            Beginning::Page(page) => {
-                start_up(state, page);
-                self.registers = Registers::ZERO;
-            }
-        }
+        self.registers = first_state(state, beginning);
     }
 
     #[inline]
@@ -99,7 +90,7 @@ impl guest::Guest for Guest {
         // Single-stepping sees each instruction (#DB, a trap).
         if state.rflags & TRAP != 0 {
             state.dr6 |= 1 << 14;
-            control.event_injection = event::DEBUG;
+            control.event_injection = event::of(Event::Debug);
         }
     }
 
@@ -145,14 +136,7 @@ impl guest::Guest for Guest {
 
     #[inline]
     fn inject(&mut self, event: Event) {
-        self.vmcb.control.event_injection = match event {
-            Event::NonMaskable => event::NON_MASKABLE,
-            Event::Debug => event::DEBUG,
-            Event::Undefined => event::UNDEFINED,
-            Event::Protection => event::PROTECTION,
-            Event::Alignment => event::ALIGNMENT,
-            Event::Interrupt(vector) => event::interrupt(vector),
-        };
+        self.vmcb.control.event_injection = event::of(event);
     }
 
     #[inline]
@@ -219,34 +203,11 @@ mod virtual_interrupt {
     }
 }
 
-/// Events for [`event_injection`](super::vmcb::Control::event_injection) (AMD APM volume 2, 15.20).
-mod event {
-    const VALID: u64 = 1 << 31;
-    const WITH_CODE: u64 = 1 << 11;
-    const EXCEPTION: u64 = 3 << 8;
-
-    /// A non-maskable interrupt.
-    pub const NON_MASKABLE: u64 = VALID | 2 << 8 | 2;
-    /// #DB.
-    pub const DEBUG: u64 = VALID | EXCEPTION | 1;
-    /// #UD.
-    pub const UNDEFINED: u64 = VALID | EXCEPTION | 6;
-    /// #GP(0).
-    pub const PROTECTION: u64 = VALID | WITH_CODE | EXCEPTION | 13;
-
-    /// #AC(0).
-    pub const ALIGNMENT: u64 = VALID | WITH_CODE | EXCEPTION | 17;
-
-    /// An interrupt from outside.
-    pub const fn interrupt(vector: u8) -> u64 {
-        VALID | vector as u64
-    }
-
-    /// The event that was being delivered when the guest exited, to be delivered again. Bit 31 alone says whether there is one: QEMU leaves
-    /// older bits in the others.
-    pub const fn again(info: u64) -> u64 {
-        if info & VALID == 0 { 0 } else { info }
-    }
+/// The event that was being delivered when the guest exited, to be delivered again. Bit 31 alone says whether there is one: QEMU leaves
+/// older bits in the others.
+#[inline]
+const fn again(info: u64) -> u64 {
+    if info & event::VALID == 0 { 0 } else { info }
 }
 
 #[cfg(test)]
@@ -314,7 +275,7 @@ mod tests {
         assert_eq!(guest.vmcb.control.interrupt_shadow, 0);
         guest.vmcb.state.rflags |= TRAP;
         guest.skip();
-        assert_eq!(guest.vmcb.control.event_injection, event::DEBUG);
+        assert_eq!(guest.vmcb.control.event_injection, event::of(Event::Debug));
         assert_eq!(guest.vmcb.state.dr6 >> 14 & 1, 1);
     }
 

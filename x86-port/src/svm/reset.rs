@@ -1,9 +1,24 @@
 //! What a virtual CPU's registers begin with.
 
 use super::vmcb::{Segment, State, Vmcb};
+use crate::guest::{Beginning, Registers};
 
 /// EFER.SVME. A guest's must be 1 for VMRUN (AMD APM volume 2, 15.5.1), and does not show.
 pub const SVME: u64 = 1 << 12;
+
+/// Puts the guest's registers into the state in which it begins. Returns those that no control block has.
+pub fn first_state(state: &mut State, beginning: Beginning) -> Registers {
+    match beginning {
+        Beginning::Entry { pc, registers } => {
+            reset(state, pc);
+            registers
+        }
+        Beginning::Page(page) => {
+            start_up(state, page);
+            Registers::ZERO
+        }
+    }
+}
 
 /// Puts the guest's registers into their state after INIT and a startup at `page`: real mode, at the page's first byte (AMD APM volume 2, 14.1.3 and
 /// 16.5).

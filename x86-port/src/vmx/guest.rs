@@ -7,8 +7,8 @@ use super::exit::{self, reason};
 use super::field::{Vmcs, control, guest as state, information};
 use super::{ept, reset, xcr0};
 use crate::exit::Exit;
-use crate::guest::{self, Beginning, Event, Registers, Space};
-use crate::svm::reset::{reset, start_up};
+use crate::guest::{self, Beginning, Event, Registers, Space, event};
+use crate::svm::reset::first_state;
 use crate::svm::vmcb::Vmcb;
 
 /// RFLAGS.TF and IF.
@@ -122,7 +122,7 @@ impl<V: Vmcs> Guest<V> {
             reason::XSETBV => self.set_xcr0(),
             reason::NMI_WINDOW if self.held => {
                 self.held = false;
-                self.inject_now(event::NON_MASKABLE);
+                self.inject_now(event::of(Event::NonMaskable));
                 Exit::Answered
             }
             _ => self.asked(),
@@ -154,7 +154,7 @@ impl<V: Vmcs> Guest<V> {
             let length = self.vmcs.read(information::LENGTH);
             self.vmcs.write(control::EVENT_CODE, code);
             self.vmcs.write(control::EVENT_LENGTH, length);
-            self.vmcs.write(control::EVENT, event::again(vectoring));
+            self.vmcs.write(control::EVENT, again(vectoring));
             if event::kind(vectoring) == event::NMI {
                 // Its delivery blocks the next one, and did so before.
                 let blocked = blocked & !held::BY_NMI;
@@ -187,7 +187,7 @@ impl<V: Vmcs> Guest<V> {
     }
 
     fn set_xcr0(&mut self) -> Exit {
-        let value = self.registers.rdx << 32 | self.rax & 0xffff_ffff;
+        let value = guest::Guest::edx_eax(self);
         if self.registers.rcx as u32 == 0 && xcr0::is_valid(value, self.setup.xcr0) {
             self.vmcs.set_xcr0(value);
             guest::Guest::skip(self);
@@ -223,16 +223,7 @@ impl<V: Vmcs> guest::Guest for Guest<V> {
 
     fn begin(&mut self, beginning: Beginning, space: Space) {
         let mut first = Vmcb::ZERO.state;
-        match beginning {
-            Beginning::Entry { pc, registers } => {
-                reset(&mut first, pc);
-                self.registers = registers;
-            }
-            Beginning::Page(page) => {
-                start_up(&mut first, page);
-                self.registers = Registers::ZERO;
-            }
-        }
+        self.registers = first_state(&mut first, beginning);
         (self.rax, self.held) = (0, false);
         let Setup {
             controls,
@@ -335,14 +326,9 @@ impl<V: Vmcs> guest::Guest for Guest<V> {
 
     fn inject(&mut self, what: Event) {
         let event = match what {
-            Event::NonMaskable => event::NON_MASKABLE,
-            Event::Debug => event::DEBUG,
-            Event::Undefined => event::UNDEFINED,
             // In real mode exceptions have no error code (27.2.1.3).
-            Event::Protection if self.is_protected() => event::PROTECTION,
-            Event::Protection => event::PROTECTION & !event::WITH_CODE,
-            Event::Alignment => event::ALIGNMENT,
-            Event::Interrupt(vector) => event::VALID | u64::from(vector),
+            Event::Protection if !self.is_protected() => event::of(what) & !event::WITH_CODE,
+            _ => event::of(what),
         };
         let blocked = self.vmcs.read(state::INTERRUPTIBILITY);
         if what == Event::NonMaskable && blocked & held::BY_INSTRUCTION != 0 {
@@ -394,33 +380,9 @@ impl<V: Vmcs> guest::Shared for Guest<V> {
     }
 }
 
-/// Events (25.8.3).
-mod event {
-    pub const VALID: u64 = 1 << 31;
-    pub const WITH_CODE: u64 = 1 << 11;
-    const EXCEPTION: u64 = 3;
-    pub const NMI: u64 = 2;
-
-    /// A non-maskable interrupt.
-    pub const NON_MASKABLE: u64 = VALID | NMI << 8 | 2;
-    /// #UD.
-    pub const UNDEFINED: u64 = VALID | EXCEPTION << 8 | 6;
-    /// #DB.
-    pub const DEBUG: u64 = VALID | EXCEPTION << 8 | 1;
-    /// #AC(0).
-    pub const ALIGNMENT: u64 = VALID | WITH_CODE | EXCEPTION << 8 | 17;
-    /// #GP(0).
-    pub const PROTECTION: u64 = VALID | WITH_CODE | EXCEPTION << 8 | 13;
-
-    /// What kind of event it is.
-    pub const fn kind(event: u64) -> u64 {
-        event >> 8 & 7
-    }
-
-    /// The event that was being delivered when the guest exited, to be delivered again: bit 12 is undefined there (25.9.3).
-    pub const fn again(vectoring: u64) -> u64 {
-        vectoring & (VALID | 0xfff)
-    }
+/// The event that was being delivered when the guest exited, to be delivered again: bit 12 is undefined there (25.9.3).
+const fn again(vectoring: u64) -> u64 {
+    vectoring & (event::VALID | 0xfff)
 }
 
 #[cfg(test)]

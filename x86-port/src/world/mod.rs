@@ -6,6 +6,7 @@ pub mod vmx;
 use core::arch::asm;
 
 use x86_64::registers::control::{Cr4, Cr4Flags};
+use x86_64::registers::xcontrol::XCr0;
 use x86_port::guest::Guest;
 use x86_port::vendor::{self, Virtualization};
 
@@ -61,10 +62,9 @@ pub fn reset_extended_state() {
     // 1 is a value that every CPU with XSAVE takes.
     unsafe {
         let kept = Cr4::read();
-        let has_xsave = crate::cpu::cpuid(1, 0).ecx >> 26 & 1 != 0;
         Cr4::write(kept | Cr4Flags::OSFXSR);
         asm!("fxrstor [{}]", in(reg) &raw const FRESH, options(nostack, readonly));
-        if has_xsave {
+        if cpu::has_xsave() {
             reset_by_xrstor();
         }
         Cr4::write(kept);
@@ -91,7 +91,7 @@ unsafe fn reset_by_xrstor() {
             in("edx") u32::MAX,
             options(nostack, readonly)
         );
-        asm!("xsetbv", in("ecx") 0, in("eax") 1, in("edx") 0, options(nostack, nomem));
+        XCr0::write_raw(1);
     }
 }
 

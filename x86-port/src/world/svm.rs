@@ -140,6 +140,14 @@ static HOSTS: [ConstStaticCell<Host>; PCPUS] = [const {
     })
 }; PCPUS];
 
+/// With the map of MSRs that `prepare` has left there.
+fn permissions(msr: &AtomicU64) -> Permissions {
+    Permissions {
+        io: (&raw const IO_PERMISSIONS) as u64,
+        msr: msr.load(Ordering::Acquire),
+    }
+}
+
 /// Builds what all virtual CPUs share. Called once, by the boot CPU.
 pub fn prepare() {
     let permissions = MSR_PERMISSIONS.take();
@@ -167,10 +175,7 @@ impl super::SharedWorld for Guest {
     fn sharing(partition: usize) -> Option<&'static mut Self> {
         let guest = SHARED.get(partition)?.take();
         guest.shares = true;
-        guest.permissions = Permissions {
-            io: (&raw const IO_PERMISSIONS) as u64,
-            msr: SHARED_MSR_PERMISSIONS_AT.load(Ordering::Acquire),
-        };
+        guest.permissions = permissions(&SHARED_MSR_PERMISSIONS_AT);
         Some(guest)
     }
 }
@@ -183,10 +188,7 @@ pub unsafe fn enable(index: usize) -> Option<(&'static mut Guest, &'static mut H
     /// VM_HSAVE_PA.
     const HOST_SAVE: u32 = 0xc001_0117;
     let (guest, host) = (GUESTS.get(index)?.take(), HOSTS.get(index)?.take());
-    guest.permissions = Permissions {
-        io: (&raw const IO_PERMISSIONS) as u64,
-        msr: MSR_PERMISSIONS_AT.load(Ordering::Acquire),
-    };
+    guest.permissions = permissions(&MSR_PERMISSIONS_AT);
     // SAFETY: the caller says that the CPU has SVM; the pages are mapped where they are, and nobody else uses them.
     unsafe {
         Efer::update(|efer| efer.insert(EferFlags::SECURE_VIRTUAL_MACHINE_ENABLE));

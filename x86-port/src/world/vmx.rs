@@ -8,6 +8,7 @@ use static_cell::{ConstStaticCell, StaticCell};
 use x86_64::instructions::tables::{sgdt, sidt};
 use x86_64::registers::control::{Cr0, Cr0Flags, Cr3, Cr4, Cr4Flags};
 use x86_64::registers::model_specific::{Efer, Msr};
+use x86_64::registers::xcontrol::XCr0;
 use x86_port::policy::msr;
 use x86_port::vmx::controls::{self, Controls};
 use x86_port::vmx::field::{Vmcs, host, information};
@@ -135,6 +136,15 @@ static STRUCTURES: [ConstStaticCell<Page>; PCPUS] =
 static HOSTS: [ConstStaticCell<Host>; PCPUS] =
     [const { ConstStaticCell::new(Host(Page([0; 1024]))) }; PCPUS];
 
+/// STAR, LSTAR, CSTAR, FMASK, KERNEL_GS_BASE: a guest's stay in the CPU between its exits.
+const KEPT_BY_CPU: [u32; 5] = [
+    0xc000_0081,
+    0xc000_0082,
+    0xc000_0083,
+    0xc000_0084,
+    0xc000_0102,
+];
+
 /// A control structure that is the current one of this CPU whenever its guest is looked at.
 pub struct Current {
     /// Where it is.
@@ -210,15 +220,6 @@ impl Vmcs for Current {
     }
 
     fn renew(&mut self, vpid: u16) {
-        /// STAR, LSTAR, CSTAR, FMASK, KERNEL_GS_BASE, TSC_AUX.
-        const KEPT_BY_CPU: [u32; 6] = [
-            0xc000_0081,
-            0xc000_0082,
-            0xc000_0083,
-            0xc000_0084,
-            0xc000_0102,
-            0xc000_0103,
-        ];
         /// One tag, all its translations.
         const ONE: u64 = 1;
         let descriptor = [u64::from(vpid), 0];
@@ -228,9 +229,8 @@ impl Vmcs for Current {
             if vpid != 0 {
                 asm!("invvpid {kind}, [{tag}]", kind = in(reg) ONE, tag = in(reg) &raw const descriptor, options(nostack));
             }
-            let has_tsc_aux = cpu::cpuid(0x8000_0001, 0).edx >> 27 & 1 != 0;
-            let count = KEPT_BY_CPU.len() - usize::from(!has_tsc_aux);
-            for register in KEPT_BY_CPU.into_iter().take(count) {
+            let tsc_aux = cpu::has_tsc_aux().then_some(cpu::TSC_AUX);
+            for register in KEPT_BY_CPU.into_iter().chain(tsc_aux) {
                 Msr::new(register).write(0);
             }
             asm!("mov cr2, {zero}", "mov dr6, {dr6}", zero = in(reg) 0u64, dr6 = in(reg) 0xffff_0ff0u64, options(nostack, nomem));
@@ -254,7 +254,7 @@ impl Vmcs for Current {
         // makes the instruction exist, and the guest, which has executed it, has XSAVE.
         unsafe {
             Cr4::update(|cr4| cr4.insert(Cr4Flags::OSXSAVE));
-            asm!("xsetbv", in("ecx") 0, in("eax") value as u32, in("edx") (value >> 32) as u32, options(nostack, nomem));
+            XCr0::write_raw(value);
         }
     }
 }

@@ -95,7 +95,7 @@ fn interrupted_nmi_is_no_longer_blocked_by_itself_and_an_interrupted_iret_blocks
     let mut guest = entered();
     guest
         .vmcs
-        .write(information::VECTORING, event::NON_MASKABLE);
+        .write(information::VECTORING, event::of(Event::NonMaskable));
     guest.vmcs.write(state::INTERRUPTIBILITY, held::BY_NMI);
     exit(&mut guest, reason::EPT_VIOLATION, 0x181);
     assert_eq!(guest.vmcs.read(state::INTERRUPTIBILITY), 0);
@@ -117,7 +117,10 @@ fn write_of_ne_is_executed_again_and_then_exits_no_more() {
 fn guest_that_sets_vmxe_gets_a_protection_fault() {
     let mut guest = entered();
     assert_eq!(exit(&mut guest, 28, 4), Exit::Answered);
-    assert_eq!(guest.vmcs.read(control::EVENT), event::PROTECTION);
+    assert_eq!(
+        guest.vmcs.read(control::EVENT),
+        event::of(Event::Protection)
+    );
     assert_eq!(guest.cr4(), 0);
 }
 
@@ -139,7 +142,7 @@ fn xsetbv_takes_effect_with_a_valid_value_and_is_a_fault_with_others() {
         guest.registers.rcx = register;
         assert_eq!(exit(&mut guest, 55, 0), Exit::Answered);
         assert_eq!(guest.vmcs.xcr0, expected);
-        let faulted = guest.vmcs.read(control::EVENT) == event::PROTECTION;
+        let faulted = guest.vmcs.read(control::EVENT) == event::of(Event::Protection);
         assert_eq!(
             (faulted, guest.pc() == 0x10_0000),
             (expected.is_none(), expected.is_none())
@@ -157,7 +160,10 @@ fn nmi_waits_for_the_instruction_that_holds_it_back() {
     assert!(!guest.takes_event());
 
     assert_eq!(exit(&mut guest, 8, 0), Exit::Answered);
-    assert_eq!(guest.vmcs.read(control::EVENT), event::NON_MASKABLE);
+    assert_eq!(
+        guest.vmcs.read(control::EVENT),
+        event::of(Event::NonMaskable)
+    );
     assert_eq!(exit(&mut guest, 8, 0), Exit::NonMaskableDone);
 }
 
@@ -182,7 +188,9 @@ fn nmi_that_made_the_guest_exit_is_handled_and_one_before_the_entry_was() {
     assert_eq!(guest.exited(), Exit::NonMaskable);
     assert_eq!((guest.vmcs.taken, guest.takes_event()), (0, false));
 
-    guest.vmcs.write(information::EVENT, event::NON_MASKABLE);
+    guest
+        .vmcs
+        .write(information::EVENT, event::of(Event::NonMaskable));
     assert_eq!(exit(&mut guest, 0, 0), Exit::NonMaskable);
     assert_eq!((guest.vmcs.taken, guest.takes_event()), (1, true));
 }

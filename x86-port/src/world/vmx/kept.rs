@@ -9,23 +9,14 @@ use x86_port::policy::msr;
 use x86_port::vmx::guest::{Guest, Setup, VirtualApic};
 use x86_port::vmx::permissions::MsrBitmap;
 
-use super::{Current, Page};
+use super::{Current, KEPT_BY_CPU, Page};
 use crate::early::stop;
 use crate::storage::PARTITIONS;
 use crate::world::SharedWorld;
 
-/// STAR, LSTAR, CSTAR, FMASK, KERNEL_GS_BASE.
-const REGISTERS: [u32; 5] = [
-    0xc000_0081,
-    0xc000_0082,
-    0xc000_0083,
-    0xc000_0084,
-    0xc000_0102,
-];
-
 /// Registers of a guest that stay in the CPU between its exits. TSC_AUX and the vector registers are moved with those of every vendor.
 pub struct Kept {
-    registers: [u64; REGISTERS.len()],
+    registers: [u64; KEPT_BY_CPU.len()],
     cr2: u64,
     dr6: u64,
 }
@@ -33,7 +24,7 @@ pub struct Kept {
 impl Kept {
     /// As after reset.
     pub const NEW: Self = Self {
-        registers: [0; REGISTERS.len()],
+        registers: [0; KEPT_BY_CPU.len()],
         cr2: 0,
         dr6: 0xffff_0ff0,
     };
@@ -41,7 +32,7 @@ impl Kept {
     fn save(&mut self) {
         // SAFETY: the hypervisor uses none of them, and every CPU with long mode has them.
         unsafe {
-            for (value, register) in self.registers.iter_mut().zip(REGISTERS) {
+            for (value, register) in self.registers.iter_mut().zip(KEPT_BY_CPU) {
                 *value = Msr::new(register).read();
             }
             asm!("mov {}, cr2", "mov {}, dr6", out(reg) self.cr2, out(reg) self.dr6, options(nostack, nomem));
@@ -51,7 +42,7 @@ impl Kept {
     fn load(&self) {
         // SAFETY: as in `save`; they are what a guest had.
         unsafe {
-            for (value, register) in self.registers.iter().zip(REGISTERS) {
+            for (value, register) in self.registers.iter().zip(KEPT_BY_CPU) {
                 Msr::new(register).write(*value);
             }
             asm!("mov cr2, {}", "mov dr6, {}", in(reg) self.cr2, in(reg) self.dr6, options(nostack, nomem));
