@@ -7,28 +7,12 @@ use core::fmt;
 use board::timer::{self, Timer};
 use board::{Board, println, psci};
 use control::supply::Supply;
+use model::counter::Counter;
 
 /// Length of a period in microseconds.
 const PERIOD_US: u64 = 10_000;
 /// A gap of more nanoseconds than this was not spent in the loop.
 const GAP_NS: u64 = 400;
-
-/// Counters of the hypervisor, in the order of their numbers (docs/guest-abi.md).
-const COUNTERS: [&str; 13] = [
-    "entries",
-    "periods",
-    "supply",
-    "least",
-    "depletions",
-    "preemptions",
-    "blackout",
-    "overrun",
-    "late",
-    "windows",
-    "missed",
-    "lateness",
-    "migrations",
-];
 
 board::entry!(main);
 
@@ -49,9 +33,9 @@ struct Counted;
 
 impl fmt::Display for Counted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (number, name) in (0..).zip(COUNTERS) {
-            if let Ok(value) = psci::counter(number) {
-                write!(f, " {name}={value}")?;
+        for counter in Counter::ALL {
+            if let Ok(value) = psci::counter(counter as u64) {
+                write!(f, " {}={value}", counter.name())?;
             }
         }
         Ok(())
