@@ -1,5 +1,6 @@
 //! DMA of the PCI functions that partitions own: the VT-d unit that confines them is turned on before anybody starts, lets a function reach its
-//! partition's memory while the partition's image is in place, and tells what it refused.
+//! partition's memory while the partition's image is in place, and tells what it refused. A function begins requests once its partition has made it
+//! a master: what it was told to do before a start anew, it cannot do after it.
 //!
 //! Faults come as NMIs of one CPU, that of the first partition with a function that runs. What a storm of them costs it is bounded: a function
 //! is heard as often as its [`Attention`] lasts, and then muted at the unit. A partition answers for its functions on its own CPU.
@@ -119,7 +120,7 @@ fn owned_by(partition: PartitionId) -> impl Iterator<Item = (usize, &'static Own
     all.filter(move |(_, owned)| owned.partition == partition)
 }
 
-/// The partition's functions reach its memory from here on, and are heard again.
+/// The partition's functions reach its memory from here on, once it has made them masters, and are heard again.
 pub fn admit(partition: PartitionId, vmid: Vmid) {
     let (Some(unit), Some(root)) = (UNIT.get(), start::nested_root(usize::from(partition.get())))
     else {
@@ -134,12 +135,18 @@ pub fn admit(partition: PartitionId, vmid: Vmid) {
         if let Some(attention) = ATTENTION.get(index) {
             attention.renew(cpu::now(), u64::from(cpu::tsc_khz()) * 1000);
         }
-        let mut unit = unit.lock();
-        let done = unit.remapping.attach(owned.streams, &domain);
-        unit.spaces.master(owned.streams.first, true);
-        drop(unit);
+        let done = unit.lock().remapping.attach(owned.streams, &domain);
         check(done);
     }
+}
+
+/// Lets a function of the partition begin requests of its own, or not. False: it has no such function.
+pub fn make_master(partition: PartitionId, number: u64, on: bool) -> bool {
+    let (Some(unit), Some((_, stream))) = (UNIT.get(), function(partition, number)) else {
+        return false;
+    };
+    unit.lock().spaces.master(stream, on);
+    true
 }
 
 impl Unit {

@@ -1,5 +1,5 @@
 //! PCI configuration space, by the ports of mechanism #1 (PCI Local Bus Specification 3.0, 3.2.2.3.2). The hypervisor alone reaches it: functions
-//! that partitions own are put in place at boot, and may begin requests of their own while their partition's image is in place.
+//! that partitions own are put in place at boot, and begin requests of their own when their partition says so.
 
 use core::fmt::{self, Display};
 

@@ -155,7 +155,8 @@ fn port_without_access_control_stops_the_boot(
     Ok(())
 }
 
-fn works_inside(session: &mut Session, bench: &Bench<'_>) -> anyhow::Result<()> {
+/// DMA inside the attacker's memory arrives.
+pub fn works_inside(session: &mut Session, bench: &Bench<'_>) -> anyhow::Result<()> {
     session.send("attacker", INSIDE)?;
     session.wait_for("attacker", "^dma: 4096 bytes arrived inside$", bench.left())?;
     Ok(())

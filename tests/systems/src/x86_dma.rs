@@ -1,9 +1,10 @@
 //! DMA on a PC behind VT-d: QEMU's `edu` as an attacker, beside a victim that checks its memory.
 
+use anyhow::ensure;
 use qemu::session::Session;
 
 use crate::bench::Bench;
-use crate::dma::{Attack, has_started, is_confined, is_started_again};
+use crate::dma::{Attack, has_started, is_confined, is_started_again, works_inside};
 use crate::registry::{Need, Test};
 use crate::system_file::SystemFile;
 
@@ -22,6 +23,20 @@ const ATTACK: Attack<'_> = Attack {
 fn interrupts(session: &mut Session, bench: &Bench<'_>) -> anyhow::Result<()> {
     session.send("attacker", "m")?;
     session.wait_for("attacker", "^dma: 3 interrupts$", bench.left())?;
+    Ok(())
+}
+
+/// The device has no reset, and what it was told last it does when its partition has started anew: it is no master then.
+fn earlier_life_moves_nothing(session: &mut Session, bench: &Bench<'_>) -> anyhow::Result<()> {
+    session.send("attacker", "r")?;
+    session.wait_for("hv", "attacker: started again, 3 restarts", bench.left())?;
+    session.wait_for("attacker", "^dma: edu is there$", bench.left())?;
+    works_inside(session, bench)?;
+    ensure!(
+        !session.text("hv").contains("fault 3"),
+        "a transfer of the life before was done: {}",
+        session.text("hv")
+    );
     Ok(())
 }
 
@@ -56,7 +71,8 @@ pub fn tests() -> Vec<Test> {
                 has_started(&mut session, bench)?;
                 interrupts(&mut session, bench)?;
                 is_started_again(&mut session, bench)?;
-                interrupts(&mut session, bench)
+                interrupts(&mut session, bench)?;
+                earlier_life_moves_nothing(&mut session, bench)
             },
         ),
     ];

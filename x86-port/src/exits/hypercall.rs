@@ -28,6 +28,7 @@ impl<G: World> Vcpu<G> {
             #[cfg(feature = "channels")]
             Call::Listen => self.listen(),
             Call::Interrupt => self.bind_interrupt(),
+            Call::Master => self.make_master(),
             #[cfg(feature = "defect")]
             Call::Defect => crate::defect::fail(self.guest.registers().rbx),
             Call::Unknown => self.guest.set_rax(hypercall::NOT_SUPPORTED),
@@ -45,7 +46,20 @@ impl<G: World> Vcpu<G> {
             Ok(None) => dma::unbind(self.id, function),
             Err(NoVector) => false,
         };
-        let answer = if bound { SUCCESS } else { INVALID_PARAMETERS };
+        self.answer(bound);
+    }
+
+    /// Lets a function of the partition begin requests of its own, or not.
+    #[cold]
+    fn make_master(&mut self) {
+        let registers = self.guest.registers();
+        let (function, on) = (registers.rbx, registers.rcx);
+        let made = on <= 1 && dma::make_master(self.id, function, on == 1);
+        self.answer(made);
+    }
+
+    fn answer(&mut self, done: bool) {
+        let answer = if done { SUCCESS } else { INVALID_PARAMETERS };
         self.guest.set_rax(answer);
     }
 }

@@ -19,6 +19,8 @@ pub enum Call {
     Listen,
     /// The PCI function with the number in RBX interrupts the caller's CPU by the vector in RCX; 0: nobody.
     Interrupt,
+    /// The PCI function with the number in RBX may begin requests of its own; 0 in RCX: it may not.
+    Master,
     /// Bulkhead fails as RBX says: only an image that is built for tests of its own end does it.
     #[cfg(feature = "defect")]
     Defect,
@@ -48,6 +50,7 @@ pub const fn call(function: u32, user: bool) -> Call {
         #[cfg(feature = "channels")]
         0xc600_0201 => Call::Listen,
         0xc600_0202 => Call::Interrupt,
+        0xc600_0203 => Call::Master,
         #[cfg(feature = "defect")]
         0xc600_dead => Call::Defect,
         _ => Call::Unknown,
@@ -64,6 +67,7 @@ mod tests {
         assert_eq!(call(0x8400_0009, false), Call::Reset);
         assert_eq!(call(0x8600_ff01, false), Call::Uid);
         assert_eq!(call(0xc600_0202, false), Call::Interrupt);
+        assert_eq!(call(0xc600_0203, false), Call::Master);
     }
 
     #[cfg(feature = "channels")]

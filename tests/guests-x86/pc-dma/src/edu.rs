@@ -38,12 +38,19 @@ impl Edu {
 
     /// Has the device fill itself from `address`, and waits for the end. At most [`SIZE`] bytes.
     pub fn read(&self, address: u64, bytes: usize) {
-        self.transfer(address, HELD, bytes, RUN);
+        self.begin(address, HELD, bytes, RUN);
+        self.finish();
     }
 
     /// Has the device write what it holds to `address`, and waits for the end. At most [`SIZE`] bytes.
     pub fn write(&self, address: u64, bytes: usize) {
-        self.transfer(HELD, address, bytes, RUN | TO_MEMORY);
+        self.begin_write(address, bytes);
+        self.finish();
+    }
+
+    /// Has the device write what it holds to `address`, which it does a tenth of a second later. At most [`SIZE`] bytes.
+    pub fn begin_write(&self, address: u64, bytes: usize) {
+        self.begin(HELD, address, bytes, RUN | TO_MEMORY);
     }
 
     /// Has the device interrupt.
@@ -54,8 +61,7 @@ impl Edu {
         }
     }
 
-    fn transfer(&self, source: u64, destination: u64, bytes: usize, command: u64) {
-        let transfer = pointer::<u64>((self.registers + TRANSFER) as usize);
+    fn begin(&self, source: u64, destination: u64, bytes: usize, command: u64) {
         for (register, value) in [
             (SOURCE, source),
             (DESTINATION, destination),
@@ -65,7 +71,12 @@ impl Edu {
             // SAFETY: the device is this guest's own; its callers name buffers of atomic words, or what this guest has not.
             unsafe { pointer::<u64>((self.registers + register) as usize).write_volatile(value) };
         }
-        // SAFETY: as above.
+    }
+
+    /// Waits for the end of what was begun.
+    pub fn finish(&self) {
+        let transfer = pointer::<u64>((self.registers + TRANSFER) as usize);
+        // SAFETY: the device is this guest's own, and a read of this register has no effect.
         while unsafe { transfer.read_volatile() } & RUN != 0 {
             core::hint::spin_loop();
         }

@@ -1,8 +1,9 @@
 //! Two guests in one, told apart by what they own.
 //!
 //! With a device's registers it drives the DMA of QEMU's `edu` device: inside its own memory when `i` is typed, to places that are not its own
-//! when `a` is typed, and as much as it can to such a place when `s` is typed; when `m` is typed it has the device interrupt. Without, it is the victim: it fills half of its memory with a
-//! secret, and says whether every byte is still there when `c` is typed.
+//! when `a` is typed, and as much as it can to such a place when `s` is typed; when `m` is typed it has the device interrupt, and when `r` is typed it starts
+//! anew while a transfer to such a place is on its way. Without, it is the victim: it fills half of its memory with a secret, and says whether every
+//! byte is still there when `c` is typed.
 #![no_std]
 #![no_main]
 
@@ -71,7 +72,31 @@ fn typed() -> u8 {
     }
 }
 
+/// The PCI function, as bus, device and function in 16 bits, and its neighbour.
+const OWN: u64 = 0x20;
+const OTHER: u64 = 0x28;
+/// What calls for something that is not the partition's answer.
+const BAD: u64 = -2i64 as u64;
+/// PSCI SYSTEM_RESET.
+const RESET: u32 = 0x8400_0009;
+
+/// The device moves nothing before the partition has made it a master, whatever it was told in an earlier life.
+fn make_master(edu: &Edu) {
+    let master = |function, on| cpu::hypercall_with_two(0xc600_0203, function, on);
+    edu.finish();
+    TO.fill(1);
+    edu.write(TO.address(), SIZE);
+    assert!(TO.holds(1), "the device wrote before it was a master");
+    assert!(
+        master(OTHER, 1) == BAD,
+        "a foreign function was made a master"
+    );
+    assert!(master(OWN, 2) == BAD, "neither yes nor no");
+    assert!(master(OWN, 1) == 0, "the device was not made a master");
+}
+
 fn attack(edu: &Edu) -> ! {
+    make_master(edu);
     println!("dma: edu is there");
     let mut round = 0;
     loop {
@@ -96,6 +121,10 @@ fn attack(edu: &Edu) -> ! {
                 }
                 println!("dma: storm is over");
             }
+            b'r' => {
+                edu.begin_write(FOREIGN[1], SIZE);
+                cpu::hypercall(RESET);
+            }
             _ => {}
         }
     }
@@ -103,11 +132,7 @@ fn attack(edu: &Edu) -> ! {
 
 /// The device interrupts once it is bound, by the vector that was chosen, and not before, nor when it is unbound. In the end it is bound.
 fn interrupts(edu: &Edu) {
-    /// Where the board has it, and its neighbour.
-    const OWN: u64 = 0x20;
-    const OTHER: u64 = 0x28;
     const ROUNDS: u64 = 3;
-    const BAD: u64 = -2i64 as u64;
     let bind = |function, vector| cpu::hypercall_with_two(0xc600_0202, function, vector);
     apic::enable();
     assert!(!comes(edu), "an interrupt came before the device was bound");
