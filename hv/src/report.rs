@@ -157,7 +157,12 @@ fn of_pcpus<M: Machine>(hypervisor: &Hypervisor<M>, index: usize, line: &mut Lin
     #[cfg(all(feature = "masked", feature = "trace"))]
     let index = index - crate::masked::PCPUS;
     #[cfg(feature = "trace")]
-    return crate::trace::report(&hypervisor.machine, index, line);
+    return crate::trace::report(
+        hypervisor.machine.rings(),
+        hypervisor.machine.frequency(),
+        index,
+        line,
+    );
     #[cfg(not(feature = "trace"))]
     let _ = hypervisor;
     #[cfg(not(feature = "trace"))]

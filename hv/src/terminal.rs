@@ -282,13 +282,13 @@ impl<M: Machine> Hypervisor<M> {
                 #[cfg(feature = "masked")]
                 crate::masked::freeze();
                 #[cfg(feature = "trace")]
-                crate::trace::turn(&self.machine, false);
+                crate::trace::turn(self.machine.rings(), false);
                 self.call_for_counters();
                 *self.report.lock() = Some(Cursor::START);
             }
             #[cfg(feature = "trace")]
             Some(Command::Trace) => {
-                console.say(crate::trace::toggle(&self.machine));
+                console.say(crate::trace::toggle(self.machine.rings()));
             }
             #[cfg(feature = "registers")]
             Some(Command::Registers(partition)) => self.call_for_registers(partition),

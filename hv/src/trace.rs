@@ -22,7 +22,7 @@ mod store;
 #[cfg(feature = "channels")]
 pub(crate) use exits::who;
 pub(crate) use exits::{entering, left, short, waited};
-pub(crate) use report::report;
+pub use report::report;
 
 use core::ops::Range;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -75,20 +75,37 @@ impl Ring {
 
     /// Records an event. Called by the ring's own pCPU alone.
     #[inline(always)]
-    pub(crate) fn put(&self, event: Event) {
-        if self.is_off() {
-            return;
+    pub fn put(&self, event: Event) {
+        if !self.is_off() {
+            self.keep(event);
         }
+    }
+
+    /// The same while it is on.
+    #[inline(always)]
+    fn keep(&self, event: Event) {
         self.all.put(event);
         self.keep_event();
     }
 
     /// The same for one that comes seldom: it stays when the others have gone.
-    fn put_seldom(&self, event: Event) {
+    pub fn put_seldom(&self, event: Event) {
         if !self.is_off() {
             self.seldom.put(event);
         }
         self.put(event);
+    }
+
+    /// Records at `at` what the log is told, too.
+    pub fn note(&self, at: u64, event: &told::Event) {
+        for (kind, who, value) in event::of(event).into_iter().flatten() {
+            self.put_seldom(Event {
+                at,
+                kind,
+                who,
+                value,
+            });
+        }
     }
 
     /// An event was recorded: if those around the dearest exit are not all kept yet, one more is.
@@ -96,14 +113,6 @@ impl Ring {
     pub(crate) fn keep_event(&self) {
         if self.dearest.is_incomplete() {
             self.dearest.keep_one(&self.all);
-        }
-    }
-
-    /// The guest is entered after an exit that cost so much.
-    #[inline]
-    fn entered(&self, cost: u64) {
-        if !self.is_off() {
-            self.dearest.consider(&self.all, cost);
         }
     }
 
@@ -168,31 +177,22 @@ pub(crate) fn interrupt<M: Machine>(machine: &M, intid: IntId) {
 
 /// Records what the [log](Machine::record) is told, too: a machine with rings calls this for each event.
 pub fn note<M: Machine>(machine: &M, event: &told::Event) {
-    let Some(ring) = Ring::own(machine) else {
-        return;
-    };
-    let at = M::Cpu::now();
-    for (kind, who, value) in event::of(event).into_iter().flatten() {
-        ring.put_seldom(Event {
-            at,
-            kind,
-            who,
-            value,
-        });
+    if let Some(ring) = Ring::own(machine) {
+        ring.note(M::Cpu::now(), event);
     }
 }
 
 /// Turns the rings of all pCPUs on or off.
-pub(crate) fn turn<M: Machine>(machine: &M, on: bool) {
-    for ring in machine.rings() {
+pub fn turn(rings: &[Ring], on: bool) {
+    for ring in rings {
         ring.turn(on);
     }
 }
 
 /// Turns them on when they are off, else off. Returns a line that says so.
-pub(crate) fn toggle<M: Machine>(machine: &M) -> &'static [u8] {
-    let on = machine.rings().iter().any(Ring::is_off);
-    turn(machine, on);
+pub fn toggle(rings: &[Ring]) -> &'static [u8] {
+    let on = rings.iter().any(Ring::is_off);
+    turn(rings, on);
     if on {
         b"the trace is on\n"
     } else {

@@ -56,6 +56,8 @@ pub use errand::wanted;
 pub use hardware::{SharedCpu, SharedGic, SharedMachine};
 pub use scheduler::{Member, Scheduler, bring_up, schedule};
 pub use trace::Kind;
+#[cfg(feature = "trace")]
+pub use trace::{Clerk, Ends, Tracer};
 
 /// The SGI by which a shared pCPU is called. Not [`KICK`], which the exit vectors may answer by themselves on behalf of whoever runs.
 const CALL: IntId = IntId::new(1);

@@ -24,34 +24,39 @@ impl Clerk {
     /// Of a decision of the calling pCPU at `at`, in ticks of the system counter.
     #[inline(always)]
     pub fn new<M: Machine>(hypervisor: &Hypervisor<M>, at: u64) -> Self {
-        let ring = Ring::own(&hypervisor.machine);
+        Self::of(Ring::own(&hypervisor.machine), at)
+    }
+
+    /// Of a decision at `at` of the pCPU that has this ring.
+    #[inline(always)]
+    pub const fn of(ring: Option<&'static Ring>, at: u64) -> Self {
         Self { ring, at }
     }
 
     /// It is about this virtual CPU.
     #[inline(always)]
     pub fn note(&self, kind: Kind, partition: &Partition, vcpu: VcpuId) {
+        self.put(kind, Who::vcpu(partition.id, vcpu));
+    }
+
+    /// The same, by the name that it has in events.
+    #[inline(always)]
+    pub fn put(&self, kind: Kind, who: Who) {
         if let Some(ring) = self.ring {
             ring.put(Event {
                 at: self.at,
                 kind,
-                who: Who::vcpu(partition.id, vcpu),
+                who,
                 value: 0,
             });
         }
     }
 
     /// So often its budget was used up, and so many of its periods have ended: notes what is new.
-    pub fn follow(&self, partition: &Partition, vcpu: VcpuId, [depletions, periods]: [u64; 2]) {
-        let Some(shared) = partition.vcpus.get(usize::from(vcpu.get())) else {
-            return;
-        };
-        let ends = shared.turns.ends();
-        if ends.depletions.swap(depletions, Ordering::Relaxed) != depletions {
-            self.note(Kind::BUDGET_END, partition, vcpu);
-        }
-        if ends.periods.swap(periods, Ordering::Relaxed) != periods {
-            self.note(Kind::REPLENISH, partition, vcpu);
+    pub fn follow(&self, partition: &Partition, vcpu: VcpuId, counted: [u64; 2]) {
+        if let Some(shared) = partition.vcpus.get(usize::from(vcpu.get())) {
+            let who = Who::vcpu(partition.id, vcpu);
+            shared.turns.ends().follow(self, who, counted);
         }
     }
 }
@@ -71,9 +76,25 @@ impl Ends {
             periods: AtomicU64::new(0),
         }
     }
+
+    /// So often its budget was used up, and so many of its periods have ended, as [`Policy::ends`] says: notes what is new.
+    pub fn follow(&self, clerk: &Clerk, who: Who, [depletions, periods]: [u64; 2]) {
+        if self.depletions.swap(depletions, Ordering::Relaxed) != depletions {
+            clerk.put(Kind::BUDGET_END, who);
+        }
+        if self.periods.swap(periods, Ordering::Relaxed) != periods {
+            clerk.put(Kind::REPLENISH, who);
+        }
+    }
 }
 
-/// What a scheduler remembers from one decision to the next.
+impl Default for Ends {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What who decides remembers from one decision to the next.
 #[derive(Debug)]
 pub struct Tracer {
     /// Whose turn it was.
@@ -96,6 +117,27 @@ impl Tracer {
     pub fn expect(&mut self, next: Option<Instant>) {
         self.next = next;
     }
+
+    /// A decision at `at`: budgets or periods may have ended by then.
+    #[inline(always)]
+    pub fn is_due(&self, at: Instant) -> bool {
+        self.next.is_some_and(|next| next <= at)
+    }
+
+    /// Whose turn has ended and whose has begun, now that `run` has its turn: both `None` when nothing has changed.
+    #[inline(always)]
+    pub fn change(&mut self, run: Option<usize>) -> [(Kind, Option<usize>); 2] {
+        let before = core::mem::replace(&mut self.run, run);
+        let changed = before != run;
+        [(Kind::STOP, before), (Kind::RUN, run)]
+            .map(|(kind, index)| (kind, index.filter(|_| changed)))
+    }
+}
+
+impl Default for Tracer {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl<M: Machine> Scheduler<M> {
@@ -103,15 +145,13 @@ impl<M: Machine> Scheduler<M> {
     #[inline(always)]
     pub(super) fn trace(&mut self, clerk: &Clerk, at: Instant, run: Option<usize>) {
         let tracer = self.tracer();
-        let before = core::mem::replace(&mut tracer.run, run);
-        if tracer.next.is_some_and(|next| next <= at) {
+        let changes = tracer.change(run);
+        if tracer.is_due(at) {
             self.trace_ends(clerk);
         }
-        if before != run {
-            for (kind, index) in [(Kind::STOP, before), (Kind::RUN, run)] {
-                if let Some((partition, vcpu)) = index.and_then(|index| self.who(index)) {
-                    clerk.note(kind, partition, vcpu);
-                }
+        for (kind, index) in changes {
+            if let Some((partition, vcpu)) = index.and_then(|index| self.who(index)) {
+                clerk.note(kind, partition, vcpu);
             }
         }
     }

@@ -8,6 +8,41 @@ use crate::exit::ExitKind;
 use crate::machine::{Cpu, Machine};
 use crate::vcpu::Vcpu;
 
+impl Ring {
+    /// The guest of a virtual CPU was left at `at`. The value is what the reason says.
+    #[inline(always)]
+    pub fn left(&self, at: u64, who: Who, reason: Reason, value: u64) {
+        self.since.store(at, Ordering::Relaxed);
+        self.put(Event {
+            at,
+            kind: Kind::exit(reason),
+            who,
+            value,
+        });
+    }
+
+    /// Its pCPU has waited until `at`: that, and what came before it, is not what the exit costs.
+    pub fn waited(&self, at: u64) {
+        self.since.store(at, Ordering::Relaxed);
+    }
+
+    /// The guest of a virtual CPU is entered at `at`, by an [entry](Kind::entry) of this kind, after its own exit or another one's.
+    #[inline(always)]
+    pub fn entering(&self, at: u64, who: Who, kind: Kind) {
+        if self.is_off() {
+            return;
+        }
+        let cost = at.wrapping_sub(self.since.load(Ordering::Relaxed));
+        self.keep(Event {
+            at,
+            kind,
+            who,
+            value: cost,
+        });
+        self.dearest.consider(&self.all, cost);
+    }
+}
+
 /// The guest of a virtual CPU was left.
 #[inline(always)]
 pub(crate) fn left<M: Machine>(vcpu: &Vcpu<M>, cause: Cause) {
@@ -17,39 +52,23 @@ pub(crate) fn left<M: Machine>(vcpu: &Vcpu<M>, cause: Cause) {
         Cause::SystemError => (Reason::SystemError, M::Cpu::exception_syndrome()),
     };
     if let Some(ring) = Ring::own(vcpu.machine()) {
-        let at = vcpu.context.entered;
-        ring.since.store(at, Ordering::Relaxed);
-        ring.put(Event {
-            at,
-            kind: Kind::exit(reason),
-            who: who(vcpu),
-            value,
-        });
+        ring.left(vcpu.context.entered, who(vcpu), reason, value);
     }
 }
 
-/// The calling pCPU has waited for an interrupt: that, and what came before it, is not what the exit costs.
+/// The calling pCPU has waited for an interrupt.
 pub(crate) fn waited<M: Machine>(machine: &M) {
     if let Some(ring) = Ring::own(machine) {
-        ring.since.store(M::Cpu::now(), Ordering::Relaxed);
+        ring.waited(M::Cpu::now());
     }
 }
 
 /// The guest of a virtual CPU is entered after an exit of this kind, its own or another one's.
 #[inline(always)]
 pub(crate) fn entering<M: Machine>(vcpu: &Vcpu<M>, kind: ExitKind) {
-    let Some(ring) = Ring::own(vcpu.machine()) else {
-        return;
-    };
-    let at = M::Cpu::now();
-    let cost = at.wrapping_sub(ring.since.load(Ordering::Relaxed));
-    ring.put(Event {
-        at,
-        kind: Kind::entry(kind),
-        who: who(vcpu),
-        value: cost,
-    });
-    ring.entered(cost);
+    if let Some(ring) = Ring::own(vcpu.machine()) {
+        ring.entering(M::Cpu::now(), who(vcpu), Kind::entry(kind));
+    }
 }
 
 /// An exit was answered in the short way.

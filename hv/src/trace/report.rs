@@ -3,8 +3,7 @@
 use core::ops::Range;
 
 use super::dearest::WINDOW;
-use super::{Event, ROOM, SELDOM};
-use crate::machine::Machine;
+use super::{Event, ROOM, Ring, SELDOM};
 use crate::report::Line;
 
 /// Events in a line.
@@ -17,18 +16,18 @@ const AROUND: usize = EVENTS + ROOM.div_ceil(IN_A_LINE);
 const DEAREST: usize = AROUND + WINDOW.div_ceil(IN_A_LINE);
 const LINES: usize = DEAREST + 1;
 
-/// A report's line on the trace: `index` counts the lines of all rings; one that there is nothing to say in is empty. False behind the last.
-pub(crate) fn report<M: Machine>(machine: &M, index: usize, line: &mut Line) -> bool {
+/// A report's line on the trace: `index` counts the lines of all rings, whose times are of a counter of `frequency` Hz; one that there is nothing to say in is
+/// empty. False behind the last.
+pub fn report(rings: &[Ring], frequency: u64, index: usize, line: &mut Line) -> bool {
     let (pcpu, part) = (index / LINES, index % LINES);
-    let Some(ring) = machine.rings().get(pcpu) else {
+    let Some(ring) = rings.get(pcpu) else {
         return false;
     };
     let all = &ring.all;
     match part {
         _ if all.count() == 0 => {}
         0 => line.put(format_args!(
-            "report trace pcpu={pcpu} frequency={} events={}\n",
-            machine.frequency(),
+            "report trace pcpu={pcpu} frequency={frequency} events={}\n",
             all.count(),
         )),
         KEPT..EVENTS => {

@@ -28,7 +28,8 @@ pub(crate) fn events(world: &World, pcpu: usize) -> Vec<String> {
 fn lines(world: &World) -> Vec<String> {
     let lines = (0..).map_while(|index| {
         let mut line = Line::new();
-        report(&world.hypervisor.machine, index, &mut line)
+        let machine = &world.hypervisor.machine;
+        report(machine.rings(), machine.frequency(), index, &mut line)
             .then(|| str::from_utf8(line.bytes()).unwrap().to_owned())
     });
     lines.collect()
@@ -104,12 +105,8 @@ fn full_ring_keeps_the_latest_events_and_one_that_is_off_what_it_has() {
 
 /// An exit that costs so much ends.
 fn end_exit(ring: &Ring, cost: u64) {
-    ring.put(Event {
-        kind: Kind::entry(ExitKind::Mmio),
-        value: cost,
-        ..event(0)
-    });
-    ring.entered(cost);
+    ring.waited(0u64.wrapping_sub(cost));
+    ring.entering(0, Who::NOBODY, Kind::entry(ExitKind::Mmio));
 }
 
 /// The times of the events around the dearest exit of a ring; the exit's own is 0.
@@ -321,6 +318,24 @@ fn interrupt_while_a_guest_is_off_is_an_event_of_its_own_and_costs_its_exit_noth
     run_on(1, || entering(second.vcpu, ExitKind::FirmwareCall));
     let last = untimed(&world, 1).pop();
     assert_eq!(last.as_deref(), Some("entry:smc/0.1"), "it costs 0");
+}
+
+#[test]
+fn exit_costs_what_came_since_the_guest_was_left_or_its_pcpu_last_waited() {
+    let who = Who::vcpu(PartitionId::new(1), VcpuId::new(0));
+    for (waited, cost) in [(None, 60), (Some(150), 10), (Some(100), 60)] {
+        let ring = Ring::new();
+        ring.left(100, who, Reason::Synchronous, 0x81);
+        waited.into_iter().for_each(|at| ring.waited(at));
+        ring.entering(160, who, Kind::entry(ExitKind::Hypercall));
+        let events: Vec<String> = ring.all.last(9).map(|event| event.to_string()).collect();
+        let entry = format!("entry:hvc/1.0={cost:#x}@160");
+        assert_eq!(events, ["exit:sync/1.0=0x81@100".to_owned(), entry]);
+        assert_eq!(
+            ring.dearest.exit(&ring.all).map(|exit| exit.value),
+            Some(cost)
+        );
+    }
 }
 
 #[test]
