@@ -313,9 +313,14 @@ impl Session {
         self.shared.lock().console.skip(HYPERVISOR);
         self.send_raw(&[ESCAPE, b's'])?;
         self.wait_for(HYPERVISOR, "^report end$", timeout)?;
+        let told = self.told_statistics();
+        told.context("the hypervisor's report is malformed")
+    }
+
+    /// The last statistics that the hypervisor has told, if it has, and they are whole: some tell them at their end.
+    pub fn told_statistics(&self) -> Option<Statistics> {
         let state = self.shared.lock();
-        let text = state.console.text(HYPERVISOR).unwrap_or_default();
-        Statistics::parse(text).context("the hypervisor's report is malformed")
+        Statistics::parse(state.console.text(HYPERVISOR).unwrap_or_default())
     }
 
     /// What a source has said so far, as clean text. Empty for an unknown source.
