@@ -73,6 +73,10 @@ impl<G: World> Vcpu<G> {
     /// Rings the others.
     pub fn ring(&mut self) {
         let number = self.guest.registers().rbx;
+        let send = |to: Listener| {
+            self.recorder.rings(&to);
+            send(to);
+        };
         let done = bell::ring(bell, self.config.ends, number, send);
         self.guest.set_rax(answer(done));
     }

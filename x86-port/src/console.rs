@@ -111,6 +111,8 @@ pub fn answer_command() {
     let command = storage::TERMINAL.get().and_then(Console::take_command);
     match command {
         Some(Command::Statistics) => report(),
+        #[cfg(feature = "trace")]
+        Some(Command::Trace) => log::line(format_args!("{}", crate::trace::toggle())),
         Some(Command::Help) => log::line(format_args!(
             "Ctrl-] then: n next partition, 1 to 9 that partition, s statistics, ? this"
         )),

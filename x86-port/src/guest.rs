@@ -12,6 +12,9 @@ pub trait Guest {
     /// Says why the guest has exited, and has the event that was being delivered then delivered again. Called once after each exit.
     fn exited(&mut self) -> Exit;
 
+    /// The last exit as the trace has it: asked before [`exited`](Self::exited), and never in an image without the trace.
+    fn cause(&self) -> Cause;
+
     /// Puts the CPU into its first state. No translation of who used `space`'s tag before is left.
     fn begin(&mut self, beginning: Beginning, space: Space);
 
@@ -84,6 +87,15 @@ pub trait Shared: Guest {
 
     /// Sets CR8.
     fn set_task_class(&mut self, class: u8);
+}
+
+/// An exit, undecoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cause {
+    /// The vendor's number: EXITCODE (AMD APM volume 2, appendix C), or the basic exit reason (Intel SDM volume 3, appendix C).
+    pub number: u32,
+    /// An interrupt of the physical CPU, maskable or not.
+    pub interrupt: bool,
 }
 
 /// What an entry can deliver.

@@ -12,7 +12,7 @@ use crate::report::end;
 use crate::run::Vcpu;
 use crate::siblings::{Activity, NonMaskable};
 use crate::world::{self, World};
-use crate::{apic, boot, cpu, dma, exceptions, log, storage};
+use crate::{apic, boot, cpu, dma, exceptions, log, storage, trace};
 
 /// How far an image has come into place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,7 +146,10 @@ impl<G: World> Vcpu<G> {
             match self.state.phase() {
                 Phase::Running => return,
                 Phase::Stopped => cpu::halt(),
-                Phase::Starting | Phase::Stopping => exceptions::wait(calls),
+                Phase::Starting | Phase::Stopping => {
+                    exceptions::wait(calls);
+                    trace::waited();
+                }
             }
         }
     }

@@ -10,7 +10,7 @@ use hv::terminal::Console;
 use model::PartitionId;
 use smmu::{Access, Cause, Source};
 
-use crate::{SYSTEM, storage};
+use crate::{SYSTEM, storage, trace};
 
 /// A line through the console.
 pub fn line(arguments: fmt::Arguments<'_>) {
@@ -31,6 +31,7 @@ fn name(partition: PartitionId) -> &'static str {
 
 /// Takes an event down. Faults come as fast as a guest can make them: the first eight are told, then every one whose count is a power of two.
 pub fn event(event: Event) {
+    trace::note(&event);
     match event {
         Event::Started {
             partition,

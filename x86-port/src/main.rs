@@ -41,6 +41,8 @@ mod shared;
 mod siblings;
 mod start;
 mod storage;
+#[cfg_attr(not(feature = "trace"), path = "trace/absent.rs")]
+mod trace;
 mod world;
 
 /// The system that this image is linked with, as the configuration compiler wrote it.

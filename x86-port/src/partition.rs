@@ -4,44 +4,7 @@ use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering}
 
 use hv::exit::{Cost, CostSummary};
 use hv::power::Lifecycle;
-
-/// Kinds of exits that are counted apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ExitKind {
-    /// Non-maskable interrupts.
-    Interrupt,
-    /// HLT.
-    Halt,
-    /// Hypercalls.
-    Hypercall,
-    /// CPUID.
-    Cpuid,
-    /// Trapped MSRs.
-    Msr,
-    /// I/O ports.
-    Io,
-    /// Accesses to what the partition does not own.
-    Fault,
-    /// Instructions that the guest's CPU does not have.
-    Undefined,
-    /// What the vendor's extension alone exits for: some writes to control registers on Intel's.
-    Control,
-}
-
-impl ExitKind {
-    /// All kinds with their names, in the order in which reports show them.
-    pub const ALL: [(Self, &'static str); 9] = [
-        (Self::Interrupt, "interrupt"),
-        (Self::Halt, "hlt"),
-        (Self::Hypercall, "vmmcall"),
-        (Self::Cpuid, "cpuid"),
-        (Self::Msr, "msr"),
-        (Self::Io, "io"),
-        (Self::Fault, "fault"),
-        (Self::Undefined, "undefined"),
-        (Self::Control, "control"),
-    ];
-}
+use model::x86::exit::ExitKind;
 
 /// What the exits of one virtual CPU have cost, by kind.
 pub struct Costs([Cost; ExitKind::ALL.len()]);

@@ -2,9 +2,10 @@
 
 use hv::report::Line;
 use hv::terminal::Console;
+use model::x86::exit::ExitKind;
 
-use crate::partition::{Costs, ExitKind};
-use crate::{SYSTEM, cpu, log, machine, storage};
+use crate::partition::Costs;
+use crate::{SYSTEM, cpu, log, machine, storage, trace};
 
 /// Nothing is left to run: the report, and the end state.
 pub fn end() -> ! {
@@ -26,6 +27,7 @@ pub fn end() -> ! {
 pub fn report() {
     #[cfg(feature = "shared")]
     crate::shared::report(true);
+    trace::freeze();
     let partitions = SYSTEM.partitions.iter().zip(&storage::PARTITION_STATE);
     for (index, (config, state)) in partitions.enumerate() {
         let name = config.name;
@@ -35,11 +37,12 @@ pub fn report() {
             state.restarts(),
             state.faults()
         ));
-        for (kind, word) in ExitKind::ALL {
+        for kind in ExitKind::ALL {
             let cost = Costs::sum(storage::costs(index), kind);
             if cost.count() > 0 {
                 told(format_args!(
-                    "report exits partition={name} kind={word} count={} short={} total={} p50={} p999={} max={}",
+                    "report exits partition={name} kind={} count={} short={} total={} p50={} p999={} max={}",
+                    kind.name(),
                     cost.count(),
                     cost.short,
                     cost.total,
@@ -50,6 +53,7 @@ pub fn report() {
             }
         }
     }
+    trace::report(|line| told(format_args!("{line}")));
     told(format_args!("report end"));
     #[cfg(feature = "shared")]
     crate::shared::report(false);

@@ -11,6 +11,7 @@ use crate::console::pump;
 use crate::partition::{Costs, Partition, Phase};
 use crate::report::end;
 use crate::siblings::{Activity, NonMaskable};
+use crate::trace::{self, Recorder};
 use crate::world::{self, World};
 use crate::{SYSTEM, cpu, dma, early, exceptions, processors, start, storage};
 
@@ -36,6 +37,7 @@ pub fn run(index: usize) -> ! {
         early::stop(format_args!("pCPU {index} is not the system's"));
     };
     tables.take().load();
+    trace::begin(index);
     // SAFETY: the CPU has what it says, the boot CPU has seen what it needs of it, and map and tables are those of the lines above.
     unsafe {
         match vendor::detect(&cpu::This) {
@@ -69,6 +71,7 @@ fn serve<G: World>(index: usize, guest: &'static mut G, host: &mut G::Host) -> !
     loop {
         vcpu.guest.enter(host, seen);
         let entered = cpu::now();
+        vcpu.recorder.left(entered, vcpu.guest);
         let exit = vcpu.guest.exited();
         let (kind, next) = vcpu.handle(exit);
         vcpu.costs.count(kind, cpu::now().wrapping_sub(entered));
@@ -76,6 +79,7 @@ fn serve<G: World>(index: usize, guest: &'static mut G, host: &mut G::Host) -> !
             seen = vcpu.look_around(next);
         }
         pump();
+        vcpu.recorder.entering(kind);
     }
 }
 
@@ -107,6 +111,8 @@ pub struct Vcpu<G: 'static> {
     pub serial: &'static TicketLock<Serial>,
     /// Its partition's nested page tables.
     pub nested_root: Pa,
+    /// What records it.
+    pub recorder: Recorder,
 }
 
 impl<G: World> Vcpu<G> {
@@ -141,9 +147,10 @@ impl<G: World> Vcpu<G> {
         costs: &'static Costs,
         guest: &'static mut G,
     ) -> Option<Self> {
+        let id = PartitionId::new(partition as u8);
         Some(Self {
             config: SYSTEM.partitions.get(partition)?,
-            id: PartitionId::new(partition as u8),
+            id,
             state: storage::PARTITION_STATE.get(partition)?,
             number,
             apic: SYSTEM.pcpus.get(pcpu)?.apic,
@@ -155,6 +162,7 @@ impl<G: World> Vcpu<G> {
             costs,
             serial: storage::SERIALS.get(partition)?.get()?,
             nested_root: start::nested_root(partition)?,
+            recorder: Recorder::new(id, number, pcpu),
         })
     }
 
@@ -178,6 +186,7 @@ impl<G: World> Vcpu<G> {
             }
             pump();
             exceptions::wait(calls);
+            trace::waited();
         }
     }
 

@@ -21,9 +21,9 @@ pub struct Kind(u8);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Reason {
-    /// Something that it did. The value is `ESR_EL2`.
+    /// Something that it did. The value is `ESR_EL2`; on a PC the vendor's number of the exit.
     Synchronous = 0,
-    /// An interrupt. The value is what the acknowledge register said.
+    /// An interrupt. The value is what the acknowledge register said; on a PC as for [`Synchronous`](Self::Synchronous).
     Interrupt = 1,
     /// An asynchronous abort.
     SystemError = 2,
@@ -65,7 +65,11 @@ const FAULT: u8 = 4;
 const DMA_FAULT: u8 = 5;
 #[cfg(feature = "monitor")]
 const FAILED: u8 = 6;
-const GROUPS: [&str; 7] = ["", "exit", "entry", "short", "fault", "dma", "failed"];
+#[cfg(feature = "x86")]
+const ENTRY_ON_PC: u8 = 7;
+const GROUPS: [&str; 8] = [
+    "", "exit", "entry", "short", "fault", "dma", "failed", "entry",
+];
 
 impl Kind {
     /// A virtual CPU of a shared pCPU has something to do.
@@ -107,6 +111,12 @@ impl Kind {
         Self::group(ENTRY, kind as u8)
     }
 
+    /// The same on a PC.
+    #[cfg(feature = "x86")]
+    pub const fn entry_on_pc(kind: crate::x86::exit::ExitKind) -> Self {
+        Self::group(ENTRY_ON_PC, kind as u8)
+    }
+
     /// An exit that was answered in the short way, from its begin to its end.
     pub const fn short(kind: ExitKind) -> Self {
         Self::group(SHORT, kind as u8)
@@ -145,6 +155,10 @@ impl Kind {
             FAILED => crate::monitor::Class::ALL
                 .get(detail)
                 .map(|class| class.name()),
+            #[cfg(feature = "x86")]
+            ENTRY_ON_PC => crate::x86::exit::ExitKind::ALL
+                .get(detail)
+                .map(|kind| kind.name()),
             _ => None,
         };
         let group = GROUPS.get(usize::from(group)).copied();
@@ -252,5 +266,29 @@ impl fmt::Display for Event {
             write!(f, "={:#x}", self.value)?;
         }
         write!(f, "@{}", self.at)
+    }
+}
+
+#[cfg(all(test, feature = "x86"))]
+mod tests {
+    extern crate std;
+    use std::{format, string::ToString};
+
+    use super::*;
+    use crate::x86::exit::ExitKind;
+
+    #[test]
+    fn kinds_of_a_pc_are_printed_as_reports_name_them() {
+        for kind in ExitKind::ALL {
+            let event = Event {
+                at: 7,
+                kind: Kind::entry_on_pc(kind),
+                who: Who::NOBODY,
+                value: 0,
+            };
+            let kept = Event::from_words(event.words());
+            let expected = format!("entry:{}/-@7", kind.name());
+            assert_eq!((kept, kept.to_string()), (event, expected));
+        }
     }
 }

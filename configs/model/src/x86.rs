@@ -2,6 +2,8 @@
 //!
 //! Memory, segments, fault policies and end states are those of every architecture. What names CPUs, interrupts and the console is not.
 
+pub mod exit;
+
 use crate::channel::Channel;
 use crate::ids::{Ipa, Pa, PartitionId, PcpuId, StreamId, Vmid};
 use crate::iommu::OwnedStreams;

@@ -51,5 +51,6 @@ mod wrong_board;
 mod x86;
 mod x86_bochs;
 mod x86_dma;
+mod x86_trace;
 mod x86_turns;
 mod zynqmp;

@@ -8,8 +8,8 @@ use crate::{
     attacks, boards, boot_loaders, channels, command_line, containment, control, costs, cpu_models,
     defects, demo, desk, desk_messages, dma, dma_storm, forged, functions, global, guests,
     hostile_gic, legacy, linux, machines, messages, new_board, panics, partitions, registers,
-    self_check, shapes, stress, trace, turns, wrong_board, x86, x86_bochs, x86_dma, x86_turns,
-    zynqmp,
+    self_check, shapes, stress, trace, turns, wrong_board, x86, x86_bochs, x86_dma, x86_trace,
+    x86_turns, zynqmp,
 };
 
 /// Something that must be there before a test can say anything about Bulkhead.
@@ -121,6 +121,7 @@ pub fn all() -> Vec<Test> {
     tests.extend(x86_bochs::tests());
     tests.extend(x86_dma::tests());
     tests.extend(x86_turns::tests());
+    tests.extend(x86_trace::tests());
     tests.extend(costs::tests());
     tests.extend(messages::tests());
     tests.extend(hostile_gic::tests());

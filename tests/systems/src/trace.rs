@@ -33,15 +33,18 @@ const SWITCHES: u64 = 20_000;
 pub fn tests() -> Vec<Test> {
     let tags = &["guests", "rtds", "cli"];
     vec![
-        Test::new("trace/three-guests/gicv3", tags, switches_come_as_simulated),
+        Test::new("trace/three-guests/gicv3", tags, |bench| {
+            switches_come_as_simulated(bench, BOARD, "busy", "^busy: counted")
+        }),
         Test::new("trace/global/gicv3", tags, moves_are_recorded),
         Test::new("trace/cost/gicv3", tags, event_costs_little),
     ]
 }
 
-/// Records a system until a line appears. Returns the folder of what was written.
-fn record(
+/// Records a system for `board` until a line appears. Returns the folder of what was written.
+pub fn record(
     bench: &Bench<'_>,
+    board: &str,
     name: &str,
     system: &SystemFile,
     until: &str,
@@ -54,7 +57,7 @@ fn record(
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    let folder = bench.output().join(BOARD).join(format!("{name}+trace"));
+    let folder = bench.output().join(board).join(format!("{name}+trace"));
     for name in ["trace.svg", "trace.perfetto.json", "trace.txt"] {
         ensure!(folder.join(name).is_file(), "{name} was not written");
     }
@@ -74,7 +77,7 @@ fn moves_are_recorded(bench: &Bench<'_>) -> anyhow::Result<()> {
         let time = format!("period = \"10ms\"\nbudget = \"{budget}ms\"\n");
         system = system.guest_in("shared", name, "busy", 1, &time);
     }
-    let folder = record(bench, "global-turns", &system, "^busy: counted")?;
+    let folder = record(bench, BOARD, "global-turns", &system, "^busy: counted")?;
     let schedule = schedule(&folder)?;
     let mut runs = Vec::new();
     for run in schedule["runs"].as_array().context("no runs")? {
@@ -116,7 +119,7 @@ fn event_costs_little(bench: &Bench<'_>) -> anyhow::Result<()> {
         measured.add_wake(text)?;
         measured.cost("wake-p50").context("no wake-up was measured")
     };
-    let folder = record(bench, "traced-wake", &system, UNTIL)?;
+    let folder = record(bench, BOARD, "traced-wake", &system, UNTIL)?;
     let traced = std::fs::read_to_string(folder.join("trace-logs").join("wake.log"))?;
     let mut session = counted(bench, &system)?;
     session.wait_for("wake", UNTIL, bench.left())?;
@@ -129,14 +132,20 @@ fn event_costs_little(bench: &Bench<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn switches_come_as_simulated(bench: &Bench<'_>) -> anyhow::Result<()> {
-    let mut system = SystemFile::new("three-turns", BOARD).pool("shared", &[0], "\"rtds\"");
+/// Turns of three busy guests, recorded until `counted` appears, begin when a simulation of the policy says.
+pub fn switches_come_as_simulated(
+    bench: &Bench<'_>,
+    board: &str,
+    guest: &str,
+    counted: &str,
+) -> anyhow::Result<()> {
+    let mut system = SystemFile::new("three-turns", board).pool("shared", &[0], "\"rtds\"");
     for (priority, (name, period, budget)) in GUESTS.iter().enumerate() {
         let time =
             format!("period = \"{period}us\"\nbudget = \"{budget}us\"\npriority = {priority}\n");
-        system = system.guest_in("shared", name, "busy", 1, &time);
+        system = system.guest_in("shared", name, guest, 1, &time);
     }
-    let folder = record(bench, "three-turns", &system, "^busy: counted")?;
+    let folder = record(bench, board, "three-turns", &system, counted)?;
     // Each has a quarter of the CPU, and it is said which exit was the dearest.
     let summary = std::fs::read_to_string(folder.join("trace.txt"))?;
     let share = Regex::new(r"(?m)^(first|second|third): .* ms on a CPU, 2[45]\.\d % of one$")?;

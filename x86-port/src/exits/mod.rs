@@ -7,11 +7,11 @@ mod register;
 use hv::event::Event as Told;
 use model::VcpuId;
 use model::partition::FaultPolicy;
+use model::x86::exit::ExitKind;
 use x86_port::exit::{Exit, Fault};
 use x86_port::guest::Event;
 
 use crate::log;
-use crate::partition::ExitKind;
 use crate::run::{Next, Vcpu};
 use crate::world::World;
 
@@ -59,6 +59,7 @@ impl<G: World> Vcpu<G> {
     fn fails(&self, why: core::fmt::Arguments<'_>) -> Next {
         let pc = self.guest.pc();
         log::line(format_args!("{}: {why}, pc {pc:#x}", self.config.name));
+        self.recorder.cannot_go_on(pc);
         self.state.count_fault();
         self.after_fault(Next::Stop)
     }

@@ -1,6 +1,7 @@
 //! A virtual CPU that takes turns: its exits, its interrupts, and what it does before its guest goes on.
 
 use hv::pool::dispatcher::{Contender, Sleep};
+use model::x86::exit::ExitKind;
 #[cfg(feature = "channels")]
 use x86_port::bell::Posted;
 use x86_port::exit::Exit;
@@ -13,7 +14,7 @@ use super::is_wanted;
 #[cfg(feature = "channels")]
 use crate::channel;
 use crate::life::Loading;
-use crate::partition::{ExitKind, Phase};
+use crate::partition::Phase;
 use crate::run::{Next, Vcpu};
 use crate::world::SharedWorld;
 use crate::{cpu, dma, world};

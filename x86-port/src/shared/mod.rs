@@ -7,6 +7,8 @@
 mod alarm;
 mod extended;
 mod member;
+#[cfg_attr(not(feature = "trace"), path = "recorder/absent.rs")]
+mod recorder;
 
 use core::array;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -22,10 +24,11 @@ use crate::console::pump;
 use crate::run::{Next, Vcpu};
 use crate::storage::PARTITIONS;
 use crate::world::SharedWorld;
-use crate::{SYSTEM, apic, cpu, dma, early, exceptions, processors};
+use crate::{SYSTEM, apic, cpu, dma, early, exceptions, processors, trace};
 use alarm::Pcpu;
 use extended::{Extended, Mover};
 use member::Member;
+use recorder::Recorder;
 
 /// The most virtual CPUs that share one pCPU.
 const MOST: usize = PARTITIONS;
@@ -97,6 +100,7 @@ pub fn serve<G: SharedWorld>(index: usize, host: &mut G::Host) {
         dispatcher,
         members,
         mover,
+        recorder: Recorder::new(),
     }
     .run(host)
 }
@@ -107,11 +111,13 @@ struct Turns<G: 'static> {
     /// In the order in which the policy got them; `None` behind the last.
     members: [Option<Member<G>>; MOST],
     mover: Mover,
+    recorder: Recorder,
 }
 
 impl<G: SharedWorld> Turns<G> {
     fn run(mut self, host: &mut G::Host) -> ! {
         let mut calls = self.turn(None);
+        let mut answered = None;
         loop {
             let loaded = self.dispatcher.loaded;
             let Some(member) = self.members.get_mut(loaded).and_then(Option::as_mut) else {
@@ -121,7 +127,14 @@ impl<G: SharedWorld> Turns<G> {
             self.dispatcher.ring_by::<Pcpu>(member.next_change());
             let left = self.dispatcher.armed().saturating_sub(cpu::now());
             member.vcpu.guest.limit(left);
+            if let Some(kind) = answered {
+                member.vcpu.recorder.entering(kind);
+            }
             member.vcpu.guest.enter(host, calls);
+            member
+                .vcpu
+                .recorder
+                .left(trace::moment(), member.vcpu.guest);
             let exit = member.vcpu.guest.exited();
             if exit == Exit::Interrupt {
                 self.take_alarm();
@@ -131,6 +144,7 @@ impl<G: SharedWorld> Turns<G> {
                 cpu::halt();
             };
             let (kind, next) = member.handle(exit);
+            answered = Some(kind);
             match next {
                 Next::GoOn => {}
                 Next::LookAround => self.dispatcher.look = true,
@@ -176,7 +190,11 @@ impl<G: SharedWorld> Turns<G> {
                 ticks: now,
             };
             let members = self.members.iter_mut().map_while(Option::as_mut);
-            let decided = self.dispatcher.decide(moment, has_work, members, |_, _| ());
+            let clerk = recorder::clerk(moment.decided);
+            let note = |kind, member: &Member<G>| recorder::note(&clerk, kind, &member.vcpu);
+            let decided = self.dispatcher.decide(moment, has_work, members, note);
+            self.recorder
+                .decided(&clerk, decided, &self.dispatcher.policy, &self.members);
             match decided.run {
                 Some(to) if to != loaded => self.switch(to),
                 run => self.done(run),
@@ -187,6 +205,7 @@ impl<G: SharedWorld> Turns<G> {
                 _ if decided.run.is_none() => {
                     pump();
                     exceptions::wait_for_interrupt(calls);
+                    trace::waited();
                     self.take_alarm();
                 }
                 Some(member) if member.has_errand() => member.go_on(),
@@ -207,7 +226,8 @@ impl<G: SharedWorld> Turns<G> {
         let other = loaded.and_then(Option::as_ref).map(Member::next_change);
         let members = self.members.iter_mut().map_while(Option::as_mut);
         let other = other.unwrap_or(u64::MAX);
-        self.dispatcher.done::<Pcpu, _>(run, members, other);
+        let next = self.dispatcher.done::<Pcpu, _>(run, members, other);
+        self.recorder.expect(next);
     }
 
     /// Puts the virtual CPU that is loaded down, and takes another one up.

@@ -5,10 +5,12 @@ use hv::exit::AbortCause;
 
 use super::vmcb::{Control, Vmcb};
 use crate::exit::{Exit, Fault, Io};
-use crate::guest::Event;
+use crate::guest::{Cause, Event};
 
-/// Exits after which the guest goes on behind an instruction.
+/// Interrupts of the physical CPU, and exits after which the guest goes on behind an instruction.
 mod code {
+    pub const INTERRUPT: u32 = 0x60;
+    pub const NON_MASKABLE: u32 = 0x61;
     pub const CPUID: u32 = 0x72;
     pub const INVD: u32 = 0x76;
     pub const HLT: u32 = 0x78;
@@ -26,8 +28,8 @@ pub fn exit(vmcb: &Vmcb) -> Exit {
     match control.exit_code as u32 {
         0x41 => Exit::Exception(Event::Debug),
         0x51 => Exit::Exception(Event::Alignment),
-        0x60 => Exit::Interrupt,
-        0x61 => Exit::NonMaskable,
+        code::INTERRUPT => Exit::Interrupt,
+        code::NON_MASKABLE => Exit::NonMaskable,
         0x64 => Exit::Window,
         code::HLT => Exit::Halt,
         code::CPUID => Exit::Cpuid,
@@ -50,6 +52,16 @@ pub fn exit(vmcb: &Vmcb) -> Exit {
         }),
         0xffff_ffff => Exit::Refused,
         other => Exit::Unexpected(other),
+    }
+}
+
+/// The same, undecoded.
+#[inline]
+pub const fn cause(control: &Control) -> Cause {
+    let number = control.exit_code as u32;
+    Cause {
+        number,
+        interrupt: matches!(number, code::INTERRUPT | code::NON_MASKABLE),
     }
 }
 

@@ -5,7 +5,7 @@ use super::intercept::{exception, first, second};
 use super::reset::{SVME, first_state};
 use super::vmcb::Vmcb;
 use crate::exit::Exit;
-use crate::guest::{self, Beginning, Event, Registers, Space, event};
+use crate::guest::{self, Beginning, Cause, Event, Registers, Space, event};
 
 /// RFLAGS.TF.
 const TRAP: u64 = 1 << 8;
@@ -53,6 +53,11 @@ impl guest::Guest for Guest {
         control.tlb_control = 0;
         control.event_injection = again(control.exit_interrupt_info);
         exit::exit(&self.vmcb)
+    }
+
+    #[inline]
+    fn cause(&self) -> Cause {
+        exit::cause(&self.vmcb.control)
     }
 
     fn begin(&mut self, beginning: Beginning, space: Space) {
@@ -255,6 +260,21 @@ mod tests {
         guest.exited();
         assert_eq!(guest.vmcb.control.event_injection, 0x8000_0020);
         assert!(!guest.takes_event());
+    }
+
+    #[test]
+    fn cause_of_an_exit_is_its_code_and_whether_it_was_an_interrupt() {
+        for (number, exit, interrupt) in [
+            (0x60, Exit::Interrupt, true),
+            (0x61, Exit::NonMaskable, true),
+            (0x81, Exit::Hypercall, false),
+            (u32::MAX, Exit::Refused, false),
+        ] {
+            let mut guest = begun();
+            guest.vmcb.control.exit_code = number.into();
+            let cause = Cause { number, interrupt };
+            assert_eq!((guest.cause(), guest.exited()), (cause, exit));
+        }
     }
 
     #[test]

@@ -5,16 +5,20 @@ use hv::exit::AbortCause;
 
 use super::field::{Vmcs, information};
 use crate::exit::{Exit, Fault, Io};
-use crate::guest::Event;
+use crate::guest::{Cause, Event};
 
 /// Exit reasons that others look at.
 pub mod reason {
+    /// An exception, or an NMI.
+    pub const EVENT: u32 = 0;
     /// The guest could take a non-maskable interrupt: the handler of the one before is through.
     pub const NMI_WINDOW: u32 = 8;
     /// An access to a control register.
     pub const CONTROL_REGISTER: u32 = 28;
     /// An access that the extended page tables do not allow.
     pub const EPT_VIOLATION: u32 = 48;
+    /// The guest's state is none that the CPU enters; stands for a control structure that it does not take, too.
+    pub const NOT_ENTERED: u32 = 33;
     /// XSETBV.
     pub const XSETBV: u32 = 55;
 }
@@ -34,7 +38,7 @@ pub fn exit(vmcs: &impl Vmcs) -> Exit {
     let qualification = vmcs.read(information::QUALIFICATION);
     match number {
         _ if failed => Exit::Refused,
-        0 => event(vmcs.read(information::EVENT)),
+        reason::EVENT => event(vmcs.read(information::EVENT)),
         // Or the preemption timer, in the place of the alarm's interrupt.
         1 | 52 => Exit::Interrupt,
         2 => Exit::Shutdown,
@@ -60,6 +64,13 @@ pub fn exit(vmcs: &impl Vmcs) -> Exit {
         }),
         other => Exit::Unexpected(other),
     }
+}
+
+/// The same, undecoded.
+pub fn cause(vmcs: &impl Vmcs) -> Cause {
+    let interrupt = matches!(exit(vmcs), Exit::Interrupt | Exit::NonMaskable);
+    let (number, _) = number(vmcs);
+    Cause { number, interrupt }
 }
 
 /// An exception, or an NMI.

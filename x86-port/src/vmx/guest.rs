@@ -7,7 +7,7 @@ use super::exit::{self, reason};
 use super::field::{Vmcs, control, guest as state, information};
 use super::{ept, reset, xcr0};
 use crate::exit::Exit;
-use crate::guest::{self, Beginning, Event, Registers, Space, event};
+use crate::guest::{self, Beginning, Cause, Event, Registers, Space, event};
 use crate::svm::reset::first_state;
 use crate::svm::vmcb::Vmcb;
 
@@ -219,6 +219,21 @@ impl<V: Vmcs> guest::Guest for Guest<V> {
             self.vmcs.take_nmi();
         }
         exit
+    }
+
+    fn cause(&self) -> Cause {
+        match self.attempt {
+            Attempt::Exited => exit::cause(&self.vmcs),
+            // What the control structure says is about an exit before.
+            Attempt::Called => Cause {
+                number: reason::EVENT,
+                interrupt: true,
+            },
+            Attempt::Failed => Cause {
+                number: reason::NOT_ENTERED,
+                interrupt: false,
+            },
+        }
     }
 
     fn begin(&mut self, beginning: Beginning, space: Space) {

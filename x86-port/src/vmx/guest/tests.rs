@@ -51,6 +51,39 @@ fn exit(guest: &mut Guest<Table>, reason: u32, qualification: u64) -> Exit {
 }
 
 #[test]
+fn cause_of_an_exit_is_its_basic_reason_and_whether_it_was_an_interrupt() {
+    const NMI: u64 = 1 << 31 | 2 << 8 | 2;
+    const DEBUG: u64 = 1 << 31 | 3 << 8 | 1;
+    const FAILED: u32 = 1 << 31;
+    for ([flags, number], event, interrupt) in [
+        ([0, 0], NMI, true),
+        ([0, 0], DEBUG, false),
+        ([0, 1], 0, true),
+        ([0, 18], NMI, false),
+        ([0, 52], 0, true),
+        ([FAILED, 33], NMI, false),
+    ] {
+        let mut guest = entered();
+        guest.vmcs.write(information::EVENT, event);
+        guest
+            .vmcs
+            .write(information::REASON, (flags | number).into());
+        guest.attempt = Attempt::Exited;
+        assert_eq!(guest.cause(), Cause { number, interrupt }, "{number}");
+    }
+}
+
+#[test]
+fn cause_is_not_an_earlier_exits_where_the_guest_was_not_entered() {
+    for (attempt, number, interrupt) in [(Attempt::Called, 0, true), (Attempt::Failed, 33, false)] {
+        let mut guest = entered();
+        guest.vmcs.write(information::REASON, 18);
+        guest.attempt = attempt;
+        assert_eq!(guest.cause(), Cause { number, interrupt });
+    }
+}
+
+#[test]
 fn guest_begins_with_its_own_tables_and_without_old_translations() {
     let guest = entered();
     let field = |field| guest.vmcs.read(field);
