@@ -67,7 +67,7 @@ fn rings_and_faults_are_recorded(bench: &Bench<'_>) -> anyhow::Result<()> {
 /// Exits of a guest, recorded and not: each is two events, that it is left and that it is entered.
 fn event_costs_little(bench: &Bench<'_>) -> anyhow::Result<()> {
     const EVENTS: u64 = 2;
-    const LAST: &str = "^bench: out ";
+    const LAST: &str = "^bench: out .* ticks$";
     let system = SystemFile::new("traced-bench", BOARD).guest("bench", "pc-bench", 1);
     let folder = record(bench, BOARD, "traced-bench", &system, LAST)?;
     let traced = std::fs::read_to_string(folder.join("trace-logs").join("bench.log"))?;
