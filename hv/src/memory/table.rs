@@ -14,7 +14,7 @@ use model::memory::PAGE;
 use super::format::{Entry, Format, Level, Root};
 use super::frames::{ENTRIES, FramePool, Frames, OutOfFrames};
 
-/// Why a mapping was refused. The table is unchanged then.
+/// Why a mapping was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MapError {
     /// The format has no input addresses of this many bits.
@@ -35,7 +35,7 @@ pub enum MapError {
     /// Something is mapped at this input address already.
     #[error("{0:#x} is mapped already")]
     Overlap(u64),
-    /// The tables that the mapping takes do not fit in what is left of the pool.
+    /// The pool has no frame left for a table that the mapping takes.
     #[error(transparent)]
     OutOfFrames(#[from] OutOfFrames),
     /// The pool is not the one that the table was made from.
@@ -75,10 +75,11 @@ impl<F: Format> Table<F> {
     }
 
     /// Maps `size` bytes from `input` on to those from `pa` on, in the largest leaves that both addresses allow.
-    /// All three numbers are multiples of 4 KiB. Checks everything before it changes anything.
+    /// All three numbers are multiples of 4 KiB. Nothing that is mapped changes.
     ///
     /// # Errors
-    /// [`MapError`] says what is wrong with the request; the table and the pool are unchanged then.
+    /// [`MapError`] says what is wrong with the request. What overlaps something, or takes more frames than there are, is mapped up to there: tables are
+    /// built before anything uses them, and whoever builds them gives up.
     pub fn map(
         &mut self,
         input: u64,
@@ -90,10 +91,16 @@ impl<F: Format> Table<F> {
         if !self.frames.same(&pool.frames()) {
             return Err(MapError::ForeignPool);
         }
-        let pieces = Pieces::new::<F>(input, pa, size, self.input_bits)?;
-        self.check(pieces.clone(), pool.remaining())?;
-        for piece in pieces {
-            self.write(&piece, attributes, pool)?;
+        for piece in Pieces::new::<F>(input, pa, size, self.input_bits)? {
+            let distances = (0..).map(|leaf| leaf * piece.level.size());
+            for (slot, distance) in self.leaves(&piece, pool)?.iter().zip(distances) {
+                // Descriptor 0 is the empty one in every format.
+                if slot.load(Ordering::Acquire) != 0 {
+                    return Err(MapError::Overlap(piece.input + distance));
+                }
+                let pa = Pa::new(piece.pa.get() + distance);
+                slot.store(F::leaf(piece.level, pa, attributes), Ordering::Release);
+            }
         }
         Ok(())
     }
@@ -121,28 +128,12 @@ impl<F: Format> Table<F> {
             .entries(table, usize::try_from(index).ok()?, count)
     }
 
-    /// Sees that nothing is mapped where the pieces go, and that the tables which they take fit in `available` frames.
-    fn check(&self, pieces: Pieces, available: usize) -> Result<(), MapError> {
-        let mut needed = 0;
-        let mut previous = None;
-        for piece in pieces {
-            let missing = self.first_missing(&piece)?;
-            needed += new_tables(missing, &piece, previous);
-            if needed > available {
-                return Err(OutOfFrames(needed).into());
-            }
-            previous = Some(piece.input);
-        }
-        Ok(())
-    }
-
-    /// Walks down to the table of a piece's leaves. Where a table is missing, `missing` gives one or ends the walk there. The level where it ended, and
-    /// the leaves' descriptors if it came to them.
-    fn descend(
+    /// Walks down to the descriptors of a piece's leaves, through tables that it makes where they are missing.
+    fn leaves(
         &self,
         piece: &Piece,
-        mut missing: impl FnMut(&AtomicU64) -> Result<Option<Pa>, MapError>,
-    ) -> Result<(Level, &'static [AtomicU64]), MapError> {
+        pool: &mut FramePool,
+    ) -> Result<&'static [AtomicU64], MapError> {
         let overlap = MapError::Overlap(piece.input);
         let mut table = self.root;
         let mut level = self.shape.level;
@@ -150,60 +141,18 @@ impl<F: Format> Table<F> {
             let slot = self.slot(table, level, piece.input).ok_or(overlap)?;
             table = match F::decode(slot.load(Ordering::Acquire), level) {
                 Entry::Table(next) => next,
-                Entry::Empty => match missing(slot)? {
-                    Some(next) => next,
-                    None => return Ok((level, &[])),
-                },
+                Entry::Empty => {
+                    let next = pool.take()?;
+                    slot.store(F::table(next), Ordering::Release);
+                    next
+                }
                 Entry::Leaf(..) | Entry::Reserved => return Err(overlap),
             };
             level = level.next().ok_or(overlap)?;
         }
         let own = self.slots(table, level, piece.input, piece.leaves);
-        Ok((level, own.ok_or(overlap)?))
+        own.ok_or(overlap)
     }
-
-    /// The level of the first empty descriptor on the way to the piece's own, all of which are empty.
-    fn first_missing(&self, piece: &Piece) -> Result<Level, MapError> {
-        let (level, own) = self.descend(piece, |_| Ok(None))?;
-        // Descriptor 0 is the empty one in every format.
-        let mut own = own.iter();
-        match own.position(|slot| slot.load(Ordering::Acquire) != 0) {
-            Some(index) => Err(MapError::Overlap(piece.input + index as u64 * level.size())),
-            None => Ok(level),
-        }
-    }
-
-    /// Writes a piece's leaves and the tables above them that are missing.
-    fn write(
-        &self,
-        piece: &Piece,
-        attributes: F::Attributes,
-        pool: &mut FramePool,
-    ) -> Result<(), MapError> {
-        let (level, own) = self.descend(piece, |slot| {
-            let next = pool.take()?;
-            slot.store(F::table(next), Ordering::Release);
-            Ok(Some(next))
-        })?;
-        let mut pa = piece.pa.get();
-        for slot in own {
-            slot.store(F::leaf(level, Pa::new(pa), attributes), Ordering::Release);
-            pa += level.size();
-        }
-        Ok(())
-    }
-}
-
-/// Tables that writing `piece` adds when the first empty descriptor on its way is at `missing` and the piece mapped before it, in
-/// ascending order, starts at `previous`: those below `missing` that the previous piece did not need too.
-fn new_tables(missing: Level, piece: &Piece, previous: Option<u64>) -> usize {
-    Level::ALL
-        .iter()
-        .filter(|&&above| above >= missing && above < piece.level)
-        .filter(|above| {
-            previous.is_none_or(|previous| (previous ^ piece.input) >> above.shift() != 0)
-        })
-        .count()
 }
 
 /// Leaves of one size that follow one another in one table.
@@ -218,7 +167,6 @@ struct Piece {
 }
 
 /// A mapping cut into leaves, ascending: each as large as its alignment and what is left allow. Those that share a table come together.
-#[derive(Clone)]
 struct Pieces {
     input: u64,
     pa: Pa,
