@@ -66,6 +66,7 @@ pub struct ListRegister {
     /// Ask for a maintenance interrupt when the guest ends it. Only without hardware link.
     pub end_maintenance: bool,
     /// Source CPU of an SGI, 0 to 7. GICv2 only, and only without hardware link.
+    #[cfg(feature = "virtual-v2")]
     pub source: u8,
 }
 
@@ -78,6 +79,7 @@ impl ListRegister {
         group1: false,
         state: LrState::Empty,
         end_maintenance: false,
+        #[cfg(feature = "virtual-v2")]
         source: 0,
     };
 
@@ -110,6 +112,7 @@ impl ListRegister {
             group1: value >> 60 & 1 != 0,
             state: LrState::from_bits(value >> 62),
             end_maintenance: !linked && value >> 41 & 1 != 0,
+            #[cfg(feature = "virtual-v2")]
             source: 0,
         }
     }

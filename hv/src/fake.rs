@@ -486,6 +486,7 @@ impl Cpu for FakeCpu {
     fn step_over() {
         state(|state| state.stepped += 4);
     }
+    #[cfg(feature = "firmware-calls")]
     fn firmware_call(registers: &mut [u64; 31]) {
         done(Done::FirmwareCall(registers[0]));
         registers[0] = 0xf1;

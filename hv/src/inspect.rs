@@ -120,7 +120,7 @@ impl Wanted {
         (index, number): (usize, usize),
         partitions: &[Partition],
     ) -> (Line, Option<(usize, usize)>) {
-        let mut line = Line::new();
+        let mut line = Line::default();
         let Some(partition) = partitions.get(index) else {
             line.put(format_args!("registers end\n"));
             return (line, None);

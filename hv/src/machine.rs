@@ -76,6 +76,7 @@ pub trait Cpu: SharedCpu + 'static {
     fn step_over();
 
     /// Passes a call on to the firmware: x0 to x17 go in and come out.
+    #[cfg(feature = "firmware-calls")]
     fn firmware_call(registers: &mut [u64; 31]);
 }
 

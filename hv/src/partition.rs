@@ -17,7 +17,9 @@ use crate::machine::{Cpu, Machine};
 #[cfg(feature = "iommu")]
 use crate::memory::ADDRESS;
 use crate::memory::place::{each_piece, place};
-use crate::pool::{Call, Published};
+use crate::pool::Call;
+#[cfg(feature = "shared")]
+use crate::pool::Published;
 use crate::power::{Power, Start};
 #[cfg(feature = "pristine")]
 use crate::pristine::{Damage, Progress};
@@ -43,6 +45,7 @@ pub struct VcpuShared {
     /// How that is called.
     pub call: Call,
     /// What is known of its turns.
+    #[cfg(feature = "shared")]
     pub turns: Published,
     /// What is known of its registers.
     #[cfg(feature = "registers")]
@@ -62,10 +65,11 @@ impl VcpuShared {
             #[cfg(feature = "global")]
             whereabouts: crate::pool::global::Whereabouts::new(pcpu.get()),
             call: Call::new(shared),
+            #[cfg(feature = "shared")]
             turns: Published::new(),
             #[cfg(feature = "registers")]
             registers: crate::inspect::Snapshot::new(),
-            requests: Requests::new(),
+            requests: Requests::default(),
             #[cfg(feature = "monitor")]
             arrived: AtomicU64::new(0),
             costs: [const { Cost::NEW }; ExitKind::ALL.len()],
@@ -102,19 +106,28 @@ impl VcpuShared {
     }
 
     /// Takes the virtual CPUs that sent an SGI of a GICv2, bit n for CPU n, after the SGI itself was taken.
+    #[cfg(feature = "virtual-v2")]
     pub fn take_sources(&self, sgi: IntId) -> u8 {
         self.requests.take_sources(sgi.get())
+    }
+
+    /// No guest has a GICv2.
+    #[cfg(not(feature = "virtual-v2"))]
+    pub const fn take_sources(&self, _sgi: IntId) -> u8 {
+        0
     }
 
     /// Forgets all SGIs that were sent and not yet taken. Nobody sends any.
     pub fn forget_sgis(&self) {
         self.take_sgis();
+        #[cfg(feature = "virtual-v2")]
         for sgi in 0..16 {
             self.take_sources(IntId::new(sgi));
         }
     }
 
     /// Leaves an SGI of a GICv2 from virtual CPU `source`; otherwise as [`request`](Self::request).
+    #[cfg(feature = "virtual-v2")]
     #[inline]
     pub fn request_from(&self, source: VcpuId, sgi: IntId) -> u32 {
         self.requests.leave_sgi(source.get(), sgi.get())

@@ -8,8 +8,8 @@ use crate::partition::Partition;
 use crate::pool;
 use crate::vcpu::Hypervisor;
 
-/// A line that is cut off rather than too long.
-#[derive(Debug)]
+/// A line that is cut off rather than too long; empty at first.
+#[derive(Debug, Default)]
 pub struct Line {
     text: heapless::String<{ Self::LONGEST }>,
 }
@@ -17,13 +17,6 @@ pub struct Line {
 impl Line {
     /// Longest line in bytes.
     pub const LONGEST: usize = 340;
-
-    /// An empty line.
-    pub const fn new() -> Self {
-        Self {
-            text: heapless::String::new(),
-        }
-    }
 
     /// Appends; what does not fit is left out.
     pub fn put(&mut self, arguments: fmt::Arguments<'_>) {
@@ -34,12 +27,6 @@ impl Line {
     /// What it says.
     pub fn bytes(&self) -> &[u8] {
         self.text.as_bytes()
-    }
-}
-
-impl Default for Line {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -92,7 +79,7 @@ impl Cursor {
             });
             return (line, next);
         }
-        let mut line = Line::new();
+        let mut line = Line::default();
         let below = Self {
             line: self.line + 1,
             ..self

@@ -298,7 +298,7 @@ impl<M: Machine> Hypervisor<M> {
                 );
             }
             Some(Command::Focus(partition)) => {
-                let mut line = Line::new();
+                let mut line = Line::default();
                 if let Some(partition) = self.partitions.get(usize::from(partition.get())) {
                     line.put(format_args!("input goes to {}\n", partition.config.name));
                 }

@@ -19,7 +19,9 @@ use crate::exit::ExitKind;
 use crate::interface::{Interface, Registers};
 use crate::machine::{Cpu, Machine};
 use crate::partition::{Partition, VcpuShared, request};
-use crate::pool::{Common, Turn};
+use crate::pool::Common;
+#[cfg(feature = "shared")]
+use crate::pool::Turn;
 use crate::power::{Lifecycle, Start, Then};
 use crate::report::Cursor;
 use crate::sync::TicketLock;
@@ -90,6 +92,7 @@ pub struct Physical<'a, G> {
     gic: G,
     vcpus: &'a [VcpuShared],
     caller: Option<VcpuId>,
+    #[cfg(feature = "shared")]
     is_wanted: fn() -> bool,
 }
 
@@ -140,6 +143,7 @@ impl<G: InterruptController> Hardware for Physical<'_, G> {
         }
     }
 
+    #[cfg(feature = "shared")]
     fn is_wanted(&self) -> bool {
         (self.is_wanted)()
     }
@@ -169,6 +173,7 @@ pub struct Vcpu<M: Machine> {
     /// Where the text of its partition goes; `None`: nowhere.
     pub output: Option<&'static Ring>,
     /// Its part in a pool of shared pCPUs.
+    #[cfg(feature = "shared")]
     pub turn: Turn<M>,
     on: bool,
     /// Budgets that it had missed when it last looked.
@@ -204,6 +209,7 @@ impl<M: Machine> Vcpu<M> {
             hypervisor,
             shared,
             output: hypervisor.machine.console().output(partition.id),
+            #[cfg(feature = "shared")]
             turn: Turn::new(),
             on: false,
             #[cfg(all(feature = "monitor", feature = "shared"))]
@@ -229,6 +235,7 @@ impl<M: Machine> Vcpu<M> {
             gic: self.machine().gic(),
             vcpus: self.partition.vcpus,
             caller: Some(self.id),
+            #[cfg(feature = "shared")]
             is_wanted: if self.takes_turns() {
                 crate::pool::wanted::<M::Cpu>()
             } else {
@@ -334,15 +341,14 @@ impl<M: Machine> Vcpu<M> {
             Caller<'_, Registers<'_, M::Gic>, Physical<'static, M::Gic>>,
         ) -> VcpuSet,
     ) {
-        let (kicks, unplaced) = {
-            let gic = &mut self.partition.devices.lock().gic;
-            let kicks = self.with_caller(|caller| f(gic, caller));
-            (kicks, gic.is_unplaced(self.id))
-        };
-        self.kick_others(kicks.without(self.id));
-        if unplaced {
+        let mut devices = self.partition.devices.lock();
+        let kicks = self.with_caller(|caller| f(&mut devices.gic, caller));
+        #[cfg(feature = "shared")]
+        if devices.gic.is_unplaced(self.id) {
             self.place_in_turns();
         }
+        drop(devices);
+        self.kick_others(kicks.without(self.id));
     }
 
     /// This virtual CPU with this pCPU's hardware, as the virtual interrupt controller wants its callers.
@@ -457,6 +463,7 @@ impl<M: Machine> Vcpu<M> {
                 true => gic.deliver_sgi(sgi, sources, caller),
                 false => gic.note_sgi(sgi, sources, id),
             });
+            #[cfg(feature = "shared")]
             if sgis != 0 && self.physical().is_wanted() {
                 shared.request(sgis << request::FIRST_SGI);
                 self.place_in_turns();

@@ -49,7 +49,7 @@ pub fn build(load: u64, tree: u64) -> Result<Pa, MapError> {
     let pages = storage::MAP.take();
     let base = Pa::new(physical(pages.as_ptr() as u64, load));
     // The linker aligned the pages, and the array does not reach the end of the address space.
-    let mut pool = FramePool::new(pages, base).map_err(|_| MapError::Misaligned(base.get()))?;
+    let mut pool = FramePool::new(pages, base).ok_or(MapError::Misaligned(base.get()))?;
     let mut table = Table::<Stage1>::new(&mut pool, INPUT_BITS)?;
     let mut map = |va: u64, pa: u64, size: u64, memory: OwnMemory| {
         table.map(va, Pa::new(pa), size, memory, &mut pool)

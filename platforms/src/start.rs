@@ -172,7 +172,7 @@ fn build(
 ) -> Option<&'static Hypervisor<Board>> {
     let pages = storage::STAGE2.take();
     let base = Pa::new(physical(pages.as_ptr() as u64, load));
-    let mut pool = FramePool::new(pages, base).ok()?;
+    let mut pool = FramePool::new(pages, base)?;
     let shared = storage::SHARED.init(heapless::Vec::new());
     for vcpu in system
         .partitions

@@ -14,7 +14,7 @@ use crate::{SYSTEM, storage, trace};
 
 /// A line through the console.
 pub fn line(arguments: fmt::Arguments<'_>) {
-    let mut line = Line::new();
+    let mut line = Line::default();
     line.put(arguments);
     line.put(format_args!("\n"));
     if let Some(console) = storage::TERMINAL.get() {

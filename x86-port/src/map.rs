@@ -16,7 +16,7 @@ pub fn build() -> Result<Pa, MapError> {
     let pages = storage::MAP.take();
     // The image is mapped as it lies, from its first instruction on.
     let base = Pa::new(pages.as_ptr() as u64);
-    let mut pool = FramePool::new(pages, base).map_err(|_| MapError::Misaligned(base.get()))?;
+    let mut pool = FramePool::new(pages, base).ok_or(MapError::Misaligned(base.get()))?;
     let mut table = Table::<Host>::new(&mut pool, 47)?;
     let mut map = |from: u64, to: u64, usage| match to.checked_sub(from) {
         None | Some(0) => Ok(()),

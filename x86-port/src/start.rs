@@ -163,7 +163,7 @@ fn check_payload() {
 fn build_partitions() {
     let pages = storage::NESTED.take();
     let base = Pa::new(pages.as_ptr() as u64);
-    let Ok(mut pool) = FramePool::new(pages, base) else {
+    let Some(mut pool) = FramePool::new(pages, base) else {
         stop(format_args!("the system table is inconsistent"));
     };
     for (partition, root) in SYSTEM.partitions.iter().zip(&NESTED_ROOTS) {

@@ -98,7 +98,7 @@ fn text(line: &[u8]) -> &str {
 pub fn report(mut tell: impl FnMut(&str)) {
     let frequency = u64::from(cpu::tsc_khz()) * 1000;
     for index in 0.. {
-        let mut line = Line::new();
+        let mut line = Line::default();
         if !hv::trace::report(&RINGS, frequency, index, &mut line) {
             return;
         }

@@ -22,7 +22,7 @@ const PRIORITY_BITS: u8 = 0xf8;
 pub(super) fn kind(geometry: &Geometry) -> u32 {
     let lines = (u32::from(geometry.spis) / 32) & 0x1f;
     match geometry.version {
-        #[cfg(any(feature = "v2", feature = "legacy"))]
+        #[cfg(feature = "virtual-v2")]
         Version::V2 => lines | (geometry.vcpus.len().saturating_sub(1) as u32 & 7) << 5,
         #[cfg(feature = "virtual-v3")]
         Version::V3 => {
@@ -91,7 +91,7 @@ impl Vgic {
             | Register::ClearPending
             | Register::SetActive
             | Register::ClearActive => return None,
-            #[cfg(any(feature = "v2", feature = "legacy"))]
+            #[cfg(feature = "virtual-v2")]
             Register::SetSgiPending | Register::ClearSgiPending => return None,
             _ => return Some(self.plain_of_each(target)),
         };
@@ -105,7 +105,7 @@ impl Vgic {
                 self.gather(target, 1, |interrupt| interrupt.is(Flags::GROUP1).into())
             }
             Register::Priority => self.gather(target, 8, |interrupt| interrupt.priority.into()),
-            #[cfg(any(feature = "v2", feature = "legacy"))]
+            #[cfg(feature = "virtual-v2")]
             Register::Target => self.read_targets(target),
             Register::Configuration => self.gather(target, 2, |interrupt| {
                 u32::from(interrupt.is(Flags::EDGE)) * 2
@@ -166,7 +166,7 @@ impl Vgic {
                 self.gather(target, 1, |interrupt| interrupt.is_pending().into())
                     | self.physically_pending(target, caller),
             ),
-            #[cfg(any(feature = "v2", feature = "legacy"))]
+            #[cfg(feature = "virtual-v2")]
             Register::SetSgiPending | Register::ClearSgiPending => {
                 self.read_sources(target, caller)
             }
@@ -182,7 +182,7 @@ impl Vgic {
     }
 
     /// A guest's write. Returns the virtual CPUs to kick; [`flush`](Self::flush) before entering the guest. Where the CPU is
-    /// [wanted](Hardware::is_wanted) it may be [unfinished](Self::is_unfinished): then the same call goes on with it.
+    /// [wanted](Hardware::is_wanted) it may be left unfinished (`broken_off`): then the same call goes on with it.
     pub fn write(
         &mut self,
         frame: Frame,
@@ -197,7 +197,7 @@ impl Vgic {
         let word = value as u32;
         let kicks = match target.register {
             Register::Control => self.write_control(word, caller),
-            #[cfg(any(feature = "v2", feature = "legacy"))]
+            #[cfg(feature = "virtual-v2")]
             Register::Sgi => self.write_sgir(caller.cpu(), word),
             #[cfg(feature = "virtual-v3")]
             Register::Route => self.write_route(target, value, caller.hardware()),
@@ -225,7 +225,7 @@ impl Vgic {
             | Register::SetActive
             | Register::ClearActive => self.write_each(target, 1, word, word, caller),
             Register::Priority => self.write_each(target, 8, word, u32::MAX, caller),
-            #[cfg(any(feature = "v2", feature = "legacy"))]
+            #[cfg(feature = "virtual-v2")]
             Register::Target | Register::SetSgiPending | Register::ClearSgiPending => {
                 self.write_each(target, 8, word, u32::MAX, caller)
             }
@@ -246,17 +246,21 @@ impl Vgic {
             Register::Group => self.set_group(intid, cpu, field != 0),
             Register::SetEnable => self.enable(intid, cpu, caller),
             Register::ClearEnable => self.disable(intid, cpu, caller),
+            #[cfg(feature = "virtual-v2")]
+            Register::SetPending | Register::ClearPending if self.is_sourced(intid, cpu) => {
+                VcpuSet::EMPTY
+            }
             Register::SetPending => self.set_pending(intid, cpu),
             Register::ClearPending => self.clear_pending(intid, cpu, caller),
             Register::SetActive => self.set_active(intid, cpu, caller),
             Register::ClearActive => self.clear_active(intid, cpu, caller),
             Register::Priority => self.set_priority(intid, cpu, field as u8),
-            #[cfg(any(feature = "v2", feature = "legacy"))]
+            #[cfg(feature = "virtual-v2")]
             Register::Target => self.set_targets(intid, field, caller.hardware()),
             Register::Configuration => self.configure(intid, cpu, field & 2 != 0, caller),
-            #[cfg(any(feature = "v2", feature = "legacy"))]
+            #[cfg(feature = "virtual-v2")]
             Register::SetSgiPending => self.add_sources(intid, cpu, field as u8),
-            #[cfg(any(feature = "v2", feature = "legacy"))]
+            #[cfg(feature = "virtual-v2")]
             Register::ClearSgiPending => self.clear_sources(intid, cpu, field as u8, caller),
             _ => VcpuSet::EMPTY,
         }
@@ -281,6 +285,7 @@ impl Vgic {
                 kicks |= self.recall_all(cpu);
             }
             kicks |= self.update(IntId::new(number), cpu);
+            #[cfg(feature = "shared")]
             if self.breaks_off(index + 1, caller) {
                 break;
             }
@@ -338,6 +343,7 @@ impl Vgic {
                 let field = value >> (index * bits) & ((1 << bits) - 1);
                 kicks |= self.write_one(target.register, accessed, field, caller);
             }
+            #[cfg(feature = "shared")]
             if rest != 0 && self.breaks_off(index + 1, caller) {
                 break;
             }
@@ -345,24 +351,10 @@ impl Vgic {
         kicks
     }
 
-    /// True when a write of this virtual CPU was broken off: it goes on with the same call of [`write`](Self::write), before anything else that the guest
-    /// does.
-    pub fn is_unfinished(&self, cpu: VcpuId) -> bool {
-        let state = self.vcpus.get(usize::from(cpu.get()));
-        state.is_some_and(|state| state.done != 0)
-    }
-
-    /// How many interrupts of a write are done, if it was broken off.
-    fn resume(&mut self, cpu: VcpuId) -> u32 {
-        let state = self.vcpus.get_mut(usize::from(cpu.get()));
-        state.map_or(0, |state| core::mem::take(&mut state.done))
-    }
-
-    /// Notes that `done` interrupts of a write are, if the rest must wait.
-    fn breaks_off(&mut self, done: u32, caller: impl Calls) -> bool {
-        let state = self.vcpus.get_mut(usize::from(caller.cpu().get()));
-        let state = state.filter(|_| caller.hardware().is_wanted());
-        state.map(|state| state.done = done).is_some()
+    /// Every virtual CPU has its own pCPU: no write was broken off.
+    #[cfg(not(feature = "shared"))]
+    const fn resume(&mut self, _cpu: VcpuId) -> u32 {
+        0
     }
 
     /// All interrupts that are accessed, and exist.
@@ -463,8 +455,6 @@ impl Vgic {
 
     fn set_pending(&mut self, intid: IntId, cpu: VcpuId) -> VcpuSet {
         match self.interrupt_mut(intid, cpu) {
-            // IHI 0048B 4.3.7: for SGIs read-only; `SPENDSGIR` names the source.
-            Some(interrupt) if interrupt.is(Flags::SOURCED) => return VcpuSet::EMPTY,
             Some(interrupt) => interrupt.pend(),
             None => return VcpuSet::EMPTY,
         }
@@ -477,12 +467,6 @@ impl Vgic {
         cpu: VcpuId,
         caller: impl Calls,
     ) -> VcpuSet {
-        if self
-            .interrupt(intid, cpu)
-            .is_some_and(|interrupt| interrupt.is(Flags::SOURCED))
-        {
-            return VcpuSet::EMPTY;
-        }
         let kicks = self.claim(intid, cpu, caller);
         if let Some(interrupt) = self.interrupt_mut(intid, cpu) {
             interrupt.unpend();
@@ -506,7 +490,7 @@ impl Vgic {
     /// is UNPREDICTABLE (IHI 0048B 4.4.14, IHI 0069H 12.2.10), and does nothing.
     pub fn write_deactivate(&mut self, value: u32, caller: impl Calls) -> VcpuSet {
         let number = match self.geometry.version {
-            #[cfg(any(feature = "v2", feature = "legacy"))]
+            #[cfg(feature = "virtual-v2")]
             Version::V2 => value & 0x3ff,
             #[cfg(feature = "virtual-v3")]
             Version::V3 => value & 0xff_ffff,

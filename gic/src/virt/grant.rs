@@ -15,7 +15,9 @@
 //! - Nothing that waits for a list register is passed over: while something waits there are no grants.
 
 use core::sync::atomic::{AtomicU64, Ordering};
-use model::{IntId, VcpuId};
+use model::IntId;
+#[cfg(feature = "virtual-v2")]
+use model::VcpuId;
 
 /// List registers that the vectors reach: the first four, which every implementation that matters has.
 pub const SLOTS: usize = 4;
@@ -116,6 +118,7 @@ impl Grants {
     }
 
     /// The same for an SGI of a GICv2 from virtual CPU `source`, which a list register names in bits 12:10 (IHI 0048B 5.3.10).
+    #[cfg(feature = "virtual-v2")]
     #[inline]
     pub fn straight_from(&self, source: VcpuId, sgi: IntId, empty: u64) -> Option<(usize, u64)> {
         let (slot, value) = self.straight(sgi, empty)?;

@@ -88,6 +88,7 @@ pub struct Interrupt {
     /// Source CPUs of a pending GICv2 SGI that are not in a list register.
     pub(super) sources: u8,
     /// Source CPU of the GICv2 SGI that is in a list register or active.
+    #[cfg(feature = "virtual-v2")]
     pub(super) source: u8,
     /// While active: the priority that it was acknowledged with, or [`UNRANKED`]. The guest's end of interrupt drops this one, whatever its
     /// priority is by then.
@@ -118,6 +119,7 @@ impl Interrupt {
         slot: 0,
         waits_at: NOBODY,
         sources: 0,
+        #[cfg(feature = "virtual-v2")]
         source: 0,
         running: UNRANKED,
         route: 0,
@@ -342,6 +344,7 @@ impl Interrupt {
             group1: self.is(Flags::GROUP1),
             state: LrState::Pending,
             end_maintenance: false,
+            #[cfg(feature = "virtual-v2")]
             source: 0,
         }
     }
@@ -352,17 +355,13 @@ impl Interrupt {
         // One register has one priority, which the end of the active state must find as it was (IHI 0069H 4.8.6).
         let fits = !active || self.running == self.priority;
         let admitted = fits && self.is_pending() && self.is_let_through(gate) && self.target == cpu;
-        let pending = if self.is(Flags::SOURCED) {
-            admitted && self.take_source(active)
-        } else {
-            // A sampled line is looked at again when the guest has finished with what it handles.
-            admitted && !(active && self.is_sampled())
-        };
-        let later = if self.is(Flags::SOURCED) {
-            self.sources != 0
-        } else {
-            !pending && self.is_latched()
-        };
+        // A sampled line is looked at again when the guest has finished with what it handles.
+        let pending = admitted && !(active && self.is_sampled());
+        let later = !pending && self.is_latched();
+        #[cfg(feature = "virtual-v2")]
+        let (pending, later) = self
+            .present_source(admitted, active)
+            .unwrap_or((pending, later));
         let physical = self.is(Flags::LINKED);
         // Pending-and-active is not allowed with a hardware link (IHI 0069H 12.4.6, IHI 0048B 5.3.10); and a linked register cannot
         // announce its end, which we must hear when more is to follow. Then the physical interrupt is ended by `settle`.
@@ -385,33 +384,14 @@ impl Interrupt {
             group1: self.is(Flags::GROUP1),
             state: LrState::new(pending, active),
             end_maintenance: !linked && (physical || later || self.is_sampled()),
+            #[cfg(feature = "virtual-v2")]
             source: self.source,
         }
     }
 
-    /// Chooses the source CPU that a GICv2 SGI is presented with. While one is active, only the same source may become pending again in its
-    /// register; another source waits for the end.
-    fn take_source(&mut self, active: bool) -> bool {
-        if !active {
-            self.source = self.sources.trailing_zeros() as u8 & 7;
-        }
-        let bit = 1 << self.source;
-        let taken = self.sources & bit != 0;
-        self.sources &= !bit;
-        taken
-    }
-
     /// Joins a new arrival into the register that holds it, without reading the others. `None` when that cannot be done.
-    pub(super) fn join(
-        &mut self,
-        id: IntId,
-        now: ListRegister,
-        gate: Gate,
-    ) -> Option<ListRegister> {
+    pub(super) fn join(&mut self, id: IntId, now: ListRegister) -> Option<ListRegister> {
         let active = now.state.is_active();
-        if self.is(Flags::SOURCED) {
-            return self.reload(id, now.state, gate);
-        }
         let unranked = self.is(Flags::ACTIVE) && self.running == UNRANKED;
         if !self.is(Flags::EDGE)
             || active && (unranked || now.priority != self.priority)
@@ -431,21 +411,9 @@ impl Interrupt {
             group1: self.is(Flags::GROUP1),
             state: LrState::new(true, active),
             end_maintenance: false,
+            #[cfg(feature = "virtual-v2")]
             source: 0,
         })
-    }
-
-    /// Loads a GICv2 SGI that the guest has ended into the register that still is its home. `None` when there is more to it.
-    fn reload(&mut self, id: IntId, now: LrState, gate: Gate) -> Option<ListRegister> {
-        const NOTED: Flags = Flags::LATER
-            .union(Flags::DROP_PENDING)
-            .union(Flags::DROP_ACTIVE)
-            .union(Flags::SET_ACTIVE);
-        if now != LrState::Empty || self.flags.intersects(NOTED) {
-            return None;
-        }
-        self.flags -= Flags::HELD | Flags::NEW | Flags::PENDING | Flags::ACTIVE;
-        Some(self.load(id, self.holder, self.slot, gate))
     }
 
     /// Takes it back out of the register that held it, whose last content was `last`.
@@ -464,13 +432,7 @@ impl Interrupt {
         let ended_link = last.hardware.is_some() && last.state == LrState::Empty;
         let linked = self.is(Flags::LINKED) && !ended_link || self.is(Flags::RELINKED);
         self.put(Flags::LINKED, linked);
-        if self.is(Flags::SOURCED) {
-            if pending {
-                self.sources |= 1 << (last.source & 7);
-            }
-            self.source = last.source;
-            self.put(Flags::PENDING, false);
-        } else if self.is(Flags::EDGE) {
+        if self.is(Flags::EDGE) {
             self.put(Flags::PENDING, pending || again);
             self.flags -= Flags::SOFTWARE;
         } else {
@@ -483,6 +445,8 @@ impl Interrupt {
                 self.flags -= Flags::SOFTWARE;
             }
         }
+        #[cfg(feature = "virtual-v2")]
+        self.keep_source(last.source, pending);
         self.flags -= Flags::HELD | Flags::NEW | Flags::LATER | Flags::RELINKED;
         self.flags -= Flags::DROP_PENDING | Flags::DROP_ACTIVE | Flags::SET_ACTIVE;
         self.put(Flags::ACTIVE, active && !self.is(Flags::MESSAGE));

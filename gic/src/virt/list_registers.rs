@@ -232,17 +232,17 @@ impl Vgic {
         let cpu = caller.cpu();
         let registers = caller.registers();
         let all = ((1_u32 << registers.count().min(MAX_LIST_REGISTERS)) - 1) as u16;
+        #[cfg(feature = "shared")]
+        if let Some(room) = self.goes_on_placing(cpu, all) {
+            return self.fill(room, VcpuSet::EMPTY, caller);
+        }
         let mut kicks = VcpuSet::EMPTY;
         let Some(state) = self.vcpus.get_mut(usize::from(cpu.get())) else {
             return kicks;
         };
         let mut room = registers.empty() as u16 & all;
         let changed = core::mem::take(&mut state.changed);
-        let broken_off = core::mem::take(&mut state.unplaced);
-        if broken_off && !changed && !state.recall {
-            // What has been loaded since they were read back stands.
-            room = all & !state.used;
-        } else if !state.recall && !changed && room == 0 {
+        if !state.recall && !changed && room == 0 {
             // Everything that fits is loaded already, and nothing more urgent came.
             return kicks;
         } else if state.recall
@@ -256,20 +256,25 @@ impl Vgic {
         // All that has changed is seen now.
         if let Some(state) = self.vcpus.get_mut(usize::from(cpu.get())) {
             state.changed = false;
-            if room == all
-                && !state.waiting.is_empty()
-                && caller.hardware().is_wanted()
-                && !broken_off
-            {
-                return self.break_off_placing(cpu, kicks);
-            }
         }
+        #[cfg(feature = "shared")]
+        if self.puts_off_placing(room == all, caller) {
+            return kicks.without(cpu);
+        }
+        self.fill(room, kicks, caller)
+    }
+
+    /// Loads what waits into `room`, and has the virtual CPU interface tell of what finds none.
+    fn fill(&mut self, mut room: u16, mut kicks: VcpuSet, caller: impl Calls) -> VcpuSet {
+        let cpu = caller.cpu();
         let left_over = match self.waiting_len(cpu) {
             0 => Some(Announce::NOTHING),
             _ => self.load_most_urgent(&mut room, &mut kicks, caller),
         };
         let Some(mut announce) = left_over else {
-            return self.break_off_placing(cpu, kicks);
+            #[cfg(feature = "shared")]
+            self.break_off_placing(cpu);
+            return kicks.without(cpu);
         };
         announce.deactivations |= self.ends_anywhere();
         if let Some(state) = self.vcpus.get_mut(usize::from(cpu.get())) {
@@ -277,7 +282,7 @@ impl Vgic {
             announce.refill |= core::mem::take(&mut state.changed);
             let before = core::mem::replace(&mut state.announced, announce);
             if before != announce || before.unmatched {
-                registers.announce(announce);
+                caller.registers().announce(announce);
             }
             if !state.waiting.is_empty() {
                 self.revoke_held(cpu);
@@ -301,20 +306,6 @@ impl Vgic {
             *kicks |= self.load(intid, room, caller);
         }
         Some(chosen.left_over())
-    }
-
-    fn break_off_placing(&mut self, cpu: VcpuId, kicks: VcpuSet) -> VcpuSet {
-        if let Some(state) = self.vcpus.get_mut(usize::from(cpu.get())) {
-            state.unplaced = true;
-        }
-        kicks.without(cpu)
-    }
-
-    /// True when placing interrupts in the list registers of this virtual CPU was [broken off](Hardware::is_wanted): [`flush`](Self::flush) goes on with it,
-    /// before the guest is entered.
-    pub fn is_unplaced(&self, cpu: VcpuId) -> bool {
-        let state = self.vcpus.get(usize::from(cpu.get()));
-        state.is_some_and(|state| state.unplaced)
     }
 
     /// How many interrupts wait for a list register of `cpu`. The set itself is large: it is not copied for this.
@@ -351,11 +342,14 @@ impl Vgic {
                 continue;
             }
             let now = caller.registers().read(slot);
+            #[cfg(feature = "virtual-v2")]
             let gate = self.gate(intid, caller.cpu());
-            let Some(joined) = self
-                .interrupt_mut(intid, caller.cpu())
-                .and_then(|interrupt| interrupt.join(intid, now, gate))
-            else {
+            let interrupt = self.interrupt_mut(intid, caller.cpu());
+            #[cfg(feature = "virtual-v2")]
+            let joined = interrupt.and_then(|one| one.join_or_reload(intid, now, gate));
+            #[cfg(not(feature = "virtual-v2"))]
+            let joined = interrupt.and_then(|one| one.join(intid, now));
+            let Some(joined) = joined else {
                 return false;
             };
             caller.registers().write(slot, joined);

@@ -19,6 +19,8 @@
 //! comes back names virtual CPUs that must `flush` soon; the caller's own may be among them and needs no kick, since it flushes
 //! before it enters the guest.
 
+#[cfg(feature = "shared")]
+mod broken_off;
 #[cfg(feature = "legacy")]
 mod cpu_interface;
 mod distributor;
@@ -41,7 +43,7 @@ mod sgi_registers;
 mod shown;
 #[cfg(test)]
 mod tests;
-#[cfg(any(feature = "v2", feature = "legacy"))]
+#[cfg(feature = "virtual-v2")]
 mod v2;
 
 #[cfg(feature = "legacy")]
@@ -74,7 +76,7 @@ pub const MOST_LPIS: usize = 0;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
     /// GICv2, at most 8 virtual CPUs.
-    #[cfg(any(feature = "v2", feature = "legacy"))]
+    #[cfg(feature = "virtual-v2")]
     V2,
     /// GICv3, at most 64 virtual CPUs.
     #[cfg(feature = "virtual-v3")]
@@ -85,7 +87,7 @@ impl Version {
     /// True for GICv3.
     const fn is_v3(self) -> bool {
         match self {
-            #[cfg(any(feature = "v2", feature = "legacy"))]
+            #[cfg(feature = "virtual-v2")]
             Self::V2 => false,
             #[cfg(feature = "virtual-v3")]
             Self::V3 => true,
@@ -226,6 +228,7 @@ pub struct VcpuState {
     /// Its list registers must be read back before it goes on.
     recall: bool,
     /// What waits has not all been placed in them, since the physical CPU was wanted.
+    #[cfg(feature = "shared")]
     unplaced: bool,
     /// What its virtual CPU interface tells of.
     announced: Announce,
@@ -235,6 +238,7 @@ pub struct VcpuState {
     #[cfg(feature = "virtual-v3")]
     asleep: bool,
     /// How many interrupts its write that was broken off has done; zero: none was.
+    #[cfg(feature = "shared")]
     done: u32,
 }
 
@@ -255,11 +259,13 @@ impl VcpuState {
         held: [IntId::new(0); MAX_LIST_REGISTERS],
         used: 0,
         recall: false,
+        #[cfg(feature = "shared")]
         unplaced: false,
         announced: Announce::NOTHING,
         timers_changed: false,
         #[cfg(feature = "virtual-v3")]
         asleep: true,
+        #[cfg(feature = "shared")]
         done: 0,
     };
 }
@@ -371,7 +377,7 @@ impl Vgic {
         let (target, route) = match (self.geometry.version, self.geometry.vcpus.first()) {
             #[cfg(feature = "virtual-v3")]
             (Version::V3, Some(first)) => (0, route::packed_affinity(first.mpidr)),
-            #[cfg(any(feature = "v2", feature = "legacy"))]
+            #[cfg(feature = "virtual-v2")]
             (Version::V2, _) if self.geometry.vcpus.len() == 1 => (0, 1),
             _ => (NOBODY, 0),
         };

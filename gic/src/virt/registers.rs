@@ -28,18 +28,18 @@ pub(super) enum Register {
     /// `IPRIORITYR`.
     Priority,
     /// `GICD_ITARGETSR`.
-    #[cfg(any(feature = "v2", feature = "legacy"))]
+    #[cfg(feature = "virtual-v2")]
     Target,
     /// `ICFGR`.
     Configuration,
     /// `GICD_SGIR`.
-    #[cfg(any(feature = "v2", feature = "legacy"))]
+    #[cfg(feature = "virtual-v2")]
     Sgi,
     /// `GICD_CPENDSGIR`.
-    #[cfg(any(feature = "v2", feature = "legacy"))]
+    #[cfg(feature = "virtual-v2")]
     ClearSgiPending,
     /// `GICD_SPENDSGIR`.
-    #[cfg(any(feature = "v2", feature = "legacy"))]
+    #[cfg(feature = "virtual-v2")]
     SetSgiPending,
     /// `GICD_IROUTER`.
     #[cfg(feature = "virtual-v3")]
@@ -88,7 +88,7 @@ const fn entry(first: u32, end: u32, widths: Widths, register: Register) -> Entr
 }
 
 /// The GICv2 distributor (IHI 0048B, table 4-1).
-#[cfg(any(feature = "v2", feature = "legacy"))]
+#[cfg(feature = "virtual-v2")]
 const DISTRIBUTOR_V2: [Entry; 17] = [
     entry(0x000, 0x004, WORD, Register::Control),
     entry(0x004, 0x008, WORD, Register::Type),
@@ -211,7 +211,7 @@ impl Index {
     }
 }
 
-#[cfg(any(feature = "v2", feature = "legacy"))]
+#[cfg(feature = "virtual-v2")]
 static INDEX_V2: Index = Index::new(0, &DISTRIBUTOR_V2);
 #[cfg(feature = "virtual-v3")]
 static INDEX_V3: Index = Index::new(0, &DISTRIBUTOR_V3);
@@ -221,7 +221,7 @@ static INDEX_REDISTRIBUTOR: Index = Index::new(0x1_0000, &REDISTRIBUTOR);
 /// The register at `offset`, and how far into it the access lies; `None` when nothing is there for this width, or the access is unaligned.
 pub(super) fn find(map: Map, offset: u32, width: Width) -> Option<(Register, u32)> {
     let (entries, index): (&[Entry], _) = match map {
-        #[cfg(any(feature = "v2", feature = "legacy"))]
+        #[cfg(feature = "virtual-v2")]
         Map::Distributor(Version::V2) => (&DISTRIBUTOR_V2, &INDEX_V2),
         #[cfg(feature = "virtual-v3")]
         Map::Distributor(Version::V3) => (&DISTRIBUTOR_V3, &INDEX_V3),
@@ -239,12 +239,12 @@ pub(super) fn find(map: Map, offset: u32, width: Width) -> Option<(Register, u32
 
 /// Peripheral and component identification, from `PIDR4` on (IHI 0069H 12.1.13): a GICv2 or GICv3 of Arm's layout.
 pub(super) fn identification(version: Version, offset: u32) -> u32 {
-    #[cfg(any(feature = "v2", feature = "legacy"))]
+    #[cfg(feature = "virtual-v2")]
     const V2: [u32; 12] = [0x04, 0, 0, 0, 0x90, 0xb4, 0x2b, 0, 0x0d, 0xf0, 0x05, 0xb1];
     #[cfg(feature = "virtual-v3")]
     const V3: [u32; 12] = [0x44, 0, 0, 0, 0x92, 0xb4, 0x3b, 0, 0x0d, 0xf0, 0x05, 0xb1];
     let words = match version {
-        #[cfg(any(feature = "v2", feature = "legacy"))]
+        #[cfg(feature = "virtual-v2")]
         Version::V2 => V2,
         #[cfg(feature = "virtual-v3")]
         Version::V3 => V3,

@@ -7,7 +7,7 @@ impl Vgic {
     /// An SGI that was left for the calling virtual CPU arrives, from these source CPUs if it is one of a GICv2.
     pub fn deliver_sgi(&mut self, sgi: IntId, sources: u8, caller: impl Calls) -> VcpuSet {
         match self.geometry.version {
-            #[cfg(any(feature = "v2", feature = "legacy"))]
+            #[cfg(feature = "virtual-v2")]
             Version::V2 => self.deliver_from(sgi, sources, caller),
             #[cfg(feature = "virtual-v3")]
             Version::V3 => {
@@ -20,7 +20,7 @@ impl Vgic {
     /// The same for any virtual CPU `cpu`, which flushes soon.
     pub fn note_sgi(&mut self, sgi: IntId, sources: u8, cpu: VcpuId) -> VcpuSet {
         match self.geometry.version {
-            #[cfg(any(feature = "v2", feature = "legacy"))]
+            #[cfg(feature = "virtual-v2")]
             Version::V2 => self.add_sources(sgi, cpu, sources),
             #[cfg(feature = "virtual-v3")]
             Version::V3 => {

@@ -1,11 +1,69 @@
 //! What a GICv2 has and a GICv3 with affinity routing has not: targets, and SGIs that know who sent them.
 
 use super::distributor::Target;
-use super::interrupt::{Flags, NOBODY};
+use super::interrupt::{Flags, Gate, Interrupt, NOBODY};
 use super::registers::Register;
 use super::{Calls, Hardware, VcpuSet, Vgic, Width};
-use crate::ListRegisters;
+use crate::{ListRegister, ListRegisters, LrState};
 use model::{IntId, VcpuId};
+
+impl Interrupt {
+    /// Chooses the source CPU that an SGI is presented with, if it may be, and says whether it is pending now and whether more comes later; `None` for
+    /// other interrupts. While one is active, only the same source may become pending again in its register; another source waits for the end.
+    pub(super) fn present_source(&mut self, admitted: bool, active: bool) -> Option<(bool, bool)> {
+        if !self.is(Flags::SOURCED) {
+            return None;
+        }
+        if !admitted {
+            return Some((false, self.sources != 0));
+        }
+        if !active {
+            self.source = self.sources.trailing_zeros() as u8 & 7;
+        }
+        let bit = 1 << self.source;
+        let taken = self.sources & bit != 0;
+        self.sources &= !bit;
+        Some((taken, self.sources != 0))
+    }
+
+    /// [`join`](Self::join) of what may be an SGI.
+    pub(super) fn join_or_reload(
+        &mut self,
+        id: IntId,
+        now: ListRegister,
+        gate: Gate,
+    ) -> Option<ListRegister> {
+        if self.is(Flags::SOURCED) {
+            self.reload(id, now.state, gate)
+        } else {
+            self.join(id, now)
+        }
+    }
+
+    /// Loads a GICv2 SGI that the guest has ended into the register that still is its home. `None` when there is more to it.
+    fn reload(&mut self, id: IntId, now: LrState, gate: Gate) -> Option<ListRegister> {
+        const NOTED: Flags = Flags::LATER
+            .union(Flags::DROP_PENDING)
+            .union(Flags::DROP_ACTIVE)
+            .union(Flags::SET_ACTIVE);
+        if now != LrState::Empty || self.flags.intersects(NOTED) {
+            return None;
+        }
+        self.flags -= Flags::HELD | Flags::NEW | Flags::PENDING | Flags::ACTIVE;
+        Some(self.load(id, self.holder, self.slot, gate))
+    }
+
+    /// Keeps what the register that held an SGI said of its source CPU.
+    pub(super) fn keep_source(&mut self, source: u8, pending: bool) {
+        if self.is(Flags::SOURCED) {
+            if pending {
+                self.sources |= 1 << (source & 7);
+            }
+            self.source = source;
+            self.put(Flags::PENDING, false);
+        }
+    }
+}
 
 impl Vgic {
     /// Sends an SGI as a write of `value` to `GICD_SGIR` does (IHI 0048B 4.3.15).
@@ -53,6 +111,12 @@ impl Vgic {
             interrupt.flags |= Flags::NEW;
         }
         self.update(intid, cpu)
+    }
+
+    /// True for an SGI: `ISPENDR` and `ICPENDR` show it and do not change it (IHI 0048B 4.3.7); `SPENDSGIR` and `CPENDSGIR` name the source.
+    pub(super) fn is_sourced(&self, intid: IntId, cpu: VcpuId) -> bool {
+        let interrupt = self.interrupt(intid, cpu);
+        interrupt.is_some_and(|interrupt| interrupt.is(Flags::SOURCED))
     }
 
     pub(super) fn clear_sources(

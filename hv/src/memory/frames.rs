@@ -52,17 +52,6 @@ impl Frames {
     }
 }
 
-/// A pool cannot be made of these pages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PoolError {
-    /// The physical address of the first page is not a multiple of 4 KiB.
-    #[error("frame pool at {0} is not page-aligned")]
-    Misaligned(Pa),
-    /// The pool reaches past the end of the physical address space.
-    #[error("frame pool at {0} wraps around")]
-    Wraps(Pa),
-}
-
 /// The pool has not as many frames left as were asked for, with the alignment asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no {0} frames left for translation tables")]
@@ -84,20 +73,12 @@ pub struct FramePool {
 }
 
 impl FramePool {
-    /// A pool of `pages`, whose first one has the physical address `base`.
-    ///
-    /// # Errors
-    /// [`PoolError`] when `base` is misaligned or the pages pass the end of the address space.
-    pub fn new(pages: &'static mut [Page], base: Pa) -> Result<Self, PoolError> {
-        if !base.is_aligned(PAGE) {
-            return Err(PoolError::Misaligned(base));
-        }
+    /// A pool of `pages`, whose first one has the physical address `base`. `None` when that is not a multiple of 4 KiB, or the pages pass the end of the
+    /// address space.
+    pub fn new(pages: &'static mut [Page], base: Pa) -> Option<Self> {
         let end = pages.len();
-        let bytes = (end as u64).checked_mul(PAGE);
-        if bytes.and_then(|bytes| base.checked_add(bytes)).is_none() {
-            return Err(PoolError::Wraps(base));
-        }
-        Ok(Self {
+        base.checked_add((end as u64).checked_mul(PAGE)?)?;
+        base.is_aligned(PAGE).then_some(Self {
             frames: Frames { pages, base },
             start: 0,
             end,
@@ -234,14 +215,10 @@ pub(super) mod tests {
 
     #[test]
     fn misaligned_or_wrapping_base_makes_no_pool() {
-        let misaligned = FramePool::new(&mut [], Pa::new(0x1001)).err();
-        assert_eq!(misaligned, Some(PoolError::Misaligned(Pa::new(0x1001))));
+        assert!(FramePool::new(&mut [], Pa::new(0x1001)).is_none());
         let base = Pa::new(u64::MAX - 0xfff);
         let pages = Box::leak(Box::new([Page::zeroed(), Page::zeroed()]));
-        assert_eq!(
-            FramePool::new(pages, base).err(),
-            Some(PoolError::Wraps(base))
-        );
+        assert!(FramePool::new(pages, base).is_none());
     }
 
     #[test]

@@ -8,7 +8,7 @@
 //! - [`format`](mod@format): what a translation table format must say about itself;
 //! - [`frames`]: the pool that tables are made of;
 //! - [`table`]: mapping and walking, the same for every format;
-//! - [`stage2`], [`stage1`]: the two formats of EL2, with their control registers;
+//! - [`stage2`], [`stage1`]: the two formats of EL2, with their control registers, and `vmsa`, what they have in common;
 //! - `long_descriptor`: that of IOMMUs which cannot share `stage2`.
 
 pub mod format;
@@ -19,9 +19,10 @@ pub mod place;
 pub mod stage1;
 pub mod stage2;
 pub mod table;
+mod vmsa;
 
 pub use format::{ADDRESS, Entry, Format, Level, Root};
-pub use frames::{FramePool, OutOfFrames, Page, PoolError};
+pub use frames::{FramePool, OutOfFrames, Page};
 #[cfg(not(target_os = "none"))]
 pub use table::Translation;
 pub use table::{MapError, Table};

@@ -4,8 +4,8 @@
 
 use model::Pa;
 
-use super::format::{ADDRESS, Format, Level, Root};
-use super::stage2::physical_size;
+use super::format::{Format, Level, Root};
+use super::vmsa::{self, EXECUTE_NEVER, INNER_SHAREABLE};
 
 /// Format of the tables behind `TTBR0_EL2`.
 pub enum Stage1 {}
@@ -33,9 +33,6 @@ pub const MAIR: u64 = 0x04 << (8 * DEVICE_INDEX) | 0xff << (8 * NORMAL_INDEX);
 /// Width of the hypervisor's own addresses, in bits.
 pub const INPUT_BITS: u32 = 48;
 
-const VALID: u64 = 1 << 0;
-/// At levels 0 to 2 a table rather than a block; at level 3 set in every page.
-const TABLE_OR_PAGE: u64 = 1 << 1;
 /// AttrIndx, bits 4:2.
 const DEVICE: u64 = DEVICE_INDEX << 2;
 const NORMAL: u64 = NORMAL_INDEX << 2;
@@ -43,12 +40,6 @@ const NORMAL: u64 = NORMAL_INDEX << 2;
 const AP1: u64 = 1 << 6;
 /// AP[2].
 const READ_ONLY: u64 = 1 << 7;
-/// SH, bits 9:8.
-const INNER_SHAREABLE: u64 = 0b11 << 8;
-/// AF: set, or the first access would fault.
-const ACCESSED: u64 = 1 << 10;
-/// XN.
-const EXECUTE_NEVER: u64 = 1 << 54;
 
 /// The attribute bits of a use.
 const fn attributes(memory: OwnMemory) -> u64 {
@@ -58,7 +49,7 @@ const fn attributes(memory: OwnMemory) -> u64 {
         OwnMemory::Data => NORMAL | INNER_SHAREABLE | EXECUTE_NEVER,
         OwnMemory::Device => DEVICE | EXECUTE_NEVER,
     };
-    bits | AP1 | ACCESSED
+    bits | AP1
 }
 
 impl Format for Stage1 {
@@ -81,28 +72,19 @@ impl Format for Stage1 {
     }
 
     fn leaf(level: Level, pa: Pa, memory: OwnMemory) -> u64 {
-        let page = if level == Level::L3 { TABLE_OR_PAGE } else { 0 };
-        pa.get() & ADDRESS | attributes(memory) | page | VALID
+        vmsa::leaf(level, pa, attributes(memory))
     }
 
     fn table(pa: Pa) -> u64 {
-        pa.get() & ADDRESS | TABLE_OR_PAGE | VALID
+        vmsa::table(pa)
     }
 }
 
 /// `TCR_EL2` for E2H = 0 (Arm ARM D19.2.147) on a CPU whose `ID_AA64MMFR0_EL1.PARange` is `pa_range`: 48-bit addresses, 4 KiB
 /// granule, walks inner shareable and write-back cacheable.
 pub const fn stage1_control(pa_range: u64) -> u64 {
-    const INNER_WRITE_BACK: u64 = 1 << 8;
-    const OUTER_WRITE_BACK: u64 = 1 << 10;
-    const SHAREABLE: u64 = 0b11 << 12;
-    const RES1: u64 = 1 << 31 | 1 << 23;
-
-    RES1 | physical_size(pa_range) << 16
-        | SHAREABLE
-        | OUTER_WRITE_BACK
-        | INNER_WRITE_BACK
-        | (64 - INPUT_BITS) as u64
+    const RES1: u64 = 1 << 23;
+    RES1 | vmsa::control(pa_range) | (64 - INPUT_BITS) as u64
 }
 
 #[cfg(test)]

@@ -7,14 +7,12 @@
 use model::Pa;
 use model::memory::MemoryKind;
 
-use super::format::{ADDRESS, Format, Level, Root};
+use super::format::{Format, Level, Root};
+use super::vmsa::{self, EXECUTE_NEVER, INNER_SHAREABLE};
 
 /// Format of the tables behind `VTTBR_EL2`.
 pub enum Stage2 {}
 
-const VALID: u64 = 1 << 0;
-/// At levels 0 to 2 a table rather than a block; at level 3 set in every page.
-const TABLE_OR_PAGE: u64 = 1 << 1;
 /// MemAttr[3:0], bits 5:2: Normal, outer and inner write-back cacheable.
 const NORMAL_WRITE_BACK: u64 = 0b1111 << 2;
 /// MemAttr[3:0]: Device-nGnRE.
@@ -22,23 +20,16 @@ const DEVICE_NGNRE: u64 = 0b0001 << 2;
 /// S2AP, bits 7:6.
 const READ: u64 = 0b01 << 6;
 const READ_WRITE: u64 = 0b11 << 6;
-/// SH, bits 9:8. Ignored for Device memory, which is always outer shareable.
-const INNER_SHAREABLE: u64 = 0b11 << 8;
-/// AF: set, or the first access would fault.
-const ACCESSED: u64 = 1 << 10;
-/// XN[1].
-const EXECUTE_NEVER: u64 = 1 << 54;
 
 /// The attribute bits of a memory kind.
 const fn attributes(kind: MemoryKind) -> u64 {
-    let bits = match kind {
+    match kind {
         MemoryKind::Ram => NORMAL_WRITE_BACK | INNER_SHAREABLE | READ_WRITE,
         MemoryKind::Shared => NORMAL_WRITE_BACK | INNER_SHAREABLE | READ_WRITE | EXECUTE_NEVER,
         MemoryKind::ReadOnly => NORMAL_WRITE_BACK | INNER_SHAREABLE | READ | EXECUTE_NEVER,
         MemoryKind::Device => DEVICE_NGNRE | READ_WRITE | EXECUTE_NEVER,
         MemoryKind::DeviceReadOnly => DEVICE_NGNRE | READ | EXECUTE_NEVER,
-    };
-    bits | ACCESSED
+    }
 }
 
 impl Format for Stage2 {
@@ -68,12 +59,11 @@ impl Format for Stage2 {
     }
 
     fn leaf(level: Level, pa: Pa, kind: MemoryKind) -> u64 {
-        let page = if level == Level::L3 { TABLE_OR_PAGE } else { 0 };
-        pa.get() & ADDRESS | attributes(kind) | page | VALID
+        vmsa::leaf(level, pa, attributes(kind))
     }
 
     fn table(pa: Pa) -> u64 {
-        pa.get() & ADDRESS | TABLE_OR_PAGE | VALID
+        vmsa::table(pa)
     }
 }
 
@@ -113,11 +103,6 @@ pub const fn physical_bits(pa_range: u64) -> Option<u32> {
     }
 }
 
-/// The PS field for a CPU: its own range, or 48 bits where it has more, which the 4 KiB granule reaches only with FEAT_LPA2.
-pub(super) const fn physical_size(pa_range: u64) -> u64 {
-    if pa_range < 5 { pa_range } else { 5 }
-}
-
 /// `VTCR_EL2` (Arm ARM D19.2.162) for partitions of `ipa_bits` bits on a CPU whose `ID_AA64MMFR0_EL1.PARange` is `pa_range`:
 /// 4 KiB granule, walks inner shareable and write-back cacheable, 8-bit VMIDs.
 ///
@@ -126,10 +111,6 @@ pub(super) const fn physical_size(pa_range: u64) -> u64 {
 pub fn stage2_control(ipa_bits: u32, pa_range: u64) -> Result<u64, ControlError> {
     const START_AT_LEVEL_1: u64 = 1 << 6;
     const START_AT_LEVEL_0: u64 = 2 << 6;
-    const INNER_WRITE_BACK: u64 = 1 << 8;
-    const OUTER_WRITE_BACK: u64 = 1 << 10;
-    const SHAREABLE: u64 = 0b11 << 12;
-    const RES1: u64 = 1 << 31;
 
     let root = Stage2::root(ipa_bits).ok_or(ControlError::IpaBits(ipa_bits))?;
     let pa_bits = physical_bits(pa_range).ok_or(ControlError::PaRange(pa_range))?;
@@ -141,14 +122,7 @@ pub fn stage2_control(ipa_bits: u32, pa_range: u64) -> Result<u64, ControlError>
     } else {
         START_AT_LEVEL_1
     };
-    let size = u64::from(64 - ipa_bits);
-    Ok(RES1
-        | physical_size(pa_range) << 16
-        | SHAREABLE
-        | OUTER_WRITE_BACK
-        | INNER_WRITE_BACK
-        | start
-        | size)
+    Ok(vmsa::control(pa_range) | start | u64::from(64 - ipa_bits))
 }
 
 #[cfg(test)]

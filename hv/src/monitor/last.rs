@@ -19,7 +19,7 @@ impl<M: Machine> Hypervisor<M> {
         let trace = Trace::of(crate::trace::last(&self.machine, Trace::MOST));
         let mut events = trace.events().peekable();
         while events.peek().is_some() && console.room() >= LEFT {
-            let mut line = Line::new();
+            let mut line = Line::default();
             line.put(format_args!("{}: last events", partition.config.name));
             for event in events.by_ref().take(IN_A_LINE) {
                 line.put(format_args!(" {event}"));

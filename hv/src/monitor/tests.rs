@@ -216,7 +216,7 @@ fn report_has_the_failures_of_a_partition_by_class_once_there_is_one() {
     let world = watched(|_| {});
     let mut guest = world.started(LINUX);
     let text = || {
-        let mut line = Line::new();
+        let mut line = Line::default();
         report(world.partition(LINUX), &mut line);
         String::from_utf8(line.bytes().to_vec()).unwrap()
     };

@@ -18,12 +18,12 @@ pub mod request {
     pub const FIRST_SGI: u32 = 16;
 }
 
-/// What others ask of a virtual CPU, as the exit vectors find it.
+/// What others ask of a virtual CPU, as the exit vectors find it: nothing at first.
 ///
 /// A sender enters itself in `sources` first and in `word` last, a receiver takes the SGI out of `word` first: so whoever stands in `sources`
 /// after that has its SGI delivered now, or its bit in `word` set again.
 #[repr(C)]
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Requests {
     /// The bits of [`request`].
     pub(crate) word: AtomicU32,
@@ -32,14 +32,6 @@ pub struct Requests {
 }
 
 impl Requests {
-    /// Nothing is asked for.
-    pub fn new() -> Self {
-        Self {
-            word: AtomicU32::new(0),
-            sources: core::array::from_fn(|_| AtomicU8::new(0)),
-        }
-    }
-
     /// Leaves a request; whoever does so calls the pCPU afterwards. Returns what was asked for before.
     #[inline]
     pub fn leave(&self, what: u32) -> u32 {
@@ -47,6 +39,7 @@ impl Requests {
     }
 
     /// Leaves SGI `sgi` of a GICv2 from virtual CPU `source`, 0 to 7; otherwise as [`leave`](Self::leave).
+    #[cfg(feature = "virtual-v2")]
     #[inline]
     pub fn leave_sgi(&self, source: u8, sgi: u32) -> u32 {
         if let Some(sources) = self.sources.get(sgi as usize) {
@@ -77,15 +70,10 @@ impl Requests {
     }
 
     /// Takes the virtual CPUs that sent SGI `sgi` of a GICv2, bit n for CPU n, after the SGI itself was taken.
+    #[cfg(feature = "virtual-v2")]
     pub fn take_sources(&self, sgi: u32) -> u8 {
         let sources = self.sources.get(sgi as usize);
         sources.map_or(0, |sources| sources.swap(0, Ordering::Acquire))
-    }
-}
-
-impl Default for Requests {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

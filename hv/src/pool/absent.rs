@@ -1,10 +1,7 @@
 //! No physical CPU is shared: every virtual CPU has its own, and nobody decides anything.
 
-use core::marker::PhantomData;
-
 use gic::Acknowledged;
 
-use crate::exit::MmioAccess;
 use crate::machine::Machine;
 use crate::partition::Partition;
 use crate::report::Line;
@@ -23,22 +20,6 @@ impl<T> SharedGic for T {}
 pub trait SharedMachine {}
 impl<T> SharedMachine for T {}
 
-/// A virtual CPU's part in a pool: none.
-pub struct Turn<M>(PhantomData<fn() -> M>);
-
-impl<M> Turn<M> {
-    /// Of a virtual CPU with a physical CPU of its own.
-    pub const fn new() -> Self {
-        Self(PhantomData)
-    }
-}
-
-impl<M> Default for Turn<M> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 /// What all pools have in common: nothing.
 #[derive(Debug, Default)]
 pub struct Common {}
@@ -53,17 +34,6 @@ impl Common {
     pub fn console_alarm<M: Machine>(&self, at: u64) {
         use crate::machine::Cpu;
         M::Cpu::set_alarm(at);
-    }
-}
-
-/// What others may know of a virtual CPU's turns: there are none.
-#[derive(Debug, Default)]
-pub struct Published;
-
-impl Published {
-    /// Nothing.
-    pub const fn new() -> Self {
-        Self
     }
 }
 
@@ -119,14 +89,6 @@ impl<M: Machine> Vcpu<M> {
     /// Never called: an image is loaded at once.
     #[inline(always)]
     pub const fn restart_in_turns(&mut self) {}
-
-    /// Never called: an access is finished at once.
-    #[inline(always)]
-    pub const fn finish_in_turns(&mut self, _access: MmioAccess) {}
-
-    /// Never called: interrupts are placed at once.
-    #[inline(always)]
-    pub const fn place_in_turns(&mut self) {}
 
     /// Never called: commands go on in exits.
     #[cfg(feature = "its")]

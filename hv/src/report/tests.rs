@@ -74,7 +74,7 @@ fn longest_line_that_can_occur_fits() {
 
 #[test]
 fn line_that_is_too_long_is_cut_off() {
-    let mut line = Line::new();
+    let mut line = Line::default();
     line.put(format_args!("{}", "x".repeat(Line::LONGEST)));
     line.put(format_args!("y"));
     assert_eq!(line.bytes(), [b'x'; Line::LONGEST]);

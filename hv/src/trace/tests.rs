@@ -27,7 +27,7 @@ pub(crate) fn events(world: &World, pcpu: usize) -> Vec<String> {
 /// All lines of a report on the trace.
 fn lines(world: &World) -> Vec<String> {
     let lines = (0..).map_while(|index| {
-        let mut line = Line::new();
+        let mut line = Line::default();
         let machine = &world.hypervisor.machine;
         report(machine.rings(), machine.frequency(), index, &mut line)
             .then(|| str::from_utf8(line.bytes()).unwrap().to_owned())

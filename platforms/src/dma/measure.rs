@@ -38,8 +38,7 @@ pub fn boot(load: u64) {
 fn tables(load: u64) -> Result<(), MapError> {
     let pages = TABLE.take();
     let base = Pa::new(physical(pages.as_ptr() as u64, load));
-    let mut pool =
-        FramePool::new(pages, base).unwrap_or_else(|error| stop(format_args!("{error}")));
+    let mut pool = FramePool::new(pages, base).ok_or(MapError::Misaligned(base.get()))?;
     let mut table = Table::<Stage2>::new(&mut pool, u32::from(SYSTEM.ipa_bits))?;
     for (path, size) in [(Path::MapPage, PAGE), (Path::MapBlock, BLOCK)] {
         // Blocks come behind the pages' table.

@@ -30,7 +30,7 @@ fn take_up(shared: &Shared) -> u32 {
 fn shared() -> Arc<Shared> {
     Arc::new(Shared {
         whereabouts: Whereabouts::new(FROM),
-        requests: Requests::new(),
+        requests: Requests::default(),
     })
 }
 

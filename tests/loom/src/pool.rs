@@ -43,7 +43,7 @@ impl Pool {
         Arc::new(Self {
             tickets: Tickets::new(0),
             floor: UnsafeCell::new(floor),
-            requests: Requests::new(),
+            requests: Requests::default(),
             whereabouts: Whereabouts::new(0),
             calls: [AtomicBool::new(false), AtomicBool::new(false)],
             served: UnsafeCell::new(0),

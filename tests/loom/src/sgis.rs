@@ -18,7 +18,7 @@ fn receive(requests: &Requests) -> u8 {
 #[test]
 fn each_of_two_senders_is_heard_by_a_receiver_that_takes_meanwhile() {
     loom::model(|| {
-        let requests = Arc::new(Requests::new());
+        let requests = Arc::new(Requests::default());
         let (receiver, sender) = (Arc::clone(&requests), Arc::clone(&requests));
         let receives = thread::spawn(move || receive(&receiver));
         let sends = thread::spawn(move || sender.leave_sgi(1, SGI));

@@ -59,6 +59,10 @@ pub(crate) fn features(plan: &Plan) -> Vec<&'static str> {
             plan.system.partitions.iter().any(|one| one.eemi.is_some()),
             "eemi",
         ),
+        (
+            plan.system.partitions.iter().any(|one| one.firmware_calls),
+            "firmware-calls",
+        ),
         (plan.system.board.psci.is_none(), "spin"),
         (!plan.system.channels.is_empty(), "channels"),
         (plan.system.efi, "efi"),
@@ -147,6 +151,7 @@ mod tests {
         let chosen = [features("qemu-virt-gicv2"), features("qemu-virt-gicv3")].concat();
         for feature in chosen.into_iter().chain([
             "espi",
+            "firmware-calls",
             "smmuv3",
             "smmuv2",
             "ipmmu",

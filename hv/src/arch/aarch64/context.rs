@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     static GRANTS: Grants = Grants::NEW;
-    static REQUESTS: LazyLock<Requests> = LazyLock::new(Requests::new);
+    static REQUESTS: LazyLock<Requests> = LazyLock::new(Requests::default);
 
     fn context() -> Context {
         Context::new([0; vector::HANDLERS], &GRANTS, &REQUESTS, [0; 2])

@@ -379,6 +379,7 @@ impl Cpu for El2 {
         write_register!("elr_el2", read_register!("elr_el2").wrapping_add(4));
     }
 
+    #[cfg(feature = "firmware-calls")]
     fn firmware_call(registers: &mut [u64; 31]) {
         super::firmware::forward(registers);
     }

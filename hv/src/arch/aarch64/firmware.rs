@@ -64,6 +64,7 @@ pub fn system_reset() -> ! {
 }
 
 /// Passes a guest's call on: x0 to x7 go in, x0 to x3 come out (SMCCC 1.1); the rest is the guest's and stays.
+#[cfg(feature = "firmware-calls")]
 pub fn forward(registers: &mut [u64; 31]) {
     let [x0, x1, x2, x3, x4, x5, x6, x7, ..] = registers;
     // SAFETY: the system file lets this partition call its firmware, which sees the same memory as ever; x0 to x17 are declared.

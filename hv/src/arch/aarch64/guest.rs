@@ -112,10 +112,7 @@ pub(crate) fn exit<M: Machine>(vcpu: &mut Vcpu<M>, reason: Reason) -> ExitKind {
 /// A synchronous exception of the guest.
 fn synchronous<M: Machine>(vcpu: &mut Vcpu<M>, syndrome: &Syndrome) -> ExitKind {
     match syndrome.exit() {
-        Exit::Hypercall { immediate } => {
-            call(vcpu, immediate, false);
-            ExitKind::Hypercall
-        }
+        Exit::Hypercall { immediate } => call(vcpu, immediate, ExitKind::Hypercall),
         Exit::FirmwareCall { immediate } => {
             // Unlike HVC, a trapped SMC returns to itself (Arm ARM D1.3.1).
             vcpu.context.skip_instruction(true);
@@ -123,8 +120,7 @@ fn synchronous<M: Machine>(vcpu: &mut Vcpu<M>, syndrome: &Syndrome) -> ExitKind 
             if immediate == 0 && super::eemi::call(vcpu) {
                 return ExitKind::FirmwareCall;
             }
-            call(vcpu, immediate, vcpu.partition.config.firmware_calls);
-            ExitKind::FirmwareCall
+            call(vcpu, immediate, ExitKind::FirmwareCall)
         }
         Exit::SystemRegister(transfer) => {
             system_register(vcpu, transfer);
@@ -186,14 +182,13 @@ fn abort<M: Machine>(vcpu: &mut Vcpu<M>, ipa: Ipa, write: bool, cause: AbortCaus
     vcpu.fault(kind, ipa.get(), Some(exception));
 }
 
-/// A call to PSCI, SMCCC or the firmware, by HVC or SMC alike. Only number 0 in the instruction is defined (DEN 0028, 2.9).
-/// What Bulkhead does not implement goes to the firmware when `forward` says so.
-fn call<M: Machine>(vcpu: &mut Vcpu<M>, immediate: u16, forward: bool) {
+/// A call to PSCI, SMCCC or the firmware, by HVC or SMC as `kind` says, which is told again. Only number 0 in the instruction is defined (DEN 0028, 2.9).
+fn call<M: Machine>(vcpu: &mut Vcpu<M>, immediate: u16, kind: ExitKind) -> ExitKind {
     if immediate != 0 {
         vcpu.context.set_register(0, status::NOT_SUPPORTED as u64);
         #[cfg(feature = "monitor")]
         vcpu.failed(model::monitor::Class::HypercallAbuse, immediate.into());
-        return;
+        return kind;
     }
     let [x0, x1, x2, x3, ..] = vcpu.context.x;
     let result = match psci::decode(x0, x1, x2, x3) {
@@ -205,15 +200,15 @@ fn call<M: Machine>(vcpu: &mut Vcpu<M>, immediate: u16, forward: bool) {
         Call::Off => {
             // Comes back started anew, with its registers set.
             vcpu.park();
-            return;
+            return kind;
         }
         Call::SystemOff => {
             vcpu.stop_partition(Then::Stop);
-            return;
+            return kind;
         }
         Call::SystemReset => {
             vcpu.stop_partition(Then::Restart);
-            return;
+            return kind;
         }
         Call::On {
             target,
@@ -229,16 +224,13 @@ fn call<M: Machine>(vcpu: &mut Vcpu<M>, immediate: u16, forward: bool) {
         #[cfg(feature = "defect")]
         Call::Unknown if super::defect::is_asked_for(x0, x1) => status::SUCCESS,
         #[cfg(any(feature = "shared", feature = "monitor"))]
-        Call::Unknown if super::vendor::call(vcpu) => return,
-        Call::Unknown => {
-            if forward && !psci::is_power(x0) {
-                M::Cpu::firmware_call(&mut vcpu.context.x);
-                return;
-            }
-            status::NOT_SUPPORTED
-        }
+        Call::Unknown if super::vendor::call(vcpu) => return kind,
+        #[cfg(feature = "firmware-calls")]
+        Call::Unknown if super::firmware_calls::pass_on(vcpu, kind) => return kind,
+        Call::Unknown => status::NOT_SUPPORTED,
     };
     vcpu.context.set_register(0, result as u64);
+    kind
 }
 
 /// PSCI CPU_ON.
@@ -371,6 +363,7 @@ fn gic_access<M: Machine>(vcpu: &mut Vcpu<M>, access: MmioAccess, frame: Frame, 
     let stored = vcpu.context.register(access.register);
     let (partition, id) = (vcpu.partition, vcpu.id);
     let mut loaded = None;
+    #[cfg(feature = "shared")]
     let mut unfinished = false;
     vcpu.with_gic(|gic, caller| {
         let sent = sgis_under_way(partition, id, frame, gic);
@@ -388,13 +381,17 @@ fn gic_access<M: Machine>(vcpu: &mut Vcpu<M>, access: MmioAccess, frame: Frame, 
             loaded = Some(value);
             kicks
         };
-        unfinished = gic.is_unfinished(id);
+        #[cfg(feature = "shared")]
+        {
+            unfinished = gic.is_unfinished(id);
+        }
         kicks | sent | gic.flush(caller)
     });
     if let Some(value) = loaded {
         vcpu.context
             .set_register(access.register, access.loaded(value));
     }
+    #[cfg(feature = "shared")]
     if unfinished {
         vcpu.finish_in_turns(access);
     }

@@ -11,6 +11,8 @@ pub mod decode;
 mod defect;
 #[cfg(feature = "eemi")]
 mod eemi;
+#[cfg(feature = "firmware-calls")]
+mod firmware_calls;
 mod frames;
 pub mod guest;
 pub mod inject;

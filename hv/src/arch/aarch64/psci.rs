@@ -139,12 +139,6 @@ pub fn decode(x0: u64, x1: u64, x2: u64, x3: u64) -> Call {
     }
 }
 
-/// True for every function of the ranges that PSCI owns: a guest never reaches the firmware's power management, whatever it is allowed.
-pub const fn is_power(x0: u64) -> bool {
-    let function = x0 as u32 & !0x4000_0000;
-    function >= 0x8400_0000 && function <= 0x8400_001f
-}
-
 /// PSCI_FEATURES: 0 for what is implemented with its default form.
 const fn features(function: u32) -> i64 {
     match function {
@@ -240,12 +234,6 @@ mod tests {
             decode(0xc400_0012, 0x8000_0000, 0, 0),
             Call::Answer(status::INVALID_PARAMETERS)
         );
-    }
-
-    #[test]
-    fn power_functions_of_both_widths_never_reach_the_firmware() {
-        assert!(is_power(0x8400_0008) && is_power(0xc400_000e) && is_power(0xff_c400_001f));
-        assert!(!is_power(0x8400_0020) && !is_power(0xc200_0001));
     }
 
     #[test]

@@ -73,6 +73,7 @@ pub fn system_reset() -> ! {
 }
 
 /// A guest's call to firmware: there is none, so it is not supported (SMCCC, Arm DEN 0028, section 5.2).
+#[cfg(feature = "firmware-calls")]
 pub fn forward(registers: &mut [u64; 31]) {
     registers[0] = -1_i64 as u64;
 }

@@ -113,7 +113,7 @@ fn longest_line_on_turns_fits() {
     turns.answer(0, |counter| {
         (counter < Counter::Windows).then_some(u64::MAX - 1)
     });
-    let mut line = Line::new();
+    let mut line = Line::default();
     assert!(report(partition, 1, &mut line));
     // The count of entries has up to 20 digits, virtual and physical CPUs have two.
     assert!(line.bytes().len() + 21 <= Line::LONGEST);
