@@ -1,5 +1,7 @@
 //! QEMU's models of real boards.
 
+use qemu::session::Session;
+
 use crate::bench::Bench;
 use crate::linux::{CLOUD, wait_for_shell};
 use crate::registry::{Need, Test};
@@ -26,7 +28,19 @@ pub fn tests() -> Vec<Test> {
     vec![
         both("raspberry-pi-4", RASPBERRY_PI, 3).needs(Need::Board(RASPBERRY_PI)),
         both("versal", VERSAL, 1),
+        Test::new(
+            "machines/sbsa-ref",
+            &["boards", "linux"],
+            linux_and_a_guest_share_the_only_cpu,
+        )
+        .needs(Need::Kernel(CLOUD)),
     ]
+}
+
+/// The SBSA machine, whose RAM begins at 1 TiB, and which has no firmware here: no PSCI, and one CPU.
+fn linux_and_a_guest_share_the_only_cpu(bench: &Bench<'_>) -> anyhow::Result<()> {
+    let mut session = bench.start_file(&bench.root().join("configs/sbsa-ref/demo.toml"))?;
+    both_run(&mut session, bench, 1)
 }
 
 /// How late the guest is says nothing here: QEMU shares the host's CPUs among those of the machine.
@@ -40,7 +54,11 @@ fn linux_runs_beside_a_real_time_guest(
         .linux("linux", CLOUD, vcpus)
         .guest("rt", "rt", 1);
     let mut session = bench.start(&system)?;
-    wait_for_shell(&mut session, "linux", vcpus, bench)?;
+    both_run(&mut session, bench, vcpus)
+}
+
+fn both_run(session: &mut Session, bench: &Bench<'_>, vcpus: u32) -> anyhow::Result<()> {
+    wait_for_shell(session, "linux", vcpus, bench)?;
     session.send("linux", "echo online=$(nproc)\n")?;
     session.wait_for("linux", &format!("^online={vcpus}$"), bench.left())?;
     session.wait_for("rt", "over 2000 periods", bench.left())?;

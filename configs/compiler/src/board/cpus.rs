@@ -137,7 +137,7 @@ pub(super) fn check_reach(
     Ok(())
 }
 
-/// The PSCI node; none where all CPUs wait at a spin table. Only the SMC conduit leaves EL2.
+/// The PSCI node; none where all CPUs wait at a spin table, or there is but one, which firmware starts. Only the SMC conduit leaves EL2.
 pub(super) fn psci(tree: &Tree, cpus: &[Cpu]) -> Result<Option<NodeId>, BoardError> {
     // PSCI 0.1 ("arm,psci" alone) has no version call and numbers its calls as it likes.
     const VERSIONS: [&str; 2] = ["arm,psci-1.0", "arm,psci-0.2"];
@@ -152,7 +152,11 @@ pub(super) fn psci(tree: &Tree, cpus: &[Cpu]) -> Result<Option<NodeId>, BoardErr
     let node = tree
         .nodes()
         .find(|node| tree.is_compatible(*node, &VERSIONS) && tree.is_enabled(*node));
-    let node = node.ok_or(BoardError::Lacks("node of PSCI 0.2 or later"))?;
+    let node = match node {
+        Some(node) => node,
+        None if cpus.len() == 1 => return Ok(None),
+        None => return Err(BoardError::Lacks("node of PSCI 0.2 or later")),
+    };
     match tree.string(node, "method") {
         Some("smc") => Ok(Some(node)),
         _ => Err(BoardError::Lacks(
@@ -232,6 +236,17 @@ mod tests {
         let board = board(spinning(&[1, 0xd8]));
         assert_eq!(board.cpus[3].release, Some(0x1_0000_00d8));
         assert_eq!(board.psci, None);
+    }
+
+    /// Nobody needs to start the one CPU that there is.
+    #[test]
+    fn lone_cpu_needs_no_psci_and_others_do() {
+        let mut tree = virt(Gic::V3);
+        let node = tree.find("/psci").unwrap();
+        tree.set_string(node, "status", "disabled");
+        let cpus = read(&tree).unwrap();
+        assert_eq!(psci(&tree, &cpus[..1]).unwrap(), None);
+        assert!(psci(&tree, &cpus[..2]).is_err());
     }
 
     #[test]

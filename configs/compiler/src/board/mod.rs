@@ -112,7 +112,7 @@ pub(crate) struct Board {
     pub memory: Memory,
     /// Enabled CPUs in the order of their nodes.
     pub cpus: Vec<Cpu>,
-    /// `None` where all CPUs wait at a spin table.
+    /// `None` where all CPUs wait at a spin table, or nobody has to be started.
     pub psci: Option<NodeId>,
     pub gic: Gic,
     pub timers: Timers,
