@@ -6,6 +6,10 @@ use hv::terminal::{Command, Console, SerialPort};
 use x86_64::instructions::port::Port as IoPort;
 
 use crate::report::report;
+#[cfg(feature = "shared")]
+use crate::shared::counters;
+#[cfg(feature = "shared")]
+use crate::trace;
 use crate::{SYSTEM, cpu, log, storage};
 
 /// Line status: a byte was received.
@@ -108,8 +112,18 @@ pub fn pump() {
 
 /// Does what a person has asked for at the console.
 pub fn answer_command() {
+    #[cfg(feature = "shared")]
+    if counters::is_report_due() {
+        report();
+    }
     let command = storage::TERMINAL.get().and_then(Console::take_command);
     match command {
+        #[cfg(feature = "shared")]
+        Some(Command::Statistics) => {
+            trace::freeze();
+            counters::want_report();
+        }
+        #[cfg(not(feature = "shared"))]
         Some(Command::Statistics) => report(),
         #[cfg(feature = "trace")]
         Some(Command::Trace) => log::line(format_args!("{}", crate::trace::toggle())),

@@ -22,6 +22,12 @@ pub fn line(arguments: fmt::Arguments<'_>) {
     }
 }
 
+/// A line of the core's without what ends it.
+#[cfg(any(feature = "shared", feature = "trace"))]
+pub fn text(line: &[u8]) -> &str {
+    str::from_utf8(line.trim_ascii_end()).unwrap_or_default()
+}
+
 fn name(partition: PartitionId) -> &'static str {
     SYSTEM
         .partitions

@@ -11,6 +11,8 @@ use crate::{SYSTEM, cpu, log, machine, storage, trace};
 pub fn end() -> ! {
     /// How long what waits may take to go out, in milliseconds. Lines that were not finished go once the others have had patience.
     const LONGEST: u64 = 500;
+    #[cfg(feature = "shared")]
+    crate::shared::counters::call_others();
     report();
     #[cfg(feature = "shared")]
     crate::shared::report(true);
@@ -52,6 +54,10 @@ pub fn report() {
                 ));
             }
         }
+        #[cfg(feature = "shared")]
+        crate::shared::counters::report(index, |line| {
+            told(format_args!("{}", log::text(line.bytes())));
+        });
     }
     trace::report(|line| told(format_args!("{line}")));
     told(format_args!("report end"));

@@ -13,6 +13,7 @@ use x86_port::bell::Listener;
 use x86_port::guest::{Cause, Guest};
 
 use crate::cpu;
+use crate::log::text;
 use crate::storage::{PCPUS, STACK_SIZE, STACKS};
 
 static RINGS: [Ring; PCPUS] = [const { Ring::new() }; PCPUS];
@@ -87,11 +88,6 @@ pub fn freeze() {
 /// Turns the recording on or off. Returns the line that says so.
 pub fn toggle() -> &'static str {
     text(hv::trace::toggle(&RINGS))
-}
-
-/// A line without what ends it.
-fn text(line: &[u8]) -> &str {
-    str::from_utf8(line.trim_ascii_end()).unwrap_or_default()
 }
 
 /// The lines of a report, each without what ends it.

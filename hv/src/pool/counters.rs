@@ -6,6 +6,7 @@
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use gic::InterruptController;
+use model::PcpuId;
 pub use model::counter::Counter;
 
 use super::Common;
@@ -60,12 +61,30 @@ impl Published {
         &self.ends
     }
 
-    /// Its pCPU answers a call for counters.
-    pub(super) fn answer(&self, call: u32, value: impl Fn(Counter) -> Option<u64>) {
+    /// Its pCPU answers a call for counters: the policy has this value of each, or none.
+    pub fn answer(&self, call: u32, value: impl Fn(Counter) -> Option<u64>) {
         for (place, counter) in self.counters.iter().zip(Counter::ALL) {
             place.store(value(counter).unwrap_or(UNKNOWN), Ordering::Relaxed);
         }
         self.answers.store(call, Ordering::Release);
+    }
+
+    /// Which call was answered last: 0, none.
+    pub fn answered(&self) -> u32 {
+        self.answers.load(Ordering::Acquire)
+    }
+
+    /// A report's line on the turns of this virtual CPU of a partition.
+    pub fn tell(&self, partition: &str, vcpu: usize, pcpu: PcpuId, line: &mut Line) {
+        line.put(format_args!(
+            "report turns partition={partition} vcpu={vcpu} pcpu={} entries={}",
+            pcpu.get(),
+            self.entries(),
+        ));
+        for (counter, value) in self.values() {
+            line.put(format_args!(" {}={value}", counter.name()));
+        }
+        line.put(format_args!("\n"));
     }
 
     /// What was answered about a counter; `None` when there was nothing to say.
@@ -103,7 +122,7 @@ impl Common {
 
     /// True when its shared pCPU has.
     pub(crate) fn has_counters_of(&self, vcpu: &VcpuShared) -> bool {
-        vcpu.turns.answers.load(Ordering::Acquire) == self.called_for()
+        vcpu.turns.answered() == self.called_for()
     }
 }
 
@@ -129,16 +148,8 @@ pub fn report(partition: &Partition, index: usize, line: &mut Line) -> bool {
     ) else {
         return false;
     };
-    line.put(format_args!(
-        "report turns partition={} vcpu={index} pcpu={} entries={}",
-        partition.config.name,
-        config.pcpu.get(),
-        vcpu.turns.entries(),
-    ));
-    for (counter, value) in vcpu.turns.values() {
-        line.put(format_args!(" {}={value}", counter.name()));
-    }
-    line.put(format_args!("\n"));
+    let name = partition.config.name;
+    vcpu.turns.tell(name, index, config.pcpu, line);
     true
 }
 

@@ -4,6 +4,7 @@
 
 use anyhow::{Context, ensure};
 use qemu::session::Session;
+use qemu::statistics::PartitionStatistics;
 use regex::Regex;
 
 use crate::bench::Bench;
@@ -81,25 +82,40 @@ fn busy_guests_get_their_budgets(bench: &Bench<'_>, board: &str) -> anyhow::Resu
         session.wait_for(name, r"^busy: counted .* late=\d", bench.left())?;
         gets(&session, name, budget)?;
         counters_agree(&session, name)?;
-        let reported = partition(&mut session, name, bench)?;
-        let depletions = reported.counter(0, "depletions").unwrap_or_default();
-        ensure!(
-            depletions >= 50 && reported.counter(0, "entries") > Some(depletions),
-            "the report says of {name}: {:?}",
-            reported.turns
-        );
+        is_depleted(&mut session, name, bench)?;
     }
+    Ok(())
+}
+
+/// The report says that the guest's budget was used up in each of 50 periods, and that more was decided than that. Returns what it says.
+pub(crate) fn is_depleted(
+    session: &mut Session,
+    name: &str,
+    bench: &Bench<'_>,
+) -> anyhow::Result<PartitionStatistics> {
+    let reported = partition(session, name, bench)?;
+    let depletions = reported.counter(0, "depletions").unwrap_or_default();
+    ensure!(
+        depletions >= 50 && reported.counter(0, "entries") > Some(depletions),
+        "the report says of {name}: {:?}",
+        reported.turns
+    );
+    Ok(reported)
+}
+
+/// In its worst period it was charged what it has measured, but for what exits and switches cost.
+pub(crate) fn is_charged(session: &Session, name: &str, charged: u64) -> anyhow::Result<()> {
+    let least = figure(session, name, "min")?;
+    ensure!(
+        (least..=least + ENFORCEMENT).contains(&charged),
+        "{name} got {least} ns in its worst period, and {charged} ns were charged"
+    );
     Ok(())
 }
 
 /// What the hypervisor has told a guest of its own turns is what the guest has measured, but for what exits and switches cost.
 fn counters_agree(session: &Session, name: &str) -> anyhow::Result<()> {
-    let least = figure(session, name, "min")?;
-    let charged = figure(session, name, "least")?;
-    ensure!(
-        (least..=least + ENFORCEMENT).contains(&charged),
-        "{name} got {least} ns in its worst period, and {charged} ns were charged"
-    );
+    is_charged(session, name, figure(session, name, "least")?)?;
     let gap = figure(session, name, "gap")?;
     let blackout = figure(session, name, "blackout")?;
     ensure!(

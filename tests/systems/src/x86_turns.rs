@@ -11,7 +11,7 @@ use crate::linux::wait_for_shell;
 use crate::registry::{Need, Test};
 use crate::shares::{self, TWO_BUSY};
 use crate::system_file::SystemFile;
-use crate::turns::{REST, RTDS, URGENT, counted, gets};
+use crate::turns::{REST, RTDS, URGENT, counted, gets, is_charged, is_depleted};
 use crate::x86::{
     BOARD, IMAGE, KERNEL, ends_well, first_starts_anew, is_answered, talk, viewer_only_looks,
 };
@@ -51,13 +51,16 @@ pub fn tests() -> Vec<Test> {
     ]
 }
 
-/// In each period each of them gets its budget, less at most what enforcing the other's costs.
+/// In each period each of them gets its budget, less at most what enforcing the other's costs, and the report says so.
 fn busy_guests_get_their_budgets(bench: &Bench<'_>) -> anyhow::Result<()> {
     let system = shares::two_busy(BOARD, "pc-busy");
     let mut session = counted(bench, &system)?;
     for (name, budget) in TWO_BUSY {
         session.wait_for(name, r"^busy: supply .* ns$", bench.left())?;
         gets(&session, name, budget)?;
+        let reported = is_depleted(&mut session, name, bench)?;
+        let least = reported.counter(0, "least");
+        is_charged(&session, name, least.context("no least supply")?)?;
     }
     Ok(())
 }

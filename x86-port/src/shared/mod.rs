@@ -5,6 +5,7 @@
 //! pCPU are masked in the hypervisor; guests exit for them.
 
 mod alarm;
+pub mod counters;
 mod extended;
 mod member;
 #[cfg_attr(not(feature = "trace"), path = "recorder/absent.rs")]
@@ -26,6 +27,7 @@ use crate::storage::PARTITIONS;
 use crate::world::SharedWorld;
 use crate::{SYSTEM, apic, cpu, dma, early, exceptions, processors, trace};
 use alarm::Pcpu;
+use counters::Counters;
 use extended::{Extended, Mover};
 use member::Member;
 use recorder::Recorder;
@@ -100,6 +102,7 @@ pub fn serve<G: SharedWorld>(index: usize, host: &mut G::Host) {
         dispatcher,
         members,
         mover,
+        counters: Counters::of(index),
         recorder: Recorder::new(),
     }
     .run(host)
@@ -111,6 +114,7 @@ struct Turns<G: 'static> {
     /// In the order in which the policy got them; `None` behind the last.
     members: [Option<Member<G>>; MOST],
     mover: Mover,
+    counters: Counters,
     recorder: Recorder,
 }
 
@@ -148,7 +152,10 @@ impl<G: SharedWorld> Turns<G> {
             match next {
                 Next::GoOn => {}
                 Next::LookAround => self.dispatcher.look = true,
-                other => member.vcpu.go_on(other),
+                other => {
+                    self.counters.publish(&self.dispatcher.policy);
+                    member.vcpu.go_on(other);
+                }
             }
             member.vcpu.costs.count(kind, cpu::now().wrapping_sub(left));
             if !member_runs(&self.members, loaded) || self.dispatcher.look {
@@ -184,6 +191,7 @@ impl<G: SharedWorld> Turns<G> {
             let Some(own) = self.members.get_mut(loaded).and_then(Option::as_mut) else {
                 cpu::halt();
             };
+            self.counters.decide(loaded, &self.dispatcher.policy);
             let has_work = own.has_work(now);
             let moment = Moment {
                 decided: left.take().unwrap_or(now),
