@@ -5,7 +5,9 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use x86_64::instructions::port::Port;
 use x86_64::instructions::{hlt, interrupts};
+use x86_64::registers::control::{Cr4, Cr4Flags};
 use x86_64::registers::model_specific::Msr;
+use x86_64::registers::xcontrol::XCr0;
 use x86_port::vendor::{Cpu, Leaf};
 
 use crate::apic;
@@ -129,6 +131,18 @@ pub fn wait_microseconds(time: u64) {
 pub fn write_back_caches() {
     // SAFETY: WBINVD drops nothing.
     unsafe { core::arch::asm!("wbinvd", options(nostack)) };
+}
+
+/// Sets XCR0 for a guest.
+///
+/// # Safety
+/// The CPU has XSAVE, and `value` is one that XCR0 takes. It concerns vector registers, which the hypervisor does not use.
+pub unsafe fn set_guest_xcr0(value: u64) {
+    // SAFETY: OSXSAVE makes the instruction exist, and the caller says that the CPU takes both.
+    unsafe {
+        Cr4::update(|cr4| cr4.insert(Cr4Flags::OSXSAVE));
+        XCr0::write_raw(value);
+    }
 }
 
 /// Waits for ever.

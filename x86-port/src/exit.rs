@@ -34,6 +34,8 @@ pub enum Exit {
     Privileged,
     /// INVD, or WBINVD.
     InvalidateCaches,
+    /// XSETBV under SVM, of a guest to which [something is denied](super::guest::Guest::deny_state).
+    ExtendedState,
     /// A triple fault.
     Shutdown,
     /// An access outside its memory.

@@ -15,6 +15,9 @@ pub trait Guest {
     /// The last exit as the trace has it: asked before [`exited`](Self::exited), and never in an image without the trace.
     fn cause(&self) -> Cause;
 
+    /// Has it take no value of XCR0 with one of these components. Holds from the next [`begin`](Self::begin) on.
+    fn deny_state(&mut self, components: u64);
+
     /// Puts the CPU into its first state. No translation of who used `space`'s tag before is left.
     fn begin(&mut self, beginning: Beginning, space: Space);
 

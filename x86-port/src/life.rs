@@ -42,6 +42,7 @@ impl<G: World> Vcpu<G> {
             tag: self.config.asid,
             root: self.nested_root,
         };
+        self.guest.deny_state(self.config.cpu_policy.denied_state);
         self.guest.begin(beginning, space);
         self.non_maskable = NonMaskable::default();
         self.activity = Activity::Runs;

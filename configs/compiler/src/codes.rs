@@ -133,6 +133,8 @@ codes! {
         "`control_page` gives a partition's programs a page by which they make Bulkhead's own calls. Without `may_control`, `may_watch`, `may_read_console` and `watchdog` each of them would be refused or mean nothing.";
     NO_TEXT_TO_READ = "BH0239", "nothing to read on a console",
         "Bulkhead has the text of partitions with `console = \"virtual\"`. One without a console writes nothing, one that owns a UART writes to that alone, and a partition knows itself what it has written.";
+    BAD_CPU_POLICY = "BH0240", "bad CPU policy",
+        "A partition's `cpu_policy` is `full`, `baseline` or the name of a `[cpu_policies.<name>]` table of the same file, which has none of these two names. The policies are about CPUID and the extended state of x86: on Arm there are none.";
 
     UNKNOWN_BOARD = "BH0301", "unknown board",
         "A board is a folder of `platforms/boards` with a `board.toml`. The nearest known name is offered.";

@@ -2,6 +2,7 @@
 //!
 //! Memory, segments, fault policies and end states are those of every architecture. What names CPUs, interrupts and the console is not.
 
+pub mod cpu;
 pub mod exit;
 
 use crate::channel::Channel;
@@ -99,6 +100,8 @@ pub struct Partition {
     pub pcpus: &'static [PcpuId],
     /// When its virtual CPUs run: one that is not its own physical CPU's only one is the partition's only one.
     pub time: TimeShare,
+    /// What it is shown of its CPUs.
+    pub cpu_policy: cpu::CpuPolicy,
     /// Its memory, sorted by address, without overlap.
     pub memory: &'static [Mapping],
     /// What is copied into its memory at each start.

@@ -34,6 +34,7 @@ impl<G: World> Vcpu<G> {
                 self.guest.skip();
                 (ExitKind::Undefined, Next::GoOn)
             }
+            Exit::ExtendedState => (ExitKind::Control, self.extended_state()),
             Exit::Answered => (ExitKind::Control, Next::GoOn),
             Exit::Privileged => (ExitKind::Undefined, self.inject(Event::Undefined)),
             Exit::Fault(fault) => (ExitKind::Fault, self.fault(fault)),

@@ -4,6 +4,7 @@ use x86_port::guest::Event;
 use x86_port::policy::cpuid::{self, Virtual};
 use x86_port::policy::efer;
 use x86_port::policy::msr::{self, Access};
+use x86_port::policy::xcr0;
 
 use crate::run::{Next, Vcpu};
 use crate::world::World;
@@ -15,11 +16,12 @@ const OS_XSAVE: u64 = 1 << 18;
 impl<G: World> Vcpu<G> {
     /// What its CPU is, beside what the physical one is.
     #[inline]
-    pub fn own(&self) -> Virtual {
+    pub fn own(&self) -> Virtual<'static> {
         Virtual {
             apic: self.apic,
             tsc_khz: cpu::tsc_khz(),
             apic_khz: self.apic_khz,
+            policy: &self.config.cpu_policy,
             os_xsave: self.guest.cr4() & OS_XSAVE != 0,
         }
     }
@@ -34,6 +36,23 @@ impl<G: World> Vcpu<G> {
         registers.rbx = answer.ebx.into();
         registers.rcx = answer.ecx.into();
         registers.rdx = answer.edx.into();
+        self.guest.skip();
+        Next::GoOn
+    }
+
+    /// XSETBV. A program's, and one without OSXSAVE, are errors before they exit.
+    #[cold]
+    pub fn extended_state(&mut self) -> Next {
+        let value = self.guest.edx_eax();
+        let index = self.guest.registers().rcx as u32;
+        let components = cpu::cpuid(xcr0::LEAF, 0);
+        let supported = u64::from(components.edx) << 32 | u64::from(components.eax);
+        let allowed = supported & !self.config.cpu_policy.denied_state;
+        if index != 0 || self.guest.is_user() || !xcr0::is_valid(value, allowed) {
+            return self.inject(Event::Protection);
+        }
+        // SAFETY: the value is one that this CPU takes, and the guest, which has executed the instruction, has it.
+        unsafe { cpu::set_guest_xcr0(value) };
         self.guest.skip();
         Next::GoOn
     }

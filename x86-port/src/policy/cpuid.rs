@@ -1,10 +1,14 @@
 //! CPUID: what of the physical CPU a guest sees. A leaf that is not named here reads as zero.
 
+use model::x86::cpu::{CpuPolicy, Word};
+
 use crate::vendor::Leaf;
 
 /// What a virtual CPU adds to the physical one's answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Virtual {
+pub struct Virtual<'a> {
+    /// What its partition is shown less than others.
+    pub policy: &'a CpuPolicy,
     /// Its x2APIC identifier, which is the physical CPU's.
     pub apic: u32,
     /// Frequency of the time stamp counter in kHz.
@@ -25,6 +29,17 @@ const HYPERVISOR: u32 = 0x4000_0100;
 /// First and highest extended leaf.
 const EXTENDED: u32 = 0x8000_0000;
 const LAST_EXTENDED: u32 = 0x8000_0008;
+
+/// The extended state.
+const EXTENDED_STATE: u32 = super::xcr0::LEAF;
+
+/// A leaf that says nothing.
+const NONE: Leaf = Leaf {
+    eax: 0,
+    ebx: 0,
+    ecx: 0,
+    edx: 0,
+};
 
 /// What the hypervisor calls itself: twelve bytes in EBX, ECX, EDX.
 pub const SIGNATURE: &[u8; 12] = b"BulkheadHype";
@@ -74,13 +89,8 @@ const HIDDEN_EXTENDED_EDX: u32 = bits([7, 12, 14]);
 
 /// Leaf `leaf`, subleaf `subleaf`, as the guest sees it; `host` is what the physical CPU answers.
 #[inline(always)]
-pub fn guest(leaf: u32, subleaf: u32, host: Leaf, own: &Virtual) -> Leaf {
-    const NONE: Leaf = Leaf {
-        eax: 0,
-        ebx: 0,
-        ecx: 0,
-        edx: 0,
-    };
+pub fn guest(leaf: u32, subleaf: u32, host: Leaf, own: &Virtual<'_>) -> Leaf {
+    let hidden = |word| own.policy.word(word);
     match leaf {
         0 => Leaf {
             eax: host.eax.min(LAST),
@@ -91,7 +101,9 @@ pub fn guest(leaf: u32, subleaf: u32, host: Leaf, own: &Virtual) -> Leaf {
             // One logical CPU; the line that CLFLUSH flushes is the physical CPU's.
             ebx: host.ebx & 0xff00 | 1 << 16 | own.apic << 24,
             // A hypervisor is present, and so is the x2APIC.
-            ecx: host.ecx & !HIDDEN_1_ECX | bits([21, 31]) | (own.os_xsave as u32) << 27,
+            ecx: host.ecx & !HIDDEN_1_ECX & !hidden(Word::Leaf1Ecx)
+                | bits([21, 31])
+                | ((own.os_xsave && has_xsave(own)) as u32) << 27,
             edx: host.edx & !HIDDEN_1_EDX,
         },
         // Caches and their sharing: one CPU.
@@ -106,8 +118,8 @@ pub fn guest(leaf: u32, subleaf: u32, host: Leaf, own: &Virtual) -> Leaf {
         },
         7 if subleaf == 0 => Leaf {
             eax: 0,
-            ebx: host.ebx & !HIDDEN_7_EBX,
-            ecx: host.ecx & !HIDDEN_7_ECX,
+            ebx: host.ebx & !HIDDEN_7_EBX & !hidden(Word::Leaf7Ebx),
+            ecx: host.ecx & !HIDDEN_7_ECX & !hidden(Word::Leaf7Ecx),
             edx: host.edx & SHOWN_7_EDX,
         },
         // Topology: a thread level and a core level with one CPU in each.
@@ -122,13 +134,7 @@ pub fn guest(leaf: u32, subleaf: u32, host: Leaf, own: &Virtual) -> Leaf {
                 },
             edx: own.apic,
         },
-        // Sizes of the extended state. Supervisor states (XSAVES, bit 3) come with an MSR that the policy denies.
-        0xd if subleaf == 1 => Leaf {
-            eax: host.eax & 0b0111,
-            ebx: host.ebx,
-            ..NONE
-        },
-        0xd => host,
+        EXTENDED_STATE => extended_state(subleaf, host, own),
         VMWARE => named(LAST_VMWARE, VMWARE_SIGNATURE),
         HYPERVISOR => named(HYPERVISOR, SIGNATURE),
         // The frequencies, in the leaf that hypervisors agree on.
@@ -144,8 +150,8 @@ pub fn guest(leaf: u32, subleaf: u32, host: Leaf, own: &Virtual) -> Leaf {
         0x8000_0001 => Leaf {
             eax: host.eax,
             ebx: 0,
-            ecx: host.ecx & !HIDDEN_EXTENDED_ECX,
-            edx: host.edx & !HIDDEN_EXTENDED_EDX,
+            ecx: host.ecx & !HIDDEN_EXTENDED_ECX & !hidden(Word::ExtendedEcx),
+            edx: host.edx & !HIDDEN_EXTENDED_EDX & !hidden(Word::ExtendedEdx),
         },
         // The name of the CPU, and its caches.
         0x8000_0002..=0x8000_0006 => host,
@@ -163,11 +169,40 @@ pub fn guest(leaf: u32, subleaf: u32, host: Leaf, own: &Virtual) -> Leaf {
     }
 }
 
+const fn has_xsave(own: &Virtual<'_>) -> bool {
+    own.policy.word(Word::Leaf1Ecx) >> 26 & 1 == 0
+}
+
+/// The extended state: its components, and where they are in the area that XSAVE writes. That stays as large as the physical CPU says; what is denied
+/// leaves a gap.
+const fn extended_state(subleaf: u32, host: Leaf, own: &Virtual<'_>) -> Leaf {
+    let denied = own.policy.denied_state;
+    match subleaf {
+        _ if !has_xsave(own) => NONE,
+        0 => Leaf {
+            eax: host.eax & !(denied as u32),
+            edx: host.edx & !((denied >> 32) as u32),
+            ..host
+        },
+        // Supervisor states (XSAVES, bit 3) come with an MSR that the policy denies.
+        1 => Leaf {
+            eax: host.eax & 0b0111,
+            ebx: host.ebx,
+            ..NONE
+        },
+        2..64 if denied >> subleaf & 1 != 0 => NONE,
+        _ => host,
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use model::x86::cpu::{FEATURES, feature};
+
     use super::*;
 
-    const OWN: Virtual = Virtual {
+    const OWN: Virtual<'_> = Virtual {
+        policy: &CpuPolicy::FULL,
         apic: 3,
         tsc_khz: 1_000_000,
         apic_khz: 1_000_000,
@@ -230,6 +265,55 @@ mod tests {
         assert_eq!(seen(0x4000_0000, 0).eax, 0x4000_0010);
         let leaf = seen(0x4000_0010, 0);
         assert_eq!((leaf.eax, leaf.ebx), (1_000_000, 1_000_000));
+    }
+
+    /// What a partition with this policy sees of a CPU that has everything.
+    fn seen_by(policy: &CpuPolicy, leaf: u32, subleaf: u32) -> Leaf {
+        let own = Virtual {
+            policy,
+            os_xsave: true,
+            ..OWN
+        };
+        guest(leaf, subleaf, ALL, &own)
+    }
+
+    #[test]
+    fn each_feature_is_shown_by_full_and_hidden_by_baseline() {
+        for feature in &FEATURES {
+            let bit = |policy| {
+                let word = match feature.word {
+                    Word::Leaf1Ecx => seen_by(policy, 1, 0).ecx,
+                    Word::Leaf7Ebx => seen_by(policy, 7, 0).ebx,
+                    Word::Leaf7Ecx => seen_by(policy, 7, 0).ecx,
+                    Word::ExtendedEcx => seen_by(policy, 0x8000_0001, 0).ecx,
+                    Word::ExtendedEdx => seen_by(policy, 0x8000_0001, 0).edx,
+                };
+                word >> feature.bit & 1
+            };
+            let bits = [&CpuPolicy::FULL, &CpuPolicy::BASELINE].map(bit);
+            assert_eq!(bits, [1, 0], "{}", feature.name);
+        }
+    }
+
+    #[test]
+    fn denied_components_are_not_listed_and_have_no_place() {
+        let no_avx = CpuPolicy::FULL.without(feature("avx").expect("a feature"));
+        let components = seen_by(&no_avx, 0xd, 0);
+        assert_eq!(components.eax, !0b1110_0100);
+        assert_eq!((components.ecx, components.edx), (u32::MAX, u32::MAX));
+        assert_eq!(seen_by(&no_avx, 0xd, 2), Leaf::default());
+        assert_eq!(seen_by(&no_avx, 0xd, 9), ALL);
+        assert_ne!(seen_by(&no_avx, 1, 0).ecx & bits([26, 27]), 0);
+    }
+
+    #[test]
+    fn without_xsave_there_is_no_extended_state() {
+        for subleaf in 0..4 {
+            let leaf = seen_by(&CpuPolicy::BASELINE, 0xd, subleaf);
+            assert_eq!(leaf, Leaf::default());
+        }
+        let basic = seen_by(&CpuPolicy::BASELINE, 1, 0).ecx;
+        assert_eq!(basic & bits([26, 27]), 0);
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub struct Answer {
 }
 
 /// Answers a command. `None`: the magic word is missing, and nothing is at the port.
-pub fn answer(eax: u32, command: u32, own: &Virtual) -> Option<Answer> {
+pub fn answer(eax: u32, command: u32, own: &Virtual<'_>) -> Option<Answer> {
     if eax != MAGIC {
         return None;
     }
@@ -65,9 +65,12 @@ pub fn answer(eax: u32, command: u32, own: &Virtual) -> Option<Answer> {
 
 #[cfg(test)]
 mod tests {
+    use model::x86::cpu::CpuPolicy;
+
     use super::*;
 
-    const OWN: Virtual = Virtual {
+    const OWN: Virtual<'_> = Virtual {
+        policy: &CpuPolicy::FULL,
         apic: 3,
         tsc_khz: 5_000_000,
         apic_khz: 1_000_000,

@@ -18,6 +18,7 @@ mod code {
     pub const IO: u32 = 0x7b;
     pub const MSR: u32 = 0x7c;
     pub const VMMCALL: u32 = 0x81;
+    pub const XSETBV: u32 = 0x8d;
 }
 
 /// Says why a guest exited.
@@ -46,6 +47,7 @@ pub fn exit(vmcb: &Vmcb) -> Exit {
         0x7f => Exit::Shutdown,
         code::VMMCALL => Exit::Hypercall,
         0x7a | 0x80 | 0x82..=0x86 => Exit::Privileged,
+        code::XSETBV => Exit::ExtendedState,
         0x400 => Exit::Fault(Fault {
             address: control.exit_info_2,
             kind: fault(info),
@@ -93,7 +95,7 @@ fn fault(code: u64) -> FaultKind {
 pub const fn next(control: &Control, pc: u64) -> u64 {
     let length = match control.exit_code as u32 {
         code::IO => return control.exit_info_2,
-        code::VMMCALL => 3,
+        code::VMMCALL | code::XSETBV => 3,
         code::HLT => 1,
         code::CPUID | code::INVD | code::MSR | code::WBINVD => 2,
         // Nothing else is gone on behind.
@@ -166,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_those_exit_for_that_share_a_cpu_is_told_apart() {
+    fn what_only_some_exit_for_is_told_apart() {
         for (code, expected) in [
             (0x41, Exit::Exception(Event::Debug)),
             (0x51, Exit::Exception(Event::Alignment)),
@@ -174,6 +176,7 @@ mod tests {
             (0x64, Exit::Window),
             (0x78, Exit::Halt),
             (0x89, Exit::InvalidateCaches),
+            (0x8d, Exit::ExtendedState),
         ] {
             assert_eq!(after(code, 0, 0), expected);
         }
@@ -190,7 +193,7 @@ mod tests {
         assert_eq!(next_after(0x7b), 0x1003);
         assert_eq!(next_after(0x72), 0x1002);
         assert_eq!(next_after(0x7c), 0x1002);
-        assert_eq!(next_after(0x81), 0x1003);
+        assert_eq!((next_after(0x81), next_after(0x8d)), (0x1003, 0x1003));
         assert_eq!((next_after(0x78), next_after(0x89)), (0x1001, 0x1002));
     }
 }

@@ -32,6 +32,8 @@ pub struct Guest {
     pub permissions: Permissions,
     /// It shares its physical CPU.
     pub shares: bool,
+    /// Components of the extended state that it cannot turn on.
+    denied_state: u64,
 }
 
 const _: () = assert!(core::mem::offset_of!(Guest, registers) == 0x1000);
@@ -43,6 +45,7 @@ impl Guest {
         registers: Registers::ZERO,
         permissions: Permissions { io: 0, msr: 0 },
         shares: false,
+        denied_state: 0,
     };
 }
 
@@ -71,6 +74,9 @@ impl guest::Guest for Guest {
             control.intercept_exceptions = exception::SHARED;
             control.virtual_interrupt = virtual_interrupt::MASKING;
         }
+        if self.denied_state != 0 {
+            control.intercept_second |= second::XSETBV;
+        }
         control.io_permissions = self.permissions.io;
         control.msr_permissions = self.permissions.msr;
         control.asid = u32::from(space.tag.get());
@@ -79,6 +85,10 @@ impl guest::Guest for Guest {
         control.nested_paging = 1;
         control.nested_cr3 = space.root.get();
         self.registers = first_state(state, beginning);
+    }
+
+    fn deny_state(&mut self, components: u64) {
+        self.denied_state = components;
     }
 
     #[inline]
@@ -248,6 +258,20 @@ mod tests {
         assert_eq!(control.io_permissions, 0x1000);
         assert_eq!(control.msr_permissions, 0x4000);
         assert_eq!(control.intercept_first, first::ALL);
+    }
+
+    #[test]
+    fn xsetbv_exits_where_a_component_is_denied() {
+        assert_eq!(begun().vmcb.control.intercept_second, second::ALL);
+        let mut guest = Guest::NEW;
+        guest.deny_state(0b100);
+        let space = Space {
+            tag: Vmid::new(3),
+            root: Pa::new(0x7000),
+        };
+        guest.begin(Beginning::Page(1), space);
+        let exits = guest.vmcb.control.intercept_second;
+        assert_eq!(exits, second::ALL | 1 << 13);
     }
 
     #[test]

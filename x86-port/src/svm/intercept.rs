@@ -54,6 +54,9 @@ pub mod second {
     /// WBINVD takes milliseconds in which no interrupt comes.
     pub const WBINVD: u32 = 1 << 9;
 
+    /// XSETBV, of a partition to which components of the extended state are denied.
+    pub const XSETBV: u32 = 1 << 13;
+
     /// All that exit.
     pub const ALL: u32 = VMRUN | VMMCALL | VMLOAD | VMSAVE | STGI | CLGI | SKINIT;
 

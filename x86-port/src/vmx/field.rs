@@ -18,7 +18,7 @@ pub trait Vmcs {
     /// These bits of DR6 are set (28.3.1.3): a debug exception that exits leaves that to who delivers it.
     fn add_to_dr6(&mut self, bits: u64);
 
-    /// XSETBV of register 0, with a value that [`xcr0::is_valid`](super::xcr0::is_valid) has passed.
+    /// XSETBV of register 0, with a value that [`xcr0::is_valid`](crate::policy::xcr0::is_valid) has passed.
     fn set_xcr0(&mut self, value: u64);
 }
 

@@ -5,9 +5,10 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use super::controls::{Controls, NMI_WINDOW, shared};
 use super::exit::{self, reason};
 use super::field::{Vmcs, control, guest as state, information};
-use super::{ept, reset, xcr0};
+use super::{ept, reset};
 use crate::exit::Exit;
 use crate::guest::{self, Beginning, Cause, Event, Registers, Space, event};
+use crate::policy::xcr0;
 use crate::svm::reset::first_state;
 use crate::svm::vmcb::Vmcb;
 
@@ -83,6 +84,8 @@ pub struct Guest<V> {
     pub attempt: Attempt,
     /// A non-maskable interrupt that an instruction holds back.
     held: bool,
+    /// Components of the extended state that it cannot turn on.
+    denied_state: u64,
 }
 
 impl<V: Vmcs> Guest<V> {
@@ -95,6 +98,7 @@ impl<V: Vmcs> Guest<V> {
             setup,
             attempt: Attempt::Called,
             held: false,
+            denied_state: 0,
         }
     }
 
@@ -188,7 +192,8 @@ impl<V: Vmcs> Guest<V> {
 
     fn set_xcr0(&mut self) -> Exit {
         let value = guest::Guest::edx_eax(self);
-        if self.registers.rcx as u32 == 0 && xcr0::is_valid(value, self.setup.xcr0) {
+        let allowed = self.setup.xcr0 & !self.denied_state;
+        if self.registers.rcx as u32 == 0 && xcr0::is_valid(value, allowed) {
             self.vmcs.set_xcr0(value);
             guest::Guest::skip(self);
         } else {
@@ -234,6 +239,10 @@ impl<V: Vmcs> guest::Guest for Guest<V> {
                 interrupt: false,
             },
         }
+    }
+
+    fn deny_state(&mut self, components: u64) {
+        self.denied_state = components;
     }
 
     fn begin(&mut self, beginning: Beginning, space: Space) {

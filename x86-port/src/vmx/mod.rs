@@ -7,4 +7,3 @@ pub mod field;
 pub mod guest;
 pub mod permissions;
 pub mod reset;
-pub mod xcr0;

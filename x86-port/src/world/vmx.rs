@@ -8,7 +8,6 @@ use static_cell::{ConstStaticCell, StaticCell};
 use x86_64::instructions::tables::{sgdt, sidt};
 use x86_64::registers::control::{Cr0, Cr0Flags, Cr3, Cr4, Cr4Flags};
 use x86_64::registers::model_specific::{Efer, Msr};
-use x86_64::registers::xcontrol::XCr0;
 use x86_port::policy::msr;
 use x86_port::vmx::controls::{self, Controls};
 use x86_port::vmx::field::{Vmcs, host, information};
@@ -250,12 +249,8 @@ impl Vmcs for Current {
     }
 
     fn set_xcr0(&mut self, value: u64) {
-        // SAFETY: the trait says that the value is one that this CPU takes; XCR0 concerns vector registers, which the hypervisor does not use. CR4.OSXSAVE
-        // makes the instruction exist, and the guest, which has executed it, has XSAVE.
-        unsafe {
-            Cr4::update(|cr4| cr4.insert(Cr4Flags::OSXSAVE));
-            XCr0::write_raw(value);
-        }
+        // SAFETY: the trait says that the value is one that this CPU takes, and the guest, which has executed the instruction, has it.
+        unsafe { cpu::set_guest_xcr0(value) };
     }
 }
 

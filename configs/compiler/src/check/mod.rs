@@ -5,6 +5,7 @@ mod affinity;
 mod channel_ends;
 mod console;
 mod control_page;
+mod cpu_policy;
 mod cpu_types;
 mod cpus;
 mod devices;
@@ -170,6 +171,7 @@ const RULES: &[fn(&Context<'_>, &mut Diagnostics)] = &[
     partitions::check,
     pools::check,
     cpus::check,
+    cpu_policy::check,
     vcpus::check,
     affinity::check,
     cpu_types::check,

@@ -7,6 +7,7 @@ use model::memory::{Mapping, MemoryKind};
 use model::partition::{FaultPolicy, Segment};
 use model::system::EndState;
 use model::x86::Handover;
+use model::x86::cpu::CpuPolicy;
 use toml::Spanned;
 
 use super::channels::{Channel, End};
@@ -86,6 +87,8 @@ pub(super) struct Planned {
     pub on_fault: FaultPolicy,
     /// Its PCI functions, as places in the board's list.
     pub functions: Vec<usize>,
+    /// What it is shown of its CPUs, by the policy's name.
+    pub cpu_policy: (String, CpuPolicy),
 }
 
 impl Planned {
@@ -102,22 +105,23 @@ impl Planned {
 impl Plan {
     /// Puts a checked system together. `None` when something is missing after all, which is then reported already.
     pub fn new(
-        raw: &RawSystem,
+        system: &RawSystem,
         board: PcBoard,
         resolved: &[Resolved],
         places: Places,
         functions: Vec<Vec<usize>>,
     ) -> Option<Self> {
-        let (pools, vcpus) = assign(raw)?;
+        let (pools, vcpus) = assign(system)?;
         let mut payload = Payload::default();
         let mut partitions = Vec::new();
-        let parts = raw.partitions.iter().zip(resolved).zip(vcpus);
+        let parts = system.partitions.iter().zip(resolved).zip(vcpus);
         let owned = places.partitions.into_iter().zip(functions);
         let channels = places.channels;
         for (index, (((raw, resolved), vcpus), own)) in parts.zip(owned).enumerate() {
             let ends = ends_of(&channels, index);
+            let cpu_policy = system.cpu_policy(raw)?;
             partitions.push(planned(
-                raw,
+                (raw, cpu_policy),
                 resolved,
                 vcpus,
                 own,
@@ -131,10 +135,13 @@ impl Plan {
             .collect();
         cpus.sort_unstable();
         let nested_pages = partitions.iter().map(table_pages).sum();
-        let end = raw.hypervisor.end.as_ref();
+        let end = system.hypervisor.end.as_ref();
         Some(Self {
-            name: raw.name.as_ref()?.get_ref().clone(),
-            description: raw.description.as_ref().map(|text| text.get_ref().clone()),
+            name: system.name.as_ref()?.get_ref().clone(),
+            description: system
+                .description
+                .as_ref()
+                .map(|text| text.get_ref().clone()),
             end: end.map_or(EndState::PowerOff, |end| *end.get_ref()),
             board,
             pools,
@@ -213,7 +220,7 @@ fn flags(channel: &Channel, number: usize, end: &End) -> u32 {
 }
 
 fn planned(
-    raw: &RawPartition,
+    (raw, cpu_policy): (&RawPartition, (String, CpuPolicy)),
     resolved: &Resolved,
     vcpus: Vec<Vcpu>,
     ((memory, layout), functions): ((Vec<Placed>, crate::layout::Layout), Vec<usize>),
@@ -332,5 +339,6 @@ fn planned(
         console,
         on_fault: raw.fault_policy(),
         functions,
+        cpu_policy,
     })
 }

@@ -303,6 +303,7 @@ fn entry(plan: &Plan, asid: u16, partition: &Planned) -> PartitionEntry {
         interrupts: Vec::new(),
         dma_trusted: false,
         psci: Vec::new(),
+        cpu_policy: Some(partition.cpu_policy.0.clone()),
         firmware_calls: "none".to_owned(),
         firmware_resources: Vec::new(),
         on_fault: on_fault.to_owned(),

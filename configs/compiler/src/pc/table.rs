@@ -181,6 +181,15 @@ fn fields(
     let time = partition.vcpus.first();
     let time = time.map_or(&TimeShare::Always, |vcpu| &vcpu.time);
     out.field("time", &time_share(time));
+    let (_, policy) = &partition.cpu_policy;
+    let hidden = policy.hidden.map(|word| format!("{word:#x}")).join(", ");
+    out.field(
+        "cpu_policy",
+        &format!(
+            "model::x86::cpu::CpuPolicy {{ hidden: [{hidden}], denied_state: {:#x} }}",
+            policy.denied_state
+        ),
+    );
     mappings(out, "memory", &partition.mappings);
     segments(out, &partition.segments);
     out.field("entry", &format!("model::Ipa::new({:#x})", partition.entry));

@@ -454,3 +454,65 @@ fn channel_that_cannot_be_where_it_is_asked_for_is_refused() {
         assert_eq!(found, [code], "{text}");
     }
 }
+
+/// A system with a policy of its own, and partition `two` with the policy `name`.
+fn with_cpu_policy(table: &str, name: &str) -> String {
+    let system = SYSTEM.replace(
+        "[[partition]]\nname = \"one\"",
+        &format!("{table}\n[[partition]]\nname = \"one\""),
+    );
+    format!("{system}cpu_policy = \"{name}\"\n")
+}
+
+#[test]
+fn cpu_policies_go_into_table_and_report() {
+    let plain = "[cpu_policies.plain]\nhide = [\"avx512f\", \"rdrand\"]";
+    let hidden = |name| {
+        let compiled = compiled(&with_cpu_policy(plain, name)).unwrap();
+        let report = compiled.proof.report.partitions.iter();
+        let names: Vec<_> = report.map(|one| one.cpu_policy.clone().unwrap()).collect();
+        assert_eq!(names, ["full", name]);
+        let table: String = compiled.table.split_whitespace().collect();
+        let policies = table.split("CpuPolicy{hidden:").skip(1);
+        let policies = policies.map(|one| one.split('}').next().unwrap().to_owned());
+        policies.collect::<Vec<String>>()
+    };
+    let full = "[0x0,0x0,0x0,0x0,0x0],denied_state:0x0";
+    assert_eq!(hidden("full"), [full, full]);
+    assert_eq!(
+        hidden("plain"),
+        [
+            full,
+            "[0x40000000,0xdc230000,0x5842,0x0,0x0],denied_state:0xe0"
+        ]
+    );
+    assert!(hidden("baseline")[1].ends_with("denied_state:0x2e4"));
+}
+
+#[test]
+fn cpu_policy_that_is_missing_built_in_or_hides_what_is_not_there_is_refused() {
+    let plain = "[cpu_policies.plain]\nhide = [\"avx\"]";
+    for (table, name, code) in [
+        (plain, "plane", codes::BAD_CPU_POLICY),
+        (plain, "", codes::BAD_CPU_POLICY),
+        (
+            "[cpu_policies.full]\nhide = []",
+            "full",
+            codes::BAD_CPU_POLICY,
+        ),
+        (
+            "[cpu_policies.plain]\nhide = [\"axv\"]",
+            "plain",
+            codes::UNKNOWN_VALUE,
+        ),
+        (
+            "[cpu_policies.plain]\nhide = \"avx\"",
+            "plain",
+            codes::WRONG_TYPE,
+        ),
+        ("[cpu_policies.plain]", "plain", codes::MISSING_FIELD),
+        ("[cpu_policies]\nplain = 1", "full", codes::WRONG_TYPE),
+    ] {
+        assert_eq!(codes_of(&with_cpu_policy(table, name)), [code], "{table}");
+    }
+}

@@ -5,6 +5,7 @@
 
 pub(crate) mod channel;
 pub(crate) mod console;
+pub(crate) mod cpu_policy;
 pub(crate) mod device;
 pub(crate) mod gic;
 pub(crate) mod hypervisor;

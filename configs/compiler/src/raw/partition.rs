@@ -40,6 +40,8 @@ pub(crate) struct RawPartition {
     pub console: Option<Spanned<RawConsole>>,
     /// The board's when it is missing.
     pub gic: Option<Spanned<GicVersion>>,
+    /// What it is shown of a PC's CPUs: everything when it is missing.
+    pub cpu_policy: Option<Spanned<String>>,
     pub devices: Vec<RawDevice>,
     pub interrupts: Vec<RawInterrupt>,
     pub dma_trusted: bool,
@@ -194,6 +196,7 @@ fn read_partition(
         overlay: reader.optional("overlay", string, findings),
         console,
         gic: reader.optional("gic", gic_version, findings),
+        cpu_policy: reader.optional("cpu_policy", string, findings),
         devices: devices.map_or(Vec::new(), |(slot, value)| {
             read_devices(source, slot, value, findings)
         }),

@@ -1,9 +1,11 @@
 //! The system file as a whole.
 
+use model::x86::cpu::CpuPolicy;
 use toml::Spanned;
 use toml::de::DeTable;
 
 use super::channel::{RawChannel, read_channels};
+use super::cpu_policy::{RawCpuPolicy, read_cpu_policies};
 use super::hypervisor::{RawHypervisor, read_hypervisor};
 use super::partition::{RawPartition, read_partitions};
 use super::pool::{RawPool, read_pools};
@@ -26,8 +28,28 @@ pub(crate) struct RawSystem {
     pub pools: Vec<RawPool>,
     /// True when a pool was reported as wrong and is not among them.
     pub pools_wrong: bool,
+    /// In the order of the file.
+    pub cpu_policies: Vec<RawCpuPolicy>,
     pub partitions: Vec<RawPartition>,
     pub channels: Vec<RawChannel>,
+}
+
+impl RawSystem {
+    /// What a partition is shown of its CPUs, and the name of that. `None`: it names a policy that does not exist.
+    pub fn cpu_policy(&self, partition: &RawPartition) -> Option<(String, CpuPolicy)> {
+        let Some(name) = &partition.cpu_policy else {
+            return Some(("full".to_owned(), CpuPolicy::FULL));
+        };
+        let name = name.get_ref();
+        let built_in = CpuPolicy::BUILT_IN.iter().find(|(one, _)| one == name);
+        let own = || {
+            let mut own = self.cpu_policies.iter();
+            own.find(|one| one.name.get_ref() == name)
+        };
+        let policy = built_in.map(|(_, policy)| *policy);
+        let policy = policy.or_else(|| own().map(RawCpuPolicy::policy));
+        Some((name.clone(), policy?))
+    }
 }
 
 /// Reads a system file. Everything wrong with its form goes to `findings`.
@@ -68,6 +90,11 @@ pub(crate) fn read(source: &SourceText, findings: &mut Diagnostics) -> RawSystem
         let pools = tables.map(|table| (table.len(), read_pools(source, slot, table, findings)));
         system.pools_wrong = pools.as_ref().is_none_or(|(all, read)| read.len() < *all);
         system.pools = pools.map_or(Vec::new(), |(_, pools)| pools);
+    }
+    if let Some((slot, value)) = root.value("cpu_policies")
+        && let Some(table) = table_of(source, slot, value, findings)
+    {
+        system.cpu_policies = read_cpu_policies(source, slot, table, findings);
     }
     match root.value("partition") {
         Some((slot, value)) => system.partitions = read_partitions(source, slot, value, findings),

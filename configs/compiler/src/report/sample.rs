@@ -369,6 +369,7 @@ fn bare(name: &str, vmid: u16) -> PartitionEntry {
         psci: ["cpus", "off", "reset", "suspend"]
             .map(str::to_owned)
             .to_vec(),
+        cpu_policy: None,
         firmware_calls: "none".to_owned(),
         firmware_resources: Vec::new(),
         on_fault: "inject".to_owned(),

@@ -169,8 +169,15 @@ fn protection_fault_in_real_mode_has_no_error_code() {
 
 #[test]
 fn xsetbv_takes_effect_with_a_valid_value_and_is_a_fault_with_others() {
-    for (register, value, expected) in [(0, 7, Some(7)), (0, 5, None), (1, 7, None)] {
+    for (register, value, denied, expected) in [
+        (0, 7, 0, Some(7)),
+        (0, 5, 0, None),
+        (1, 7, 0, None),
+        (0, 7, 4, None),
+        (0, 3, 4, Some(3)),
+    ] {
         let mut guest = entered();
+        guest.deny_state(denied);
         guest.rax = value;
         guest.registers.rcx = register;
         assert_eq!(exit(&mut guest, 55, 0), Exit::Answered);

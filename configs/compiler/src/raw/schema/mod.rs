@@ -23,7 +23,7 @@ pub(crate) use lifecycle::{ON, ON_CLASSES, ON_FAULT, START};
 pub(crate) use partition::{CONSOLE, DEVICE, INTERRUPT, KERNEL, MEMORY, PARTITION, RAW_FILE};
 pub(crate) use pc::{PC, PC_BOARD, PC_FUNCTION, POWER_OFF};
 pub use reference::{explain_field, reference};
-pub(crate) use system::{HYPERVISOR, POOL, ROOT, SYSTEM};
+pub(crate) use system::{CPU_POLICY, HYPERVISOR, POOL, ROOT, SYSTEM};
 pub(crate) use vcpu::{VCPU, WINDOW};
 
 /// A table: fields that belong together.

@@ -12,7 +12,7 @@ pub(crate) const PARTITION: Table = Table {
     fields: &FIELDS,
 };
 
-const FIELDS: [Field; 30] = {
+const FIELDS: [Field; 31] = {
     let [
         pool,
         affinity,
@@ -89,6 +89,14 @@ const FIELDS: [Field; 30] = {
             "the board's version",
             "\"v2\"",
             "The version of the interrupt controller (Arm GIC) that the partition sees.",
+        ),
+        optional(
+            "cpu_policy",
+            Kind::Text("policy"),
+            "\"full\"",
+            "\"baseline\"",
+            "On a PC, what the partition is shown of its CPUs: `full`, everything that partitions can have; `baseline`, little beyond x86-64-v2; or a \
+             `[cpu_policies.<name>]` of the file.",
         ),
         optional(
             "devices",

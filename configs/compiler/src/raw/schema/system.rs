@@ -28,6 +28,13 @@ pub(crate) const ROOT: Table = Table {
             "{ main = { policy = \"dedicated\", cpus = [0] } }",
             "The pools of physical CPUs, one table each: `[pools.main]`.",
         ),
+        maybe(
+            "cpu_policies",
+            Kind::Named(&CPU_POLICY),
+            "only those that are built in",
+            "{ plain = { hide = [\"avx\", \"rdrand\"] } }",
+            "On a PC, what partitions can be shown of their CPUs, one table each: `[cpu_policies.plain]`. `full` and `baseline` are built in.",
+        ),
         required(
             "partition",
             Kind::List(&Kind::Table(&PARTITION)),
@@ -42,6 +49,18 @@ pub(crate) const ROOT: Table = Table {
             "Memory that partitions share, one `[[channel]]` each: at most 64.",
         ),
     ],
+};
+
+pub(crate) const CPU_POLICY: Table = Table {
+    name: "cpu-policy",
+    header: "[cpu_policies.NAME]",
+    doc: "What a partition is shown of a PC's CPUs ([CPU policies](x86.md#cpu-policies)).",
+    fields: &[required(
+        "hide",
+        Kind::List(&Kind::Text("feature")),
+        "[\"avx\", \"rdrand\"]",
+        "The features that CPUID does not show, as Linux's `/proc/cpuinfo` calls them. Those that cannot be without one of them are hidden, too.",
+    )],
 };
 
 pub(crate) const SYSTEM: Table = Table {

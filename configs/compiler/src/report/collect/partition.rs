@@ -71,6 +71,7 @@ fn partition(
         interrupts: interrupts(partition, planned),
         dma_trusted: partition.dma_trusted,
         psci: terms::psci(raw),
+        cpu_policy: None,
         firmware_calls: terms::firmware_calls(raw).to_owned(),
         firmware_resources: terms::firmware_resources(partition),
         on_fault: match partition.on_fault {

@@ -35,6 +35,9 @@ pub struct PartitionEntry {
     pub dma_trusted: bool,
     /// PSCI functions that act on it: `cpus`, `off`, `reset`, `suspend`.
     pub psci: Vec<String>,
+    /// On a PC, the name of what it is shown of its CPUs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_policy: Option<String>,
     /// `none`, `mediated` or `all`: its firmware calls beyond PSCI.
     pub firmware_calls: String,
     /// What filtered calls may change, one kind in each: `clocks 48, 52`. Numbers are the firmware's.

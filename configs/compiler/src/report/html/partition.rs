@@ -76,6 +76,9 @@ fn summary(partition: &PartitionEntry) -> Vec<(&'static str, String)> {
             },
         ),
     ];
+    if let Some(policy) = &partition.cpu_policy {
+        facts.push(("CPU policy", policy.clone()));
+    }
     if let Some(line) = &partition.command_line {
         facts.push(("Command line", line.clone()));
     }

@@ -1,11 +1,10 @@
-//! XCR0, which says what XSAVE saves: a guest's XSETBV always exits, and the hypervisor executes it.
+//! XCR0, which says what XSAVE saves: a guest's XSETBV exits on Intel's CPUs always, on AMD's where its partition is denied something, and the
+//! hypervisor executes it.
 
-const X87: u64 = 1 << 0;
-const SSE: u64 = 1 << 1;
-const AVX: u64 = 1 << 2;
-const AVX_512: u64 = 0b111 << 5;
-const PROTECTION_KEYS: u64 = 1 << 9;
+use model::x86::cpu::state::{AVX, AVX_512, PROTECTION_KEYS, SSE, X87};
 
+/// The leaf of CPUID whose EDX and EAX say what XCR0 may name.
+pub const LEAF: u32 = 0xd;
 /// What is passed on. The others come with more rules, and with more state than the hypervisor resets.
 const KNOWN: u64 = X87 | SSE | AVX | AVX_512 | PROTECTION_KEYS;
 
