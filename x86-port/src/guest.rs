@@ -24,8 +24,8 @@ pub trait Guest {
     /// Address of the instruction that exited.
     fn pc(&self) -> u64;
 
-    /// Goes on behind the instruction that exited. A guest that steps gets its debug exception.
-    fn skip(&mut self);
+    /// Goes on behind the instruction that exited, which is the one named. A guest that steps gets its debug exception.
+    fn skip(&mut self, instruction: Instruction);
 
     /// RAX.
     fn rax(&self) -> u64;
@@ -99,6 +99,25 @@ pub struct Cause {
     pub number: u32,
     /// An interrupt of the physical CPU, maskable or not.
     pub interrupt: bool,
+}
+
+/// What a guest goes on behind, after it has exited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Instruction {
+    /// CPUID.
+    Cpuid,
+    /// HLT.
+    Halt,
+    /// VMMCALL or VMCALL.
+    Hypercall,
+    /// INVD or WBINVD.
+    InvalidateCaches,
+    /// RDMSR or WRMSR.
+    Msr,
+    /// IN or OUT, or one of their strings.
+    Port,
+    /// XSETBV.
+    ExtendedState,
 }
 
 /// What an entry can deliver.

@@ -1,5 +1,6 @@
 //! VMMCALL and VMCALL.
 
+use x86_port::guest::Instruction;
 use x86_port::policy::hypercall::{self, Call, INVALID_PARAMETERS, SUCCESS};
 use x86_port::policy::interrupt::{self, NoVector};
 
@@ -11,7 +12,7 @@ impl<G: World> Vcpu<G> {
     pub fn hypercall(&mut self) -> Next {
         let user = self.guest.is_user();
         let function = self.guest.rax() as u32;
-        self.guest.skip();
+        self.guest.skip(Instruction::Hypercall);
         match hypercall::call(function, user) {
             Call::PowerOff => return Next::Stop,
             Call::Reset => return Next::Restart,

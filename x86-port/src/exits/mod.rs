@@ -9,7 +9,7 @@ use model::VcpuId;
 use model::partition::FaultPolicy;
 use model::x86::exit::ExitKind;
 use x86_port::exit::{Exit, Fault};
-use x86_port::guest::Event;
+use x86_port::guest::{Event, Instruction};
 
 use crate::log;
 use crate::run::{Next, Vcpu};
@@ -31,7 +31,7 @@ impl<G: World> Vcpu<G> {
             Exit::Hypercall => (ExitKind::Hypercall, self.hypercall()),
             // INVD would drop what is in the caches. Nothing that the guest can see depends on when they are written back.
             Exit::InvalidateCaches => {
-                self.guest.skip();
+                self.guest.skip(Instruction::InvalidateCaches);
                 (ExitKind::Undefined, Next::GoOn)
             }
             Exit::ExtendedState => (ExitKind::Control, self.extended_state()),

@@ -3,7 +3,7 @@
 use hv::terminal::Console;
 use model::x86::port;
 use x86_port::exit::Io;
-use x86_port::guest::Event;
+use x86_port::guest::{Event, Instruction};
 use x86_port::policy::power::{self, Request};
 use x86_port::policy::vmware;
 
@@ -17,7 +17,7 @@ impl<G: World> Vcpu<G> {
         if io.string {
             return self.inject(Event::Protection);
         }
-        self.guest.skip();
+        self.guest.skip(Instruction::Port);
         let register = io.port.wrapping_sub(port::COM1);
         let is_serial =
             self.config.console && register < u16::from(port::COM1_PORTS) && io.bytes == 1;

@@ -1,6 +1,6 @@
 //! CPUID, RDMSR and WRMSR.
 
-use x86_port::guest::Event;
+use x86_port::guest::{Event, Instruction};
 use x86_port::policy::cpuid::{self, Virtual};
 use x86_port::policy::efer;
 use x86_port::policy::msr::{self, Access};
@@ -36,7 +36,7 @@ impl<G: World> Vcpu<G> {
         registers.rbx = answer.ebx.into();
         registers.rcx = answer.ecx.into();
         registers.rdx = answer.edx.into();
-        self.guest.skip();
+        self.guest.skip(Instruction::Cpuid);
         Next::GoOn
     }
 
@@ -53,7 +53,7 @@ impl<G: World> Vcpu<G> {
         }
         // SAFETY: the value is one that this CPU takes, and the guest, which has executed the instruction, has it.
         unsafe { cpu::set_guest_xcr0(value) };
-        self.guest.skip();
+        self.guest.skip(Instruction::ExtendedState);
         Next::GoOn
     }
 
@@ -67,7 +67,7 @@ impl<G: World> Vcpu<G> {
             _ => return self.inject(Event::Protection),
         };
         self.guest.set_edx_eax(value);
-        self.guest.skip();
+        self.guest.skip(Instruction::Msr);
         Next::GoOn
     }
 
@@ -93,7 +93,7 @@ impl<G: World> Vcpu<G> {
             (Access::Nothing, _) => {}
             _ => return self.inject(Event::Protection),
         }
-        self.guest.skip();
+        self.guest.skip(Instruction::Msr);
         Next::GoOn
     }
 }

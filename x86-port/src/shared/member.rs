@@ -5,7 +5,7 @@ use model::x86::exit::ExitKind;
 #[cfg(feature = "channels")]
 use x86_port::bell::Posted;
 use x86_port::exit::Exit;
-use x86_port::guest::{Beginning, Event};
+use x86_port::guest::{Beginning, Event, Instruction};
 use x86_port::local_apic::{self, Effect, LocalApic};
 use x86_port::policy::interrupt::{self, Action};
 
@@ -168,7 +168,7 @@ impl<G: SharedWorld> Member<G> {
                 (ExitKind::Undefined, Next::LookAround)
             }
             Exit::Halt => {
-                self.vcpu.guest.skip();
+                self.vcpu.guest.skip(Instruction::Halt);
                 self.waits = true;
                 (ExitKind::Halt, Next::GoOn)
             }
@@ -201,7 +201,7 @@ impl<G: SharedWorld> Member<G> {
         match done {
             Err(local_apic::Refused) => guest.inject(Event::Protection),
             Ok(effect) => {
-                guest.skip();
+                guest.skip(Instruction::Msr);
                 if let Some(Effect::Command(value)) = effect {
                     self.command(value);
                 }

@@ -5,20 +5,12 @@ use hv::exit::AbortCause;
 
 use super::vmcb::{Control, Vmcb};
 use crate::exit::{Exit, Fault, Io};
-use crate::guest::{Cause, Event};
+use crate::guest::{Cause, Event, Instruction};
 
-/// Interrupts of the physical CPU, and exits after which the guest goes on behind an instruction.
+/// Interrupts of the physical CPU.
 mod code {
     pub const INTERRUPT: u32 = 0x60;
     pub const NON_MASKABLE: u32 = 0x61;
-    pub const CPUID: u32 = 0x72;
-    pub const INVD: u32 = 0x76;
-    pub const HLT: u32 = 0x78;
-    pub const WBINVD: u32 = 0x89;
-    pub const IO: u32 = 0x7b;
-    pub const MSR: u32 = 0x7c;
-    pub const VMMCALL: u32 = 0x81;
-    pub const XSETBV: u32 = 0x8d;
 }
 
 /// Says why a guest exited.
@@ -32,22 +24,22 @@ pub fn exit(vmcb: &Vmcb) -> Exit {
         code::INTERRUPT => Exit::Interrupt,
         code::NON_MASKABLE => Exit::NonMaskable,
         0x64 => Exit::Window,
-        code::HLT => Exit::Halt,
-        code::CPUID => Exit::Cpuid,
+        0x78 => Exit::Halt,
+        0x72 => Exit::Cpuid,
         0x74 => Exit::NonMaskableDone,
-        code::INVD | code::WBINVD => Exit::InvalidateCaches,
-        code::IO => Exit::Io(Io {
+        0x76 | 0x89 => Exit::InvalidateCaches,
+        0x7b => Exit::Io(Io {
             port: (info >> 16) as u16,
             input: info & 1 != 0,
             string: info & 0b1100 != 0,
             bytes: (info >> 4 & 7) as u8,
         }),
-        code::MSR if info & 1 == 0 => Exit::ReadMsr,
-        code::MSR => Exit::WriteMsr,
+        0x7c if info & 1 == 0 => Exit::ReadMsr,
+        0x7c => Exit::WriteMsr,
         0x7f => Exit::Shutdown,
-        code::VMMCALL => Exit::Hypercall,
+        0x81 => Exit::Hypercall,
         0x7a | 0x80 | 0x82..=0x86 => Exit::Privileged,
-        code::XSETBV => Exit::ExtendedState,
+        0x8d => Exit::ExtendedState,
         0x400 => Exit::Fault(Fault {
             address: control.exit_info_2,
             kind: fault(info),
@@ -92,14 +84,12 @@ fn fault(code: u64) -> FaultKind {
 /// Where the instruction behind the one that exited begins. QEMU does not say so but for I/O, and no prefix makes the others longer in practice; a
 /// guest that adds one resumes within its own instruction.
 #[inline]
-pub const fn next(control: &Control, pc: u64) -> u64 {
-    let length = match control.exit_code as u32 {
-        code::IO => return control.exit_info_2,
-        code::VMMCALL | code::XSETBV => 3,
-        code::HLT => 1,
-        code::CPUID | code::INVD | code::MSR | code::WBINVD => 2,
-        // Nothing else is gone on behind.
-        _ => 0,
+pub const fn next(instruction: Instruction, control: &Control, pc: u64) -> u64 {
+    let length = match instruction {
+        Instruction::Port => return control.exit_info_2,
+        Instruction::Halt => 1,
+        Instruction::Cpuid | Instruction::InvalidateCaches | Instruction::Msr => 2,
+        Instruction::Hypercall | Instruction::ExtendedState => 3,
     };
     pc.wrapping_add(length)
 }
@@ -184,16 +174,18 @@ mod tests {
 
     #[test]
     fn next_instruction_is_what_an_io_exit_says_and_by_its_length_after_others() {
-        let next_after = |exit_code| {
-            let mut vmcb = Vmcb::ZERO;
-            vmcb.control.exit_code = exit_code;
-            vmcb.control.exit_info_2 = 0x1003;
-            next(&vmcb.control, 0x1000)
-        };
-        assert_eq!(next_after(0x7b), 0x1003);
-        assert_eq!(next_after(0x72), 0x1002);
-        assert_eq!(next_after(0x7c), 0x1002);
-        assert_eq!((next_after(0x81), next_after(0x8d)), (0x1003, 0x1003));
-        assert_eq!((next_after(0x78), next_after(0x89)), (0x1001, 0x1002));
+        let mut vmcb = Vmcb::ZERO;
+        vmcb.control.exit_info_2 = 0x2000;
+        for (instruction, expected) in [
+            (Instruction::Port, 0x2000),
+            (Instruction::Halt, 0x1001),
+            (Instruction::Cpuid, 0x1002),
+            (Instruction::InvalidateCaches, 0x1002),
+            (Instruction::Msr, 0x1002),
+            (Instruction::Hypercall, 0x1003),
+            (Instruction::ExtendedState, 0x1003),
+        ] {
+            assert_eq!(next(instruction, &vmcb.control, 0x1000), expected);
+        }
     }
 }

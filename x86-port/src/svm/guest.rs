@@ -5,7 +5,7 @@ use super::intercept::{exception, first, second};
 use super::reset::{SVME, first_state};
 use super::vmcb::Vmcb;
 use crate::exit::Exit;
-use crate::guest::{self, Beginning, Cause, Event, Registers, Space, event};
+use crate::guest::{self, Beginning, Cause, Event, Instruction, Registers, Space, event};
 
 /// RFLAGS.TF.
 const TRAP: u64 = 1 << 8;
@@ -97,9 +97,9 @@ impl guest::Guest for Guest {
     }
 
     #[inline]
-    fn skip(&mut self) {
+    fn skip(&mut self, instruction: Instruction) {
         let Vmcb { control, state } = &mut self.vmcb;
-        state.rip = exit::next(control, state.rip);
+        state.rip = exit::next(instruction, control, state.rip);
         // The instruction is done: what STI or a load of SS held back for it is held back no more.
         control.interrupt_shadow = 0;
         // Single-stepping sees each instruction (#DB, a trap).
@@ -312,13 +312,12 @@ mod tests {
     #[test]
     fn instruction_that_is_stepped_over_is_seen_by_who_steps() {
         let mut guest = begun();
-        guest.vmcb.control.exit_code = 0x72;
         guest.vmcb.control.interrupt_shadow = 1;
-        guest.skip();
+        guest.skip(Instruction::Cpuid);
         assert_eq!((guest.pc(), guest.takes_event()), (0x10_0002, true));
         assert_eq!(guest.vmcb.control.interrupt_shadow, 0);
         guest.vmcb.state.rflags |= TRAP;
-        guest.skip();
+        guest.skip(Instruction::Cpuid);
         assert_eq!(guest.vmcb.control.event_injection, event::of(Event::Debug));
         assert_eq!(guest.vmcb.state.dr6 >> 14 & 1, 1);
     }

@@ -7,7 +7,7 @@ use super::exit::{self, reason};
 use super::field::{Vmcs, control, guest as state, information};
 use super::{ept, reset};
 use crate::exit::Exit;
-use crate::guest::{self, Beginning, Cause, Event, Registers, Space, event};
+use crate::guest::{self, Beginning, Cause, Event, Instruction, Registers, Space, event};
 use crate::policy::xcr0;
 use crate::svm::reset::first_state;
 use crate::svm::vmcb::Vmcb;
@@ -195,7 +195,7 @@ impl<V: Vmcs> Guest<V> {
         let allowed = self.setup.xcr0 & !self.denied_state;
         if self.registers.rcx as u32 == 0 && xcr0::is_valid(value, allowed) {
             self.vmcs.set_xcr0(value);
-            guest::Guest::skip(self);
+            guest::Guest::skip(self, Instruction::ExtendedState);
         } else {
             guest::Guest::inject(self, Event::Protection);
         }
@@ -303,7 +303,8 @@ impl<V: Vmcs> guest::Guest for Guest<V> {
         self.vmcs.read(state::RIP)
     }
 
-    fn skip(&mut self) {
+    /// The CPU says how long the instruction is, whichever it is.
+    fn skip(&mut self, _instruction: Instruction) {
         let next = self.pc().wrapping_add(self.vmcs.read(information::LENGTH));
         self.vmcs.write(state::RIP, next);
         // The instruction is done: what STI or a load of SS held back for it is held back no more.

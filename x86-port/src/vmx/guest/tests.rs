@@ -3,7 +3,7 @@ use model::{Pa, Vmid};
 use super::super::controls::tests::CHOSEN;
 use super::super::field::table::Table;
 use super::*;
-use crate::guest::{Guest as _, Shared as _};
+use crate::guest::{Guest as _, Instruction, Shared as _};
 
 fn begun(beginning: Beginning) -> Guest<Table> {
     begun_with(beginning, None)
@@ -103,12 +103,12 @@ fn instruction_that_is_stepped_over_is_seen_by_who_steps() {
     let mut guest = entered();
     guest.vmcs.write(state::INTERRUPTIBILITY, 1);
     assert_eq!(exit(&mut guest, 10, 0), Exit::Cpuid);
-    guest.skip();
+    guest.skip(Instruction::Cpuid);
     assert_eq!(guest.pc(), 0x10_0003);
     assert_eq!(guest.vmcs.read(state::INTERRUPTIBILITY), 0);
     assert_eq!(guest.vmcs.read(state::PENDING_DEBUG), 0);
     guest.vmcs.write(state::RFLAGS, 2 | TRAP);
-    guest.skip();
+    guest.skip(Instruction::Cpuid);
     assert_eq!(guest.vmcs.read(state::PENDING_DEBUG), 1 << 14);
 }
 
