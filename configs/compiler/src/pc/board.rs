@@ -35,6 +35,8 @@ pub struct PcBoard {
     pub power_off: Option<(u16, u16)>,
     /// Registers of the unit that remaps its functions' DMA.
     pub remapping: Option<u64>,
+    /// Its tables have an AMD-Vi, which the image does not drive.
+    pub amd_vi: bool,
     /// PCI functions that partitions may own.
     pub functions: Vec<PcFunction>,
     /// Its QEMU machine, if QEMU can be that board.
@@ -134,6 +136,7 @@ pub fn read_pc_board(
                 console: pc.console,
                 power_off: pc.power_off,
                 remapping: pc.remapping,
+                amd_vi: facts.is_some_and(|facts| facts.amd_vi),
                 functions: pc.functions,
                 qemu: qemu.flatten(),
             })

@@ -261,9 +261,15 @@ fn refusal(
     let address = board.functions.get(index)?.address;
     if board.remapping.is_none() {
         let message = format!("nothing confines DMA of {address}");
-        return Some(Diagnostic::error(codes::DMA_UNPROTECTED, message).help(
-            "name the board's VT-d unit in `remapping` of its `[pc]`: a PC without one gives no device away",
-        ));
+        let mut finding = Diagnostic::error(codes::DMA_UNPROTECTED, message);
+        finding.help = Some(if board.amd_vi {
+            let note = "the board's tables have an AMD-Vi (IVRS), which the image does not drive";
+            finding.notes.push(note.to_owned());
+            "leave the device out: only VT-d confines devices on a PC".to_owned()
+        } else {
+            "name the board's VT-d unit in `remapping` of its `[pc]`: a PC without one gives no device away".to_owned()
+        });
+        return Some(finding);
     }
     if owners.get(index)?.is_some() {
         let message = format!("{address} is given away twice");

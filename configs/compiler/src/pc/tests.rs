@@ -45,6 +45,8 @@ const DMA: &str = "remapping = \"0xfed90000\"\nfunctions = [\n\
 /// A PC, and one ELF file under every name.
 struct Lab {
     board: String,
+    /// The file that its `tables` names.
+    tables: Vec<u8>,
     image: PathBuf,
 }
 
@@ -54,7 +56,7 @@ impl Resources for Lab {
             board_toml: self.board.replace("lab-pc", name),
             path: "board.toml".into(),
             tree: Vec::new(),
-            tables: Vec::new(),
+            tables: self.tables.clone(),
         })
     }
 
@@ -78,11 +80,21 @@ fn compile_image(text: &str, image: &[u8]) -> Result<Compiled, Diagnostics> {
 }
 
 fn compile_on(board: &str, text: &str, image: &[u8]) -> Result<Compiled, Diagnostics> {
+    compile_with(board, &[], text, image)
+}
+
+fn compile_with(
+    board: &str,
+    tables: &[u8],
+    text: &str,
+    image: &[u8],
+) -> Result<Compiled, Diagnostics> {
     let (system, file) = (unique_path("system.toml"), unique_path("one.elf"));
     std::fs::write(&system, text).unwrap();
     std::fs::write(&file, image).unwrap();
     let lab = Lab {
         board: board.to_owned(),
+        tables: tables.to_vec(),
         image: file.clone(),
     };
     let result = compile(&system, &lab);
@@ -515,4 +527,21 @@ fn cpu_policy_that_is_missing_built_in_or_hides_what_is_not_there_is_refused() {
     ] {
         assert_eq!(codes_of(&with_cpu_policy(table, name)), [code], "{table}");
     }
+}
+
+#[test]
+fn board_with_an_amd_vi_gives_no_device_away_and_says_why() {
+    // A table without content, whose bytes add up to 0.
+    let mut tables = [0; 36];
+    tables[..4].copy_from_slice(b"IVRS");
+    tables[4] = 36;
+    tables[9] = 0u8.wrapping_sub(tables.iter().fold(0u8, |sum, byte| sum.wrapping_add(*byte)));
+    let functions = "functions = [{ function = \"00:04.0\", bars = [] }]\n";
+    let board = format!("{BOARD}tables = \"acpi.txt\"\n{functions}");
+    let system = format!("{SYSTEM}devices = [\"00:04.0\"]\n");
+    let image = elf(EM_X86_64, 0x10_0000, 0x10_0000, &[1, 2, 3, 4], 4096);
+    let findings = compile_with(&board, &tables, &system, &image).unwrap_err();
+    let finding = findings.iter().next().unwrap();
+    assert_eq!(finding.code, codes::DMA_UNPROTECTED);
+    assert!(finding.notes[0].contains("AMD-Vi"), "{:?}", finding.notes);
 }

@@ -30,6 +30,8 @@ pub(crate) struct Facts {
     pub control: Option<u16>,
     /// Units that remap DMA.
     pub units: Vec<Unit>,
+    /// There is an AMD-Vi, which is no unit that the image drives.
+    pub amd_vi: bool,
     /// Memory that firmware has devices use, and which devices.
     pub reserved: Vec<(AddressRange, Vec<Scope>)>,
     /// PCI functions of segment 0.
@@ -55,6 +57,7 @@ impl Facts {
             ram: ram(&dump.memory),
             console: console.or(debugger),
             control: of(dump, Signature::Facp, fadt::control, &mut findings).flatten(),
+            amd_vi: dump.table(Signature::Ivrs).is_some(),
             units: std::mem::take(&mut remapping.units),
             reserved: remapping.reserved,
             functions: dump.functions.clone(),

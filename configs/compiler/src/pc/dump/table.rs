@@ -20,6 +20,8 @@ pub(crate) enum Signature {
     Dsdt,
     /// Fixed hardware (FADT).
     Facp,
+    /// AMD-Vi: that there is one is all that is looked at.
+    Ivrs,
     /// PCI configuration space in memory.
     Mcfg,
     /// The serial console.
@@ -27,12 +29,13 @@ pub(crate) enum Signature {
 }
 
 impl Signature {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Apic,
         Self::Dbg2,
         Self::Dmar,
         Self::Dsdt,
         Self::Facp,
+        Self::Ivrs,
         Self::Mcfg,
         Self::Spcr,
     ];
@@ -44,6 +47,7 @@ impl Signature {
             Self::Dmar => "DMAR",
             Self::Dsdt => "DSDT",
             Self::Facp => "FACP",
+            Self::Ivrs => "IVRS",
             Self::Mcfg => "MCFG",
             Self::Spcr => "SPCR",
         }

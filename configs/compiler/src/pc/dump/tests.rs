@@ -173,6 +173,13 @@ fn function_is_behind_the_unit_that_lists_it_else_behind_the_one_for_all() {
 }
 
 #[test]
+fn amd_vi_is_known_of_and_is_no_unit() {
+    let facts = facts(&table("IVRS", &[0; 12]));
+    assert_eq!((facts.amd_vi, facts.units.len()), (true, 0));
+    assert!(!super::tests::facts(&table("DMAR", &dmar())).amd_vi);
+}
+
+#[test]
 fn console_is_the_systems_else_the_first_for_debuggers_at_an_io_port() {
     let port = |space: u8, port: u16| {
         let [low, high] = port.to_le_bytes();
@@ -341,7 +348,7 @@ proptest! {
 
     #[test]
     fn tables_with_right_sums_and_any_content_are_read_or_refused(
-        name in prop::sample::select(vec!["APIC", "DBG2", "DMAR", "FACP", "MCFG", "SPCR", "DSDT"]),
+        name in prop::sample::select(vec!["APIC", "DBG2", "DMAR", "FACP", "IVRS", "MCFG", "SPCR", "DSDT"]),
         body in prop::collection::vec(prop_oneof![Just(0u8), Just(1), Just(8), Just(16), Just(0xff), any::<u8>()], 0..200),
     ) {
         let dump = read(&table(name, &body)).unwrap();
