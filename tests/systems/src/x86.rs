@@ -60,6 +60,7 @@ pub fn tests() -> Vec<Test> {
     tests.push(shared.needs(Need::Pc));
     let smp = Test::new("x86/smp", &["x86", "attack", "smp"], smp);
     tests.push(smp.needs(Need::Pc));
+    tests.push(Test::new("x86/cpu-policy", &["x86"], policies_differ).needs(Need::Pc));
     tests.push(Test::new("x86/channel", &["x86", "channel", "fault"], channel).needs(Need::Pc));
     let policies = [
         ("stop", "^vandal: stopped$"),
@@ -128,6 +129,34 @@ pub fn tests() -> Vec<Test> {
     });
     tests.push(test.needs(Need::Pc));
     tests
+}
+
+/// Beside a guest that sees all features, one with the policy `baseline` neither sees AVX nor can turn it on.
+fn policies_differ(bench: &Bench<'_>) -> anyhow::Result<()> {
+    let guest = |system: SystemFile, policy: &str| {
+        let line = format!("cpu_policy = \"{policy}\"\n");
+        system.partition(policy, 1, "16MiB", "\"guest:pc-features\"", &line)
+    };
+    let system = guest(SystemFile::new("cpu-policy", BOARD), "full");
+    let mut session = bench.start(&guest(system, "baseline"))?;
+    for (policy, shown, components, avx) in [
+        ("full", "yes", "0x7", true),
+        ("baseline", "no", "0x0", false),
+    ] {
+        for line in [
+            format!("sse4.2 yes, xsave {shown}, avx {shown}, rdrand {shown}, avx2 {shown}"),
+            format!("OSXSAVE taken: true, shown {shown}, components {components}"),
+            "XCR0 0x3 taken: true".to_owned(),
+            format!("XCR0 0x7 taken: {avx}"),
+            "XCR0 0x5 taken: false".to_owned(),
+            "XCR0 0x1 taken: true".to_owned(),
+            "done".to_owned(),
+        ] {
+            let line = format!("^features: {}$", regex::escape(&line));
+            session.wait_for(policy, &line, bench.left())?;
+        }
+    }
+    ends_well(&mut session, bench)
 }
 
 /// A channel with two ends that ring each other, and one that may only look.

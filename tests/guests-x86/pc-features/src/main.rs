@@ -1,0 +1,37 @@
+//! Says which features CPUID shows, and which values XCR0 takes.
+#![no_std]
+#![no_main]
+
+use pc::{Machine, cpu, println, probe};
+
+pc::entry!(main);
+
+/// CR4.OSXSAVE.
+const OS_XSAVE: u64 = 1 << 18;
+
+fn main(_machine: &Machine) -> ! {
+    let shows = |word: u32, bit: u32| if word >> bit & 1 != 0 { "yes" } else { "no" };
+    let basic = cpu::cpuid(1).ecx;
+    println!(
+        "features: sse4.2 {}, xsave {}, avx {}, rdrand {}, avx2 {}",
+        shows(basic, 20),
+        shows(basic, 26),
+        shows(basic, 28),
+        shows(basic, 30),
+        shows(cpu::cpuid(7).ebx, 5)
+    );
+    // SAFETY: the bit makes XSETBV exist, and nothing else here depends on it.
+    let taken = unsafe { probe::set_cr4(cpu::cr4() | OS_XSAVE) }.is_some();
+    let state = cpu::cpuid(0xd).eax;
+    println!(
+        "features: OSXSAVE taken: {taken}, shown {}, components {:#x}",
+        shows(cpu::cpuid(1).ecx, 27),
+        state & 0b111
+    );
+    for value in [0b011, 0b111, 0b101, 0b001] {
+        let taken = probe::set_xcr0(value).is_some();
+        println!("features: XCR0 {value:#x} taken: {taken}");
+    }
+    println!("features: done");
+    cpu::power_off()
+}
