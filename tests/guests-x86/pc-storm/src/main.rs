@@ -45,7 +45,7 @@ const STORMS: [Storm; 11] = [
         cpu::take_interrupts();
     }),
     ("NMIs to itself", nothing, || {
-        let own = probe::read_msr(0x802).unwrap_or(0) as u32;
+        let own = probe::read_msr(apic::IDENTIFIER).unwrap_or(0) as u32;
         apic::command(second::to(own, second::NON_MASKABLE));
     }),
     ("text", nothing, || {

@@ -8,6 +8,8 @@ use crate::probe;
 /// Vector of the timer; the entry code has its handler.
 const VECTOR: u64 = 0x40;
 const PERIODIC: u64 = 1 << 17;
+/// The MSR with the CPU's identifier.
+pub const IDENTIFIER: u32 = 0x802;
 
 unsafe extern "C" {
     static guest_ticks: AtomicU64;

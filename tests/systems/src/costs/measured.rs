@@ -55,7 +55,17 @@ impl Measured {
     /// # Errors
     /// As for [`read`](Self::read).
     pub fn add_rows(&mut self, text: &str) -> anyhow::Result<()> {
-        self.0.extend(Self::read(text)?.0);
+        self.add_rows_as("", text)
+    }
+
+    /// The same, each name behind a prefix: the guest has printed the same rows in another system.
+    ///
+    /// # Errors
+    /// As for [`read`](Self::read).
+    pub fn add_rows_as(&mut self, prefix: &str, text: &str) -> anyhow::Result<()> {
+        let rows = Self::read(text)?.0.into_iter();
+        let named = rows.map(|(name, sample)| (format!("{prefix}{name}"), sample));
+        self.0.extend(named);
         Ok(())
     }
 
@@ -186,6 +196,20 @@ mod tests {
         let measured = Measured::read(text).expect("rows");
         assert_eq!(measured.cost("sgi-self"), Some(2));
         assert_eq!(measured.0.len(), 1);
+    }
+
+    #[test]
+    fn rows_of_two_systems_have_names_of_their_own() {
+        let text = |cost: u64| format!("bench: out min=1 p50={cost} p99=8 max=9 ticks\n");
+        let mut measured = Measured::read(&text(2)).expect("rows");
+        measured.add_rows_as("shared-", &text(3)).expect("rows");
+        let costs = ["out", "shared-out"].map(|row| measured.cost(row));
+        assert_eq!(costs, [Some(2), Some(3)]);
+        assert!(
+            measured
+                .add_rows_as("", &text(u64::MAX).replace("p50=", "p50=9"))
+                .is_err()
+        );
     }
 
     #[test]
