@@ -48,11 +48,17 @@ impl<G: World> Vcpu<G> {
                 self.fails(format_args!("exit {number:#x}, which nothing asked for")),
             ),
             // Only one that shares its CPU exits for these, and answers them itself.
-            Exit::Interrupt | Exit::Window | Exit::Halt | Exit::Exception(_) => (
-                ExitKind::Fault,
-                self.fails(format_args!("{exit:?}, which nothing asked for")),
-            ),
+            Exit::Interrupt => (ExitKind::Fault, self.unasked("an interrupt")),
+            Exit::Window => (ExitKind::Fault, self.unasked("a window")),
+            Exit::Halt => (ExitKind::Fault, self.unasked("HLT")),
+            Exit::Exception(_) => (ExitKind::Fault, self.unasked("an exception")),
         }
+    }
+
+    /// It has exited for this.
+    #[cold]
+    fn unasked(&self, what: &str) -> Next {
+        self.fails(format_args!("exit for {what}, which nothing asked for"))
     }
 
     /// It cannot go on where it is.

@@ -40,8 +40,7 @@ pub const INVALID_PARAMETERS: u64 = -2i64 as u64;
 
 /// The call with identifier `function`. `user`: from a program rather than the kernel, which may ask for nothing.
 pub const fn call(function: u32, user: bool) -> Call {
-    match function {
-        _ if user => Call::Unknown,
+    let call = match function {
         0x8400_0008 => Call::PowerOff,
         0x8400_0009 => Call::Reset,
         0x8600_ff01 => Call::Uid,
@@ -53,8 +52,9 @@ pub const fn call(function: u32, user: bool) -> Call {
         0xc600_0203 => Call::Master,
         #[cfg(feature = "defect")]
         0xc600_dead => Call::Defect,
-        _ => Call::Unknown,
-    }
+        _ => return Call::Unknown,
+    };
+    if user { Call::Unknown } else { call }
 }
 
 #[cfg(test)]
