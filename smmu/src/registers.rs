@@ -49,7 +49,7 @@ impl Mmio<'static> {
     /// The registers in the `size` bytes from virtual address `base` on.
     ///
     /// # Safety
-    /// `base` is not 0, is a multiple of 4096, and `size` bytes from it on are mapped as Device memory to the registers of an IOMMU for as
+    /// `base` is not 0, is a multiple of 4, and `size` bytes from it on are mapped as Device memory to the registers of a device for as
     /// long as the program runs. No one else uses them at the same time.
     pub unsafe fn new(base: usize, size: usize) -> Self {
         let first = core::ptr::with_exposed_provenance_mut(base);

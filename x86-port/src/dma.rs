@@ -1,6 +1,5 @@
-//! DMA of the PCI functions that partitions own: the VT-d unit that confines them is turned on before anybody starts, lets a function reach its
-//! partition's memory while the partition's image is in place, and tells what it refused. A function begins requests once its partition has made it
-//! a master: what it was told to do before a start anew, it cannot do after it.
+//! DMA of the PCI functions that partitions own: the VT-d units that confine them are turned on before anybody starts, let a function reach its
+//! partition's memory while the partition's image is in place, and tell what they refused.
 //!
 //! Faults come as NMIs of one CPU, that of the first partition with a function that runs. What a storm of them costs it is bounded: a function
 //! is heard as often as its [`Attention`] lasts, and then muted at the unit. A partition answers for its functions on its own CPU.
@@ -11,7 +10,9 @@ use hv::dma::{Attention, DmaEvent};
 use hv::event::Event;
 use hv::sync::{BootCell, Rank, TicketLock};
 use model::iommu::{OwnedStreams, Streams};
-use model::{Pa, PartitionId, StreamId, Vmid};
+use model::memory::{PAGE, PhysicalRange};
+use model::x86::{Dma, Function};
+use model::{Pa, PartitionId, Vmid};
 use smmu::memory::PAGE_WORDS;
 use smmu::vtd::{VtD, pages};
 use smmu::{Domain, Fault, Iommu, IommuError, Mmio, RegisterFrame, SharedMemory, Source};
@@ -25,53 +26,53 @@ const VERSION: usize = 0;
 /// Width of the addresses of nested tables.
 const ADDRESS_BITS: u8 = 48;
 
-const OWNED: &[OwnedStreams] = match &SYSTEM.dma {
-    Some(dma) => dma.owned,
-    None => &[],
+const DMA: Dma = match SYSTEM.dma {
+    Some(dma) => dma,
+    None => Dma {
+        units: &[],
+        owned: &[],
+        functions: &[],
+    },
 };
-/// Pages for the unit's tables.
-const PAGES: usize = match &SYSTEM.dma {
-    Some(_) => pages(OWNED),
-    None => 0,
-};
+const OWNED: &[OwnedStreams] = DMA.owned;
+const UNITS: usize = DMA.units.len();
+/// Pages for the units' tables: any function may be behind any of them.
+const PAGES: usize = UNITS * pages(OWNED);
+/// Pieces of the hypervisor's map that [`uncached`] tells.
+pub const PIECES: usize = 1 + UNITS + DMA.functions.len();
 
 #[repr(align(4096))]
 struct Memory([AtomicU64; PAGES * PAGE_WORDS]);
 
-/// What the unit reads and writes by itself. No unit needs to look into caches for it: it is mapped as uncacheable.
+/// What the units read and write by themselves. None needs to look into caches for it: it is mapped as uncacheable.
 #[unsafe(link_section = ".uncached")]
 static MEMORY: Memory = Memory([const { AtomicU64::new(0) }; PAGES * PAGE_WORDS]);
 /// How often each function is heard.
 static ATTENTION: [Attention; OWNED.len()] = [const { Attention::new() }; OWNED.len()];
-static UNIT: BootCell<TicketLock<Unit>> = BootCell::new();
+static REACH: BootCell<TicketLock<Reach>> = BootCell::new();
 
-/// What reaches the functions: the unit before them, and their configuration spaces.
-struct Unit {
-    remapping: VtD<'static, Mmio<'static>>,
+/// What reaches the functions: the units before them, and their configuration spaces.
+struct Reach {
+    units: [VtD<'static, Mmio<'static>>; UNITS],
     spaces: pci::Spaces,
 }
 
-/// What the hypervisor's map has beside memory that is cached: the unit's tables and its registers, each from its first byte to behind its last.
+/// What the hypervisor's map has beside memory that is cached: the units' tables and registers, and functions' tables of messages, each as whole
+/// pages from its first byte to behind its last.
 pub fn uncached() -> impl Iterator<Item = (u64, u64)> {
     let tables = &raw const MEMORY as u64;
-    let unit = SYSTEM.dma.as_ref().map(|dma| dma.registers);
-    let registers = unit.map(|unit| (unit.base.get(), unit.base.get() + unit.size));
-    let all = [
-        Some((tables, tables + size_of::<Memory>() as u64)),
-        registers,
-    ];
-    all.into_iter().flatten()
+    let tables = (tables, tables + size_of::<Memory>() as u64);
+    let messages = DMA.functions.iter().filter_map(Function::message_table);
+    let devices = DMA.units.iter().copied().chain(messages).map(|one| {
+        let base = one.base.get();
+        (base & !(PAGE - 1), (base + one.size).next_multiple_of(PAGE))
+    });
+    devices.chain([tables])
 }
 
-/// Turns the unit on, with everything denied, and puts the functions in place. Called on the provisional map, when all nested tables are built.
+/// Turns the units on, with everything denied, and puts the functions in place. Called on the provisional map, when all nested tables are built.
 pub fn bring_up() {
     let Some(dma) = &SYSTEM.dma else { return };
-    let base = dma.registers.base.get();
-    // SAFETY: the board says that the unit is there; the provisional map and later the hypervisor's own have it, and nobody else drives it.
-    let mut registers = unsafe { Mmio::new(base as usize, dma.registers.size as usize) };
-    if matches!(registers.read(VERSION), 0 | u32::MAX) {
-        early::stop(format_args!("there is no VT-d unit at {base:#x}"));
-    }
     // SAFETY: this is the one call; guests do not reach the ports.
     let mut spaces = unsafe { pci::Spaces::new() };
     for (function, owned) in dma.functions.iter().zip(dma.owned) {
@@ -82,15 +83,31 @@ pub fn bring_up() {
     // What was written to tables so far is seen past the caches from here on.
     cpu::write_back_caches();
     let mut memory = SharedMemory::new(&MEMORY.0, Pa::new(&raw const MEMORY as u64));
-    match VtD::new(registers, dma.owned, &mut memory) {
-        // Set once, here.
-        Ok(remapping) => {
-            let unit = Unit { remapping, spaces };
-            drop(UNIT.set(TicketLock::new(Rank::Iommu, unit)));
-        }
+    let mut registers = dma.units.iter().copied();
+    let units = core::array::from_fn(|_| match registers.next() {
+        Some(registers) => turn_on(registers, &mut memory),
+        None => early::stop(format_args!("the system table is inconsistent")),
+    });
+    // Set once, here.
+    drop(REACH.set(TicketLock::new(Rank::Iommu, Reach { units, spaces })));
+    listen();
+}
+
+/// Turns a unit on, with everything denied.
+fn turn_on(
+    range: PhysicalRange,
+    memory: &mut SharedMemory<'static>,
+) -> VtD<'static, Mmio<'static>> {
+    let base = range.base.get();
+    // SAFETY: the board says that the unit is there; the provisional map and later the hypervisor's own have it, and nobody else drives it.
+    let mut registers = unsafe { Mmio::new(base as usize, range.size as usize) };
+    if matches!(registers.read(VERSION), 0 | u32::MAX) {
+        early::stop(format_args!("there is no VT-d unit at {base:#x}"));
+    }
+    match VtD::new(registers, OWNED, memory) {
+        Ok(unit) => unit,
         Err(error) => early::stop(format_args!("the VT-d unit at {base:#x}: {error}")),
     }
-    listen();
 }
 
 /// Has faults told to the CPU of the first partition with a function that has not stopped for good.
@@ -100,9 +117,15 @@ fn listen() {
         state.is_some_and(|state| state.lifecycle() != hv::power::Lifecycle::Stopped)
     };
     let first = OWNED.iter().find(runs);
-    if let (Some(unit), Some(apic)) = (UNIT.get(), first.and_then(|owned| apic_of(owned.partition)))
-    {
-        unit.lock().remapping.tell(apic);
+    if let (Some(reach), Some(apic)) = (
+        REACH.get(),
+        first.and_then(|owned| apic_of(owned.partition)),
+    ) {
+        reach
+            .lock()
+            .units
+            .iter_mut()
+            .for_each(|unit| unit.tell(apic));
     }
 }
 
@@ -122,8 +145,10 @@ fn owned_by(partition: PartitionId) -> impl Iterator<Item = (usize, &'static Own
 
 /// The partition's functions reach its memory from here on, once it has made them masters, and are heard again.
 pub fn admit(partition: PartitionId, vmid: Vmid) {
-    let (Some(unit), Some(root)) = (UNIT.get(), start::nested_root(usize::from(partition.get())))
-    else {
+    let (Some(reach), Some(root)) = (
+        REACH.get(),
+        start::nested_root(usize::from(partition.get())),
+    ) else {
         return;
     };
     let domain = Domain {
@@ -135,75 +160,133 @@ pub fn admit(partition: PartitionId, vmid: Vmid) {
         if let Some(attention) = ATTENTION.get(index) {
             attention.renew(cpu::now(), u64::from(cpu::tsc_khz()) * 1000);
         }
-        let done = unit.lock().remapping.attach(owned.streams, &domain);
-        check(done);
+        let mut reach = reach.lock();
+        let unit = reach.unit_of(index);
+        let done = unit.map(|(unit, _)| unit.attach(owned.streams, &domain));
+        drop(reach);
+        check(done.unwrap_or(Ok(())));
     }
 }
 
 /// Lets a function of the partition begin requests of its own, or not. False: it has no such function.
 pub fn make_master(partition: PartitionId, number: u64, on: bool) -> bool {
-    let (Some(unit), Some((_, stream))) = (UNIT.get(), function(partition, number)) else {
+    let (Some(reach), Some((_, function))) = (REACH.get(), function(partition, number)) else {
         return false;
     };
-    unit.lock().spaces.master(stream, on);
+    reach.lock().spaces.master(function.stream, on);
     true
 }
 
-impl Unit {
+impl Reach {
+    /// The unit before the function at this place in the list, and the function.
+    fn unit_of(
+        &mut self,
+        index: usize,
+    ) -> Option<(&mut VtD<'static, Mmio<'static>>, &'static Function)> {
+        let function = DMA.functions.get(index)?;
+        Some((self.units.get_mut(usize::from(function.unit))?, function))
+    }
+
+    /// The function at this place in the list interrupts a CPU by one of its messages. False: it has no messages.
+    fn allow(
+        &mut self,
+        (index, message): (usize, u16),
+        apic: u32,
+        vector: u8,
+    ) -> Result<bool, IommuError> {
+        let entry = first_entry(index) + message;
+        let Some((unit, function)) = self.unit_of(index) else {
+            return Ok(false);
+        };
+        unit.allow_interrupt(entry, function.stream, apic, vector)?;
+        Ok(self.spaces.send(function, message, entry))
+    }
+
+    /// The function at this place in the list interrupts nobody by one of its messages from here on.
+    fn refuse(&mut self, (index, message): (usize, u16)) -> Result<(), IommuError> {
+        let entry = first_entry(index) + message;
+        let Some((unit, function)) = self.unit_of(index) else {
+            return Ok(());
+        };
+        let done = unit.refuse_interrupts(entry..entry + 1);
+        self.spaces.mask(function, message);
+        done
+    }
+
     /// The function at this place in the list interrupts nobody from here on.
-    fn silence(&mut self, index: usize, function: StreamId) -> Result<(), IommuError> {
-        self.spaces.interrupt(function, None);
-        self.remapping.refuse_interrupt(index as u16)
+    fn silence(&mut self, index: usize) -> Result<(), IommuError> {
+        let first = first_entry(index);
+        let Some((unit, function)) = self.unit_of(index) else {
+            return Ok(());
+        };
+        let done = unit.refuse_interrupts(first..first + function.message_count());
+        self.spaces.silence(function);
+        done
     }
 }
 
-/// A function of the partition, with its place in the list, by bus, device and function in 16 bits.
-fn function(partition: PartitionId, number: u64) -> Option<(usize, StreamId)> {
-    let mut all = owned_by(partition).map(|(index, owned)| (index, owned.streams.first));
-    all.find(|(_, stream)| u64::from(stream.get()) == number)
+/// The entry of a unit's table of interrupts for the first message of the function at this place in the list. The compiler has seen that all fit.
+fn first_entry(index: usize) -> u16 {
+    let before = DMA.functions.iter().take(index);
+    before.map(Function::message_count).sum()
 }
 
-/// Has a function of the partition interrupt the CPU `apic` by `vector`. False: it has no such function, or that one no messages.
+/// A function of the partition, by bus, device and function in 16 bits, with its place in the list.
+fn function(partition: PartitionId, number: u64) -> Option<(usize, &'static Function)> {
+    let own = owned_by(partition);
+    let mut own = own.filter_map(|(index, _)| Some((index, DMA.functions.get(index)?)));
+    own.find(|(_, function)| u64::from(function.stream.get()) == number)
+}
+
+/// A message of a function of the partition: the function's place in the list, and the message's number. `number` has the function in its lower 16
+/// bits, the message above them.
+fn message(partition: PartitionId, number: u64) -> Option<(usize, u16)> {
+    let (index, function) = function(partition, number & 0xffff)?;
+    let message = u16::try_from(number >> 16).ok()?;
+    (message < function.message_count()).then_some((index, message))
+}
+
+/// Has a message of a function of the partition interrupt the CPU `apic` by `vector`. False: there is no such message.
 pub fn bind(partition: PartitionId, number: u64, apic: u32, vector: u8) -> bool {
-    let (Some(unit), Some((index, stream))) = (UNIT.get(), function(partition, number)) else {
+    let (Some(reach), Some(message)) = (REACH.get(), message(partition, number)) else {
         return false;
     };
-    let mut unit = unit.lock();
-    let entry = index as u16;
-    let allowed = unit.remapping.allow_interrupt(entry, stream, apic, vector);
-    let bound = allowed.is_ok() && unit.spaces.interrupt(stream, Some(entry));
-    let undone = if bound {
-        Ok(())
-    } else {
-        unit.silence(index, stream)
+    let mut reach = reach.lock();
+    let bound = reach.allow(message, apic, vector);
+    let undone = match bound {
+        Ok(true) => Ok(()),
+        _ => reach.refuse(message),
     };
-    drop(unit);
-    check(allowed.and(undone));
-    bound
+    drop(reach);
+    check(bound.map(drop).and(undone));
+    bound == Ok(true)
 }
 
-/// Has a function of the partition interrupt nobody. False: it has no such function.
+/// Has a message of a function of the partition interrupt nobody. False: there is no such message.
 pub fn unbind(partition: PartitionId, number: u64) -> bool {
-    let (Some(unit), Some((index, stream))) = (UNIT.get(), function(partition, number)) else {
+    let (Some(reach), Some(message)) = (REACH.get(), message(partition, number)) else {
         return false;
     };
-    let done = unit.lock().silence(index, stream);
+    let done = reach.lock().refuse(message);
     check(done);
     true
 }
 
 /// The partition's functions reach and interrupt nobody from here on. What they tried before is told now.
 pub fn deny(partition: PartitionId) {
-    let Some(unit) = UNIT.get() else { return };
+    let Some(reach) = REACH.get() else { return };
     for (index, owned) in owned_by(partition) {
-        let mut unit = unit.lock();
-        let silenced = unit.silence(index, owned.streams.first);
-        unit.spaces.master(owned.streams.first, false);
-        let done = unit.remapping.detach(owned.streams);
-        drop(unit);
+        let mut reach = reach.lock();
+        let silenced = reach.silence(index);
+        reach.spaces.master(owned.streams.first, false);
+        let unit = reach.unit_of(index);
+        let done = unit.map(|(unit, _)| unit.detach(owned.streams));
+        drop(reach);
         check(silenced);
         // Before the first start they reach nothing anyway.
-        if !matches!(done, Err(IommuError::NotAttached(_))) {
+        if let Some(done) = done
+            && !matches!(done, Err(IommuError::NotAttached(_)))
+        {
             check(done);
         }
     }
@@ -213,27 +296,36 @@ pub fn deny(partition: PartitionId) {
     }
 }
 
-/// Tells and answers what the unit has refused since the last look.
+/// Tells and answers what the units have refused since the last look.
 pub fn serve() {
-    let Some(unit) = UNIT.get() else { return };
-    for _ in 0..MOST_AT_ONCE {
-        let fault = unit.lock().remapping.next_fault();
-        match fault {
-            Some(fault) => refused(&fault),
-            None => break,
+    let Some(reach) = REACH.get() else { return };
+    for number in 0..UNITS {
+        for _ in 0..MOST_AT_ONCE {
+            let mut reach = reach.lock();
+            let fault = reach.units.get_mut(number).and_then(VtD::next_fault);
+            drop(reach);
+            match fault {
+                Some(fault) => refused(number, &fault),
+                None => break,
+            }
         }
-    }
-    let lost = unit.lock().remapping.discard_faults();
-    let failure = unit.lock().remapping.next_failure();
-    for failure in lost.into_iter().chain(failure) {
-        log::event(Event::Dma(DmaEvent::Failure {
-            iommu: "VT-d",
-            failure,
-        }));
+        let mut reach = reach.lock();
+        let unit = reach.units.get_mut(number);
+        let failures = unit.map_or([None; 2], |unit| {
+            [unit.discard_faults(), unit.next_failure()]
+        });
+        drop(reach);
+        for failure in failures.into_iter().flatten() {
+            log::event(Event::Dma(DmaEvent::Failure {
+                iommu: "VT-d",
+                failure,
+            }));
+        }
     }
 }
 
-fn refused(fault: &Fault) {
+/// The unit with this number has refused something.
+fn refused(number: usize, fault: &Fault) {
     let Source::Stream(stream) = fault.source else {
         return;
     };
@@ -256,8 +348,12 @@ fn refused(fault: &Fault) {
         }));
     }
     if left == Some(0) {
-        if let Some(unit) = UNIT.get() {
-            check(unit.lock().remapping.mute(Streams::one(stream)));
+        if let Some(reach) = REACH.get() {
+            let mut reach = reach.lock();
+            let unit = reach.units.get_mut(number);
+            let done = unit.map(|unit| unit.mute(Streams::one(stream)));
+            drop(reach);
+            check(done.unwrap_or(Ok(())));
         }
         log::event(Event::Dma(DmaEvent::Muted { device }));
     }

@@ -8,7 +8,7 @@
 //! - [`svm`] and [`vmx`]: AMD's and Intel's: what a virtual CPU begins with, and what an exit means;
 //! - [`bell`]: how ends of channels ring one another;
 //! - [`policy`]: what a partition sees of its CPUs;
-//! - [`msi`]: interrupts of PCI functions by messages;
+//! - [`msi`] and [`msix`]: interrupts of PCI functions by messages;
 //! - [`signal`]: what its virtual CPUs do to one another;
 //! - [`local_apic`]: the local APIC of one that shares its physical CPU.
 //!
@@ -32,6 +32,7 @@ pub mod host;
 pub mod local_apic;
 pub mod memory_map;
 pub mod msi;
+pub mod msix;
 pub mod multiboot2;
 pub mod nested;
 pub mod npt;

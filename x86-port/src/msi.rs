@@ -17,8 +17,8 @@ const LIST: u8 = 0x34;
 const HAS_LIST: u32 = 1 << 20;
 /// Most capabilities that fit behind the header: a list that is longer goes round in circles.
 const MOST: usize = 48;
-/// The capability's number.
-const MSI: u32 = 0x05;
+/// The capability's number, and the five words that it has at most.
+const MSI: (u32, u8) = (0x05, 5);
 /// Its first word: enabled; how many messages are; the address has 64 bits; messages can be masked.
 const ENABLED: u32 = 1 << 16;
 const MESSAGES: u32 = 0b111 << 20;
@@ -26,14 +26,14 @@ const WIDE: u32 = 1 << 23;
 const MASKS: u32 = 1 << 24;
 
 /// The address that names an entry (Intel 671081, 5.1.2.2): the remappable format, its number in bits 19:5 and 2.
-const fn address(entry: u16) -> u32 {
+pub(crate) const fn address(entry: u16) -> u32 {
     const REMAPPABLE: u32 = 0xfee0_0010;
     let entry = entry as u32;
     REMAPPABLE | (entry & 0x7fff) << 5 | entry >> 15 << 2
 }
 
-/// Where the function has the capability.
-fn capability(space: &mut impl Space) -> Option<u8> {
+/// Where the function has the capability with a number, of at most so many words.
+pub(crate) fn capability(space: &mut impl Space, (number, words): (u32, u8)) -> Option<u8> {
     if space.read(STATUS) & HAS_LIST == 0 {
         return None;
     }
@@ -43,9 +43,8 @@ fn capability(space: &mut impl Space) -> Option<u8> {
             return None;
         }
         let word = space.read(at);
-        if word & 0xff == MSI {
-            // Five words at most.
-            return (at <= 0xec).then_some(at);
+        if word & 0xff == number {
+            return (u16::from(at) + 4 * u16::from(words) <= 0x100).then_some(at);
         }
         at = (word >> 8) as u8 & !3;
     }
@@ -54,7 +53,7 @@ fn capability(space: &mut impl Space) -> Option<u8> {
 
 /// Has the function send one message, that names `entry`. False: it has no such messages.
 pub fn enable(space: &mut impl Space, entry: u16) -> bool {
-    let Some(at) = capability(space) else {
+    let Some(at) = capability(space, MSI) else {
         return false;
     };
     let control = space.read(at) & !(ENABLED | MESSAGES);
@@ -76,17 +75,18 @@ pub fn enable(space: &mut impl Space, entry: u16) -> bool {
 
 /// Has the function send none.
 pub fn disable(space: &mut impl Space) {
-    if let Some(at) = capability(space) {
+    if let Some(at) = capability(space, MSI) {
         let control = space.read(at) & !(ENABLED | MESSAGES);
         space.write(at, control);
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    struct Table([u32; 64]);
+    /// A configuration space.
+    pub(crate) struct Table(pub(crate) [u32; 64]);
 
     impl Space for Table {
         fn read(&mut self, offset: u8) -> u32 {
@@ -101,7 +101,7 @@ mod tests {
     }
 
     /// A function with these words from an offset on, where its list begins.
-    fn function(at: u8, words: &[u32]) -> Table {
+    pub(crate) fn function(at: u8, words: &[u32]) -> Table {
         let mut table = Table([0; 64]);
         table.write(STATUS, HAS_LIST | 0x406);
         table.write(LIST, at.into());

@@ -4,9 +4,10 @@
 use core::fmt::{self, Display};
 
 use model::StreamId;
-use model::x86::Function;
+use model::x86::{Function, MessageTable};
+use smmu::Mmio;
 use x86_64::instructions::port::Port;
-use x86_port::msi;
+use x86_port::{msi, msix};
 
 /// Offsets in the configuration space (6.1).
 const IDENTITY: u8 = 0x00;
@@ -52,6 +53,8 @@ pub enum Unfit {
     Bridge,
     /// This BAR is not one of 32 bits for memory, of this many bytes, 0 if there is none.
     Bar(u8, u64),
+    /// Its table of messages is not there, but here.
+    Messages(Option<MessageTable>),
 }
 
 impl Display for Unfit {
@@ -63,8 +66,21 @@ impl Display for Unfit {
                 f,
                 "its BAR {number} has {size:#x} bytes of 32-bit memory, which the board's file says otherwise"
             ),
+            Self::Messages(Some(table)) => write!(
+                f,
+                "its table of {} messages is at {:#x} of BAR {}, which the board's file says otherwise",
+                table.entries, table.offset, table.bar
+            ),
+            Self::Messages(None) => f.write_str("has no table of messages (MSI-X)"),
         }
     }
+}
+
+/// The table of a function's messages. Only while somebody has the configuration spaces to himself.
+fn table(function: &Function) -> Option<Mmio<'static>> {
+    let at = function.message_table()?;
+    // SAFETY: the BAR was put there, the hypervisor's map has the table, and no partition's has; the function says that it is this large.
+    Some(unsafe { Mmio::new(at.base.get() as usize, at.size as usize) })
 }
 
 impl Spaces {
@@ -111,17 +127,24 @@ impl Spaces {
         }
         let command = self.read(stream, COMMAND) & COMMANDS & !(PORTS | MEMORY | MASTER) | NO_PIN;
         self.write(stream, COMMAND, command);
-        self.interrupt(stream, None);
+        let mut space = self.space(stream);
+        msi::disable(&mut space);
+        msix::switch(&mut space, false);
+        let found = msix::locate(&mut space);
+        if function.messages.is_some() && function.messages != found {
+            return Err(Unfit::Messages(found));
+        }
         for (number, bar) in (0..).zip(function.bars) {
             let offset = BAR + 4 * number;
             self.write(stream, offset, u32::MAX);
             let answer = self.read(stream, offset);
-            // Bits 3:0 are no address; 0 in bits 2:0: memory, of 32 bits (6.2.5.1).
+            // Bits 3:0 are no address; 0 in bits 2:0: memory, of 32 bits; bit 0: ports, which are off (6.2.5.1).
             let size = match answer & 0b111 {
                 0 => u64::from((!(answer & !0xf)).wrapping_add(1)),
                 _ => 0,
             };
-            if size != bar.size {
+            let is_memory = answer != 0 && answer & 1 == 0;
+            if size != bar.size || is_memory != (bar.size > 0) {
                 return Err(Unfit::Bar(number, size));
             }
             self.write(stream, offset, bar.base.get() as u32);
@@ -130,18 +153,39 @@ impl Spaces {
         Ok(())
     }
 
-    /// Has a function interrupt by the entry of the remapping table, or not at all. False: it has no messages.
-    pub fn interrupt(&mut self, function: StreamId, entry: Option<u16>) -> bool {
-        let mut space = Space {
+    const fn space(&mut self, function: StreamId) -> Space<'_> {
+        Space {
             spaces: self,
             function,
-        };
-        match entry {
-            Some(entry) => msi::enable(&mut space, entry),
-            None => {
-                msi::disable(&mut space);
+        }
+    }
+
+    /// Has a message of a function name an entry of the remapping table. False: it has no messages.
+    pub fn send(&mut self, function: &Function, message: u16, entry: u16) -> bool {
+        let mut space = self.space(function.stream);
+        match table(function) {
+            Some(mut table) => {
+                msix::send(&mut table, message, entry);
+                msix::switch(&mut space, true);
                 true
             }
+            None => msi::enable(&mut space, entry),
+        }
+    }
+
+    /// Has a message of a function not be sent.
+    pub fn mask(&mut self, function: &Function, message: u16) {
+        match table(function) {
+            Some(mut table) => msix::mask(&mut table, message),
+            None => msi::disable(&mut self.space(function.stream)),
+        }
+    }
+
+    /// Has a function send none of its messages.
+    pub fn silence(&mut self, function: &Function) {
+        msix::switch(&mut self.space(function.stream), false);
+        for message in 0..function.message_count() {
+            self.mask(function, message);
         }
     }
 

@@ -11,10 +11,10 @@ use static_cell::ConstStaticCell;
 use x86_port::policy::serial::Serial;
 use x86_port::signal::Mailbox;
 
-use crate::SYSTEM;
 use crate::console::Port;
 use crate::exceptions::Tables;
 use crate::partition::{Costs, Partition};
+use crate::{SYSTEM, dma};
 
 /// Partitions.
 pub const PARTITIONS: usize = SYSTEM.partitions.len();
@@ -23,8 +23,9 @@ pub const PCPUS: usize = SYSTEM.pcpus.len();
 /// Sources of text: partitions and the hypervisor.
 pub const SOURCES: usize = PARTITIONS + 1;
 
-/// Pages for the hypervisor's own map: the image's parts take three tables each at most, and so do each mapping of a partition and each channel.
-const MAP_PAGES: usize = 30 + 3 * (mappings() + SYSTEM.channels.len() + PCPUS + 1);
+/// Pages for the hypervisor's own map: the image's parts take three tables each at most, and so do each mapping of a partition, each channel, and
+/// what is not cached.
+const MAP_PAGES: usize = 30 + 3 * (mappings() + SYSTEM.channels.len() + dma::PIECES + PCPUS + 1);
 
 const fn mappings() -> usize {
     let mut sum = 0;

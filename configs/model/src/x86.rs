@@ -62,11 +62,11 @@ pub struct PortWrite {
     pub value: u16,
 }
 
-/// The unit that remaps the DMA of all PCI functions, and the functions that partitions own.
+/// The units that remap the DMA of all PCI functions, and the functions that partitions own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dma {
-    /// Registers of the unit, a VT-d.
-    pub registers: PhysicalRange,
+    /// Registers of the units, each a VT-d.
+    pub units: &'static [PhysicalRange],
     /// Whose each function is, sorted by their streams: bus, device and function in 16 bits.
     pub owned: &'static [OwnedStreams],
     /// The functions, in the same order.
@@ -78,8 +78,55 @@ pub struct Dma {
 pub struct Function {
     /// Bus, device and function in 16 bits.
     pub stream: StreamId,
-    /// Where its BARs are put, of 32 bits, from the first one on. Its partition sees them there.
+    /// Its unit's place in [`Dma::units`].
+    pub unit: u8,
+    /// Where its BARs are put, of 32 bits, from the first one on. Its partition sees them there. One of size 0 is none for memory.
     pub bars: &'static [PhysicalRange],
+    /// The table by which it interrupts. `None`: it has one message, without a table.
+    pub messages: Option<MessageTable>,
+}
+
+impl Function {
+    /// Messages by which it can interrupt.
+    pub const fn message_count(&self) -> u16 {
+        match self.messages {
+            Some(table) => table.entries,
+            None => 1,
+        }
+    }
+
+    /// Where its table of messages lies, if it has one in a BAR of its.
+    pub fn message_table(&self) -> Option<PhysicalRange> {
+        let table = self.messages?;
+        let bar = self.bars.get(usize::from(table.bar))?;
+        Some(PhysicalRange {
+            base: Pa::new(bar.base.get() + u64::from(table.offset)),
+            size: table.size(),
+        })
+    }
+}
+
+/// The table of messages of an MSI-X capability (PCI Local Bus Specification 3.0, 6.8.2). The hypervisor alone reaches its pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MessageTable {
+    /// The BAR that it lies in, 0 to 5.
+    pub bar: u8,
+    /// Where it begins there, a multiple of 8.
+    pub offset: u32,
+    /// How many messages it has, 1 to [`MessageTable::MOST`].
+    pub entries: u16,
+}
+
+impl MessageTable {
+    /// Most messages that a function can have.
+    pub const MOST: u16 = 2048;
+    /// Bytes of an entry.
+    pub const ENTRY: u64 = 16;
+
+    /// Its bytes.
+    pub const fn size(&self) -> u64 {
+        self.entries as u64 * Self::ENTRY
+    }
 }
 
 /// A physical CPU that the system uses.

@@ -1,5 +1,7 @@
 //! The driver: a remapping unit from the first register write on.
 
+use core::ops::Range;
+
 use model::iommu::{OwnedStreams, Streams};
 use model::{StreamId, Vmid};
 
@@ -156,12 +158,14 @@ impl<'a, R: RegisterFrame> VtD<'a, R> {
         self.execute(&[Command::Interrupts])
     }
 
-    /// Lets nobody raise what entry `index` allowed.
+    /// Lets nobody raise what these entries allowed.
     ///
     /// # Errors
     /// What the hardware says: it may be raised still then.
-    pub fn refuse_interrupt(&mut self, index: u16) -> Result<(), IommuError> {
-        self.interrupts.refuse(index);
+    pub fn refuse_interrupts(&mut self, entries: Range<u16>) -> Result<(), IommuError> {
+        for index in entries {
+            self.interrupts.refuse(index);
+        }
         self.execute(&[Command::Interrupts])
     }
 }

@@ -390,7 +390,7 @@ fn interrupt_goes_where_it_was_allowed_to_and_from_whom() {
     for (stream, index) in [(0x10, 5), (9, 5), (8, 4), (8, 255), (8, 256), (8, u16::MAX)] {
         assert_eq!(machine.message(stream, index), None, "{stream:#x} {index}");
     }
-    driver.refuse_interrupt(5).unwrap();
+    driver.refuse_interrupts(5..6).unwrap();
     assert_eq!(machine.message(8, 5), None);
     let beyond = driver.allow_interrupt(256, FIRST.first, 0, 0x41);
     assert_eq!(beyond, Err(IommuError::TooFew("interrupts")));

@@ -40,6 +40,17 @@ fn earlier_life_moves_nothing(session: &mut Session, bench: &Bench<'_>) -> anyho
     Ok(())
 }
 
+/// The card's messages interrupt its partition one by one, when that has bound them. Its partition does not reach the table, and a start anew unbinds them.
+fn messages(session: &mut Session, bench: &Bench<'_>) -> anyhow::Result<()> {
+    for _ in 0..2 {
+        session.wait_for("nic", "^dma: nic is there$", bench.left())?;
+        session.send("nic", "m")?;
+        let told = "nic: illegal read at 0xfeb80000";
+        session.wait_for("hv", told, bench.left())?;
+    }
+    Ok(())
+}
+
 pub fn tests() -> Vec<Test> {
     let system = |name: &str, on_fault: &str| {
         let device = ATTACK.device;
@@ -52,7 +63,18 @@ pub fn tests() -> Vec<Test> {
         system("dma-attack", "inject"),
         system("dma-restart", "restart"),
     );
+    let nic = SystemFile::new("dma-msix", BOARD).partition(
+        "nic",
+        1,
+        "16MiB",
+        "\"guest:pc-dma\"",
+        "devices = [\"00:06.0\"]\non_fault = \"restart\"\n",
+    );
     let tests = [
+        Test::new("x86/dma-msix", &["x86", "dma"], move |bench| {
+            let mut session = bench.start(&nic)?;
+            messages(&mut session, bench)
+        }),
         Test::new(
             "x86/dma-attack",
             &["x86", "dma", "attack", "fault"],

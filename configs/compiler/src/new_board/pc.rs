@@ -254,7 +254,7 @@ fn unfit(draft: &Draft<'_>, function: &SeenFunction) -> Option<&'static str> {
     } else if draft.facts.reserved_for(address).is_some() {
         Some("firmware has it use memory (RMRR)")
     } else if function.placeable().is_none() {
-        Some("it has BARs that are not of 32 bits, for memory, of a page at least")
+        Some("it has BARs for memory that are not of 32 bits, or less than a page")
     } else {
         None
     }
@@ -329,10 +329,11 @@ fn open(draft: &Draft<'_>) -> Vec<String> {
     if draft.facts.control.is_none() || draft.soft_off.is_none() {
         open.push("how the board is turned off: the tables do not say it in a form that can be read without running AML; without `power_off` its CPUs wait for ever at the end".to_owned());
     }
-    match draft.facts.units.len() {
-        0 => open.push("whether firmware can turn VT-d on: there is no DMAR, so no device can be given away".to_owned()),
-        1 => {}
-        _ => open.push("which VT-d unit the devices are behind that you give away: name it in `remapping`. The image drives one; the others stay as firmware leaves them".to_owned()),
+    if draft.facts.units.is_empty() {
+        open.push(
+            "whether firmware can turn VT-d on: there is no DMAR, so no device can be given away"
+                .to_owned(),
+        );
     }
     open
 }

@@ -33,8 +33,8 @@ pub struct PcBoard {
     pub console: u16,
     /// I/O port and value that turn it off.
     pub power_off: Option<(u16, u16)>,
-    /// Registers of the unit that remaps its functions' DMA.
-    pub remapping: Option<u64>,
+    /// Registers of the units that remap its functions' DMA.
+    pub units: Vec<u64>,
     /// Its tables have an AMD-Vi, which the image does not drive.
     pub amd_vi: bool,
     /// PCI functions that partitions may own.
@@ -52,10 +52,17 @@ impl PcBoard {
 
     /// BARs of these functions.
     pub(super) fn bars(&self, functions: &[usize]) -> impl Iterator<Item = AddressRange> {
-        let functions = functions
-            .iter()
-            .filter_map(|index| self.functions.get(*index));
-        functions.flat_map(PcFunction::ranges)
+        self.those(functions).flat_map(PcFunction::ranges)
+    }
+
+    /// What of them the functions' partition sees.
+    pub(super) fn seen_bars(&self, functions: &[usize]) -> impl Iterator<Item = AddressRange> {
+        self.those(functions).flat_map(PcFunction::seen)
+    }
+
+    fn those(&self, functions: &[usize]) -> impl Iterator<Item = &PcFunction> {
+        let functions = functions.iter();
+        functions.filter_map(|index| self.functions.get(*index))
     }
 }
 
@@ -135,7 +142,7 @@ pub fn read_pc_board(
                 cpus: pc.cpus,
                 console: pc.console,
                 power_off: pc.power_off,
-                remapping: pc.remapping,
+                units: pc.units,
                 amd_vi: facts.is_some_and(|facts| facts.amd_vi),
                 functions: pc.functions,
                 qemu: qemu.flatten(),
@@ -157,6 +164,7 @@ fn read_tables(bytes: &[u8], path: &Path) -> Result<Facts, Diagnostics> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pc::dump::tests::{dmar, table};
 
     const GOOD: &str = "name = \"lab-pc\"\ndescription = \"d\"\nload = \"0x200000\"\n\
         [[memory]]\nbase = \"0x100000\"\nsize = \"255MiB\"\n\
@@ -220,12 +228,31 @@ mod tests {
         let board = dumped(DUMPED, DUMP).unwrap();
         assert_eq!(board.cpus, [0, 1, 2, 3]);
         assert_eq!(
-            (board.power_off, board.remapping),
-            (Some((0x604, 0x2000)), Some(0xfed9_0000))
+            (board.power_off, board.units),
+            (Some((0x604, 0x2000)), vec![0xfed9_0000])
         );
         let bank = |base, size| MemoryBank { base, size };
         assert_eq!(board.memory, [bank(0x10_0000, 0x3fee_0000)]);
         assert_eq!(board.functions[0].bars, [bank(0xfea0_0000, 1 << 20)]);
+    }
+
+    #[test]
+    fn each_function_is_behind_its_own_unit_unless_the_file_names_one() {
+        // One for 00:02.0, and one for all others.
+        let dump = table("DMAR", &dmar());
+        let functions = "functions = [{ function = \"00:03.0\", bars = [] }, { function = \"00:02.0\", bars = [] }]\n";
+        let read = |more: &str| {
+            let text = format!("{GOOD}{more}{functions}");
+            let text = text.replace("[pc]\n", "[pc]\ntables = \"acpi.txt\"\n");
+            read_pc_board(&text, Path::new("lab/board.toml"), Some(&dump))
+        };
+        let board = read("").unwrap();
+        assert_eq!(board.units, [0xfed9_0000, 0xfed9_1000]);
+        let units: Vec<usize> = board.functions.iter().map(|one| one.unit).collect();
+        assert_eq!(units, [1, 0]);
+        let findings = read("remapping = \"0xfed91000\"\n").unwrap_err();
+        let found: Vec<_> = findings.iter().map(|one| one.code).collect();
+        assert_eq!(found, [codes::DMA_UNPROTECTED]);
     }
 
     #[test]
@@ -258,8 +285,13 @@ mod tests {
                 function("{ function = \"00:05.0\", bars = [] }"),
                 codes::UNKNOWN_DEVICE,
             ),
-            // It has ports.
-            (function("{ function = \"00:1f.2\" }"), codes::MISSING_FIELD),
+            // No unit was told of it.
+            (
+                function(
+                    "{ function = \"00:1f.2\", msix = { bar = 4, offset = \"0x0\", entries = 1 } }",
+                ),
+                codes::OUT_OF_RANGE,
+            ),
             (at("0x8000000"), codes::PAGE_SHARED),
             (at("0xb0000000"), codes::PAGE_SHARED),
             (at("0xfed00000"), codes::PAGE_SHARED),

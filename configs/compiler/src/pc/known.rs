@@ -18,7 +18,7 @@ pub(super) struct Pc {
     pub cpus: Vec<u32>,
     pub console: u16,
     pub power_off: Option<(u16, u16)>,
-    pub remapping: Option<u64>,
+    pub units: Vec<u64>,
     pub functions: Vec<PcFunction>,
 }
 
@@ -78,15 +78,18 @@ pub(super) fn pc(
         }
     };
     let power_off = power_off(source, &mut reader, facts, findings);
-    let remapping = remapping(source, &mut reader, facts, findings);
-    let board = functions::Board { facts, remapping };
+    let units = units(source, &mut reader, facts, findings);
+    let board = functions::Board {
+        facts,
+        units: &units,
+    };
     let functions = functions::read(source, reader.value("functions"), board, findings);
     reader.finish(findings);
     Some(Pc {
         cpus: cpus?,
         console: console?,
         power_off,
-        remapping,
+        units,
         functions,
     })
 }
@@ -153,19 +156,16 @@ fn power_off(
     Some((port?, word(source, &value?, findings)?))
 }
 
-/// The VT-d unit: the one that the file names, which the tables have, or the only one of the tables.
-fn remapping(
+/// VT-d units: the one that the file names, which the tables have, or all of the tables.
+fn units(
     source: &SourceText,
     reader: &mut TableReader<'_>,
     facts: Option<&Facts>,
     findings: &mut Diagnostics,
-) -> Option<u64> {
+) -> Vec<u64> {
     let units = facts.map_or(&[][..], |facts| &facts.units);
     let Some(given) = reader.optional("remapping", address, findings) else {
-        return match units {
-            [unit] => Some(unit.registers),
-            _ => None,
-        };
+        return units.iter().map(|unit| unit.registers).collect();
     };
     let registers = *given.get_ref();
     let finding = |message| {
@@ -186,12 +186,12 @@ fn remapping(
         findings.push(
             finding("the DMAR has no such unit")
                 .expected(known.join(", "))
-                .help("leave `remapping` out where there is one unit"),
+                .help("leave `remapping` out: the tables list the units"),
         );
     } else {
-        return Some(registers);
+        return vec![registers];
     }
-    None
+    Vec::new()
 }
 
 /// 16 bits: an I/O port, or what is written to one.

@@ -236,7 +236,7 @@ fn planned(
             kind: MemoryKind::Ram,
         })
         .collect();
-    let bars: Vec<AddressRange> = board.bars(&functions).collect();
+    let bars: Vec<AddressRange> = board.seen_bars(&functions).collect();
     mappings.extend(bars.iter().map(|bar| Mapping {
         ipa: Ipa::new(bar.base),
         pa: Pa::new(bar.base),

@@ -199,14 +199,13 @@ fn devices(plan: &Plan, partition: &Planned) -> Vec<DeviceEntry> {
     let functions = partition.functions.iter();
     let functions = functions.filter_map(|index| plan.board.functions.get(*index));
     let entry = |function: &PcFunction| {
-        let bars = function
-            .ranges()
-            .enumerate()
-            .map(|(index, bar)| RangeEntry {
-                name: format!("BAR {index}"),
-                base: bar.base,
-                size: bar.size,
-            });
+        let bars = function.bars.iter().enumerate();
+        let bars = bars.filter(|(_, bar)| bar.size > 0);
+        let bars = bars.map(|(index, bar)| RangeEntry {
+            name: format!("BAR {index}"),
+            base: bar.base,
+            size: bar.size,
+        });
         DeviceEntry {
             name: function.address.to_string(),
             path: function.address.to_string(),

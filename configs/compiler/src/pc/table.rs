@@ -3,6 +3,7 @@
 use model::partition::FaultPolicy;
 
 use model::memory::PAGE;
+use model::x86::MessageTable;
 
 use super::channels::Channel;
 use super::functions::PcFunction;
@@ -65,9 +66,10 @@ pub(super) fn table(plan: &Plan) -> String {
 
 /// The field `dma`.
 fn dma(out: &mut Source, plan: &Plan) {
-    let Some(registers) = plan.board.remapping else {
+    let units = &plan.board.units;
+    if units.is_empty() {
         return out.field("dma", "None");
-    };
+    }
     let range = |base: u64, size: u64| {
         format!(
             "model::memory::PhysicalRange {{ base: model::Pa::new({base:#x}), size: {size:#x} }}"
@@ -76,7 +78,10 @@ fn dma(out: &mut Source, plan: &Plan) {
     let stream = |one: &PcFunction| format!("model::StreamId::new({:#x})", one.stream().get());
     let owned = plan.owned();
     out.open("dma: Some(model::x86::Dma {");
-    out.field("registers", &range(registers, PAGE));
+    out.list(
+        "units",
+        units.iter().map(|registers| range(*registers, PAGE)),
+    );
     let streams = owned.iter().map(|(function, partition)| {
         format!(
             "model::iommu::OwnedStreams {{ streams: model::iommu::Streams::one({}), partition: model::PartitionId::new({partition}), device: \"{}\" }}",
@@ -86,11 +91,18 @@ fn dma(out: &mut Source, plan: &Plan) {
     });
     out.list("owned", streams);
     let functions = owned.iter().map(|(function, _)| {
-        let bars = function.ranges().map(|bar| range(bar.base, bar.size));
+        let bars = function.bars.iter().map(|bar| range(bar.base, bar.size));
         let bars = bars.collect::<Vec<_>>().join(", ");
+        let messages = match function.messages {
+            Some(MessageTable { bar, offset, entries }) => {
+                format!("Some(model::x86::MessageTable {{ bar: {bar}, offset: {offset:#x}, entries: {entries} }})")
+            }
+            None => "None".to_owned(),
+        };
         format!(
-            "model::x86::Function {{ stream: {}, bars: &[{bars}] }}",
-            stream(function)
+            "model::x86::Function {{ stream: {}, unit: {}, bars: &[{bars}], messages: {messages} }}",
+            stream(function),
+            function.unit
         )
     });
     out.list("functions", functions);

@@ -291,6 +291,50 @@ fn function_belongs_to_its_partition_and_its_bars_are_seen_where_they_are() {
     );
 }
 
+/// The second function of [`DMA`] with a table of messages.
+fn with_messages(bar: u8, offset: &str, entries: u16) -> String {
+    let msix = format!("msix = {{ bar = {bar}, offset = \"{offset}\", entries = {entries} }}");
+    DMA.replace("\"1MiB\" }] }", &format!("\"1MiB\" }}], {msix} }}"))
+}
+
+#[test]
+fn pages_of_a_table_of_messages_are_not_its_partitions() {
+    // From the last entry of a page on.
+    let compiled = with_devices(&with_messages(0, "0x7ff0", 2), "", "\"00:04.0\"").unwrap();
+    let part = "MessageTable { bar: 0, offset: 0x7ff0, entries: 2 }";
+    assert!(compiled.table.contains(part), "{}", compiled.table);
+    let report = &compiled.proof.report;
+    assert!(report.verdict.holds, "{:?}", report.verdict);
+    let pieces = report.partitions[1].mappings.iter();
+    let bar = pieces.filter(|piece| piece.pa >= 0xe000_0000);
+    let bar: Vec<_> = bar.map(|piece| (piece.pa, piece.size)).collect();
+    assert_eq!(bar, [(0xe000_0000, 0x7000), (0xe000_9000, 0xf_7000)]);
+}
+
+#[test]
+fn tables_of_messages_that_cannot_be_are_refused() {
+    for (bar, offset, entries) in [
+        (1, "0x0", 1),
+        (0, "0x4", 1),
+        (0, "0xffff8", 1),
+        (0, "0xf8010", 2048),
+        (0, "0x100000000", 1),
+        (6, "0x0", 1),
+        (0, "0x0", 0),
+        (0, "0x0", 2049),
+        // Together with the other function's only one they are too many.
+        (0, "0x0", 256),
+    ] {
+        let board = with_messages(bar, offset, entries);
+        let all = "\"00:05.0\", \"00:04.0\"";
+        let findings = with_devices(&board, all, "").unwrap_err();
+        let codes: Vec<Code> = findings.iter().map(|one| one.code).collect();
+        assert_eq!(codes, [codes::OUT_OF_RANGE], "{bar} {offset} {entries}");
+    }
+    let all = with_devices(&with_messages(0, "0x0", 255), "\"00:05.0\"", "\"00:04.0\"");
+    assert!(all.is_ok());
+}
+
 #[test]
 fn system_without_devices_has_a_unit_that_denies_everything() {
     let compiled = with_devices(DMA, "", "").unwrap();

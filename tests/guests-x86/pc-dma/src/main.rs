@@ -1,13 +1,15 @@
-//! Two guests in one, told apart by what they own.
+//! Three guests in one, told apart by what they own.
 //!
 //! With a device's registers it drives the DMA of QEMU's `edu` device: inside its own memory when `i` is typed, to places that are not its own
 //! when `a` is typed, and as much as it can to such a place when `s` is typed; when `m` is typed it has the device interrupt, and when `r` is typed it starts
-//! anew while a transfer to such a place is on its way. Without, it is the victim: it fills half of its memory with a secret, and says whether every
-//! byte is still there when `c` is typed.
+//! anew while a transfer to such a place is on its way.
+//! With a network card's registers it has that interrupt by several messages when `m` is typed. Without, it is the victim: it fills half of its memory with a
+//! secret, and says whether every byte is still there when `c` is typed.
 #![no_std]
 #![no_main]
 
 mod edu;
+mod nic;
 
 use core::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
@@ -16,6 +18,7 @@ use pc::second::{CALL, calls};
 use pc::{Machine, apic, cpu, println};
 
 use edu::{Edu, SIZE};
+use nic::Nic;
 
 pc::entry!(main);
 
@@ -58,6 +61,9 @@ const FOREIGN: [u64; 8] = [
 ];
 
 fn main(machine: &Machine) -> ! {
+    if let Some(nic) = Nic::of(machine) {
+        serve(&nic);
+    }
     match machine.registers().next() {
         Some(registers) => attack(&Edu::at(registers.address)),
         None => watch(machine),
@@ -93,6 +99,15 @@ fn make_master(edu: &Edu) {
     );
     assert!(master(OWN, 2) == BAD, "neither yes nor no");
     assert!(master(OWN, 1) == 0, "the device was not made a master");
+}
+
+fn serve(nic: &Nic) -> ! {
+    println!("dma: nic is there");
+    loop {
+        if typed() == b'm' {
+            nic.messages();
+        }
+    }
 }
 
 fn attack(edu: &Edu) -> ! {

@@ -4,7 +4,7 @@ use model::memory::PAGE;
 
 use super::dmar::{self, Scope, Unit};
 use super::table::{Fault, Signature, Table};
-use super::{Area, Dump, SeenFunction, console, fadt, madt, mcfg};
+use super::{Area, BarKind, Dump, SeenBar, SeenFunction, console, fadt, madt, mcfg};
 use crate::board::FunctionAddress;
 use crate::diagnostics::{Diagnostic, Diagnostics};
 use crate::range::{AddressRange, merge};
@@ -151,20 +151,32 @@ fn ram(memory: &[Area]) -> Vec<AddressRange> {
 }
 
 impl SeenFunction {
-    /// Its BARs, if this version can put them in place: of 32 bits, for memory, from the first one on, at least a page each.
-    pub fn placeable(&self) -> Option<Vec<AddressRange>> {
+    /// Its BARs from the first one on, if this version can put them in place: those for memory of 32 bits, at least a page each. `None` among them:
+    /// none for memory.
+    pub fn placeable(&self) -> Option<Vec<Option<AddressRange>>> {
         let used = self
             .bars
             .iter()
             .rposition(Option::is_some)
             .map_or(0, |last| last + 1);
-        let bar = |bar: &Option<super::SeenBar>| {
-            let range = bar.filter(|bar| bar.plain)?.range;
-            let fits = range.size >= PAGE
-                && range.size.is_power_of_two()
-                && range.base.is_multiple_of(range.size);
-            fits.then_some(range)
+        let bar = |bar: &Option<SeenBar>| match bar {
+            Some(SeenBar {
+                range,
+                kind: BarKind::Plain,
+            }) => {
+                let fits = range.size >= PAGE
+                    && range.size.is_power_of_two()
+                    && range.base.is_multiple_of(range.size);
+                fits.then_some(Some(*range))
+            }
+            Some(SeenBar {
+                kind: BarKind::Other,
+                ..
+            }) => None,
+            Some(_) | None => Some(None),
         };
-        self.bars.iter().take(used).map(bar).collect()
+        let bars: Option<Vec<_>> = self.bars.iter().take(used).map(bar).collect();
+        // One that has ports alone is of no use: nobody gets them.
+        bars.filter(|bars| bars.is_empty() || bars.iter().any(Option::is_some))
     }
 }

@@ -8,6 +8,7 @@
 //! [mem 0x0000000000100000-0x000000003ffdffff] System RAM
 //! pci 0000:00:04.0 0x1234 0x11e8 0x00ff00
 //!     bar 0x00000000fea00000 0x00000000feafffff 0x0000000000040200
+//!     msix 0x0 0x1000 0x5
 //! ```
 //!
 //! Lines of the memory map may be those of the kernel's log. Binary tables, one behind the other, are taken as well; they have no such lines.
@@ -22,10 +23,12 @@ mod mcfg;
 mod read;
 mod table;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod write;
 
 use std::path::Path;
+
+use model::x86::MessageTable;
 
 use crate::board::FunctionAddress;
 use crate::codes;
@@ -66,14 +69,26 @@ pub(crate) struct SeenFunction {
     /// Vendor, device and class.
     pub identity: [u32; 3],
     pub bars: Vec<Option<SeenBar>>,
+    /// The table of its MSI-X capability.
+    pub messages: Option<MessageTable>,
 }
 
 /// A base address register, where firmware or Linux has put it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SeenBar {
     pub range: AddressRange,
-    /// Of 32 bits, for memory.
-    pub plain: bool,
+    pub kind: BarKind,
+}
+
+/// What answers behind a BAR.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BarKind {
+    /// Memory, at an address of 32 bits.
+    Plain,
+    /// I/O ports.
+    Ports,
+    /// Anything else.
+    Other,
 }
 
 impl Dump {

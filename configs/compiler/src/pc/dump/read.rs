@@ -3,8 +3,10 @@
 use std::ops::Range;
 use std::path::Path;
 
+use model::x86::MessageTable;
+
 use super::table::{Fault, HEADER, Signature, Table};
-use super::{Area, Dump, SeenBar, SeenFunction};
+use super::{Area, BarKind, Dump, SeenBar, SeenFunction};
 use crate::board::FunctionAddress;
 use crate::codes;
 use crate::diagnostics::{Diagnostic, SourceText};
@@ -18,12 +20,11 @@ const AT: &str = " @ 0x";
 const AREA: &str = "[mem ";
 const FUNCTION: &str = "pci ";
 const BAR: &str = "    bar ";
+const MESSAGES: &str = "    msix ";
 /// Linux's flags of a resource: I/O ports, memory, memory of 64 bits.
 const PORTS: u64 = 0x100;
-pub(super) const MEMORY: u64 = 0x200;
+const MEMORY: u64 = 0x200;
 const WIDE: u64 = 0x10_0000;
-/// What stands for BARs of any other kind in a dump that is kept.
-pub(super) const OTHER: u64 = PORTS;
 /// More of either than any PC has.
 const MOST_AREAS: usize = 4096;
 const MOST_FUNCTIONS: usize = 4096;
@@ -175,6 +176,8 @@ impl Text {
             self.function(function)?;
         } else if let Some(bar) = line.strip_prefix(BAR) {
             self.bar(bar)?;
+        } else if let Some(table) = line.strip_prefix(MESSAGES) {
+            self.messages(table)?;
         } else if let Some((offset, bytes)) = line.split_once(':').filter(|_| self.open.is_some()) {
             self.bytes(offset, bytes, span)?;
         } else {
@@ -246,6 +249,7 @@ impl Text {
             address,
             identity: [vendor, device, class],
             bars: Vec::new(),
+            messages: None,
         };
         self.segment_0 = segment == "0000";
         if self.segment_0 {
@@ -255,6 +259,17 @@ impl Text {
             return Err(format!(
                 "there are more than {MOST_FUNCTIONS} PCI functions"
             ));
+        }
+        Ok(())
+    }
+
+    fn messages(&mut self, text: &str) -> Result<(), String> {
+        let table = table_of(text)
+            .ok_or("BAR, offset and number of entries of a table of messages should be here")?;
+        if self.segment_0 {
+            let function = self.dump.functions.last_mut();
+            let function = function.ok_or("this table of messages is of no function")?;
+            function.messages = Some(table);
         }
         Ok(())
     }
@@ -276,16 +291,52 @@ impl Text {
         if function.bars.len() == BARS {
             return Err(format!("a function has {BARS} BARs at most"));
         }
-        let plain = flags & (PORTS | MEMORY | WIDE) == MEMORY;
+        let kind = BarKind::of(flags);
         let range = last
             .checked_add(1)
             .and_then(|end| AddressRange::between(base, end));
         function.bars.push(match (flags, range) {
             (0, _) => None,
-            (_, Some(range)) => Some(SeenBar { range, plain }),
+            (_, Some(range)) => Some(SeenBar { range, kind }),
             (_, None) => return Err(format!("{base:#x} to {last:#x} is no range")),
         });
         Ok(())
+    }
+}
+
+/// A function's table of messages: its BAR, where it begins there, and how many entries it has.
+fn table_of(text: &str) -> Option<MessageTable> {
+    let words: Option<Vec<u64>> = text.split_whitespace().map(number).collect();
+    let &[bar, offset, entries] = words.as_deref()? else {
+        return None;
+    };
+    Some(MessageTable {
+        bar: u8::try_from(bar)
+            .ok()
+            .filter(|bar| usize::from(*bar) < BARS)?,
+        offset: u32::try_from(offset).ok()?,
+        entries: u16::try_from(entries)
+            .ok()
+            .filter(|entries| (1..=MessageTable::MOST).contains(entries))?,
+    })
+}
+
+impl BarKind {
+    const fn of(flags: u64) -> Self {
+        match flags & (PORTS | MEMORY | WIDE) {
+            MEMORY => Self::Plain,
+            PORTS => Self::Ports,
+            _ => Self::Other,
+        }
+    }
+
+    /// What a dump that is kept has for it.
+    pub(super) const fn flags(self) -> u64 {
+        match self {
+            Self::Plain => MEMORY,
+            Self::Ports => PORTS,
+            Self::Other => MEMORY | WIDE,
+        }
     }
 }
 

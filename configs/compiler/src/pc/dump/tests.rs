@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use model::x86::MessageTable;
 use proptest::prelude::*;
 
 use super::*;
@@ -31,7 +32,7 @@ fn refusal(bytes: &[u8]) -> (usize, String) {
 }
 
 /// A table with a header and a right checksum.
-fn table(name: &str, body: &[u8]) -> Vec<u8> {
+pub(in crate::pc) fn table(name: &str, body: &[u8]) -> Vec<u8> {
     let mut bytes = name.as_bytes().to_vec();
     bytes.extend((table::HEADER as u32 + body.len() as u32).to_le_bytes());
     bytes.resize(table::HEADER, 0);
@@ -55,7 +56,7 @@ fn joined(head: &[u8], rest: &[&[u8]]) -> Vec<u8> {
 }
 
 /// The body of a DMAR: a unit for 00:02.0, one for all others, and memory for 00:14.0.
-fn dmar() -> Vec<u8> {
+pub(in crate::pc) fn dmar() -> Vec<u8> {
     let scope = |device: u8| [1, 8, 0, 0, 0, 0, device, 0];
     let registers = |at: u64| at.to_le_bytes();
     joined(
@@ -95,12 +96,20 @@ fn dump_of_q35_says_what_qemu_was_asked_for() {
     // Nobody plugged anything in there.
     assert_eq!(facts.unit_of(address("00:05.0")), None);
     let bar = range(0xfea0_0000, 1 << 20);
-    assert_eq!(facts.function(edu).unwrap().placeable(), Some(vec![bar]));
-    // Behind four BARs that it does not have, SATA has I/O ports.
-    assert_eq!(
-        facts.function(address("00:1f.2")).unwrap().placeable(),
-        None
-    );
+    let placeable = |name| facts.function(address(name)).unwrap().placeable();
+    assert_eq!(placeable("00:04.0"), Some(vec![Some(bar)]));
+    // Behind five BARs that are none for memory, SATA has one; the last function has I/O ports alone.
+    let last = range(0xfeb8_4000, 0x1000);
+    let sata = [None, None, None, None, None, Some(last)];
+    assert_eq!(placeable("00:1f.2"), Some(sata.to_vec()));
+    assert_eq!(placeable("00:1f.3"), None);
+    let nic = facts.function(address("00:06.0")).unwrap().messages;
+    let expected = MessageTable {
+        bar: 3,
+        offset: 0,
+        entries: 5,
+    };
+    assert_eq!(nic, Some(expected));
     assert_eq!(
         facts.taken(range(0xb000_0000, 4096)).unwrap().1,
         "what firmware keeps"
@@ -283,6 +292,36 @@ fn damage_is_told_with_its_line() {
         ),
         (q35("MCFG @", "APIC @"), 0, "begin with its signature"),
         (q35("[mem", "garbage"), 0, "of no kind"),
+        (
+            q35("msix 0x3 0x0 0x5", "msix 0x6 0x0 0x5"),
+            0,
+            "a table of messages",
+        ),
+        (
+            q35("msix 0x3 0x0 0x5", "msix 0x3 0x100000000 0x5"),
+            0,
+            "a table of messages",
+        ),
+        (
+            q35("msix 0x3 0x0 0x5", "msix 0x3 0x0 0x801"),
+            0,
+            "a table of messages",
+        ),
+        (
+            q35("msix 0x3 0x0 0x5", "msix 0x3 0x0 0x0"),
+            0,
+            "a table of messages",
+        ),
+        (
+            q35("msix 0x3 0x0 0x5", "msix 0x3 0x0"),
+            0,
+            "a table of messages",
+        ),
+        (
+            q35("pci 0000:00:00.0", "    msix 0x3 0x0 0x5\npci 0000:00:00.0"),
+            0,
+            "of no function",
+        ),
         (
             table("APIC", &[&[0; 8][..], &[0, 0]].concat()),
             0,

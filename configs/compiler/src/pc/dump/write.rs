@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use model::x86::MessageTable;
+
 use super::table::Signature;
 use super::{Dump, SeenBar, SeenFunction};
 
@@ -48,14 +50,17 @@ fn function(out: &mut String, function: &SeenFunction) {
         function.address
     );
     for bar in &function.bars {
-        let (base, last, flags) = bar.map_or((0, 0, 0), |SeenBar { range, plain }| {
-            let flags = if plain {
-                super::read::MEMORY
-            } else {
-                super::read::OTHER
-            };
-            (range.base, range.end() - 1, flags)
+        let (base, last, flags) = bar.map_or((0, 0, 0), |SeenBar { range, kind }| {
+            (range.base, range.end() - 1, kind.flags())
         });
         let _ = writeln!(out, "    bar {base:#018x} {last:#018x} {flags:#018x}");
+    }
+    if let Some(MessageTable {
+        bar,
+        offset,
+        entries,
+    }) = function.messages
+    {
+        let _ = writeln!(out, "    msix {bar:#x} {offset:#x} {entries:#x}");
     }
 }

@@ -21,7 +21,7 @@ pub(crate) use channel::{CHANNEL, END};
 pub use json::json_schema;
 pub(crate) use lifecycle::{ON, ON_CLASSES, ON_FAULT, START};
 pub(crate) use partition::{CONSOLE, DEVICE, INTERRUPT, KERNEL, MEMORY, PARTITION, RAW_FILE};
-pub(crate) use pc::{PC, PC_BOARD, PC_FUNCTION, POWER_OFF};
+pub(crate) use pc::{MSIX, PC, PC_BOARD, PC_FUNCTION, POWER_OFF};
 pub use reference::{explain_field, reference};
 pub(crate) use system::{CPU_POLICY, HYPERVISOR, POOL, ROOT, SYSTEM};
 pub(crate) use vcpu::{VCPU, WINDOW};

@@ -88,9 +88,9 @@ pub(crate) const PC: Table = Table {
         maybe(
             "remapping",
             Kind::Address,
-            "the only unit of the DMAR; without one no device can be given away",
+            "all units of the DMAR; without one no device can be given away",
             "\"0xfed90000\"",
-            "Registers of the VT-d unit that remaps the DMA of all its PCI functions, as its DMAR lists them (Intel 671081, 8.3): 4 KiB.",
+            "Registers of the VT-d unit that remaps the DMA of the PCI functions below, as its DMAR lists them (Intel 671081, 8.3): 4 KiB. Where the DMAR has further units, they stay as firmware leaves them.",
         ),
         optional(
             "functions",
@@ -118,7 +118,43 @@ pub(crate) const PC_FUNCTION: Table = Table {
             Kind::List(&Kind::Table(&MEMORY_BANK)),
             "where the dump has them; required without one",
             "[{ base = \"0xe0000000\", size = \"1MiB\" }]",
-            "Where its BARs of 32 bits are put, the first one first: addresses that no other device answers to. At least a page each, at a multiple of its size.",
+            "Where its BARs of 32 bits are put, the first one first: addresses that no other device answers to. At least a page each, at a multiple of its size. A function with BARs for I/O ports before others needs the dump; nobody gets the ports.",
+        ),
+        maybe(
+            "msix",
+            Kind::Table(&MSIX),
+            "it has one message (MSI), or none",
+            "{ bar = 3, offset = \"0x0\", entries = 5 }",
+            "The table of its MSI-X capability. Partitions do not see its pages: the hypervisor writes it.",
+        ),
+    ],
+};
+
+pub(crate) const MSIX: Table = Table {
+    name: "msix",
+    header: "msix",
+    doc: "Where a PCI function has its table of messages (PCI Local Bus Specification 3.0, 6.8.2), as `lspci -v` prints it: `Count=5`, `Vector table: BAR=3 offset=00000000`.",
+    fields: &[
+        required(
+            "bar",
+            Kind::Number { least: 0, most: 5 },
+            "3",
+            "The BAR that it lies in.",
+        ),
+        required(
+            "offset",
+            Kind::Address,
+            "\"0x0\"",
+            "Where it begins in the BAR, a multiple of 8.",
+        ),
+        required(
+            "entries",
+            Kind::Number {
+                least: 1,
+                most: model::x86::MessageTable::MOST as u32,
+            },
+            "5",
+            "How many messages it has. All functions that partitions own have at most 256 together, one that has no table counting as one.",
         ),
     ],
 };

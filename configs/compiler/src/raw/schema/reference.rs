@@ -6,12 +6,12 @@ use crate::raw::quantity::human_time;
 
 use super::{
     BOARD, CHANNEL, CONSOLE, DEVICE, END, Field, HYPERVISOR, INTERRUPT, IOMMU, KERNEL, Kind,
-    MEMORY, MEMORY_BANK, ON, ON_FAULT, PARTITION, PC, PC_BOARD, PC_FUNCTION, POOL, POWER_OFF,
+    MEMORY, MEMORY_BANK, MSIX, ON, ON_FAULT, PARTITION, PC, PC_BOARD, PC_FUNCTION, POOL, POWER_OFF,
     Presence, QEMU, RAW_FILE, RESERVED, ROOT, START, SYSTEM, TREE, Table, V2M, VCPU, WINDOW,
 };
 
 /// The tables in the order of the page, each with the depth of its heading.
-const ORDER: [(&Table, usize); 29] = [
+const ORDER: [(&Table, usize); 30] = [
     (&ROOT, 2),
     (&SYSTEM, 2),
     (&HYPERVISOR, 2),
@@ -41,6 +41,7 @@ const ORDER: [(&Table, usize); 29] = [
     (&PC, 3),
     (&POWER_OFF, 3),
     (&PC_FUNCTION, 3),
+    (&MSIX, 4),
 ];
 
 const HEAD: &str = "\
