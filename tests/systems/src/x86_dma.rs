@@ -45,7 +45,8 @@ fn messages(session: &mut Session, bench: &Bench<'_>) -> anyhow::Result<()> {
     for _ in 0..2 {
         session.wait_for("nic", "^dma: nic is there$", bench.left())?;
         session.send("nic", "m")?;
-        let told = "nic: illegal read at 0xfeb80000";
+        session.wait_for("nic", "^nic: messages 1 and 2 came$", bench.left())?;
+        let told = "nic: fault \\d+: .*read of foreign memory at 0xfeb80000";
         session.wait_for("hv", told, bench.left())?;
     }
     Ok(())

@@ -18,8 +18,8 @@ const MESSAGES: u32 = 0xa9;
 /// Where the board has it, and one message more than the last one that it has.
 const OWN: u64 = 0x30;
 const BEYOND: u64 = 5;
-/// Longer than it keeps messages apart, in milliseconds.
-const LONG: u64 = 2;
+/// Longer than it keeps messages apart, in milliseconds. QEMU's card sends one more then.
+const LONG: u64 = 20;
 
 /// The card.
 pub struct Nic {
@@ -56,13 +56,12 @@ impl Nic {
         self.write(RAISE, cause);
     }
 
-    /// Raises a cause, and says whether an interrupt waits some time later.
+    /// Raises a cause when nothing is under way any more, and says whether an interrupt waits some time later.
     fn comes(&self, cause: u32) -> bool {
+        wait_long();
+        cpu::take_interrupts();
         self.raise(cause);
-        let end = cpu::tsc() + LONG * u64::from(cpu::frequencies().0);
-        while cpu::tsc() < end {
-            core::hint::spin_loop();
-        }
+        wait_long();
         apic::is_requested(CALL as u8)
     }
 
@@ -78,6 +77,10 @@ impl Nic {
             }
         };
         apic::enable();
+        assert!(
+            cpu::hypercall_with_two(0xc600_0203, OWN, 1) == 0,
+            "the card was not made a master"
+        );
         self.write(MESSAGE_OF, MESSAGES);
         self.write(PASS, FIRST | SECOND);
         for message in [BEYOND, 0x1_0000, 0xffff_ffff_ffff] {
@@ -111,5 +114,12 @@ impl Nic {
             probe::read(self.table).is_none(),
             "the table of messages was read"
         );
+    }
+}
+
+fn wait_long() {
+    let end = cpu::tsc() + LONG * u64::from(cpu::frequencies().0);
+    while cpu::tsc() < end {
+        core::hint::spin_loop();
     }
 }
