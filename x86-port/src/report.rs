@@ -1,5 +1,7 @@
 //! The end of the system, and what it says of its partitions.
 
+use core::sync::atomic::{AtomicBool, Ordering};
+
 use hv::report::Line;
 use hv::terminal::Console;
 use model::x86::exit::ExitKind;
@@ -65,18 +67,27 @@ pub fn report() {
     crate::shared::report(false);
 }
 
-/// A line that is sure to be told: there is room for it, or room is made within bounds.
+/// A line that is sure to be told while the console takes text, however slowly: whoever waits meanwhile waits. One that takes none is waited for once.
 fn told(arguments: core::fmt::Arguments<'_>) {
-    /// As often as text is moved for a ring to be empty.
-    const TRIES: usize = 1000;
+    /// How long the console may take nothing of the hypervisor's, in milliseconds: others have their turns.
+    const PATIENCE: u64 = 500;
+    static IS_STUCK: AtomicBool = AtomicBool::new(false);
     let Some(console) = storage::TERMINAL.get() else {
         return;
     };
-    for _ in 0..TRIES {
-        if console.room() >= Line::LONGEST {
+    let patience = u64::from(cpu::tsc_khz()) * PATIENCE;
+    let (mut room, mut since) = (console.room(), cpu::now());
+    while room < Line::LONGEST {
+        console.pump(cpu::now());
+        let before = core::mem::replace(&mut room, console.room());
+        let now = cpu::now();
+        if room != before {
+            since = now;
+            IS_STUCK.store(false, Ordering::Relaxed);
+        } else if IS_STUCK.load(Ordering::Relaxed) || now.wrapping_sub(since) > patience {
+            IS_STUCK.store(true, Ordering::Relaxed);
             break;
         }
-        console.pump(cpu::now());
     }
     log::line(arguments);
 }
