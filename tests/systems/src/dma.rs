@@ -194,7 +194,7 @@ fn attacker_reaches_its_own_memory_only(
         reason: "nothing is mapped there",
     };
     let statistics = is_confined(&mut session, bench, &attack)?;
-    faults_are_in_the_trace(&statistics.trace, spot.stream)
+    faults_are_in_the_trace(&statistics.trace, &attack)
 }
 
 /// DMA inside works before, between and after. Each access outside is refused and told with partition, device, stream and address; then the
@@ -248,9 +248,9 @@ pub fn is_confined(
 }
 
 /// Each access that was refused is an event of the CPU that heard of it, with the attacker as its author, and behind it the stream.
-fn faults_are_in_the_trace(rings: &[Ring], stream: &str) -> anyhow::Result<()> {
-    let stream = u64::from_str_radix(stream.trim_start_matches("0x"), 16)?;
-    for place in PLACES_TOLD {
+pub fn faults_are_in_the_trace(rings: &[Ring], attack: &Attack<'_>) -> anyhow::Result<()> {
+    let stream = u64::from_str_radix(attack.stream.trim_start_matches("0x"), 16)?;
+    for place in attack.places {
         let place = u64::from_str_radix(place.trim_start_matches("0x"), 16)?;
         for what in ["write", "read"] {
             let fault = |event: &Event| {

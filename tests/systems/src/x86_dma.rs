@@ -4,9 +4,11 @@ use anyhow::ensure;
 use qemu::session::Session;
 
 use crate::bench::Bench;
-use crate::dma::{Attack, has_started, is_confined, is_started_again, works_inside};
+use crate::dma::{
+    Attack, faults_are_in_the_trace, has_started, is_confined, is_started_again, works_inside,
+};
 use crate::registry::{Need, Test};
-use crate::system_file::SystemFile;
+use crate::system_file::{SystemFile, TRACE};
 
 const BOARD: &str = "x86-qemu-vtd";
 
@@ -52,6 +54,15 @@ fn messages(session: &mut Session, bench: &Bench<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A report has turned the trace off; a key turns it on, and off again.
+fn trace_goes_on_and_off(session: &mut Session, bench: &Bench<'_>) -> anyhow::Result<()> {
+    for state in ["on", "off"] {
+        session.send_raw(b"\x1dt")?;
+        session.wait_for("hv", &format!("^the trace is {state}$"), bench.left())?;
+    }
+    Ok(())
+}
+
 pub fn tests() -> Vec<Test> {
     let system = |name: &str, on_fault: &str| {
         let device = ATTACK.device;
@@ -61,7 +72,7 @@ pub fn tests() -> Vec<Test> {
             .guest("victim", "pc-dma", 1)
     };
     let (attack, restart) = (
-        system("dma-attack", "inject"),
+        system("dma-attack", "inject").feature(TRACE),
         system("dma-restart", "restart"),
     );
     let nic = SystemFile::new("dma-msix", BOARD).partition(
@@ -83,7 +94,9 @@ pub fn tests() -> Vec<Test> {
                 let mut session = bench.start(&attack)?;
                 has_started(&mut session, bench)?;
                 interrupts(&mut session, bench)?;
-                is_confined(&mut session, bench, &ATTACK).map(drop)
+                let statistics = is_confined(&mut session, bench, &ATTACK)?;
+                faults_are_in_the_trace(&statistics.trace, &ATTACK)?;
+                trace_goes_on_and_off(&mut session, bench)
             },
         ),
         Test::new(
