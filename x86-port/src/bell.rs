@@ -4,14 +4,15 @@
 //! - The guest that is rung chooses CPU and vector; the hypervisor sends an interrupt of that vector to that CPU alone. Taking it costs no exit.
 //! - One that waits in the local APIC already does not come twice, so a storm of rings costs who makes it one exit each, and the other end one interrupt
 //!   for each that it has taken.
-//! - A CPU that several virtual CPUs share has a local APIC for itself: a ring is [`Posted`] there, and the CPU is called when nobody has taken one before.
+//! - A CPU that several virtual CPUs share has a local APIC for itself: a ring is [`Posted`] to the virtual CPU, whose CPU is called for the first that it has
+//!   not seen.
 //! - Who rings sends while the bell is locked. Once a partition's bells are silenced, nothing that was meant for its earlier run is under way.
 
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use hv::sync::{Rank, TicketLock};
-use model::PartitionId;
 use model::x86::End;
+use model::{PartitionId, VcpuId};
 
 use crate::policy::interrupt;
 
@@ -20,8 +21,8 @@ use crate::policy::interrupt;
 pub struct Listener {
     /// The partition.
     pub partition: PartitionId,
-    /// The identifier of the CPU's x2APIC.
-    pub apic: u32,
+    /// Which of its virtual CPUs.
+    pub vcpu: VcpuId,
     /// The interrupt.
     pub vector: u8,
 }
@@ -94,16 +95,17 @@ pub fn listen<'b>(
     Ok(())
 }
 
-/// Vectors by which a virtual CPU was rung whose local APIC is virtual. Many ring, one CPU takes.
+/// Interrupts for a virtual CPU whose local APIC is virtual, by who is not its physical CPU or not in its turn: rings, other virtual CPUs. Many post, one CPU
+/// takes.
 pub struct Posted {
-    /// Rung, and not taken by the guest.
+    /// Posted, and not taken by the guest.
     vectors: [AtomicU32; 8],
     /// There are some that the CPU has not seen.
     fresh: AtomicBool,
 }
 
 impl Posted {
-    /// Nobody has rung.
+    /// Nobody has posted any.
     pub const fn new() -> Self {
         Self {
             vectors: [const { AtomicU32::new(0) }; 8],
@@ -118,35 +120,33 @@ impl Posted {
         )
     }
 
-    /// Rings. True when the CPU is to be called: the guest has taken all earlier rings by this vector.
-    pub fn ring(&self, vector: u8) -> bool {
+    /// Posts one. True when the CPU is to be called: it has seen all earlier ones, and the guest has taken those by this vector.
+    pub fn post(&self, vector: u8) -> bool {
         let (word, bit) = self.place(vector);
-        let rings = word.is_some_and(|word| word.fetch_or(bit, Ordering::AcqRel) & bit == 0);
-        if rings {
-            self.fresh.store(true, Ordering::Release);
-        }
-        rings
+        let is_new = word.is_some_and(|word| word.fetch_or(bit, Ordering::AcqRel) & bit == 0);
+        is_new && !self.fresh.swap(true, Ordering::AcqRel)
     }
 
-    /// There are rings that the CPU has not seen.
+    /// There are some that the CPU has not seen.
     pub fn is_fresh(&self) -> bool {
         self.fresh.load(Ordering::Acquire)
     }
 
-    /// Sees them: calls `request` for each vector that is rung and not taken.
+    /// Sees them: calls `request` for each vector that is posted and not taken.
     pub fn see(&self, mut request: impl FnMut(u8)) {
-        if !self.fresh.swap(false, Ordering::AcqRel) {
+        if !self.is_fresh() || !self.fresh.swap(false, Ordering::AcqRel) {
             return;
         }
         for (word, first) in self.vectors.iter().zip((0u8..).step_by(32)) {
-            let rung = word.load(Ordering::Acquire);
-            for place in (0..32).filter(|place| rung >> place & 1 != 0) {
-                request(first + place);
+            let mut posted = word.load(Ordering::Acquire);
+            while posted != 0 {
+                request(first + posted.trailing_zeros() as u8);
+                posted &= posted - 1;
             }
         }
     }
 
-    /// The guest takes the interrupt: from here on it is rung anew.
+    /// The guest takes the interrupt: from here on it is posted anew.
     pub fn taken(&self, vector: u8) {
         let (word, bit) = self.place(vector);
         if let Some(word) = word {
@@ -154,7 +154,7 @@ impl Posted {
         }
     }
 
-    /// What was rung is forgotten.
+    /// What was posted is forgotten.
     pub fn forget(&self) {
         for word in &self.vectors {
             word.store(0, Ordering::Release);
@@ -183,12 +183,12 @@ mod tests {
         bells: &[Bell],
         ends: &[End],
         number: u64,
-        apic: u32,
+        vcpu: u8,
         vector: u64,
     ) -> Result<(), BadCall> {
         let listener = |vector| Listener {
             partition: PartitionId::new(0),
-            apic,
+            vcpu: VcpuId::new(vcpu),
             vector,
         };
         super::listen(
@@ -216,13 +216,13 @@ mod tests {
         }],
     ];
 
-    fn rung(bells: &[Bell], ends: &[End], number: u64) -> Result<Vec<(u32, u8)>, BadCall> {
+    fn rung(bells: &[Bell], ends: &[End], number: u64) -> Result<Vec<(u8, u8)>, BadCall> {
         let sent = RefCell::new(Vec::new());
         ring(
             |one| bells.get(usize::from(one)),
             ends,
             number,
-            |to| sent.borrow_mut().push((to.apic, to.vector)),
+            |to| sent.borrow_mut().push((to.vcpu.get(), to.vector)),
         )?;
         Ok(sent.into_inner())
     }
@@ -275,26 +275,26 @@ mod tests {
     }
 
     #[test]
-    fn cpu_is_called_for_the_first_ring_that_its_guest_has_not_taken() {
+    fn cpu_is_called_for_the_first_of_those_that_it_has_not_seen() {
         let posted = Posted::new();
-        assert!(posted.ring(0x41) && posted.ring(0xff));
-        assert!(!posted.ring(0x41));
+        assert!(posted.post(0x41) && !posted.post(0xff));
+        assert!(!posted.post(0x41));
         assert!(posted.is_fresh());
         assert_eq!(seen(&posted), [0x41, 0xff]);
         // Seen, and not taken: the guest has its interrupts off.
-        assert!(!posted.ring(0x41) && !posted.is_fresh());
+        assert!(!posted.post(0x41) && !posted.is_fresh());
         assert_eq!(seen(&posted), [0u8; 0]);
         posted.taken(0x41);
-        assert!(posted.ring(0x41));
+        assert!(posted.post(0x41));
         assert_eq!(seen(&posted), [0x41, 0xff]);
     }
 
     #[test]
     fn what_is_forgotten_does_not_come() {
         let posted = Posted::new();
-        posted.ring(0x41);
+        assert!(posted.post(0x41));
         posted.forget();
         assert_eq!(seen(&posted), [0u8; 0]);
-        assert!(posted.ring(0x41));
+        assert!(posted.post(0x41));
     }
 }

@@ -1,45 +1,22 @@
 //! Channels: their memory, and the calls by which their ends ring one another.
 
 use hv::sync::BootCell;
-#[cfg(feature = "shared")]
-use model::{PartitionId, time::TimeShare};
-#[cfg(feature = "shared")]
-use x86_port::bell::Posted;
+use model::VcpuId;
 use x86_port::bell::{self, BadCall, Bell, Listener};
 use x86_port::policy::hypercall::{INVALID_PARAMETERS, SUCCESS};
 
 use crate::run::Vcpu;
-#[cfg(feature = "shared")]
-use crate::storage::PARTITIONS;
 use crate::world::World;
-use crate::{SYSTEM, apic, start};
+use crate::{SYSTEM, seat, start};
 
 static BELLS: [BootCell<Bell>; SYSTEM.bells.len()] =
     [const { BootCell::new() }; SYSTEM.bells.len()];
 
-/// Rings of partitions whose virtual CPU shares its CPU.
-#[cfg(feature = "shared")]
-static POSTED: [Posted; PARTITIONS] = [const { Posted::new() }; PARTITIONS];
-
-/// Rings of a partition whose virtual CPU shares its CPU.
-#[cfg(feature = "shared")]
-pub fn posted(partition: PartitionId) -> Option<&'static Posted> {
-    POSTED.get(usize::from(partition.get()))
-}
-
 /// Interrupts who listens.
 fn send(to: Listener) {
-    #[cfg(feature = "shared")]
-    {
-        let config = SYSTEM.partitions.get(usize::from(to.partition.get()));
-        if config.is_some_and(|config| config.time != TimeShare::Always) {
-            if posted(to.partition).is_some_and(|posted| posted.ring(to.vector)) {
-                apic::send_nmi(to.apic);
-            }
-            return;
-        }
+    if let Some(seat) = seat::of(to.partition, usize::from(to.vcpu.get())) {
+        seat.interrupt(to.vector);
     }
-    apic::send_interrupt(to.apic, to.vector);
 }
 
 fn bell(number: u16) -> Option<&'static Bell> {
@@ -85,10 +62,10 @@ impl<G: World> Vcpu<G> {
     pub fn listen(&mut self) {
         let registers = self.guest.registers();
         let (number, vector) = (registers.rbx, registers.rcx);
-        let (partition, apic) = (self.id, self.apic);
+        let (partition, vcpu) = (self.id, VcpuId::new(self.number as u8));
         let listener = |vector| Listener {
             partition,
-            apic,
+            vcpu,
             vector,
         };
         let done = bell::listen(bell, self.config.ends, number, vector, listener);
@@ -99,9 +76,5 @@ impl<G: World> Vcpu<G> {
     pub fn silence(&self) {
         let own = self.config.ends.iter().filter_map(|end| end.bell);
         own.filter_map(bell).for_each(Bell::silence);
-        #[cfg(feature = "shared")]
-        if let Some(posted) = posted(self.id) {
-            posted.forget();
-        }
     }
 }

@@ -17,7 +17,7 @@ use smmu::memory::PAGE_WORDS;
 use smmu::vtd::{VtD, pages};
 use smmu::{Domain, Fault, Iommu, IommuError, Mmio, RegisterFrame, SharedMemory, Source};
 
-use crate::{SYSTEM, apic, cpu, early, log, pci, start, storage};
+use crate::{SYSTEM, apic, cpu, early, log, pci, seat, start, storage};
 
 /// Faults that one look serves; what is more is forgotten.
 const MOST_AT_ONCE: usize = 64;
@@ -131,10 +131,7 @@ fn listen() {
 
 /// The CPU of a partition.
 fn apic_of(partition: PartitionId) -> Option<u32> {
-    let config = SYSTEM.partitions.get(usize::from(partition.get()))?;
-    let first = config.pcpus.first()?;
-    let pcpu = SYSTEM.pcpus.get(usize::from(first.get()))?;
-    Some(pcpu.apic)
+    seat::of(partition, 0)?.physical()
 }
 
 /// A partition's functions, each with its place in the list.

@@ -10,10 +10,11 @@
 //! - [`policy`]: what a partition sees of its CPUs;
 //! - [`msi`] and [`msix`]: interrupts of PCI functions by messages;
 //! - [`signal`]: what its virtual CPUs do to one another;
+//! - [`phase`]: how they start and stop together;
 //! - [`local_apic`]: the local APIC of one that shares its physical CPU.
 //!
 //! # Limits
-//! Only virtual CPUs that are alone in their partition share a physical one. docs/x86.md has the list.
+//! Virtual CPUs that share physical ones do not move between them. docs/x86.md has the list.
 #![cfg_attr(not(test), no_std)]
 #![cfg_attr(
     not(test),
@@ -36,6 +37,7 @@ pub mod msix;
 pub mod multiboot2;
 pub mod nested;
 pub mod npt;
+pub mod phase;
 pub mod policy;
 pub mod pvh;
 pub mod signal;

@@ -3,13 +3,14 @@
 use hv::event::Event;
 use hv::memory::place::each_piece;
 use model::Ipa;
-use x86_port::guest::{Beginning, Space};
+use x86_port::guest::Beginning;
 use x86_port::policy::serial::Serial;
 
 use crate::console::pump;
 use crate::partition::{Partition, Phase};
 use crate::report::end;
 use crate::run::Vcpu;
+use crate::seat::{self, Seat};
 use crate::siblings::{Activity, NonMaskable};
 use crate::world::{self, World};
 use crate::{apic, boot, cpu, dma, exceptions, log, storage, trace};
@@ -25,25 +26,15 @@ pub struct Loading {
 impl<G: World> Vcpu<G> {
     /// Asks for a phase, and has the others see it.
     pub fn ask(&self, phase: Phase) {
-        self.state.ask(phase);
+        self.state.gathering.ask(phase);
         self.call_others();
     }
 
-    /// Puts the CPU into its first state, and has it run.
+    /// Puts the CPU into its first state, all but its APIC, and has it run.
     pub fn begin(&mut self, beginning: Beginning) {
-        apic::reset();
         world::reset_extended_state();
-        self.enter_first_state(beginning);
-    }
-
-    /// The registers that its control block has, and what follows from them.
-    pub fn enter_first_state(&mut self, beginning: Beginning) {
-        let space = Space {
-            tag: self.config.asid,
-            root: self.nested_root,
-        };
         self.guest.deny_state(self.config.cpu_policy.denied_state);
-        self.guest.begin(beginning, space);
+        self.guest.begin(beginning, self.space);
         self.non_maskable = NonMaskable::default();
         self.activity = Activity::Runs;
     }
@@ -102,12 +93,13 @@ impl<G: World> Vcpu<G> {
     pub fn gather(&mut self) {
         apic::reset();
         self.activity = Activity::Waits;
-        self.state.gather();
+        let (gathering, count) = (&self.state.gathering, self.config.vcpus.len());
+        gathering.leave(self.number, count);
         if self.number != 0 {
             return self.wait_for_first();
         }
         // Each was called, and comes as soon as its exit is done.
-        while self.state.gathered() < self.config.pcpus.len() {
+        while !gathering.have_left(count) {
             core::hint::spin_loop();
         }
         #[cfg(feature = "channels")]
@@ -118,26 +110,26 @@ impl<G: World> Vcpu<G> {
         }
         dma::deny(self.id);
         self.load();
-        dma::admit(self.id, self.config.asid);
-        for pcpu in self.config.pcpus {
-            if let Some(mailbox) = storage::MAILBOXES.get(usize::from(pcpu.get())) {
-                mailbox.take();
-            }
-        }
+        apic::reset();
         self.starts();
-        self.begin(Beginning::of(self.config));
-        self.state.run();
-        self.call_others();
         pump();
     }
 
-    /// The image is in place: a life of the partition begins.
-    pub fn starts(&self) {
+    /// The image is in place, and all others are outside: a life of the partition begins with its first virtual CPU.
+    pub fn starts(&mut self) {
+        dma::admit(self.id, self.config.asid);
+        // What its virtual CPUs did to one another is the life's that has ended.
+        for mailbox in seat::all_of(self.id).filter_map(Seat::mailbox) {
+            mailbox.take();
+        }
         let restarts = self.state.start();
         log::event(Event::Started {
             partition: self.id,
             restarts,
         });
+        self.begin(Beginning::of(self.config));
+        self.state.gathering.run();
+        self.call_others();
     }
 
     /// The others wait for what the first does.
@@ -145,9 +137,9 @@ impl<G: World> Vcpu<G> {
         loop {
             let calls = exceptions::calls();
             match self.state.phase() {
-                Phase::Running => return,
+                Phase::Running if self.state.gathering.enter(self.number) => return,
                 Phase::Stopped => cpu::halt(),
-                Phase::Starting | Phase::Stopping => {
+                Phase::Running | Phase::Starting | Phase::Stopping => {
                     exceptions::wait(calls);
                     trace::waited();
                 }
@@ -158,7 +150,7 @@ impl<G: World> Vcpu<G> {
     /// The partition's life ends here, and the system with its last partition.
     pub fn stopped(&self) {
         dma::deny(self.id);
-        self.state.ask(Phase::Stopped);
+        self.state.gathering.ask(Phase::Stopped);
         self.call_others();
         log::event(Event::Stopped { partition: self.id });
         pump();

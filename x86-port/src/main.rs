@@ -36,6 +36,7 @@ mod pci;
 mod processors;
 mod report;
 mod run;
+mod seat;
 #[cfg(feature = "shared")]
 mod shared;
 mod siblings;

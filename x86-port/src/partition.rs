@@ -1,10 +1,12 @@
 //! What all CPUs see of a partition: where it is in its life, and what it has done.
 
-use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use hv::exit::{Cost, CostSummary};
 use hv::power::Lifecycle;
 use model::x86::exit::ExitKind;
+use x86_port::phase::Gathering;
+pub use x86_port::phase::Phase;
 
 /// What the exits of one virtual CPU have cost, by kind.
 pub struct Costs([Cost; ExitKind::ALL.len()]);
@@ -30,37 +32,10 @@ impl Costs {
     }
 }
 
-/// What the virtual CPUs of a partition do. When it is not to run, each leaves the guest; the first waits for the others and does what is to be
-/// done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u8)]
-pub enum Phase {
-    /// They run, or wait for their startup.
-    Running,
-    /// They gather: the image is put into place, and the first begins.
-    Starting,
-    /// They gather for good.
-    Stopping,
-    /// It has stopped.
-    Stopped,
-}
-
-impl Phase {
-    const fn of(value: u8) -> Self {
-        match value {
-            0 => Self::Running,
-            1 => Self::Starting,
-            2 => Self::Stopping,
-            _ => Self::Stopped,
-        }
-    }
-}
-
 /// A partition at run time, as all of its virtual CPUs change it and others see it.
 pub struct Partition {
-    phase: AtomicU8,
-    /// Virtual CPUs that have left the guest.
-    gathered: AtomicUsize,
+    /// What its virtual CPUs do together.
+    pub gathering: Gathering,
     /// How often it was started.
     starts: AtomicU64,
     faults: AtomicU64,
@@ -75,8 +50,7 @@ impl Partition {
         reason = "a value to start from, copied wherever it is named"
     )]
     pub const NEW: Self = Self {
-        phase: AtomicU8::new(Phase::Starting as u8),
-        gathered: AtomicUsize::new(0),
+        gathering: Gathering::NEW,
         starts: AtomicU64::new(0),
         faults: AtomicU64::new(0),
         accused: AtomicBool::new(false),
@@ -89,28 +63,7 @@ impl Partition {
 
     /// What its virtual CPUs do.
     pub fn phase(&self) -> Phase {
-        Phase::of(self.phase.load(Ordering::Acquire))
-    }
-
-    /// Asks for a phase; of several that are asked for the last one in their order wins.
-    pub fn ask(&self, phase: Phase) {
-        self.phase.fetch_max(phase as u8, Ordering::AcqRel);
-    }
-
-    /// The calling virtual CPU has left the guest.
-    pub fn gather(&self) {
-        self.gathered.fetch_add(1, Ordering::AcqRel);
-    }
-
-    /// Virtual CPUs that have.
-    pub fn gathered(&self) -> usize {
-        self.gathered.load(Ordering::Acquire)
-    }
-
-    /// All have gathered, and what was asked for is done: they run.
-    pub fn run(&self) {
-        self.gathered.store(0, Ordering::Relaxed);
-        self.phase.store(Phase::Running as u8, Ordering::Release);
+        self.gathering.phase()
     }
 
     /// Where it is in its life.
@@ -141,7 +94,7 @@ impl Partition {
 
     /// True, once, when it is to answer for its devices.
     pub fn is_accused(&self) -> bool {
-        self.accused.swap(false, Ordering::AcqRel)
+        self.accused.load(Ordering::Relaxed) && self.accused.swap(false, Ordering::AcqRel)
     }
 
     /// Faults so far.

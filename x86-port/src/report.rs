@@ -4,9 +4,11 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use hv::report::Line;
 use hv::terminal::Console;
+use model::PartitionId;
 use model::x86::exit::ExitKind;
 
 use crate::partition::Costs;
+use crate::seat::{self, Seat};
 use crate::{SYSTEM, cpu, log, machine, storage, trace};
 
 /// Nothing is left to run: the report, and the end state.
@@ -42,7 +44,8 @@ pub fn report() {
             state.faults()
         ));
         for kind in ExitKind::ALL {
-            let cost = Costs::sum(storage::costs(index), kind);
+            let all = seat::all_of(PartitionId::new(index as u8));
+            let cost = Costs::sum(all.filter_map(Seat::costs), kind);
             if cost.count() > 0 {
                 told(format_args!(
                     "report exits partition={name} kind={} count={} short={} total={} p50={} p999={} max={}",

@@ -1,8 +1,11 @@
 //! A pCPU and the virtual CPU that owns it: what happens between an exit and the return to the guest.
 
 use hv::sync::TicketLock;
+use model::PartitionId;
+#[cfg(feature = "shared")]
+use model::Vmid;
 use model::x86::Partition as Config;
-use model::{Pa, PartitionId};
+use x86_port::guest::Space;
 use x86_port::policy::serial::Serial;
 use x86_port::signal::Mailbox;
 use x86_port::vendor::{self, Virtualization};
@@ -10,10 +13,11 @@ use x86_port::vendor::{self, Virtualization};
 use crate::console::pump;
 use crate::partition::{Costs, Partition, Phase};
 use crate::report::end;
+use crate::seat::Seat;
 use crate::siblings::{Activity, NonMaskable};
 use crate::trace::{self, Recorder};
 use crate::world::{self, World};
-use crate::{SYSTEM, cpu, dma, early, exceptions, processors, start, storage};
+use crate::{apic, cpu, dma, early, exceptions, processors, seat, start, storage};
 
 /// What comes after an exit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +68,8 @@ pub fn run(index: usize) -> ! {
 /// Runs the virtual CPU that owns a pCPU, if one does.
 fn serve<G: World>(index: usize, guest: &'static mut G, host: &mut G::Host) -> ! {
     processors::arrive();
-    let Some(mut vcpu) = Vcpu::of_pcpu(index, guest) else {
+    let seat = seat::on(index, false).next();
+    let Some(mut vcpu) = seat.and_then(|seat| Vcpu::of(seat, guest)) else {
         cpu::halt();
     };
     let mut seen = vcpu.look_around(Next::GoOn);
@@ -93,7 +98,9 @@ pub struct Vcpu<G: 'static> {
     pub state: &'static Partition,
     /// Its number within the partition.
     pub number: usize,
-    /// The identifier of its x2APIC.
+    /// It, as others reach it.
+    pub seat: Seat,
+    /// The identifier of its x2APIC, as its partition sees it.
     pub apic: u32,
     /// Frequency of its APIC's timer in kHz, before it is divided.
     pub apic_khz: u32,
@@ -109,61 +116,47 @@ pub struct Vcpu<G: 'static> {
     pub costs: &'static Costs,
     /// Its partition's serial port.
     pub serial: &'static TicketLock<Serial>,
-    /// Its partition's nested page tables.
-    pub nested_root: Pa,
+    /// What its guest's physical addresses mean.
+    pub space: Space,
     /// What records it.
     pub recorder: Recorder,
 }
 
 impl<G: World> Vcpu<G> {
-    /// The one that owns a pCPU, if one does.
-    fn of_pcpu(pcpu: usize, guest: &'static mut G) -> Option<Self> {
-        let place = |config: &Config| {
-            let mut pcpus = config.pcpus.iter();
-            pcpus.position(|one| usize::from(one.get()) == pcpu)
-        };
-        let mut partitions = SYSTEM.partitions.iter().enumerate();
-        let (partition, number) =
-            partitions.find_map(|(index, config)| Some((index, place(config)?)))?;
-        let costs = storage::COSTS.get(pcpu)?;
-        Self::of(partition, number, pcpu, costs, guest)
-    }
-
-    /// The only one of a partition, which shares a pCPU. The timer of its virtual APIC counts at the rate of the time stamp counter.
-    #[cfg(feature = "shared")]
-    pub fn sharing(partition: usize, pcpu: usize, guest: &'static mut G) -> Option<Self> {
-        let costs = storage::SHARED_COSTS.get(partition)?;
-        let own = Self::of(partition, 0, pcpu, costs, guest)?;
+    /// One that owns its pCPU.
+    fn of(seat: Seat, guest: &'static mut G) -> Option<Self> {
+        let partition = usize::from(seat.partition.get());
+        let pcpu = usize::from(seat.config.pcpu.get());
         Some(Self {
-            apic_khz: cpu::tsc_khz(),
-            ..own
-        })
-    }
-
-    fn of(
-        partition: usize,
-        number: usize,
-        pcpu: usize,
-        costs: &'static Costs,
-        guest: &'static mut G,
-    ) -> Option<Self> {
-        let id = PartitionId::new(partition as u8);
-        Some(Self {
-            config: SYSTEM.partitions.get(partition)?,
-            id,
+            config: seat.whole,
+            id: seat.partition,
             state: storage::PARTITION_STATE.get(partition)?,
-            number,
-            apic: SYSTEM.pcpus.get(pcpu)?.apic,
+            number: seat.number,
+            seat,
+            apic: seat.config.apic,
             apic_khz: cpu::apic_khz(),
             guest,
-            mailbox: storage::MAILBOXES.get(pcpu)?,
+            mailbox: seat.mailbox()?,
             activity: Activity::Waits,
             non_maskable: NonMaskable::default(),
-            costs,
+            costs: seat.costs()?,
             serial: storage::SERIALS.get(partition)?.get()?,
-            nested_root: start::nested_root(partition)?,
-            recorder: Recorder::new(id, number, pcpu),
+            space: Space {
+                tag: seat.whole.asid,
+                root: start::nested_root(partition)?,
+            },
+            recorder: Recorder::new(seat.partition, seat.number, pcpu),
         })
+    }
+
+    /// One that shares its pCPU, where its translations have a tag for themselves: one partition's virtual CPUs may have different tables of their own for
+    /// the same addresses. The timer of its virtual APIC counts at the rate of the time stamp counter.
+    #[cfg(feature = "shared")]
+    pub fn sharing(seat: Seat, tag: Vmid, guest: &'static mut G) -> Option<Self> {
+        let mut own = Self::of(seat, guest)?;
+        own.apic_khz = cpu::tsc_khz();
+        own.space.tag = tag;
+        Some(own)
     }
 
     /// Does what the exit asked for, and what this CPU was called for; returns when there is a guest to enter, with the calls that were looked at.
@@ -173,7 +166,9 @@ impl<G: World> Vcpu<G> {
         loop {
             let calls = exceptions::calls();
             dma::serve();
-            self.serve();
+            if self.serve() {
+                apic::reset();
+            }
             if self.state.is_accused() {
                 self.go_on(self.after_fault(Next::GoOn));
             }

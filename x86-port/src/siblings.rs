@@ -7,8 +7,8 @@ use x86_port::guest::{Beginning, Event};
 use x86_port::policy::interrupt::{self, Action};
 
 use crate::run::Vcpu;
+use crate::seat::{self, Seat};
 use crate::world::World;
-use crate::{SYSTEM, apic, storage};
 
 /// What a virtual CPU does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,49 +29,47 @@ pub struct NonMaskable {
 }
 
 impl<G: World> Vcpu<G> {
-    /// A write to the interrupt command register. Whom it does not name within the partition it does not reach.
-    pub fn command(&self, value: u64) {
+    /// Whom a write to the interrupt command register reaches, and what is done to each: nobody but virtual CPUs of the partition.
+    #[inline]
+    pub fn each_named(&self, value: u64, mut reached: impl FnMut(Seat, Action)) {
         let Some((action, destination)) = interrupt::command(value) else {
             return;
         };
-        for (index, pcpu) in self.config.pcpus.iter().enumerate() {
-            let pcpu = usize::from(pcpu.get());
-            let (Some(other), Some(mailbox)) =
-                (SYSTEM.pcpus.get(pcpu), storage::MAILBOXES.get(pcpu))
-            else {
+        for (number, config) in self.config.vcpus.iter().enumerate() {
+            // The first has no firmware to begin in, and none waits that runs.
+            let is_mode = matches!(action, Action::Init | Action::Startup(_));
+            if !destination.names(config.apic, self.apic)
+                || is_mode && (number == 0 || number == self.seat.number)
+            {
                 continue;
+            }
+            let seat = Seat {
+                index: self.seat.index - self.seat.number + number,
+                number,
+                config,
+                ..self.seat
             };
-            if !destination.names(other.apic, self.apic) {
-                continue;
-            }
-            match action {
-                Action::Interrupt(vector) => {
-                    apic::send_interrupt(other.apic, vector);
-                    continue;
-                }
-                Action::NonMaskable => mailbox.non_maskable(),
-                // The first has no firmware to begin in again, and none waits that runs.
-                Action::Init | Action::Startup(_) if index == 0 || index == self.number => continue,
-                Action::Init => mailbox.init(),
-                Action::Startup(page) => mailbox.startup(page),
-            }
-            apic::send_nmi(other.apic);
+            reached(seat, action);
         }
     }
 
-    /// Does what others have left word of.
-    pub fn serve(&mut self) {
+    /// A write to the interrupt command register.
+    pub fn command(&self, value: u64) {
+        self.each_named(value, Seat::signal);
+    }
+
+    /// Does what others have left word of. True when its local APIC is to be put into its first state: it waits for its startup, or begins.
+    pub fn serve(&mut self) -> bool {
         let signals = self.mailbox.take();
         if signals.init {
-            apic::reset();
             self.activity = Activity::Waits;
         }
-        if let Some(page) = signals.startup
-            && self.activity == Activity::Waits
-        {
+        let begins = signals.startup.filter(|_| self.activity == Activity::Waits);
+        if let Some(page) = begins {
             self.begin(Beginning::Page(page));
         }
         self.non_maskable.pending |= signals.non_maskable && self.activity == Activity::Runs;
+        signals.init || begins.is_some()
     }
 
     /// It has sent itself a non-maskable interrupt.
@@ -107,13 +105,31 @@ impl<G: World> Vcpu<G> {
         self.deliver_non_maskable();
     }
 
-    /// Has the others of the partition look around.
+    /// Has the others of the partition look around; those on its own CPU do when it is done.
     pub fn call_others(&self) {
-        for (index, pcpu) in self.config.pcpus.iter().enumerate() {
-            let other = SYSTEM.pcpus.get(usize::from(pcpu.get()));
-            if let Some(other) = other.filter(|_| index != self.number) {
-                apic::send_nmi(other.apic);
-            }
+        let own = self.seat.config.pcpu;
+        let others = seat::all_of(self.id).filter(|seat| seat.config.pcpu != own);
+        others.for_each(Seat::call);
+    }
+}
+
+impl Seat {
+    /// What an interrupt command does to it.
+    pub fn signal(self, action: Action) {
+        if let Action::Interrupt(vector) = action {
+            return self.interrupt(vector);
+        }
+        let Some(mailbox) = self.mailbox() else {
+            return;
+        };
+        let is_called = match action {
+            Action::Interrupt(_) => false,
+            Action::NonMaskable => mailbox.non_maskable(),
+            Action::Init => mailbox.init(),
+            Action::Startup(page) => mailbox.startup(page),
+        };
+        if is_called {
+            self.call();
         }
     }
 }

@@ -27,24 +27,29 @@ impl Mailbox {
         Self(AtomicU32::new(0))
     }
 
-    /// A non-maskable interrupt.
-    pub fn non_maskable(&self) {
-        self.0.fetch_or(NON_MASKABLE, Ordering::Release);
+    /// A non-maskable interrupt. True, here and below, when its CPU is to be called: nothing waited before.
+    pub fn non_maskable(&self) -> bool {
+        self.0.fetch_or(NON_MASKABLE, Ordering::AcqRel) == 0
     }
 
     /// INIT: what came before it is forgotten.
-    pub fn init(&self) {
-        self.0.store(INIT, Ordering::Release);
+    pub fn init(&self) -> bool {
+        self.0.swap(INIT, Ordering::AcqRel) == 0
     }
 
     /// Startup at `page`. The first one counts: a CPU that has started takes no second.
-    pub fn startup(&self, page: u8) {
+    pub fn startup(&self, page: u8) -> bool {
         let add =
             |before: u32| (before & STARTUP == 0).then_some(before | STARTUP | u32::from(page));
-        // None: one waits already.
-        let _ = self
+        let before = self
             .0
             .fetch_update(Ordering::AcqRel, Ordering::Relaxed, add);
+        before == Ok(0)
+    }
+
+    /// True when something waits.
+    pub fn is_used(&self) -> bool {
+        self.0.load(Ordering::Acquire) != 0
     }
 
     /// Takes what waits.
@@ -71,8 +76,8 @@ mod tests {
     #[test]
     fn signals_are_taken_once() {
         let mailbox = Mailbox::new();
-        mailbox.non_maskable();
-        mailbox.non_maskable();
+        assert!(!mailbox.is_used() && mailbox.non_maskable());
+        assert!(mailbox.is_used() && !mailbox.non_maskable());
         let taken = mailbox.take();
         assert!(taken.non_maskable && !taken.init && taken.startup.is_none());
         assert_eq!(mailbox.take(), Signals::default());
@@ -81,9 +86,8 @@ mod tests {
     #[test]
     fn first_startup_counts_and_comes_after_an_init() {
         let mailbox = Mailbox::new();
-        mailbox.init();
-        mailbox.startup(0x08);
-        mailbox.startup(0x99);
+        // One call for all of them.
+        assert!(mailbox.init() && !mailbox.startup(0x08) && !mailbox.startup(0x99));
         let taken = mailbox.take();
         assert_eq!((taken.init, taken.startup), (true, Some(0x08)));
     }
@@ -91,9 +95,7 @@ mod tests {
     #[test]
     fn init_forgets_what_came_before_it() {
         let mailbox = Mailbox::new();
-        mailbox.startup(0x08);
-        mailbox.non_maskable();
-        mailbox.init();
+        assert!(mailbox.startup(0x08) && !mailbox.non_maskable() && !mailbox.init());
         let taken = mailbox.take();
         let init = Signals {
             init: true,

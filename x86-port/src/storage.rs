@@ -6,14 +6,12 @@ use hv::console::Ring;
 use hv::memory::Page;
 use hv::sync::{BootCell, TicketLock};
 use hv::terminal::Terminal;
-use model::time::TimeShare;
 use static_cell::ConstStaticCell;
 use x86_port::policy::serial::Serial;
-use x86_port::signal::Mailbox;
 
 use crate::console::Port;
 use crate::exceptions::Tables;
-use crate::partition::{Costs, Partition};
+use crate::partition::Partition;
 use crate::{SYSTEM, dma};
 
 /// Partitions.
@@ -50,13 +48,6 @@ pub static PARTITION_STATE: [Partition; PARTITIONS] = [const { Partition::NEW };
 /// The partitions' serial ports.
 pub static SERIALS: [BootCell<TicketLock<Serial>>; PARTITIONS] =
     [const { BootCell::new() }; PARTITIONS];
-/// What waits for the virtual CPU of each pCPU.
-pub static MAILBOXES: [Mailbox; PCPUS] = [const { Mailbox::new() }; PCPUS];
-/// What the exits of each pCPU's virtual CPU have cost.
-pub static COSTS: [Costs; PCPUS] = [const { Costs::NEW }; PCPUS];
-/// What the exits of each partition's virtual CPU have cost, if it shares a pCPU.
-#[cfg(feature = "shared")]
-pub static SHARED_COSTS: [Costs; PARTITIONS] = [const { Costs::NEW }; PARTITIONS];
 /// Descriptor tables of each pCPU.
 pub static TABLES: [ConstStaticCell<Tables>; PCPUS] =
     [const { ConstStaticCell::new(Tables::new()) }; PCPUS];
@@ -64,20 +55,6 @@ pub static TABLES: [ConstStaticCell<Tables>; PCPUS] =
 pub static RINGS: [Ring; SOURCES] = [const { Ring::new() }; SOURCES];
 /// The console.
 pub static TERMINAL: BootCell<Terminal<Port, SOURCES>> = BootCell::new();
-
-/// What the exits of a partition's virtual CPUs have cost, one after the other.
-pub fn costs(partition: usize) -> impl Iterator<Item = &'static Costs> + Clone {
-    let config = SYSTEM.partitions.get(partition);
-    let own = config.filter(|config| config.time == TimeShare::Always);
-    let pcpus = own.map_or(&[][..], |config| config.pcpus).iter();
-    let costs = pcpus.filter_map(|pcpu| COSTS.get(usize::from(pcpu.get())));
-    #[cfg(feature = "shared")]
-    let costs = {
-        let shares = config.is_some_and(|config| config.time != TimeShare::Always);
-        costs.chain(SHARED_COSTS.get(partition).filter(move |_| shares))
-    };
-    costs
-}
 
 /// Bytes of a stack, the page at its lower end included, which is not mapped.
 pub const STACK_SIZE: usize = 16384;

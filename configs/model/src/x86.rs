@@ -38,6 +38,48 @@ pub struct System {
     pub end: EndState,
 }
 
+#[cfg(feature = "shared")]
+impl System {
+    /// The most virtual CPUs that any physical CPU has.
+    pub const fn most_on_one(&self) -> usize {
+        let (mut most, mut pcpu) = (0, 0);
+        while pcpu < self.pcpus.len() {
+            let (mut here, mut partition) = (0, 0);
+            while partition < self.partitions.len() {
+                let vcpus = self.partitions[partition].vcpus;
+                let mut index = 0;
+                while index < vcpus.len() {
+                    here += (vcpus[index].pcpu.get() as usize == pcpu) as usize;
+                    index += 1;
+                }
+                partition += 1;
+            }
+            if here > most {
+                most = here;
+            }
+            pcpu += 1;
+        }
+        most
+    }
+
+    /// Windows of all virtual CPUs.
+    pub const fn windows(&self) -> usize {
+        let (mut sum, mut partition) = (0, 0);
+        while partition < self.partitions.len() {
+            let vcpus = self.partitions[partition].vcpus;
+            let mut index = 0;
+            while index < vcpus.len() {
+                if let TimeShare::Windows(windows) = vcpus[index].time {
+                    sum += windows.len();
+                }
+                index += 1;
+            }
+            partition += 1;
+        }
+        sum
+    }
+}
+
 /// The machine as it was at build time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Board {
@@ -134,6 +176,8 @@ impl MessageTable {
 pub struct Pcpu {
     /// Its x2APIC identifier (Intel SDM volume 3, 11.12.5.1).
     pub apic: u32,
+    /// Length of the frame in which its virtual CPUs have their windows, if they have any, in nanoseconds; more than zero.
+    pub major_frame: Option<u64>,
 }
 
 /// An isolated guest and everything that it owns.
@@ -143,10 +187,8 @@ pub struct Partition {
     pub name: &'static str,
     /// Tag of its translations, unique, never 0: its address space identifier (AMD APM volume 2, 15.16).
     pub asid: Vmid,
-    /// The physical CPU of each of its virtual CPUs. The partition begins on the first.
-    pub pcpus: &'static [PcpuId],
-    /// When its virtual CPUs run: one that is not its own physical CPU's only one is the partition's only one.
-    pub time: TimeShare,
+    /// Its virtual CPUs: it begins on the first. All of them share their physical CPUs with others, or none does.
+    pub vcpus: &'static [Vcpu],
     /// What it is shown of its CPUs.
     pub cpu_policy: cpu::CpuPolicy,
     /// Its memory, sorted by address, without overlap.
@@ -165,6 +207,27 @@ pub struct Partition {
     pub on_fault: FaultPolicy,
     /// Its ends of channels, as its table [`end`] lists them.
     pub ends: &'static [End],
+}
+
+/// A virtual CPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Vcpu {
+    /// Its x2APIC identifier, as the partition sees it: that of its physical CPU where it has one for itself, else its number.
+    pub apic: u32,
+    /// Its physical CPU.
+    pub pcpu: PcpuId,
+    /// When it runs there.
+    pub time: TimeShare,
+}
+
+impl Partition {
+    /// Its virtual CPUs share physical CPUs, with others or among themselves.
+    pub const fn shares(&self) -> bool {
+        match self.vcpus {
+            [first, ..] => !matches!(first.time, TimeShare::Always),
+            [] => false,
+        }
+    }
 }
 
 /// A partition's end of a channel: what it can ring, and what rings it. The memory is among the partition's mappings.

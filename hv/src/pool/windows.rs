@@ -9,6 +9,13 @@ use rtds::cyclic::{Frame, Turn};
 use super::counters::Counter;
 use super::policy::{Decision, Event, Policy};
 
+/// A place for a window that there is none in yet.
+pub const NO_WINDOW: Window = Window {
+    start: Duration::from_ticks(0),
+    length: Duration::from_ticks(0),
+    vcpu: VcpuIndex::new(0),
+};
+
 /// All frames begin with the system counter.
 const START: Instant = Instant::MIN;
 
@@ -192,13 +199,7 @@ mod tests {
 
     /// Frames of 10 ms: the first has 0 to 2 and 5 to 7, the second 3 to 4.
     fn windows() -> Windows<2> {
-        let room = Box::leak(Box::new(
-            [Window {
-                start: Duration::from_ticks(0),
-                length: Duration::from_ticks(0),
-                vcpu: VcpuIndex::new(0),
-            }; 3],
-        ));
+        let room = Box::leak(Box::new([NO_WINDOW; 3]));
         let mut windows = Windows::new(Duration::from_millis(10), room);
         let first = Box::leak(Box::new([window(5, 2), window(0, 2)]));
         let second = Box::leak(Box::new([window(3, 1)]));
@@ -289,13 +290,7 @@ mod tests {
 
     #[test]
     fn windows_that_overlap_do_not_begin() {
-        let room = Box::leak(Box::new(
-            [Window {
-                start: Duration::from_ticks(0),
-                length: Duration::from_ticks(0),
-                vcpu: VcpuIndex::new(0),
-            }; 2],
-        ));
+        let room = Box::leak(Box::new([NO_WINDOW; 2]));
         let mut windows = Windows::<1>::new(Duration::from_millis(10), room);
         let both = Box::leak(Box::new([window(0, 2), window(1, 2)]));
         assert!(windows.add(&TimeShare::Windows(both)));

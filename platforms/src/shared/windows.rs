@@ -1,8 +1,7 @@
 //! Room for the windows of `cyclic` pools.
 
-use hv::pool::windows::{Window, Windows};
+use hv::pool::windows::{NO_WINDOW, Window, Windows};
 use model::time::{Duration, TimeShare};
-use rtds::VcpuIndex;
 use static_cell::ConstStaticCell;
 
 use super::MOST;
@@ -32,14 +31,8 @@ const fn windows() -> usize {
     sum
 }
 
-const NONE: Window = Window {
-    start: Duration::from_ticks(0),
-    length: Duration::from_ticks(0),
-    vcpu: VcpuIndex::new(0),
-};
-
 static ROOMS: [ConstStaticCell<[Window; WINDOWS]>; PCPUS] =
-    [const { ConstStaticCell::new([NONE; WINDOWS]) }; PCPUS];
+    [const { ConstStaticCell::new([NO_WINDOW; WINDOWS]) }; PCPUS];
 
 /// The policy of a pCPU with frames of this length, once.
 pub fn policy(pcpu: usize, major_frame: Duration) -> Option<Windows<MOST>> {

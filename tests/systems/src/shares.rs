@@ -27,15 +27,15 @@ pub const TWO_IN_WINDOWS: [(&str, u64, u64); 2] =
     [("first", 4_000_000, 2), ("second", 3_000_000, 1)];
 
 /// Two guests that never sleep have windows of a frame of 10 ms.
-pub fn two_in_windows(board: &str) -> SystemFile {
+pub fn two_in_windows(board: &str, guest: &str) -> SystemFile {
     let windows = |list: &str| format!("windows = [{list}]\n");
     let first =
         windows("{ start = \"0ms\", length = \"2ms\" }, { start = \"5ms\", length = \"2ms\" }");
     let second = windows("{ start = \"2ms\", length = \"3ms\" }");
     SystemFile::new("turns-windows", board)
         .pool("shared", &[0], "\"cyclic\"\nmajor_frame = \"10ms\"")
-        .guest_in("shared", "first", "busy", 1, &first)
-        .guest_in("shared", "second", "busy", 1, &second)
+        .guest_in("shared", "first", guest, 1, &first)
+        .guest_in("shared", "second", guest, 1, &second)
 }
 
 /// The guest `own` has a CPU, `one` and `two` share another one.

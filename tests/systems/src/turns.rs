@@ -181,7 +181,7 @@ fn three_guests_share_two_cpus(bench: &Bench<'_>, board: &str) -> anyhow::Result
 
 /// Windows begin and end when the frame says so: nobody gets less, and nobody more.
 fn busy_guests_get_their_windows(bench: &Bench<'_>, board: &str) -> anyhow::Result<()> {
-    let system = shares::two_in_windows(board);
+    let system = shares::two_in_windows(board, "busy");
     let mut session = counted(bench, &system)?;
     for (name, share, windows) in shares::TWO_IN_WINDOWS {
         session.wait_for(name, r"^busy: counted .* lateness=\d", bench.left())?;

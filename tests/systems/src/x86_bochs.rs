@@ -75,7 +75,8 @@ pub fn tests() -> Vec<Test> {
     let turns = Test::new("x86/vmx-turns", &["x86", "bochs", "rtds"], turns);
     let channel = Test::new("x86/vmx-channel", &["x86", "bochs", "channel"], channel);
     let tests = [VMX, SVM].into_iter().flat_map(both);
-    let tests = tests.chain([turns, channel]);
+    let smp = Test::new("x86/vmx-turns-smp", &["x86", "bochs", "rtds", "smp"], smp);
+    let tests = tests.chain([turns, channel, smp]);
     let tests = tests.map(|test| {
         // Bochs executes some 30 million instructions a second where nothing else runs.
         test.limit(300)
@@ -91,6 +92,21 @@ fn channel(bench: &Bench<'_>) -> anyhow::Result<()> {
     let mut session = VMX.start(bench, three_ends("vmx-channel"), 4)?;
     is_answered(&mut session, bench)?;
     viewer_only_looks(&mut session, bench)
+}
+
+/// Virtual CPUs of one partition take turns on one CPU, those of another on it and a second one, and are gathered at each of its starts.
+fn smp(bench: &Bench<'_>) -> anyhow::Result<()> {
+    let time =
+        |budget: &str| format!("period = \"2ms\"\nbudget = \"{budget}\"\nextra_time = true\n");
+    let together = time("200us") + "affinity = [0]\n";
+    let system = SystemFile::new("vmx-turns-smp", BOARD)
+        .pool("shared", &[0, 1], RTDS)
+        .guest_in("shared", "again", "pc-again", 2, &time("1100us"))
+        .guest_in("shared", "smp", "pc-smp", 2, &together);
+    let mut session = VMX.start(bench, system, 2)?;
+    session.wait_for("smp", "^smp: done$", bench.left())?;
+    session.wait_for("again", "^again: done, 20 times$", bench.left())?;
+    Ok(())
 }
 
 /// A guest that sleeps until its timer, each millisecond, wakes up in time beside one that spins on the same CPU, and that one gets half of each 10 ms: no

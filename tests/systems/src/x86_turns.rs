@@ -9,9 +9,9 @@ use regex::Regex;
 use crate::bench::Bench;
 use crate::linux::wait_for_shell;
 use crate::registry::{Need, Test};
-use crate::shares::{self, TWO_BUSY};
+use crate::shares::{self, TWO_BUSY, TWO_IN_WINDOWS};
 use crate::system_file::SystemFile;
-use crate::turns::{REST, RTDS, URGENT, counted, gets, is_charged, is_depleted};
+use crate::turns::{RTDS, URGENT, counted, gets, is_charged, is_depleted};
 use crate::x86::{
     BOARD, IMAGE, KERNEL, ends_well, first_starts_anew, is_answered, talk, viewer_only_looks,
 };
@@ -32,6 +32,8 @@ pub fn tests() -> Vec<Test> {
     };
     vec![
         test("supply", busy_guests_get_their_budgets),
+        test("windows", busy_guests_get_their_windows),
+        test("smp", virtual_cpus_of_one_partition_take_turns),
         test("wake", |bench| {
             sleeper_wakes_beside(bench, "pc-busy", "inject", BESIDE_A_BUSY_ONE).map(drop)
         }),
@@ -53,15 +55,61 @@ pub fn tests() -> Vec<Test> {
 
 /// In each period each of them gets its budget, less at most what enforcing the other's costs, and the report says so.
 fn busy_guests_get_their_budgets(bench: &Bench<'_>) -> anyhow::Result<()> {
-    let system = shares::two_busy(BOARD, "pc-busy");
-    let mut session = counted(bench, &system)?;
-    for (name, budget) in TWO_BUSY {
-        session.wait_for(name, r"^busy: supply .* ns$", bench.left())?;
-        gets(&session, name, budget)?;
+    let mut session = busy_guests_get(bench, &shares::two_busy(BOARD, "pc-busy"), TWO_BUSY)?;
+    for (name, _) in TWO_BUSY {
         let reported = is_depleted(&mut session, name, bench)?;
         let least = reported.counter(0, "least");
         is_charged(&session, name, least.context("no least supply")?)?;
     }
+    Ok(())
+}
+
+/// In each frame each of them gets its windows, and the report says so.
+fn busy_guests_get_their_windows(bench: &Bench<'_>) -> anyhow::Result<()> {
+    let system = shares::two_in_windows(BOARD, "pc-busy");
+    let shares = TWO_IN_WINDOWS.map(|(name, share, _)| (name, share));
+    busy_guests_get(bench, &system, shares).map(drop)
+}
+
+/// In each 10 ms each guest gets its budget or its windows, less at most what enforcing the other's costs.
+fn busy_guests_get(
+    bench: &Bench<'_>,
+    system: &SystemFile,
+    shares: [(&str, u64); 2],
+) -> anyhow::Result<Session> {
+    let mut session = counted(bench, system)?;
+    for (name, share) in shares {
+        session.wait_for(name, r"^busy: supply .* ns$", bench.left())?;
+        gets(&session, name, share)?;
+    }
+    Ok(session)
+}
+
+/// Virtual CPUs of one partition on one CPU, and on two beside others: INIT, startup, interrupts and NMIs as on CPUs of their own, and none for another
+/// partition. When a partition starts anew, none of its virtual CPUs is left in the guest, with CPUs of their own as well.
+fn virtual_cpus_of_one_partition_take_turns(bench: &Bench<'_>) -> anyhow::Result<()> {
+    let time = |budget: &str| format!("period = \"2ms\"\nbudget = \"{budget}\"\n");
+    let together = format!("{}affinity = [0]\n", time("200us"));
+    let again = time("100us") + "extra_time = true\n";
+    let system = SystemFile::new("turns-smp", BOARD)
+        .pool("shared", &[0, 1], RTDS)
+        .guest_in("shared", "apart", "pc-smp", 2, &time("1200us"))
+        .guest_in("shared", "together", "pc-smp", 2, &together)
+        .guest_in("shared", "again", "pc-again", 2, &again)
+        .guest_in("shared", "clock", "pc-clock", 1, &time("100us"))
+        .guest("own", "pc-again", 2);
+    let mut session = bench.start(&system)?;
+    for (name, last) in [
+        ("apart", "smp: done"),
+        ("together", "smp: done"),
+        ("again", "again: done, 20 times"),
+        ("own", "again: done, 20 times"),
+        ("clock", "clock: done, [0-9]* ms"),
+    ] {
+        session.wait_for(name, &format!("^{last}$"), bench.left())?;
+    }
+    let status = session.wait_for_exit(bench.left())?;
+    ensure!(status.success(), "QEMU ended with {status}");
     Ok(())
 }
 
@@ -111,16 +159,17 @@ fn ends_that_share_a_cpu_ring_each_other(bench: &Bench<'_>) -> anyhow::Result<()
     first_starts_anew(&mut session, bench)
 }
 
-/// Debian's kernel boots on what a clock leaves, restarts and switches itself off.
+/// Debian's kernel boots with two virtual CPUs on what a clock leaves of one CPU, restarts and switches itself off.
 fn linux_takes_turns(bench: &Bench<'_>) -> anyhow::Result<()> {
+    let time = "period = \"10ms\"\nbudget = \"3ms\"\nextra_time = true\npriority = 1\n";
     let system = SystemFile::new("turns-linux", BOARD)
         .pool("shared", &[0], RTDS)
-        .partition_in("shared", "linux", 1, "256MiB", IMAGE, REST)
+        .partition_in("shared", "linux", 2, "256MiB", IMAGE, time)
         .guest_in("shared", "clock", "pc-clock", 1, URGENT);
     let mut session = bench.start(&system)?;
     session.wait_for("clock", "^clock: done", bench.left())?;
-    wait_for_shell(&mut session, "linux", 1, bench)?;
-    session.send("linux", "sleep 1; echo I am $((6 * 7))\n")?;
+    wait_for_shell(&mut session, "linux", 2, bench)?;
+    session.send("linux", "taskset 2 sleep 1; echo I am $((6 * 7))\n")?;
     session.wait_for("linux", "^I am 42$", bench.left())?;
     session.send("linux", "poweroff -f\n")?;
     ends_well(&mut session, bench)

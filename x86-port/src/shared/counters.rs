@@ -6,10 +6,10 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use hv::pool::Published;
 use hv::pool::policy::Policy;
 use hv::report::Line;
-use model::PcpuId;
-use model::time::TimeShare;
+use model::PartitionId;
 
-use super::{MOST, on};
+use super::MOST;
+use crate::seat::{self, Seat};
 use crate::storage::PCPUS;
 use crate::{SYSTEM, apic, cpu};
 
@@ -45,7 +45,7 @@ pub fn call_others() {
 
 fn shared_pcpus() -> impl Iterator<Item = (usize, u32)> {
     let pcpus = SYSTEM.pcpus.iter().map(|one| one.apic).enumerate();
-    pcpus.filter(|(pcpu, _)| on(*pcpu).next().is_some())
+    pcpus.filter(|(pcpu, _)| seat::on(*pcpu, true).next().is_some())
 }
 
 fn call() {
@@ -105,22 +105,19 @@ impl Counters {
 
 /// Tells the lines of a report on the turns of a partition's virtual CPUs.
 pub fn report(partition: usize, tell: impl Fn(&Line)) {
-    let Some(config) = SYSTEM.partitions.get(partition) else {
-        return;
-    };
-    for (number, pcpu) in config.pcpus.iter().enumerate() {
+    for seat in seat::all_of(PartitionId::new(partition as u8)) {
         let mut line = Line::default();
         let own = Published::new();
-        let shared = (config.time != TimeShare::Always).then(|| of(partition, *pcpu));
-        let turns = shared.flatten().unwrap_or(&own);
-        turns.tell(config.name, number, *pcpu, &mut line);
+        let turns = of(seat).unwrap_or(&own);
+        let pcpu = seat.config.pcpu;
+        turns.tell(seat.whole.name, seat.number, pcpu, &mut line);
         tell(&line);
     }
 }
 
-/// Those of a partition's virtual CPU on a shared pCPU.
-fn of(partition: usize, pcpu: PcpuId) -> Option<&'static Published> {
-    let pcpu = usize::from(pcpu.get());
-    let place = on(pcpu).position(|one| one == partition)?;
+/// Those of a virtual CPU that shares its pCPU.
+fn of(seat: Seat) -> Option<&'static Published> {
+    let pcpu = usize::from(seat.config.pcpu.get());
+    let place = seat::on(pcpu, true).position(|one| one.index == seat.index)?;
     TURNS.get(pcpu)?.get(place)
 }

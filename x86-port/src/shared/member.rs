@@ -2,32 +2,35 @@
 
 use hv::pool::dispatcher::{Contender, Sleep};
 use model::x86::exit::ExitKind;
-#[cfg(feature = "channels")]
 use x86_port::bell::Posted;
 use x86_port::exit::Exit;
-use x86_port::guest::{Beginning, Event, Instruction};
+use x86_port::guest::{Event, Instruction};
 use x86_port::local_apic::{self, Effect, LocalApic};
-use x86_port::policy::interrupt::{self, Action};
+use x86_port::policy::interrupt::Action;
 
 use super::extended::{Extended, Mover};
 use super::is_wanted;
-#[cfg(feature = "channels")]
-use crate::channel;
 use crate::life::Loading;
 use crate::partition::Phase;
 use crate::run::{Next, Vcpu};
+use crate::seat::{self, Seat};
+use crate::siblings::Activity;
 use crate::world::SharedWorld;
-use crate::{cpu, dma, world};
+use crate::{cpu, dma};
 
 /// Bytes of an image between two looks at who else wants the pCPU.
 const PIECE: u64 = 2048;
 
-/// A virtual CPU, the only one of its partition.
+/// A virtual CPU that takes turns.
 pub struct Member<G: 'static> {
     /// What every virtual CPU has.
     pub vcpu: Vcpu<G>,
     sleep: Sleep,
-    local: LocalApic,
+    local: &'static mut LocalApic,
+    /// Interrupts from outside.
+    posted: &'static Posted,
+    /// It has left the guest, together with all others of its partition.
+    outside: bool,
     /// Its guest waits for an interrupt.
     waits: bool,
     /// How far its partition's image has come into place.
@@ -37,27 +40,29 @@ pub struct Member<G: 'static> {
     extended: &'static mut Extended,
 }
 
-impl<G> Contender for Member<G> {
+impl<G: SharedWorld> Contender for Member<G> {
     fn sleep(&mut self) -> &mut Sleep {
         &mut self.sleep
     }
 
-    /// Nobody else can want anything of it but its first start, and to ring it.
     fn has_requests(&self) -> bool {
-        #[cfg(feature = "channels")]
-        if channel::posted(self.vcpu.id).is_some_and(Posted::is_fresh) {
-            return true;
-        }
-        self.vcpu.state.phase() == Phase::Starting
+        self.posted.is_fresh() || self.has_signals() || self.has_errand()
     }
 }
 
 impl<G: SharedWorld> Member<G> {
     /// One that has not begun.
-    pub fn new(vcpu: Vcpu<G>, extended: &'static mut Extended) -> Self {
+    pub fn new(
+        vcpu: Vcpu<G>,
+        posted: &'static Posted,
+        local: &'static mut LocalApic,
+        extended: &'static mut Extended,
+    ) -> Self {
         Self {
             sleep: Sleep::NEW,
-            local: LocalApic::new(vcpu.apic),
+            local,
+            posted,
+            outside: false,
             waits: false,
             loading: None,
             in_vain: false,
@@ -66,21 +71,78 @@ impl<G: SharedWorld> Member<G> {
         }
     }
 
-    /// True when there is something to do before its guest goes on.
+    /// Does with the others of its partition what they were asked to do. Called for each virtual CPU when the pCPU looks around, whoever's turn it is: it waits
+    /// for nobody's budget, and takes some ten instructions where nothing was asked for.
+    pub fn follow(&mut self) {
+        let state = self.vcpu.state;
+        match (state.phase(), self.outside) {
+            (Phase::Running, true) => self.outside = !state.gathering.enter(self.vcpu.number),
+            (Phase::Running, false) | (_, true) => {}
+            (_, false) => self.leave(),
+        }
+    }
+
+    /// Leaves the guest. The last one that does has the first do what is to be done.
+    fn leave(&mut self) {
+        self.outside = true;
+        self.vcpu.activity = Activity::Waits;
+        self.reset_local();
+        let Vcpu {
+            config,
+            id,
+            number,
+            state,
+            ..
+        } = self.vcpu;
+        if state.gathering.leave(number, config.vcpus.len())
+            && number != 0
+            && let Some(first) = seat::of(id, 0)
+        {
+            first.call();
+        }
+    }
+
+    /// Its local APIC is in its first state, nothing is on its way there, and its guest does not wait for an interrupt.
+    fn reset_local(&mut self) {
+        self.posted.forget();
+        *self.local = LocalApic::new(self.vcpu.apic);
+        self.waits = false;
+    }
+
+    /// True when there is something to do before its guest goes on: by the first of the partition, when all have left.
     pub fn has_errand(&self) -> bool {
-        matches!(self.vcpu.state.phase(), Phase::Starting | Phase::Stopping)
+        let Vcpu {
+            config,
+            number,
+            state,
+            ..
+        } = &self.vcpu;
+        self.outside
+            && *number == 0
+            && matches!(state.phase(), Phase::Starting | Phase::Stopping)
+            && state.gathering.have_left(config.vcpus.len())
+    }
+
+    /// Others of its partition have left word for it, and the partition runs.
+    fn has_signals(&self) -> bool {
+        !self.outside && self.vcpu.mailbox.is_used()
     }
 
     /// True when its guest runs, and does not wait.
     pub fn runs(&self) -> bool {
-        self.vcpu.state.phase() == Phase::Running && !self.waits
+        // Who is outside waits for a startup.
+        self.vcpu.activity == Activity::Runs
+            && !self.waits
+            && self.vcpu.state.phase() == Phase::Running
     }
 
     /// True when it has something to do at `now`. It is loaded.
     pub fn has_work(&mut self, now: u64) -> bool {
+        if self.has_signals() && self.vcpu.serve() {
+            self.reset_local();
+        }
         self.local.pass(now);
-        #[cfg(feature = "channels")]
-        self.see_rings();
+        self.see_posted();
         let guest = &self.vcpu.guest;
         self.waits &= !(self.vcpu.is_non_maskable_due()
             || guest.is_interruptible() && self.local.deliverable().is_some());
@@ -89,12 +151,10 @@ impl<G: SharedWorld> Member<G> {
 
     /// When time alone gives its guest something to do, in ticks; [`u64::MAX`]: never.
     pub fn next_change(&self) -> u64 {
-        match self.vcpu.state.phase() {
-            Phase::Running if !self.waits || self.vcpu.guest.is_interruptible() => {
-                self.local.next_change()
-            }
-            _ => u64::MAX,
+        if self.outside || self.waits && !self.vcpu.guest.is_interruptible() {
+            return u64::MAX;
         }
+        self.local.next_change()
     }
 
     /// Takes its registers out of the pCPU.
@@ -115,8 +175,7 @@ impl<G: SharedWorld> Member<G> {
     /// Before its guest is entered: its next interrupt goes with it, or waits until the guest takes it.
     pub fn prepare(&mut self) {
         self.local.pass(cpu::now());
-        #[cfg(feature = "channels")]
-        self.see_rings();
+        self.see_posted();
         self.vcpu.deliver_non_maskable();
         let guest = &mut self.vcpu.guest;
         guest.set_task_class(self.local.task_class());
@@ -124,23 +183,16 @@ impl<G: SharedWorld> Member<G> {
         if let Some(vector) = deliverable.filter(|_| guest.takes_interrupt()) {
             guest.inject(Event::Interrupt(vector));
             self.local.take(vector);
-            #[cfg(feature = "channels")]
-            if let Some(posted) = channel::posted(self.vcpu.id) {
-                posted.taken(vector);
-            }
+            self.posted.taken(vector);
         }
         // The processor compares it with CR8, which the guest changes without an exit.
         let waiting = self.local.waiting().filter(|_| !self.in_vain);
         guest.watch_interrupts(waiting.map(|vector| vector >> 4));
     }
 
-    /// Rings become interrupts of its local APIC; one that is switched off takes none.
-    #[cfg(feature = "channels")]
-    fn see_rings(&mut self) {
-        let Some(posted) = channel::posted(self.vcpu.id) else {
-            return;
-        };
-        let local = &mut self.local;
+    /// What comes from outside becomes interrupts of its local APIC; one that is switched off takes none.
+    fn see_posted(&mut self) {
+        let Self { local, posted, .. } = self;
         posted.see(|vector| {
             local.request(vector);
             if !local.is_on() {
@@ -210,16 +262,18 @@ impl<G: SharedWorld> Member<G> {
         Next::GoOn
     }
 
-    /// An interrupt command. Nobody is there but itself, and INIT and startup of the first virtual CPU have no effect.
+    /// An interrupt command. What it does to itself needs no other's help.
     fn command(&mut self, value: u64) {
-        let own = self.vcpu.apic;
-        match interrupt::command(value) {
-            Some((action, destination)) if destination.names(own, own) => match action {
-                Action::Interrupt(vector) => self.local.request(vector),
-                Action::NonMaskable => self.vcpu.own_non_maskable(),
-                Action::Init | Action::Startup(_) => {}
-            },
-            _ => {}
+        let (local, own) = (&mut self.local, self.vcpu.number);
+        let mut non_maskable = false;
+        self.vcpu.each_named(value, |seat, action| match action {
+            _ if seat.number != own => seat.signal(action),
+            Action::Interrupt(vector) => local.request(vector),
+            Action::NonMaskable => non_maskable = true,
+            Action::Init | Action::Startup(_) => {}
+        });
+        if non_maskable {
+            self.vcpu.own_non_maskable();
         }
     }
 
@@ -227,14 +281,12 @@ impl<G: SharedWorld> Member<G> {
     pub fn go_on(&mut self) {
         if self.vcpu.state.phase() == Phase::Stopping {
             self.loading = None;
-            #[cfg(feature = "channels")]
-            self.vcpu.silence();
+            self.silence();
             return self.vcpu.stopped();
         }
         let mut at = self.loading.take().or_else(|| {
             dma::deny(self.vcpu.id);
-            #[cfg(feature = "channels")]
-            self.vcpu.silence();
+            self.silence();
             self.vcpu.begin_load()
         });
         while let Some(loading) = at {
@@ -244,16 +296,15 @@ impl<G: SharedWorld> Member<G> {
                 return;
             }
         }
-        self.started();
+        self.vcpu.starts();
+        self.outside = false;
     }
 
-    /// The image is in place: the guest begins.
-    fn started(&mut self) {
-        self.vcpu.starts();
-        self.local = LocalApic::new(self.vcpu.apic);
-        self.waits = false;
-        world::reset_extended_state();
-        self.vcpu.enter_first_state(Beginning::of(self.vcpu.config));
-        self.vcpu.state.run();
+    /// Nothing comes from outside for the partition, which does not run, and what came is forgotten.
+    fn silence(&self) {
+        #[cfg(feature = "channels")]
+        self.vcpu.silence();
+        let all = seat::all_of(self.vcpu.id).filter_map(Seat::posted);
+        all.for_each(Posted::forget);
     }
 }

@@ -1,5 +1,4 @@
-//! A pCPU that several virtual CPUs share, each the only one of its partition: whose turn it is, the core's [`Dispatcher`] says; what is done then stands
-//! here.
+//! A pCPU that several virtual CPUs share, of several partitions or of one: whose turn it is, the core's [dispatcher](hv::pool::dispatcher) says; what is done then stands here.
 //!
 //! The pCPU's local APIC is the hypervisor's: its timer is the alarm, and each virtual CPU has a [virtual one](x86_port::local_apic). Interrupts of the
 //! pCPU are masked in the hypervisor; guests exit for them.
@@ -8,45 +7,39 @@ mod alarm;
 pub mod counters;
 mod extended;
 mod member;
+mod policy;
 #[cfg_attr(not(feature = "trace"), path = "recorder/absent.rs")]
 mod recorder;
 
 use core::array;
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use hv::pool::budget::Budgets;
-use hv::pool::dispatcher::{Dispatcher, Moment};
+use hv::pool::dispatcher::Moment;
 use hv::pool::policy::Policy;
-use model::time::TimeShare;
-use static_cell::ConstStaticCell;
+use model::Vmid;
+use static_cell::{ConstStaticCell, StaticCell};
 use x86_port::exit::Exit;
+use x86_port::local_apic::LocalApic;
 
 use crate::console::pump;
 use crate::run::{Next, Vcpu};
-use crate::storage::PARTITIONS;
+use crate::seat::{self, VCPUS};
 use crate::world::SharedWorld;
 use crate::{SYSTEM, apic, cpu, dma, early, exceptions, processors, trace};
 use alarm::Pcpu;
 use counters::Counters;
 use extended::{Extended, Mover};
 use member::Member;
+use policy::Decider;
 use recorder::Recorder;
 
-/// The most virtual CPUs that share one pCPU.
-const MOST: usize = PARTITIONS;
+/// The most virtual CPUs that share one pCPU of this system.
+const MOST: usize = SYSTEM.most_on_one();
 
-static EXTENDED: [ConstStaticCell<Extended>; PARTITIONS] =
-    [const { ConstStaticCell::new(Extended::new()) }; PARTITIONS];
-
-/// Partitions whose virtual CPUs share this pCPU.
-fn on(pcpu: usize) -> impl Iterator<Item = usize> {
-    let partitions = SYSTEM.partitions.iter().enumerate();
-    let here = partitions.filter(move |(_, config)| {
-        let first = config.pcpus.first();
-        config.time != TimeShare::Always && first.is_some_and(|one| usize::from(one.get()) == pcpu)
-    });
-    here.map(|(partition, _)| partition)
-}
+/// What each has while it is not loaded, and its local APIC: not on the stacks, which are small.
+static EXTENDED: [ConstStaticCell<Extended>; VCPUS] =
+    [const { ConstStaticCell::new(Extended::new()) }; VCPUS];
+static LOCAL: [StaticCell<LocalApic>; VCPUS] = [const { StaticCell::new() }; VCPUS];
 
 /// A report is told, whoever waits.
 static REPORTS: AtomicBool = AtomicBool::new(false);
@@ -63,12 +56,12 @@ pub fn is_wanted() -> bool {
     }
     let own = apic::own();
     let pcpu = SYSTEM.pcpus.iter().position(|one| Some(one.apic) == own);
-    pcpu.is_some_and(|pcpu| on(pcpu).next().is_some()) && apic::has_alarm_rung()
+    pcpu.is_some_and(|pcpu| seat::on(pcpu, true).next().is_some()) && apic::has_alarm_rung()
 }
 
 /// Runs the virtual CPUs that share a pCPU for ever; returns at once when nobody does.
 pub fn serve<G: SharedWorld>(index: usize, host: &mut G::Host) {
-    if on(index).next().is_none() {
+    if seat::on(index, true).next().is_none() {
         return;
     }
     let Some(mover) = Mover::new() else {
@@ -76,21 +69,29 @@ pub fn serve<G: SharedWorld>(index: usize, host: &mut G::Host) {
             "CPUs cannot be shared: pCPU {index} has no XSAVE, or more state than 4 KiB"
         ));
     };
-    let frequency = u64::from(cpu::tsc_khz()) * 1000;
-    let mut dispatcher = Dispatcher::new(Budgets::<MOST>::new(), frequency);
+    let Some(dispatcher) = policy::decider(index) else {
+        inconsistent();
+    };
     let mut members: [Option<Member<G>>; MOST] = array::from_fn(|_| None);
-    for (place, partition) in members.iter_mut().zip(on(index)) {
-        let time = SYSTEM.partitions.get(partition).map(|config| config.time);
-        let guest = G::sharing(partition);
-        let vcpu = guest.and_then(|guest| Vcpu::sharing(partition, index, guest));
-        let extended = EXTENDED.get(partition).map(ConstStaticCell::take);
-        *place = vcpu
-            .zip(extended)
-            .filter(|_| time.is_some_and(|time| dispatcher.policy.add(&time)))
-            .map(|(vcpu, extended)| Member::new(vcpu, extended));
+    // They lie on the stack; the compiler refuses more than 16 of them.
+    const { assert!(size_of::<Option<Member<G>>>() <= 256) };
+    // Tags of translations are each pCPU's own; 0 is the hypervisor's.
+    for ((place, seat), tag) in members.iter_mut().zip(seat::on(index, true)).zip(1..) {
+        let guest = G::sharing(seat.index);
+        let vcpu = guest.and_then(|guest| Vcpu::sharing(seat, Vmid::new(tag), guest));
+        let extended = EXTENDED.get(seat.index).map(ConstStaticCell::take);
+        let local = LOCAL.get(seat.index);
+        let local = local.map(|local| local.init_with(|| LocalApic::new(seat.config.apic)));
+        let parts = vcpu.zip(seat.posted()).zip(local.zip(extended));
+        *place = parts
+            .filter(|_| dispatcher.policy.add(&seat.config.time))
+            .map(|((vcpu, posted), (local, extended))| Member::new(vcpu, posted, local, extended));
         if place.is_none() {
-            early::stop(format_args!("the system table is inconsistent"));
+            inconsistent();
         }
+    }
+    if !dispatcher.policy.begin() {
+        inconsistent();
     }
     processors::arrive();
     apic::reset();
@@ -108,9 +109,13 @@ pub fn serve<G: SharedWorld>(index: usize, host: &mut G::Host) {
     .run(host)
 }
 
+fn inconsistent() -> ! {
+    early::stop(format_args!("the system table is inconsistent"))
+}
+
 /// The virtual CPUs of a pCPU, and what decides.
 struct Turns<G: 'static> {
-    dispatcher: Dispatcher<Budgets<MOST>>,
+    dispatcher: &'static mut Decider,
     /// In the order in which the policy got them; `None` behind the last.
     members: [Option<Member<G>>; MOST],
     mover: Mover,
@@ -183,6 +188,8 @@ impl<G: SharedWorld> Turns<G> {
         loop {
             let calls = exceptions::calls();
             dma::serve();
+            let members = self.members.iter_mut().map_while(Option::as_mut);
+            members.for_each(Member::follow);
             if apic::has_alarm_rung() {
                 self.take_alarm();
             }

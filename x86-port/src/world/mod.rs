@@ -33,8 +33,8 @@ pub fn prepare() {
 /// One that can share a pCPU.
 #[cfg(feature = "shared")]
 pub trait SharedWorld: World + x86_port::guest::Shared {
-    /// The virtual CPU of a partition that shares the calling pCPU, once. `None`: there is none, or the CPU refuses it.
-    fn sharing(partition: usize) -> Option<&'static mut Self>;
+    /// The virtual CPU at this place among all of the system, which shares the calling pCPU, once. `None`: there is none, or the CPU refuses it.
+    fn sharing(place: usize) -> Option<&'static mut Self>;
 
     /// Takes out of the pCPU what of the guest stays there between its exits.
     fn put_down(&mut self) {}

@@ -126,8 +126,8 @@ static SHARED_MSR_PERMISSIONS: ConstStaticCell<MsrPermissions> =
 #[cfg(feature = "shared")]
 static SHARED_MSR_PERMISSIONS_AT: AtomicU64 = AtomicU64::new(0);
 #[cfg(feature = "shared")]
-static SHARED: [ConstStaticCell<Guest>; crate::storage::PARTITIONS] =
-    [const { ConstStaticCell::new(Guest::NEW) }; crate::storage::PARTITIONS];
+static SHARED: [ConstStaticCell<Guest>; crate::seat::VCPUS] =
+    [const { ConstStaticCell::new(Guest::NEW) }; crate::seat::VCPUS];
 /// Which I/O ports exit, for every virtual CPU: all.
 static IO_PERMISSIONS: IoPermissions = IoPermissions::closed();
 
@@ -172,8 +172,8 @@ fn prepare_shared() {
 
 #[cfg(feature = "shared")]
 impl super::SharedWorld for Guest {
-    fn sharing(partition: usize) -> Option<&'static mut Self> {
-        let guest = SHARED.get(partition)?.take();
+    fn sharing(place: usize) -> Option<&'static mut Self> {
+        let guest = SHARED.get(place)?.take();
         guest.shares = true;
         guest.permissions = permissions(&SHARED_MSR_PERMISSIONS_AT);
         Some(guest)

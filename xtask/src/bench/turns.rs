@@ -87,7 +87,7 @@ fn share(board: &str, budget: u64, [least, most]: [u64; 2]) -> Row {
 /// Each window of a frame begins when the frame says so.
 fn windows(builder: &Builder, board: &str) -> anyhow::Result<Vec<Row>> {
     let guests = shares::TWO_IN_WINDOWS.map(|(name, ..)| name);
-    let system = shares::two_in_windows(board);
+    let system = shares::two_in_windows(board, "busy");
     let measured = measure(builder, &system, &guests, ["windows", "missed", "lateness"])?;
     let row = |[begun, missed, late]: [u64; 3]| {
         Row::new(

@@ -1,5 +1,6 @@
 //! What the image for PCs cannot do yet, although the system file can say it, and what the board does not have.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use toml::Spanned;
@@ -10,20 +11,21 @@ use crate::check::Context;
 use crate::codes;
 use crate::diagnostics::{Diagnostic, Diagnostics};
 use crate::image::Image;
+use crate::processors::assign;
 use crate::raw::{PoolPolicy, RawConsole, RawHypervisorConsole, RawImage, RawPartition, RawSystem};
 use crate::resolve::Resolved;
+
+/// The most virtual CPUs of a partition: the hypervisor has a bit for each in one word.
+const MOST_VCPUS: usize = 64;
+
+/// The most virtual CPUs that share a CPU.
+const MOST_ON_ONE: usize = 16;
 
 /// Reports every use of what the image cannot do, and every CPU that the board does not have.
 pub(super) fn check(context: &Context<'_>, board: &PcBoard, findings: &mut Diagnostics) {
     let system = context.system;
     let mut uses: Vec<(Range<usize>, &str)> = Vec::new();
     for pool in &system.pools {
-        if let Some(policy) = &pool.policy
-            && *policy.get_ref() == PoolPolicy::Cyclic
-        {
-            let what = "share a CPU in windows: the policy is `dedicated` or `rtds`";
-            uses.push((policy.span(), what));
-        }
         if let Some(placement) = pool.placement.as_ref().filter(|_| pool.is_global()) {
             uses.push((placement.span(), "move virtual CPUs between CPUs"));
         }
@@ -57,6 +59,7 @@ pub(super) fn check(context: &Context<'_>, board: &PcBoard, findings: &mut Diagn
             uses.push((on.span(), what));
         }
     }
+    uses.extend(crowded(system));
     for (partition, resolved) in system.partitions.iter().zip(context.resolved) {
         each(partition, &mut uses);
         sharing(system, partition, &mut uses);
@@ -75,6 +78,11 @@ pub(super) fn check(context: &Context<'_>, board: &PcBoard, findings: &mut Diagn
 }
 
 fn each(partition: &RawPartition, uses: &mut Vec<(Range<usize>, &str)>) {
+    if let Some(vcpu) = partition.vcpus.get(MOST_VCPUS)
+        && let Some(pool) = &vcpu.pool
+    {
+        uses.push((pool.span(), "have more than 64 virtual CPUs in a partition"));
+    }
     if let Some(image) = &partition.image {
         if let Some(address) = image.get_ref().address() {
             uses.push((address.span(), "take an image from a file of its own"));
@@ -152,19 +160,39 @@ fn each(partition: &RawPartition, uses: &mut Vec<(Range<usize>, &str)>) {
     }
 }
 
-/// What a partition cannot have whose virtual CPU shares a CPU.
+/// Pools with too many virtual CPUs on one CPU: what belongs to them lies on the stack of that CPU.
+fn crowded(system: &RawSystem) -> Vec<(Range<usize>, &'static str)> {
+    let (_, partitions) = assign(system).unwrap_or_default();
+    let mut on_cpu: BTreeMap<usize, usize> = BTreeMap::new();
+    let mut found = Vec::new();
+    let raw = system.partitions.iter().flat_map(|one| &one.vcpus);
+    for (vcpu, raw) in partitions.iter().flatten().zip(raw) {
+        let count = vcpu.cpus.first().map(|cpu| on_cpu.entry(*cpu).or_default());
+        let Some((count, pool)) = count.zip(raw.pool.as_ref()) else {
+            continue;
+        };
+        *count += 1;
+        if *count == MOST_ON_ONE + 1 {
+            found.push((pool.span(), "share a CPU among more than 16 virtual CPUs"));
+        }
+    }
+    found
+}
+
+/// What a partition cannot have whose virtual CPUs share CPUs.
 fn sharing(system: &RawSystem, partition: &RawPartition, uses: &mut Vec<(Range<usize>, &str)>) {
     let shares = |name: &&Spanned<String>| {
         let mut pools = system.pools.iter();
         let pool = pools.find(|pool| pool.name.get_ref() == name.get_ref());
         let policy = pool.and_then(|pool| pool.policy.as_ref());
-        policy.is_some_and(|policy| *policy.get_ref() == PoolPolicy::Rtds)
+        policy.is_some_and(|policy| *policy.get_ref() != PoolPolicy::Dedicated)
     };
-    let Some(pool) = partition.pools().into_iter().find(shares) else {
+    let (sharing, own): (Vec<_>, Vec<_>) = partition.pools().into_iter().partition(shares);
+    if sharing.is_empty() {
         return;
-    };
-    if partition.vcpus.len() > 1 {
-        let what = "share a CPU where a partition has several virtual CPUs";
+    }
+    for pool in own {
+        let what = "give CPUs to some virtual CPUs of a partition while others share theirs";
         uses.push((pool.span(), what));
     }
     for device in &partition.devices {

@@ -17,7 +17,7 @@ use super::start_info::start_info;
 use super::{PcBoard, acpi, linux};
 use crate::image::{Image, ImageFile};
 use crate::payload::Payload;
-use crate::processors::{Pool, Vcpu, assign};
+use crate::processors::{Pool, TimeShare, Vcpu, assign};
 use crate::range::AddressRange;
 use crate::raw::{PoolPolicy, RawConsole, RawPartition, RawSystem};
 use crate::resolve::Resolved;
@@ -46,13 +46,20 @@ pub(super) struct Plan {
 impl Plan {
     /// What the image needs beside what every one has.
     pub fn image_features(&self) -> Vec<&'static str> {
-        let shares = self
-            .pools
-            .iter()
-            .any(|pool| pool.policy == PoolPolicy::Rtds);
-        let parts = [(shares, "rtds"), (!self.channels.is_empty(), "channels")];
+        let has = |policy| self.pools.iter().any(|pool| pool.policy == policy);
+        let parts = [
+            (has(PoolPolicy::Rtds), "rtds"),
+            (has(PoolPolicy::Cyclic), "cyclic"),
+            (!self.channels.is_empty(), "channels"),
+        ];
         let needed = parts.into_iter().filter(|(needed, _)| *needed);
         needed.map(|(_, feature)| feature).collect()
+    }
+
+    /// Nanoseconds after which windows on this CPU of the board come again.
+    pub fn major_frame(&self, cpu: usize) -> Option<u64> {
+        let mut pools = self.pools.iter();
+        pools.find(|pool| pool.cpus.contains(&cpu))?.major_frame
     }
 
     /// Functions that partitions own, each with the partition's number, sorted by their streams.
@@ -73,6 +80,8 @@ pub(super) struct Planned {
     pub vcpus: Vec<Vcpu>,
     /// Board index of each virtual CPU's CPU.
     pub cpus: Vec<usize>,
+    /// The x2APIC identifier of each, as the partition sees it.
+    pub apics: Vec<u32>,
     /// Sorted by address.
     pub mappings: Vec<Mapping>,
     pub segments: Vec<Segment>,
@@ -297,7 +306,11 @@ fn planned(
     let loaded = resolved.image.as_ref()?;
     let cpus = vcpus.iter().map(|vcpu| vcpu.cpus.first().copied());
     let cpus = cpus.collect::<Option<Vec<usize>>>()?;
-    let apics = cpus.iter().map(|cpu| board.cpus.get(*cpu).copied());
+    let apic = |(number, (vcpu, cpu)): (u32, (&Vcpu, &usize))| match vcpu.time {
+        TimeShare::Always => board.cpus.get(*cpu).copied(),
+        TimeShare::Budget { .. } | TimeShare::Windows(_) => Some(number),
+    };
+    let apics = (0..).zip(vcpus.iter().zip(&cpus)).map(apic);
     let apics = apics.collect::<Option<Vec<u32>>>()?;
     let machine = acpi::Machine {
         apics: &apics,
@@ -327,6 +340,7 @@ fn planned(
     Some(Planned {
         name: raw.name.as_ref()?.get_ref().clone(),
         cpus,
+        apics,
         vcpus,
         mappings,
         segments,

@@ -224,9 +224,10 @@ fn devices(plan: &Plan, partition: &Planned) -> Vec<DeviceEntry> {
 fn cpus(plan: &Plan) -> Vec<CpuEntry> {
     let entry = |(cpu, apic): (usize, &u32)| {
         let pool = plan.pools.iter().find(|pool| pool.cpus.contains(&cpu));
-        let runs = plan.partitions.iter().filter_map(|one| {
-            let vcpu = one.cpus.iter().position(|own| *own == cpu)?;
-            Some(VcpuName {
+        let runs = plan.partitions.iter().flat_map(|one| {
+            let places = one.cpus.iter().enumerate();
+            let here = places.filter(move |(_, own)| **own == cpu);
+            here.map(|(vcpu, _)| VcpuName {
                 partition: one.name.clone(),
                 vcpu,
             })
@@ -242,13 +243,13 @@ fn cpus(plan: &Plan) -> Vec<CpuEntry> {
 }
 
 fn entry(plan: &Plan, asid: u16, partition: &Planned) -> PartitionEntry {
-    let vcpu = |(cpu, vcpu): (&usize, &Vcpu)| VcpuEntry {
+    let vcpu = |((cpu, apic), vcpu): ((&usize, &u32), &Vcpu)| VcpuEntry {
         pool: plan
             .pools
             .get(vcpu.pool)
             .map_or(String::new(), |pool| pool.name.clone()),
         cpus: vec![*cpu],
-        mpidr: plan.board.cpus.get(*cpu).map_or(0, |apic| u64::from(*apic)),
+        mpidr: u64::from(*apic),
         share: share(&vcpu.time),
     };
     let on_fault = match partition.on_fault {
@@ -264,6 +265,7 @@ fn entry(plan: &Plan, asid: u16, partition: &Planned) -> PartitionEntry {
         vcpus: partition
             .cpus
             .iter()
+            .zip(&partition.apics)
             .zip(&partition.vcpus)
             .map(vcpu)
             .collect(),

@@ -9,7 +9,6 @@ use super::channels::Channel;
 use super::functions::PcFunction;
 use super::plan::{Plan, Planned};
 use crate::emit::{Source, end, mappings, segments, time_share};
-use crate::processors::TimeShare;
 use crate::system::Console;
 
 /// Writes `pub const SYSTEM: model::x86::System`.
@@ -44,11 +43,11 @@ pub(super) fn table(plan: &Plan) -> String {
     out.field("power_off", &power_off);
     out.close("},");
     let apic = |cpu: &usize| board.cpus.get(*cpu).copied().unwrap_or(0);
-    let pcpus = plan.cpus.iter();
-    out.list(
-        "pcpus",
-        pcpus.map(|cpu| format!("model::x86::Pcpu {{ apic: {} }}", apic(cpu))),
-    );
+    let pcpus = plan.cpus.iter().map(|cpu| {
+        let (apic, frame) = (apic(cpu), plan.major_frame(*cpu));
+        format!("model::x86::Pcpu {{ apic: {apic}, major_frame: {frame:?} }}")
+    });
+    out.list("pcpus", pcpus);
     let bells = bells(plan);
     out.open("partitions: &[");
     for (index, partition) in plan.partitions.iter().enumerate() {
@@ -185,14 +184,15 @@ fn fields(
     out.open("model::x86::Partition {");
     out.field("name", &format!("{:?}", partition.name));
     out.field("asid", &format!("model::Vmid::new({})", index + 1));
-    let pcpus = partition.cpus.iter().map(pcpu);
-    out.list(
-        "pcpus",
-        pcpus.map(|pcpu| format!("model::PcpuId::new({pcpu})")),
-    );
-    let time = partition.vcpus.first();
-    let time = time.map_or(&TimeShare::Always, |vcpu| &vcpu.time);
-    out.field("time", &time_share(time));
+    let places = partition.cpus.iter().map(pcpu);
+    let vcpus = partition.vcpus.iter().zip(&partition.apics).zip(places);
+    let vcpus = vcpus.map(|((vcpu, apic), pcpu)| {
+        format!(
+            "model::x86::Vcpu {{ apic: {apic}, pcpu: model::PcpuId::new({pcpu}), time: {} }}",
+            time_share(&vcpu.time)
+        )
+    });
+    out.list("vcpus", vcpus);
     let (_, policy) = &partition.cpu_policy;
     let hidden = policy.hidden.map(|word| format!("{word:#x}")).join(", ");
     out.field(

@@ -11,7 +11,7 @@ use x86_port::vmx::permissions::MsrBitmap;
 
 use super::{Current, KEPT_BY_CPU, Page};
 use crate::early::stop;
-use crate::storage::PARTITIONS;
+use crate::seat::VCPUS;
 use crate::world::SharedWorld;
 
 /// Registers of a guest that stay in the CPU between its exits. TSC_AUX and the vector registers are moved with those of every vendor.
@@ -54,10 +54,10 @@ impl Kept {
 static BITMAP: ConstStaticCell<MsrBitmap> = ConstStaticCell::new(MsrBitmap::closed());
 static SETUP: BootCell<Setup> = BootCell::new();
 
-static GUESTS: [StaticCell<Guest<Current>>; PARTITIONS] = [const { StaticCell::new() }; PARTITIONS];
-static STRUCTURES: [ConstStaticCell<Page>; PARTITIONS] =
-    [const { ConstStaticCell::new(Page([0; 1024])) }; PARTITIONS];
-static APICS: [VirtualApic; PARTITIONS] = [VirtualApic::NEW; PARTITIONS];
+static GUESTS: [StaticCell<Guest<Current>>; VCPUS] = [const { StaticCell::new() }; VCPUS];
+static STRUCTURES: [ConstStaticCell<Page>; VCPUS] =
+    [const { ConstStaticCell::new(Page([0; 1024])) }; VCPUS];
+static APICS: [VirtualApic; VCPUS] = [VirtualApic::NEW; VCPUS];
 
 /// Builds what those virtual CPUs share. Called once, by the boot CPU.
 pub fn prepare(setup: Setup) {
@@ -80,15 +80,15 @@ pub fn prepare(setup: Setup) {
 }
 
 impl SharedWorld for Guest<Current> {
-    fn sharing(partition: usize) -> Option<&'static mut Self> {
+    fn sharing(place: usize) -> Option<&'static mut Self> {
         let setup = Setup {
-            shares: Some(APICS.get(partition)?),
+            shares: Some(APICS.get(place)?),
             ..*SETUP.get()?
         };
-        let page = STRUCTURES.get(partition)?.take();
+        let page = STRUCTURES.get(place)?.take();
         // SAFETY: this is a pCPU that `enable` has run on: its guests are asked for by itself.
         let current = unsafe { Current::make(page, setup.controls.revision)? };
-        Some(GUESTS.get(partition)?.init(Guest::new(current, setup)))
+        Some(GUESTS.get(place)?.init(Guest::new(current, setup)))
     }
 
     /// By the preemption timer. Bochs needs it: it forgets an interrupt that waits while a guest is entered that takes none.
