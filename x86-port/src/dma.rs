@@ -296,7 +296,7 @@ pub fn deny(partition: PartitionId) {
 /// Tells and answers what the units have refused since the last look.
 pub fn serve() {
     let Some(reach) = REACH.get() else { return };
-    for number in 0..UNITS {
+    for (number, _) in DMA.units.iter().enumerate() {
         for _ in 0..MOST_AT_ONCE {
             let mut reach = reach.lock();
             let fault = reach.units.get_mut(number).and_then(VtD::next_fault);
