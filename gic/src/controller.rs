@@ -172,6 +172,7 @@ pub trait InterruptController: ListRegisters + Copy {
     /// True for a controller that does not look at a level-sensitive line again when a guest's end of interrupt deactivates the physical
     /// interrupt: QEMU's model of the GICv2. A timer that fires again before its handler ends would be lost, and its guest sleep for
     /// ever, so a guest's WFI must be trapped there, and [`look_again`](Self::look_again) called before the CPU waits.
+    #[cfg(feature = "v2")]
     fn overlooks_levels(&self) -> bool {
         false
     }

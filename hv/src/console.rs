@@ -19,5 +19,5 @@ pub mod port;
 pub mod ring;
 
 pub use focus::{Focus, InputAction};
-pub use mux::{Moved, Mux, Source};
+pub use mux::{Mux, Source};
 pub use ring::Ring;

@@ -40,8 +40,10 @@ pub enum Exit {
         cause: AbortCause,
     },
     /// Waiting for an interrupt or event, where that is trapped.
+    #[cfg(any(feature = "v2", feature = "shared"))]
     Wait,
     /// The use of floating point, where that is trapped.
+    #[cfg(feature = "shared")]
     FloatingPoint,
     /// Anything else: the guest gets an Undefined Instruction exception.
     Undefined,

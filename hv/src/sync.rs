@@ -204,12 +204,6 @@ impl<T> BootCell<T> {
     }
 }
 
-impl<T> Default for BootCell<T> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::AtomicUsize;

@@ -34,8 +34,10 @@ struct State<U, const SOURCES: usize> {
     focus: Focus,
     port: U,
     /// Others wait for the pCPU: text waits instead.
+    #[cfg(feature = "shared")]
     is_wanted: fn() -> bool,
     /// For so long, in ticks.
+    #[cfg(feature = "shared")]
     pause: u64,
     /// What was typed for each partition.
     typed: [heapless::Deque<u8, TYPED>; SOURCES],
@@ -72,7 +74,7 @@ impl<U: SerialPort, const SOURCES: usize> Terminal<U, SOURCES> {
         rings: &'static [Ring; SOURCES],
         readers: impl Iterator<Item = PartitionId>,
         patience: u64,
-        is_wanted: fn() -> bool,
+        #[cfg(feature = "shared")] is_wanted: fn() -> bool,
     ) -> Self {
         let mut names = names.into_iter();
         // As many names as rings: the default is never used.
@@ -83,7 +85,9 @@ impl<U: SerialPort, const SOURCES: usize> Terminal<U, SOURCES> {
             mux: Mux::new(sources, patience),
             focus: Focus::new(readers),
             port,
+            #[cfg(feature = "shared")]
             is_wanted,
+            #[cfg(feature = "shared")]
             pause: patience / 1024,
             typed: [const { heapless::Deque::new() }; SOURCES],
             command: None,
@@ -137,20 +141,30 @@ impl<U: SerialPort, const SOURCES: usize> Terminal<U, SOURCES> {
 impl<U: SerialPort, const SOURCES: usize> State<U, SOURCES> {
     /// Moves text to the UART. Returns when to do so again at the latest, if text waits for time to pass.
     fn move_text(&mut self, now: u64) -> Option<u64> {
-        let (port, is_wanted) = (&mut self.port, self.is_wanted);
-        let chunk = if is_wanted() { 0 } else { CHUNK };
-        let moved = self
-            .mux
-            .fill(now, chunk, &mut |byte| !is_wanted() && port.try_write(byte));
-        let waits_for_others = moved.rest == Rest::Blocked && is_wanted();
-        let waits_for_room = moved.rest == Rest::Blocked && !waits_for_others;
-        self.port.interrupt_on_room(waits_for_room);
-        match moved.rest {
-            Rest::Patient { until } => Some(until),
+        #[cfg(feature = "shared")]
+        let rest = self.fill_unless_wanted(now);
+        #[cfg(feature = "shared")]
+        if rest == Rest::Blocked && (self.is_wanted)() {
             // Not the UART's interrupt, which would come before the others.
-            Rest::Blocked if waits_for_others => Some(now.saturating_add(self.pause)),
+            self.port.interrupt_on_room(false);
+            return Some(now.saturating_add(self.pause));
+        }
+        #[cfg(not(feature = "shared"))]
+        let rest = (self.mux).fill(now, CHUNK, &mut |byte| self.port.try_write(byte));
+        self.port.interrupt_on_room(rest == Rest::Blocked);
+        match rest {
+            Rest::Patient { until } => Some(until),
             Rest::Nothing | Rest::Blocked => None,
         }
+    }
+
+    /// Fills the UART until others wait for the pCPU.
+    #[cfg(feature = "shared")]
+    fn fill_unless_wanted(&mut self, now: u64) -> Rest {
+        let (port, is_wanted) = (&mut self.port, self.is_wanted);
+        let chunk = if is_wanted() { 0 } else { CHUNK };
+        self.mux
+            .fill(now, chunk, &mut |byte| !is_wanted() && port.try_write(byte))
     }
 
     /// Takes one typed byte, and says for which partition one is now waiting.

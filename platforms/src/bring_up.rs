@@ -192,6 +192,7 @@ fn compatible(found: &Found<'_>, differs: Differs) {
 fn interrupt_controller(found: &Found<'_>, differs: Differs) {
     let [v2, v3] = found.controllers;
     let (wanted, version, own, other) = match SYSTEM.board.gic {
+        #[cfg(feature = "v2")]
         PhysicalGic::V2 { .. } => (SYSTEM.board.gic_reg, 2, v2, v3),
         PhysicalGic::V3 { .. } => (SYSTEM.board.gic_reg, 3, v3, v2),
     };

@@ -41,6 +41,7 @@ impl<'a> DeviceTree<'a> {
     }
 
     /// True when a node that names one of `wanted` as compatible has its first registers at this address.
+    #[cfg(any(feature = "pci", feature = "iommu"))]
     pub fn has(&self, wanted: &[&str], base: u64) -> bool {
         self.nodes().any(|node| {
             node.is_compatible(wanted) && node.reg().next().map(|(base, _)| base) == Some(base)
@@ -140,6 +141,7 @@ impl<'a> Node<'a> {
     }
 
     /// True when one of `wanted` is among its `compatible`.
+    #[cfg(any(feature = "pci", feature = "iommu"))]
     pub fn is_compatible(&self, wanted: &[&str]) -> bool {
         let mut names = self.property(b"compatible").split(|byte| *byte == 0);
         names.any(|name| wanted.iter().any(|one| one.as_bytes() == name))

@@ -13,7 +13,6 @@ use model::system::EndState;
 use model::{IntId, Pa};
 
 use crate::interrupts::Gic;
-use crate::serial::console_is_a_partitions;
 use crate::{SYSTEM, early, log, map, storage};
 
 /// The SGI that tells a CPU that the machine has ended.
@@ -133,7 +132,7 @@ impl Machine for Board {
             EndState::Reset => "reset",
             EndState::Halt => "halted",
         };
-        if !console_is_a_partitions() {
+        if !cfg!(feature = "silent") {
             early::line(format_args!("end of the system: {text}"));
         }
         reach(state)
@@ -180,7 +179,7 @@ fn drain() {
         }
         core::hint::spin_loop();
     }
-    if !console_is_a_partitions() {
+    if !cfg!(feature = "silent") {
         // An unfinished line is somebody else's.
         let _ = early::Early::new().write_str("\n");
     }

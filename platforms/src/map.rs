@@ -92,6 +92,7 @@ pub fn build(load: u64, tree: u64) -> Result<Pa, MapError> {
     let console = SYSTEM.board.console.base.get() & !(PAGE - 1);
     device(Pa::new(console), PAGE)?;
     match SYSTEM.board.gic {
+        #[cfg(feature = "v2")]
         PhysicalGic::V2 {
             distributor,
             cpu,

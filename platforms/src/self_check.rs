@@ -80,6 +80,7 @@ fn conclude() {
 /// The distributor is on.
 pub fn interrupt_controller(gic: Gic) {
     let wanted = match SYSTEM.board.gic {
+        #[cfg(feature = "v2")]
         PhysicalGic::V2 { .. } => 2,
         PhysicalGic::V3 { .. } => 3,
     };

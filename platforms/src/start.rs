@@ -15,7 +15,9 @@ use hv::pool::Common;
 use hv::sync::{Rank, TicketLock};
 use hv::terminal::Terminal;
 use hv::vcpu::{Hypervisor, Vcpu};
-use model::device::{Trigger, VirtualGic};
+#[cfg(not(feature = "silent"))]
+use model::device::Trigger;
+use model::device::VirtualGic;
 use model::memory::PhysicalRange;
 use model::time::TimeShare;
 use model::{Pa, PartitionId, VcpuId};
@@ -25,7 +27,7 @@ use crate::early::{self, stop};
 use crate::interrupts;
 use crate::interrupts::Gic;
 use crate::machine::Board;
-use crate::serial::{Serial, console_is_a_partitions};
+use crate::serial::{self, Serial};
 use crate::storage::{self, PCPUS};
 use crate::{SYSTEM, bring_up, map, shared};
 
@@ -205,8 +207,6 @@ fn build(
             version: match config.gic {
                 #[cfg(any(feature = "v2", feature = "legacy"))]
                 VirtualGic::V2 { .. } => Version::V2,
-                #[cfg(not(any(feature = "v2", feature = "legacy")))]
-                VirtualGic::V2 { .. } => return None,
                 #[cfg(feature = "v3")]
                 VirtualGic::V3 { .. } => Version::V3,
                 #[cfg(not(feature = "v3"))]
@@ -296,11 +296,12 @@ fn terminal(system: &'static model::system::System) -> Terminal<Serial, { storag
     // A source that says nothing for 50 ms loses its unfinished line to another.
     let patience = El2::frequency() / 20;
     Terminal::new(
-        Serial::of_system(),
+        serial::of_system(),
         names,
         &storage::RINGS,
         readers,
         patience,
+        #[cfg(feature = "shared")]
         hv::pool::wanted::<El2>(),
     )
 }
@@ -322,12 +323,14 @@ fn run(index: usize) -> ! {
     }
     #[cfg(feature = "self-check")]
     crate::self_check::cpu(index, gic);
+    #[cfg(feature = "v2")]
     if gic.overlooks_levels() {
         El2::trap_waits();
     }
     check_interrupts(gic);
     gic.enable(SYSTEM.board.maintenance);
     wait_for_all();
+    #[cfg(not(feature = "silent"))]
     if index == 0 {
         serve_console(gic);
         #[cfg(feature = "iommu")]
@@ -397,10 +400,8 @@ fn wait_for_all() {
 }
 
 /// The first pCPU takes the console's interrupt.
+#[cfg(not(feature = "silent"))]
 fn serve_console(gic: Gic) {
-    if console_is_a_partitions() {
-        return;
-    }
     let intid = SYSTEM.board.console.intid;
     gic.set_trigger(intid, Trigger::Level);
     gic.route(intid, El2::affinity());

@@ -212,9 +212,6 @@ fn build_console() {
         patience,
         #[cfg(feature = "shared")]
         crate::shared::is_wanted,
-        // No virtual CPU waits for its turn: each has a CPU of its own.
-        #[cfg(not(feature = "shared"))]
-        || false,
     );
     if storage::TERMINAL.set(terminal).is_err() {
         stop(format_args!("the console was built twice"));

@@ -41,6 +41,16 @@ impl Plan {
         let partitions = self.system.partitions.iter();
         partitions.filter_map(|one| Some((one, one.image.separate.as_ref()?)))
     }
+
+    /// True when a partition has the registers of the board's console: then the image must leave them alone.
+    pub fn gives_console_away(&self) -> bool {
+        let console = Pa::new(self.system.board.console.registers.base);
+        let mut mappings = self.partitions.iter().flat_map(|one| &one.mappings);
+        mappings.any(|one| {
+            let offset = console.offset_from(one.pa);
+            offset.is_some_and(|offset| offset < one.size)
+        })
+    }
 }
 
 /// A partition with a place for everything.

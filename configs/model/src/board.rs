@@ -72,6 +72,7 @@ pub enum ConsoleKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PhysicalGic {
     /// GICv2 with the virtualization extensions (Arm IHI 0048B).
+    #[cfg(feature = "v2")]
     V2 {
         /// Distributor.
         distributor: Pa,

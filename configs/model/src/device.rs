@@ -59,6 +59,7 @@ pub enum VirtualGic {
     /// GICv2: the distributor is emulated. The first page of the CPU interface is the hardware's virtual one, mapped in stage 2, or emulated on a
     /// board with a GICv3. The second page has only `GICC_DIR`, and is always emulated: hardware deactivates what is in a list register,
     /// and nothing else.
+    #[cfg(feature = "virtual-v2")]
     V2 {
         /// Base of the emulated distributor, 4 KiB.
         distributor: Ipa,

@@ -48,12 +48,6 @@ impl CpuTable {
     }
 }
 
-impl Default for CpuTable {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

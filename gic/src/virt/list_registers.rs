@@ -1,8 +1,10 @@
 //! Between the state and the list registers: loading, reading back, and the straight path for an arriving physical interrupt.
 
+#[cfg(feature = "its")]
+use super::FROM_SPI_TO_LPI;
 use super::interrupt::{Flags, INACTIVE, Interrupt, UNRANKED};
 use super::sets::{Bits, IntIdSet};
-use super::{Calls, FROM_SPI_TO_LPI, Hardware, VcpuSet, Vgic};
+use super::{Calls, Hardware, VcpuSet, Vgic};
 use crate::{Announce, ListRegister, ListRegisters, MAX_LIST_REGISTERS};
 use model::{IntId, VcpuId};
 
@@ -33,10 +35,9 @@ impl Vgic {
         }
         let number = intid.get() as usize;
         let interrupt = match number.checked_sub(IntId::FIRST_SPI as usize) {
-            Some(spi) => match self.spis.get_mut(spi) {
-                Some(interrupt) => interrupt,
-                None => self.lpis.get_mut(spi.wrapping_sub(FROM_SPI_TO_LPI))?,
-            },
+            #[cfg(feature = "its")]
+            Some(lpi @ FROM_SPI_TO_LPI..) => self.lpis.get_mut(lpi - FROM_SPI_TO_LPI)?,
+            Some(spi) => self.spis.get_mut(spi)?,
             None => state.interrupts.get_mut(number)?,
         };
         if !interrupt.is_straight(cpu, gate) {

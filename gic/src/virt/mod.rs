@@ -96,6 +96,7 @@ impl Version {
 }
 
 /// From the index of an SPI to that of an LPI.
+#[cfg(feature = "its")]
 const FROM_SPI_TO_LPI: usize = (IntId::FIRST_LPI - IntId::FIRST_SPI) as usize;
 
 /// What the virtual controller is built for.
@@ -276,8 +277,10 @@ pub struct Vgic {
     vcpus: &'static mut [VcpuState],
     spis: &'static mut [Interrupt],
     /// At most [`MOST_LPIS`]; none without an ITS.
+    #[cfg(feature = "its")]
     lpis: &'static mut [Interrupt],
     /// The physical interrupt behind the first LPI.
+    #[cfg(feature = "its")]
     first_lpi: u32,
     #[cfg(feature = "its")]
     its: its::Its,
@@ -302,7 +305,9 @@ impl Vgic {
             geometry,
             vcpus,
             spis,
+            #[cfg(feature = "its")]
             lpis: &mut [],
+            #[cfg(feature = "its")]
             first_lpi: IntId::FIRST_LPI,
             #[cfg(feature = "its")]
             its: its::Its::absent(),
@@ -389,6 +394,7 @@ impl Vgic {
                 ..Interrupt::NEW
             };
         }
+        #[cfg(feature = "its")]
         for lpi in self.lpis.iter_mut() {
             *lpi = Interrupt {
                 flags: Flags::GROUP1 | Flags::EDGE | Flags::MESSAGE,
@@ -454,10 +460,9 @@ impl Vgic {
     fn interrupt(&self, intid: IntId, cpu: VcpuId) -> Option<&Interrupt> {
         let number = intid.get() as usize;
         match number.checked_sub(IntId::FIRST_SPI as usize) {
-            Some(spi) => match self.spis.get(spi) {
-                None => self.lpis.get(spi.wrapping_sub(FROM_SPI_TO_LPI)),
-                found => found,
-            },
+            #[cfg(feature = "its")]
+            Some(lpi @ FROM_SPI_TO_LPI..) => self.lpis.get(lpi - FROM_SPI_TO_LPI),
+            Some(spi) => self.spis.get(spi),
             None => self
                 .vcpus
                 .get(usize::from(cpu.get()))?
@@ -469,10 +474,9 @@ impl Vgic {
     fn interrupt_mut(&mut self, intid: IntId, cpu: VcpuId) -> Option<&mut Interrupt> {
         let number = intid.get() as usize;
         match number.checked_sub(IntId::FIRST_SPI as usize) {
-            Some(spi) => match self.spis.get_mut(spi) {
-                None => self.lpis.get_mut(spi.wrapping_sub(FROM_SPI_TO_LPI)),
-                found => found,
-            },
+            #[cfg(feature = "its")]
+            Some(lpi @ FROM_SPI_TO_LPI..) => self.lpis.get_mut(lpi - FROM_SPI_TO_LPI),
+            Some(spi) => self.spis.get_mut(spi),
             None => self
                 .vcpus
                 .get_mut(usize::from(cpu.get()))?
@@ -483,6 +487,7 @@ impl Vgic {
 
     /// True when the guest has enabled an interrupt.
     fn is_enabled(&self, intid: IntId, cpu: VcpuId) -> bool {
+        #[cfg(feature = "its")]
         if intid.is_lpi() {
             let lpi = self.interrupt(intid, cpu);
             return lpi.is_some_and(|lpi| lpi.is(Flags::ENABLED));
@@ -492,11 +497,11 @@ impl Vgic {
 
     /// The physical interrupt behind a virtual one but for extended SPIs, which [`Interrupt::physical`] knows.
     const fn physical(&self, intid: IntId) -> IntId {
+        #[cfg(feature = "its")]
         if intid.is_lpi() {
-            IntId::new(intid.get() - IntId::FIRST_LPI + self.first_lpi)
-        } else {
-            intid
+            return IntId::new(intid.get() - IntId::FIRST_LPI + self.first_lpi);
         }
+        intid
     }
 
     /// What an interrupt has to pass.

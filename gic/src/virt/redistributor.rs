@@ -23,8 +23,9 @@ impl Vgic {
         } else {
             0
         };
-        let lpis = u64::from(!self.lpis.is_empty());
-        u64::from(packed_affinity(vcpu.mpidr)) << 32 | (index as u64) << 8 | last | lpis
+        #[cfg(feature = "its")]
+        let last = last | u64::from(!self.lpis.is_empty());
+        u64::from(packed_affinity(vcpu.mpidr)) << 32 | (index as u64) << 8 | last
     }
 
     /// `GICR_WAKER` (12.11.42): the CPU interface follows the CPU's wish at once.

@@ -89,6 +89,7 @@ const WORDS: usize = (ORDINARY as usize + super::MOST_LPIS) / 32;
 const fn place(intid: IntId) -> u32 {
     match intid.get() {
         ordinary @ ..ORDINARY => ordinary,
+        #[cfg(feature = "its")]
         lpi @ IntId::FIRST_LPI.. => ORDINARY + (lpi - IntId::FIRST_LPI),
         _ => u32::MAX,
     }
@@ -96,11 +97,11 @@ const fn place(intid: IntId) -> u32 {
 
 /// The number of a bit.
 const fn number(place: u32) -> IntId {
-    IntId::new(if place < ORDINARY {
-        place
-    } else {
-        place - ORDINARY + IntId::FIRST_LPI
-    })
+    #[cfg(feature = "its")]
+    if place >= ORDINARY {
+        return IntId::new(place - ORDINARY + IntId::FIRST_LPI);
+    }
+    IntId::new(place)
 }
 
 impl IntIdSet {

@@ -101,12 +101,6 @@ impl Shown {
     }
 }
 
-impl Default for Shown {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 /// The index of the word at `bytes`, if one begins there.
 const fn aligned(bytes: u32) -> Option<usize> {
     if bytes.is_multiple_of(4) {

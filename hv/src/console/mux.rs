@@ -64,15 +64,6 @@ impl<'a> Source<'a> {
     }
 }
 
-/// What [`Mux::fill`] did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Moved {
-    /// Bytes that the UART took.
-    pub bytes: usize,
-    /// Whether something is left.
-    pub rest: Rest,
-}
-
 /// Why [`Mux::fill`] stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rest {
@@ -147,35 +138,27 @@ impl<'a, const SOURCES: usize> Mux<'a, SOURCES> {
 
     /// Moves bytes to `sink` until it answers false (full: the byte was not taken), nothing is left, or `limit` bytes were looked at
     /// or moved. `now` is the time in the ticks of `patience`; it never goes backwards.
-    pub fn fill(&mut self, now: u64, limit: usize, sink: &mut dyn FnMut(u8) -> bool) -> Moved {
+    pub fn fill(&mut self, now: u64, limit: usize, sink: &mut dyn FnMut(u8) -> bool) -> Rest {
         for source in &mut self.sources {
             source.look(now);
         }
-        let mut bytes = 0;
         for _ in 0..limit {
             if self.staged.is_empty()
                 && let Err(rest) = self.stage(now)
             {
-                return Moved { bytes, rest };
+                return rest;
             }
             if let Some(byte) = self.staged.front() {
                 if !sink(*byte) {
-                    return Moved {
-                        bytes,
-                        rest: Rest::Blocked,
-                    };
+                    return Rest::Blocked;
                 }
                 self.staged.pop_front();
-                bytes += 1;
             }
         }
-        Moved {
-            bytes,
-            rest: if self.is_idle() {
-                Rest::Nothing
-            } else {
-                Rest::Blocked
-            },
+        if self.is_idle() {
+            Rest::Nothing
+        } else {
+            Rest::Blocked
         }
     }
 
@@ -352,9 +335,7 @@ mod tests {
 
     /// Why nothing goes out at time `now`.
     fn rest(mux: &mut Mux<'_, 2>, now: u64) -> Rest {
-        let moved = mux.fill(now, 100, &mut |_| true);
-        assert_eq!(moved.bytes, 0);
-        moved.rest
+        mux.fill(now, 100, &mut |_| panic!("something goes out"))
     }
 
     /// Everything that goes out at time `now`, as text.
@@ -585,7 +566,7 @@ mod tests {
         let mut out = Vec::new();
         while !mux.is_idle() {
             let mut room = 3;
-            let moved = mux.fill(0, 100, &mut |byte| {
+            mux.fill(0, 100, &mut |byte| {
                 if room == 0 {
                     return false;
                 }
@@ -593,7 +574,6 @@ mod tests {
                 out.push(byte);
                 true
             });
-            assert!(moved.bytes <= 3);
         }
         assert_eq!(out, b"[linux] hello\r\n");
     }
@@ -603,14 +583,7 @@ mod tests {
         let (linux, rt) = (Ring::new(), Ring::new());
         let mut mux = mux(&linux, &rt);
         linux.push_all(&[0; 100]);
-        let moved = mux.fill(0, 10, &mut |_| true);
-        assert_eq!(
-            moved,
-            Moved {
-                bytes: 0,
-                rest: Rest::Blocked
-            }
-        );
+        assert_eq!(mux.fill(0, 10, &mut |_| true), Rest::Blocked);
         assert_eq!(linux.len(), 90);
     }
 

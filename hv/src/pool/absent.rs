@@ -68,12 +68,6 @@ impl Call {
     }
 }
 
-/// Nobody else waits for a pCPU.
-#[inline(always)]
-pub const fn wanted<C>() -> fn() -> bool {
-    || false
-}
-
 impl<M: Machine> Hypervisor<M> {
     /// Nobody has any.
     pub const fn call_for_counters(&self) {}
@@ -126,12 +120,6 @@ impl<M: Machine> Vcpu<M> {
     /// A call is about this virtual CPU alone.
     #[inline(always)]
     pub const fn was_called(&mut self) {}
-
-    /// Floating point is always its own.
-    #[inline(always)]
-    pub const fn claim_floating_point(&mut self) -> bool {
-        false
-    }
 }
 
 /// It is always this one's turn.

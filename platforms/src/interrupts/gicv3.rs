@@ -16,7 +16,6 @@ pub(super) fn driver() -> GicV3 {
             // SAFETY: `map` maps these frames where they are, for ever; `bring_up` has compared them with the board's device tree.
             unsafe { GicV3::new(distributor.get() as usize, redistributors, stride) }
         }
-        PhysicalGic::V2 { .. } => unreachable!(),
     };
     GIC
 }

@@ -66,6 +66,11 @@ impl ListRegisters for Gic {
 }
 
 impl InterruptController for Gic {
+    #[cfg(feature = "v2")]
+    delegate! {
+        fn overlooks_levels() -> bool;
+    }
+
     delegate! {
         fn init_cpu() -> Result<(), GicError>;
         #[inline]
@@ -88,7 +93,6 @@ impl InterruptController for Gic {
         fn kick(cpu: Mpidr, sgi: IntId);
         fn common_register(register: CommonRegister, written: Option<u64>) -> u64;
         fn frames() -> Option<[usize; 2]>;
-        fn overlooks_levels() -> bool;
         fn look_again();
         fn reset_virtual_interface();
         #[cfg(feature = "legacy")]

@@ -65,6 +65,7 @@ pub(crate) fn features(plan: &Plan) -> Vec<&'static str> {
         ),
         (plan.system.board.psci.is_none(), "spin"),
         (!plan.system.channels.is_empty(), "channels"),
+        (plan.gives_console_away(), "silent"),
         (plan.system.efi, "efi"),
         (plan.system.self_check, "self-check"),
         (plan.system.registers, "registers"),
@@ -116,6 +117,16 @@ mod tests {
     }
 
     #[test]
+    fn image_leaves_a_console_alone_that_a_partition_has() {
+        const VIRTUAL: &str = "console = \"virtual\"";
+        let text = include_str!("../tests/golden/demo.toml").replace("BOARD", "qemu-virt-gicv3");
+        let text = text.replacen(VIRTUAL, "console = { device = \"serial0\" }", 1);
+        let text = text.replace(VIRTUAL, "console = \"none\"");
+        let features = compile_text(&text).unwrap().image_features;
+        assert_eq!(features, ["v3", "silent", "pl011"]);
+    }
+
+    #[test]
     fn image_has_the_policies_of_its_pools() {
         let text = include_str!("../tests/golden/demo.toml").replace("BOARD", "qemu-virt-gicv3");
         let shared = text
@@ -159,6 +170,7 @@ mod tests {
             "global",
             "spin",
             "channels",
+            "silent",
             "efi",
             "self-check",
             "registers",

@@ -353,7 +353,7 @@ impl Machine {
         };
         let states = vec![VcpuState::ROOM; count].leak();
         let spis = vec![Interrupt::ROOM; SPIS].leak();
-        let shown: &Shown = Box::leak(Box::default());
+        let shown: &Shown = Box::leak(Box::new(Shown::new()));
         let grants: &[Grants] = (0..count).map(|_| Grants::NEW).collect::<Vec<_>>().leak();
         Self {
             vgic: Vgic::new(geometry, states, spis, grants, shown),

@@ -5,7 +5,9 @@ use model::Ipa;
 
 /// Exception classes, `ESR_EL2.EC`.
 mod class {
+    #[cfg(any(feature = "v2", feature = "shared"))]
     pub const WAIT: u64 = 0x01;
+    #[cfg(feature = "shared")]
     pub const FLOATING_POINT: u64 = 0x07;
     pub const HVC64: u64 = 0x16;
     pub const SMC64: u64 = 0x17;
@@ -44,7 +46,9 @@ impl Syndrome {
     /// What the guest did.
     pub fn exit(&self) -> Exit {
         match self.class() {
+            #[cfg(any(feature = "v2", feature = "shared"))]
             class::WAIT => Exit::Wait,
+            #[cfg(feature = "shared")]
             class::FLOATING_POINT => Exit::FloatingPoint,
             class::HVC64 => Exit::Hypercall {
                 immediate: self.esr as u16,

@@ -1,5 +1,6 @@
 //! The CPU as it is: EL2 controls for guests, their EL1 registers, timers, waiting.
 
+#[cfg(feature = "v2")]
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use aarch64_cpu::asm;
@@ -39,6 +40,7 @@ mod hcr {
     pub const FB: u64 = 1 << 9;
     pub const BSU_INNER: u64 = 1 << 10;
     /// WFI is trapped.
+    #[cfg(any(feature = "v2", feature = "shared"))]
     pub const TWI: u64 = 1 << 13;
     /// Identification registers of group 3, SMC, implementation-defined registers, ACTLR and set/way operations are trapped.
     pub const TID3: u64 = 1 << 18;
@@ -87,19 +89,21 @@ const TIMERS_FREE: u64 = 0b11;
 const SYSTEM_CONTROL_RESET: u64 = 0x30d0_0800;
 
 /// A guest's WFI is trapped; only where the interrupt controller asks for it.
+#[cfg(feature = "v2")]
 static WAITS_ARE_TRAPPED: AtomicBool = AtomicBool::new(false);
 
 /// `HCR_EL2` while a guest runs that has its CPU to itself.
 fn guest_traps() -> u64 {
+    #[cfg(feature = "v2")]
     if WAITS_ARE_TRAPPED.load(Ordering::Relaxed) {
-        hcr::GUEST | hcr::TWI
-    } else {
-        hcr::GUEST
+        return hcr::GUEST | hcr::TWI;
     }
+    hcr::GUEST
 }
 
 impl El2 {
     /// From now on a guest's WFI is trapped (see [`overlooks_levels`](gic::InterruptController::overlooks_levels)).
+    #[cfg(feature = "v2")]
     pub fn trap_waits() {
         WAITS_ARE_TRAPPED.store(true, Ordering::Relaxed);
     }

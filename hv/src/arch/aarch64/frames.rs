@@ -10,6 +10,7 @@ use crate::vcpu::Vcpu;
 /// Size of a virtual UART's register page.
 pub(super) const UART_PAGE: u64 = 0x1000;
 /// Size of a GICv2 distributor's page (IHI 0048B 4.1.2).
+#[cfg(feature = "virtual-v2")]
 const GICV2_DISTRIBUTOR: u64 = 0x1000;
 /// Where a GICv2 CPU interface has its second page (IHI 0048B, table 4-2).
 #[cfg(feature = "v2")]
@@ -28,6 +29,7 @@ pub(super) fn within(ipa: Ipa, base: Ipa, size: u64) -> Option<u64> {
 #[inline]
 pub(super) fn gic_frame<M: Machine>(vcpu: &Vcpu<M>, ipa: Ipa) -> Option<(Frame, u64)> {
     match vcpu.partition.config.gic {
+        #[cfg(feature = "virtual-v2")]
         VirtualGic::V2 { distributor, .. } => {
             within(ipa, distributor, GICV2_DISTRIBUTOR).map(|offset| (Frame::Distributor, offset))
         }

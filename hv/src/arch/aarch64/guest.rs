@@ -155,13 +155,16 @@ fn synchronous<M: Machine>(vcpu: &mut Vcpu<M>, syndrome: &Syndrome) -> ExitKind 
             vcpu.fault(FaultKind::Execute(cause), ipa.get(), Some(exception));
             ExitKind::Fault
         }
+        #[cfg(any(feature = "v2", feature = "shared"))]
         Exit::Wait => {
             vcpu.context.skip_instruction(true);
             suspend(vcpu);
             ExitKind::Wait
         }
+        #[cfg(feature = "shared")]
         Exit::FloatingPoint if vcpu.claim_floating_point() => ExitKind::SystemRegister,
-        Exit::FloatingPoint | Exit::Undefined => {
+        // `Undefined`, and floating point that nobody may use.
+        _ => {
             vcpu.undefined();
             ExitKind::Undefined
         }
@@ -366,7 +369,7 @@ fn gic_access<M: Machine>(vcpu: &mut Vcpu<M>, access: MmioAccess, frame: Frame, 
     #[cfg(feature = "shared")]
     let mut unfinished = false;
     vcpu.with_gic(|gic, caller| {
-        let sent = sgis_under_way(partition, id, frame, gic);
+        let sent = sgis_under_way((partition, id), frame, gic);
         let kicks = if access.write {
             match gic.write(frame, offset, access.width, stored, caller) {
                 Access::Done(kicks) => kicks,
@@ -403,11 +406,13 @@ fn unknown_register(partition: &Partition) -> VcpuSet {
     VcpuSet::EMPTY
 }
 
-/// SGIs that were sent to the virtual CPU whose private interrupts the frame has, and that it has not taken: they arrive before the access.
-fn sgis_under_way(partition: &Partition, id: VcpuId, frame: Frame, gic: &mut Vgic) -> VcpuSet {
+/// SGIs that were sent to the virtual CPU whose private interrupts the frame has, and that it has not taken: they arrive before what `accesses` it.
+fn sgis_under_way(accesses: (&Partition, VcpuId), frame: Frame, gic: &mut Vgic) -> VcpuSet {
+    let partition = accesses.0;
     let of = match (frame, partition.config.gic) {
         (Frame::Redistributor(of), _) => of,
-        (Frame::Distributor, VirtualGic::V2 { .. }) => id,
+        #[cfg(feature = "virtual-v2")]
+        (Frame::Distributor, VirtualGic::V2 { .. }) => accesses.1,
         (Frame::Distributor, VirtualGic::V3 { .. }) => return VcpuSet::EMPTY,
     };
     let Some(shared) = partition.vcpus.get(usize::from(of.get())) else {

@@ -12,6 +12,7 @@ mod gicv2;
 mod gicv3;
 
 use super::frames::{UART_PAGE, gic_frame, within};
+#[cfg(feature = "v2")]
 use super::guest::stand_by;
 use super::psci;
 use crate::exit::ExitKind;
@@ -23,6 +24,7 @@ use crate::vcpu::Vcpu;
 mod esr {
     /// `EC`.
     pub(super) const CLASS_SHIFT: u32 = 26;
+    #[cfg(feature = "v2")]
     pub(super) const WAIT: u64 = 0x01;
     #[cfg(feature = "v3")]
     pub(super) const SYSTEM_REGISTER: u64 = 0x18;
@@ -80,7 +82,10 @@ pub(crate) fn answer<M: Machine>(vcpu: &mut Vcpu<M>) -> Verdict {
         #[cfg(feature = "v3")]
         esr::SYSTEM_REGISTER => gicv3::send_sgi(vcpu, syndrome),
         _ if syndrome == esr::SMC => call(vcpu, ExitKind::FirmwareCall),
+        #[cfg(feature = "v2")]
         _ => wait(vcpu, syndrome),
+        #[cfg(not(feature = "v2"))]
+        _ => Verdict::Left,
     }
 }
 
@@ -183,6 +188,7 @@ fn uart_flags<M: Machine>(vcpu: &Vcpu<M>) -> Option<u32> {
 }
 
 /// A trapped WFI where the pCPU is this virtual CPU's own; asked for last, to cost the others nothing. What ends the wait is taken by the vectors when the guest goes on.
+#[cfg(feature = "v2")]
 #[inline(never)]
 fn wait<M: Machine>(vcpu: &mut Vcpu<M>, syndrome: u64) -> Verdict {
     if syndrome >> esr::CLASS_SHIFT != esr::WAIT || vcpu.takes_turns() {
