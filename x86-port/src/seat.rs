@@ -19,7 +19,7 @@ const fn first_of(partition: usize) -> usize {
     while i < partition && i < SYSTEM.partitions.len() {
         #[allow(clippy::indexing_slicing, reason = "bounded by the loop")]
         let count = SYSTEM.partitions[i].vcpus.len();
-        assert!(count <= Gathering::MOST, "the compiler refuses more");
+        assert!(count <= Gathering::MOST, "the compiler refuses more than 8");
         sum += count;
         i += 1;
     }

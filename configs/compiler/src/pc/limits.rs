@@ -15,9 +15,6 @@ use crate::processors::assign;
 use crate::raw::{PoolPolicy, RawConsole, RawHypervisorConsole, RawImage, RawPartition, RawSystem};
 use crate::resolve::Resolved;
 
-/// The most virtual CPUs of a partition: the hypervisor has a bit for each in one word.
-const MOST_VCPUS: usize = 64;
-
 /// The most virtual CPUs that share a CPU.
 const MOST_ON_ONE: usize = 16;
 
@@ -78,11 +75,6 @@ pub(super) fn check(context: &Context<'_>, board: &PcBoard, findings: &mut Diagn
 }
 
 fn each(partition: &RawPartition, uses: &mut Vec<(Range<usize>, &str)>) {
-    if let Some(vcpu) = partition.vcpus.get(MOST_VCPUS)
-        && let Some(pool) = &vcpu.pool
-    {
-        uses.push((pool.span(), "have more than 64 virtual CPUs in a partition"));
-    }
     if let Some(image) = &partition.image {
         if let Some(address) = image.get_ref().address() {
             uses.push((address.span(), "take an image from a file of its own"));
