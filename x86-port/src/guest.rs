@@ -15,8 +15,9 @@ pub trait Guest {
     /// The last exit as the trace has it: asked before [`exited`](Self::exited), and never in an image without the trace.
     fn cause(&self) -> Cause;
 
-    /// Has it take no value of XCR0 with one of these components. Holds from the next [`begin`](Self::begin) on.
-    fn deny_state(&mut self, components: u64);
+    /// Has it take no value of XCR0 with one of these components, and reach the MSRs that the [map](crate::policy::msr::Map) at this physical address
+    /// opens. Holds from the next [`begin`](Self::begin) on.
+    fn restrict(&mut self, denied_state: u64, msr_map: u64);
 
     /// Puts the CPU into its first state. No translation of who used `space`'s tag before is left.
     fn begin(&mut self, beginning: Beginning, space: Space);

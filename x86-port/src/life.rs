@@ -33,7 +33,9 @@ impl<G: World> Vcpu<G> {
     /// Puts the CPU into its first state, all but its APIC, and has it run.
     pub fn begin(&mut self, beginning: Beginning) {
         world::reset_extended_state();
-        self.guest.deny_state(self.config.cpu_policy.denied_state);
+        let policy = &self.config.cpu_policy;
+        self.guest
+            .restrict(policy.denied_state, G::msr_map(self.id));
         self.guest.begin(beginning, self.space);
         self.non_maskable = NonMaskable::default();
         self.activity = Activity::Runs;

@@ -69,10 +69,10 @@ pub use new_board::{
 pub use pc::{PcBoard, pc_tables, read_pc_board};
 pub use raw::schema::{explain_field, json_schema, reference};
 pub use report::{
-    ChannelEndEntry, ChannelEntry, CpuEntry, DeviceEntry, ImageEntry, InterruptEntry, MapEntry,
-    MapKind, MappingEntry, MappingKind, Owner, PartitionEntry, PoolEntry, ProviderEntry,
-    RangeEntry, Report, Risk, RiskLevel, SegmentEntry, Share, StreamEntry, TreeEntry,
-    VERSION as REPORT_VERSION, VcpuEntry, VcpuName, Verdict, VirtualDevice, Window,
+    ChannelEndEntry, ChannelEntry, CpuEntry, CpuPolicyEntry, DeviceEntry, ImageEntry,
+    InterruptEntry, MapEntry, MapKind, MappingEntry, MappingKind, Owner, PartitionEntry, PoolEntry,
+    ProviderEntry, RangeEntry, Report, Risk, RiskLevel, SegmentEntry, Share, StreamEntry,
+    TreeEntry, VERSION as REPORT_VERSION, VcpuEntry, VcpuName, Verdict, VirtualDevice, Window,
 };
 pub use resources::{BoardFiles, ResourceError, Resources, Source};
 pub use summary::Summary;

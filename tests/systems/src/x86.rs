@@ -131,29 +131,62 @@ pub fn tests() -> Vec<Test> {
     tests
 }
 
-/// Beside a guest that sees all features, one with the policy `baseline` neither sees AVX nor can turn it on.
+/// Beside a guest that sees all features, one with the policy `baseline` neither sees AVX nor can turn it on, and reaches no TSC_AUX; one with a policy of
+/// the file's own has that, but none of what is there with the features it hides.
 fn policies_differ(bench: &Bench<'_>) -> anyhow::Result<()> {
-    let guest = |system: SystemFile, policy: &str| {
-        let line = format!("cpu_policy = \"{policy}\"\n");
-        system.partition(policy, 1, "16MiB", "\"guest:pc-features\"", &line)
-    };
-    let system = guest(SystemFile::new("cpu-policy", BOARD), "full");
-    let mut session = bench.start(&guest(system, "baseline"))?;
-    for (policy, shown, components, avx) in [
-        ("full", "yes", "0x7", true),
-        ("baseline", "no", "0x0", false),
-    ] {
+    struct Seen {
+        policy: &'static str,
+        /// XSAVE, AVX, RDRAND, AVX2.
+        shown: [&'static str; 4],
+        components: &'static str,
+        /// SYSENTER's, PAT, TSC_AUX.
+        msrs: [bool; 3],
+    }
+    const OWN: &str = "\n[cpu_policies.own]\nhide = [\"avx\", \"sep\", \"pat\", \"rdtscp\"]\n";
+    let all = [
+        Seen {
+            policy: "full",
+            shown: ["yes"; 4],
+            components: "0x7",
+            msrs: [true; 3],
+        },
+        Seen {
+            policy: "baseline",
+            shown: ["no"; 4],
+            components: "0x0",
+            msrs: [true, true, false],
+        },
+        Seen {
+            policy: "own",
+            shown: ["yes", "no", "yes", "no"],
+            components: "0x3",
+            msrs: [false, false, true],
+        },
+    ];
+    let mut system = SystemFile::new("cpu-policy", BOARD);
+    for Seen { policy, .. } in &all {
+        let table = if *policy == "own" { OWN } else { "" };
+        let lines = format!("cpu_policy = \"{policy}\"\n{table}");
+        system = system.partition(policy, 1, "16MiB", "\"guest:pc-features\"", &lines);
+    }
+    let mut session = bench.start(&system)?;
+    for seen in &all {
+        let ([xsave, avx, rdrand, avx2], components) = (seen.shown, seen.components);
+        let [sysenter, pat, tsc_aux] = seen.msrs;
         for line in [
-            format!("sse4.2 yes, xsave {shown}, avx {shown}, rdrand {shown}, avx2 {shown}"),
-            format!("OSXSAVE taken: true, shown {shown}, components {components}"),
+            format!("sse4.2 yes, xsave {xsave}, avx {avx}, rdrand {rdrand}, avx2 {avx2}"),
+            format!("OSXSAVE taken: true, shown {xsave}, components {components}"),
             "XCR0 0x3 taken: true".to_owned(),
-            format!("XCR0 0x7 taken: {avx}"),
+            format!("XCR0 0x7 taken: {}", avx == "yes"),
             "XCR0 0x5 taken: false".to_owned(),
             "XCR0 0x1 taken: true".to_owned(),
+            format!("SYSENTER_EIP read: {sysenter}, written: {sysenter}"),
+            format!("PAT read: {pat}, written: {pat}"),
+            format!("TSC_AUX read: {tsc_aux}, written: {tsc_aux}"),
             "done".to_owned(),
         ] {
             let line = format!("^features: {}$", regex::escape(&line));
-            session.wait_for(policy, &line, bench.left())?;
+            session.wait_for(seen.policy, &line, bench.left())?;
         }
     }
     ends_well(&mut session, bench)

@@ -86,6 +86,8 @@ const SHOWN_7_EDX: u32 = bits([4]);
 const HIDDEN_EXTENDED_ECX: u32 = bits([2, 3, 10, 9, 12, 13, 15, 22, 23, 24, 26, 27, 28, 29]);
 /// Extended leaf 1, EDX: the same as leaf 1 has, where AMD repeats it.
 const HIDDEN_EXTENDED_EDX: u32 = bits([7, 12, 14]);
+/// Of what a policy can hide of leaf 1, EDX, what AMD repeats there: the page attribute table.
+const REPEATED_EDX: u32 = bits([16]);
 
 /// Leaf `leaf`, subleaf `subleaf`, as the guest sees it; `host` is what the physical CPU answers.
 #[inline(always)]
@@ -104,7 +106,7 @@ pub fn guest(leaf: u32, subleaf: u32, host: Leaf, own: &Virtual<'_>) -> Leaf {
             ecx: host.ecx & !HIDDEN_1_ECX & !hidden(Word::Leaf1Ecx)
                 | bits([21, 31])
                 | ((own.os_xsave && has_xsave(own)) as u32) << 27,
-            edx: host.edx & !HIDDEN_1_EDX,
+            edx: host.edx & !HIDDEN_1_EDX & !hidden(Word::Leaf1Edx),
         },
         // Caches and their sharing: one CPU.
         4 => Leaf {
@@ -151,7 +153,10 @@ pub fn guest(leaf: u32, subleaf: u32, host: Leaf, own: &Virtual<'_>) -> Leaf {
             eax: host.eax,
             ebx: 0,
             ecx: host.ecx & !HIDDEN_EXTENDED_ECX & !hidden(Word::ExtendedEcx),
-            edx: host.edx & !HIDDEN_EXTENDED_EDX & !hidden(Word::ExtendedEdx),
+            edx: host.edx
+                & !HIDDEN_EXTENDED_EDX
+                & !hidden(Word::ExtendedEdx)
+                & !(hidden(Word::Leaf1Edx) & REPEATED_EDX),
         },
         // The name of the CPU, and its caches.
         0x8000_0002..=0x8000_0006 => host,
@@ -278,11 +283,12 @@ mod tests {
     }
 
     #[test]
-    fn each_feature_is_shown_by_full_and_hidden_by_baseline() {
+    fn each_feature_is_shown_unless_it_is_hidden() {
         for feature in &FEATURES {
             let bit = |policy| {
                 let word = match feature.word {
                     Word::Leaf1Ecx => seen_by(policy, 1, 0).ecx,
+                    Word::Leaf1Edx => seen_by(policy, 1, 0).edx,
                     Word::Leaf7Ebx => seen_by(policy, 7, 0).ebx,
                     Word::Leaf7Ecx => seen_by(policy, 7, 0).ecx,
                     Word::ExtendedEcx => seen_by(policy, 0x8000_0001, 0).ecx,
@@ -290,9 +296,16 @@ mod tests {
                 };
                 word >> feature.bit & 1
             };
-            let bits = [&CpuPolicy::FULL, &CpuPolicy::BASELINE].map(bit);
+            let bits = [&CpuPolicy::FULL, &CpuPolicy::FULL.without(feature)].map(bit);
             assert_eq!(bits, [1, 0], "{}", feature.name);
         }
+    }
+
+    #[test]
+    fn page_attribute_table_is_hidden_in_both_places() {
+        let no_pat = CpuPolicy::FULL.without(feature("pat").expect("a feature"));
+        let words = |policy| [1, 0x8000_0001].map(|leaf| seen_by(policy, leaf, 0).edx >> 16 & 1);
+        assert_eq!((words(&CpuPolicy::FULL), words(&no_pat)), ([1; 2], [0; 2]));
     }
 
     #[test]

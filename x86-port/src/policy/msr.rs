@@ -1,5 +1,7 @@
 //! Model-specific registers. What is not in the table is a general-protection fault.
 
+use model::x86::cpu::{CpuPolicy, Msrs};
+
 use crate::local_apic;
 
 /// What happens when a guest reads or writes an MSR.
@@ -28,6 +30,20 @@ pub struct Rule {
     pub write: Access,
     /// What they are.
     pub name: &'static str,
+    /// A partition's policy can deny them by this name.
+    pub group: Option<Msrs>,
+}
+
+/// Says which MSRs exit, in the form that a vendor's extension has for it.
+pub trait Map {
+    /// In place of a map that is not filled: all zero, so that an image has no room for it.
+    const BLANK: Self;
+
+    /// All exit.
+    fn close(&mut self);
+
+    /// Lets the guest read an MSR itself, or write it, or both. False when the map does not have it.
+    fn open(&mut self, index: u32, read: bool, write: bool) -> bool;
 }
 
 /// IA32_APIC_BASE.
@@ -50,6 +66,15 @@ const fn rule(first: u32, last: u32, read: Access, write: Access, name: &'static
         read,
         write,
         name,
+        group: None,
+    }
+}
+
+/// MSRs that the guest reaches unless its policy hides what they are there with.
+const fn of(group: Msrs, first: u32, last: u32, name: &'static str) -> Rule {
+    Rule {
+        group: Some(group),
+        ..rule(first, last, Access::Own, Access::Own, name)
     }
 }
 
@@ -63,7 +88,7 @@ pub const RULES: &[Rule] = {
         rule(0x10, 0x10, Own, Fault, "time stamp counter"),
         rule(APIC_BASE, APIC_BASE, Emulated, Emulated, "APIC base"),
         rule(0x8b, 0x8b, Nothing, Nothing, "microcode revision"),
-        rule(0x174, 0x176, Own, Own, "SYSENTER"),
+        of(Msrs::SysEnter, 0x174, 0x176, "SYSENTER"),
         rule(
             MISC_ENABLE,
             MISC_ENABLE,
@@ -71,7 +96,7 @@ pub const RULES: &[Rule] = {
             Nothing,
             "miscellaneous features",
         ),
-        rule(0x277, 0x277, Own, Own, "PAT"),
+        of(Msrs::Pat, 0x277, 0x277, "PAT"),
         rule(0x802, 0x803, Own, Fault, "APIC identifier, version"),
         rule(0x808, 0x808, Own, Own, "APIC task priority"),
         rule(0x80a, 0x80a, Own, Fault, "APIC processor priority"),
@@ -103,7 +128,7 @@ pub const RULES: &[Rule] = {
         rule(EFER, EFER, Emulated, Emulated, "EFER"),
         rule(0xc000_0081, 0xc000_0084, Own, Own, "SYSCALL"),
         rule(0xc000_0100, 0xc000_0102, Own, Own, "FS, GS, kernel GS base"),
-        rule(0xc000_0103, 0xc000_0103, Own, Own, "TSC_AUX"),
+        of(Msrs::TscAux, 0xc000_0103, 0xc000_0103, "TSC_AUX"),
         rule(0xc001_0015, 0xc001_0015, Nothing, Nothing, "HWCR"),
         rule(0xc001_001f, 0xc001_001f, Nothing, Nothing, "NB_CFG"),
         rule(0xc001_1029, 0xc001_1029, Nothing, Nothing, "DE_CFG"),
@@ -121,29 +146,25 @@ pub fn access(index: u32, write: bool) -> Access {
     })
 }
 
-/// Calls `open` with each MSR that the guest may read itself, or write, or both.
+/// Opens what virtual CPUs with this policy reach themselves; all else exits, and what then is [`Own`](Access::Own) by the table is a fault. `shares`: they
+/// share a physical CPU, so their local APIC is a [virtual one](crate::local_apic).
 ///
 /// # Errors
-/// The first one that `open` cannot do it for.
-pub fn each_own(mut open: impl FnMut(u32, bool, bool) -> bool) -> Result<(), u32> {
+/// The first MSR that the map does not have.
+pub fn fill(map: &mut impl Map, policy: &CpuPolicy, shares: bool) -> Result<(), u32> {
+    let local = local_apic::FIRST..=local_apic::LAST;
+    map.close();
     for rule in RULES {
         let [read, write] = [rule.read, rule.write].map(|access| access == Access::Own);
+        let denied = rule.group.is_some_and(|group| policy.denies(group));
         for index in rule.first..=rule.last {
-            if (read || write) && !open(index, read, write) {
+            let open = (read || write) && !denied && !(shares && local.contains(&index));
+            if open && !map.open(index, read, write) {
                 return Err(index);
             }
         }
     }
     Ok(())
-}
-
-/// As [`each_own`], for one that shares its physical CPU: its local APIC is a [virtual one](crate::local_apic).
-///
-/// # Errors
-/// The first one that `open` cannot do it for.
-pub fn each_own_of_sharing(mut open: impl FnMut(u32, bool, bool) -> bool) -> Result<(), u32> {
-    let local = local_apic::FIRST..=local_apic::LAST;
-    each_own(|index, read, write| local.contains(&index) || open(index, read, write))
 }
 
 /// What of a write to the timer's entry takes effect: vector, mask, periodic mode. `None`: it is a general-protection fault, as reserved bits are.
@@ -164,6 +185,8 @@ pub const fn apic_base(first: bool) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use model::x86::cpu::feature;
+
     use super::*;
 
     #[test]
@@ -176,6 +199,48 @@ mod tests {
                 .iter()
                 .all(|rule| rule.first <= rule.last && !rule.name.is_empty())
         );
+    }
+
+    /// The MSRs that were opened.
+    struct Opened(Vec<u32>);
+
+    impl Map for Opened {
+        const BLANK: Self = Self(Vec::new());
+
+        fn close(&mut self) {
+            self.0.clear();
+        }
+
+        fn open(&mut self, index: u32, _read: bool, _write: bool) -> bool {
+            self.0.push(index);
+            index != 0xc000_0103
+        }
+    }
+
+    #[test]
+    fn what_a_policy_denies_stays_closed_and_then_is_a_fault() {
+        let sysenter = [0x174u32, 0x175, 0x176];
+        for (names, shares, closed) in [
+            (
+                &["sep", "rdtscp", "rdpid"] as &[_],
+                false,
+                &sysenter as &[u32],
+            ),
+            (&["pat", "rdtscp", "rdpid"], true, &[0x277, 0x80b, 0x838]),
+        ] {
+            let features = names.iter().filter_map(|name| feature(name));
+            let policy = features.fold(CpuPolicy::FULL, |policy, one| policy.without(one));
+            let mut map = Opened(vec![0xfe]);
+            assert_eq!(fill(&mut map, &policy, shares), Ok(()));
+            for index in closed.iter().chain(&[0xfe, ICR, EFER, 0xc000_0103]) {
+                assert!(!map.0.contains(index), "{index:#x}");
+            }
+            assert_eq!(map.0.contains(&0x80b), !shares);
+            assert_eq!(map.0.contains(&0x277), !closed.contains(&0x277));
+        }
+        // That one the map of this test does not have.
+        let all = fill(&mut Opened(vec![]), &CpuPolicy::FULL, false);
+        assert_eq!(all, Err(0xc000_0103));
     }
 
     #[test]

@@ -87,8 +87,9 @@ impl guest::Guest for Guest {
         self.registers = first_state(state, beginning);
     }
 
-    fn deny_state(&mut self, components: u64) {
-        self.denied_state = components;
+    fn restrict(&mut self, denied_state: u64, msr_map: u64) {
+        self.denied_state = denied_state;
+        self.permissions.msr = msr_map;
     }
 
     #[inline]
@@ -234,10 +235,8 @@ mod tests {
 
     fn begun() -> Guest {
         let mut guest = Guest::NEW;
-        guest.permissions = Permissions {
-            io: 0x1000,
-            msr: 0x4000,
-        };
+        guest.permissions.io = 0x1000;
+        guest.restrict(0, 0x4000);
         let space = Space {
             tag: Vmid::new(3),
             root: Pa::new(0x7000),
@@ -264,7 +263,7 @@ mod tests {
     fn xsetbv_exits_where_a_component_is_denied() {
         assert_eq!(begun().vmcb.control.intercept_second, second::ALL);
         let mut guest = Guest::NEW;
-        guest.deny_state(0b100);
+        guest.restrict(0b100, 0x4000);
         let space = Space {
             tag: Vmid::new(3),
             root: Pa::new(0x7000),

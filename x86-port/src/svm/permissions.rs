@@ -1,17 +1,19 @@
 //! The maps that say which MSRs and I/O ports of a guest exit (AMD APM volume 2, 15.10 and 15.11).
 
+use crate::policy::msr::Map;
+
 /// MSRs that exit: two bits each, read and write, for three ranges of 8,192 MSRs. Whatever lies outside these always exits.
 #[repr(C, align(4096))]
 pub struct MsrPermissions([u8; 0x2000]);
 
-impl MsrPermissions {
-    /// All exit.
-    pub const fn closed() -> Self {
-        Self([0xff; 0x2000])
+impl Map for MsrPermissions {
+    const BLANK: Self = Self([0; 0x2000]);
+
+    fn close(&mut self) {
+        self.0.fill(0xff);
     }
 
-    /// Lets the guest read an MSR itself, or write it, or both. False when the map does not have it.
-    pub fn open(&mut self, index: u32, read: bool, write: bool) -> bool {
+    fn open(&mut self, index: u32, read: bool, write: bool) -> bool {
         let (base, offset) = match index {
             0..=0x1fff => (0, index),
             0xc000_0000..=0xc000_1fff => (0x800, index - 0xc000_0000),
@@ -25,9 +27,17 @@ impl MsrPermissions {
         *byte &= !(mask << (offset % 4 * 2));
         true
     }
+}
+
+#[cfg(test)]
+impl MsrPermissions {
+    fn closed() -> Self {
+        let mut map = Self::BLANK;
+        map.close();
+        map
+    }
 
     /// True when a read exits, and when a write does.
-    #[cfg(test)]
     fn exits(&self, index: u32) -> (bool, bool) {
         let (base, offset) = if index < 0x2000 {
             (0, index)

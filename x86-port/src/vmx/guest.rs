@@ -53,8 +53,6 @@ impl VirtualApic {
 pub struct Setup {
     /// The CPU's controls.
     pub controls: Controls,
-    /// Physical address of the bitmap of MSRs.
-    pub msr_bitmap: u64,
     /// What XCR0 may name on this CPU.
     pub xcr0: u64,
     /// Where it has its task priority, if it shares its CPU.
@@ -86,6 +84,8 @@ pub struct Guest<V> {
     held: bool,
     /// Components of the extended state that it cannot turn on.
     denied_state: u64,
+    /// Physical address of the bitmap of MSRs.
+    msr_bitmap: u64,
 }
 
 impl<V: Vmcs> Guest<V> {
@@ -99,6 +99,7 @@ impl<V: Vmcs> Guest<V> {
             attempt: Attempt::Called,
             held: false,
             denied_state: 0,
+            msr_bitmap: 0,
         }
     }
 
@@ -241,19 +242,16 @@ impl<V: Vmcs> guest::Guest for Guest<V> {
         }
     }
 
-    fn deny_state(&mut self, components: u64) {
-        self.denied_state = components;
+    fn restrict(&mut self, denied_state: u64, msr_map: u64) {
+        self.denied_state = denied_state;
+        self.msr_bitmap = msr_map;
     }
 
     fn begin(&mut self, beginning: Beginning, space: Space) {
         let mut first = Vmcb::ZERO.state;
         self.registers = first_state(&mut first, beginning);
         (self.rax, self.held) = (0, false);
-        let Setup {
-            controls,
-            msr_bitmap,
-            ..
-        } = self.setup;
+        let controls = self.setup.controls;
         let vpid = if controls.has_vpid() {
             space.tag.get()
         } else {
@@ -272,7 +270,7 @@ impl<V: Vmcs> guest::Guest for Guest<V> {
             (control::ENTRY, controls.entry.into()),
             (control::EXCEPTIONS, 0),
             (control::EVENT, 0),
-            (control::MSR_BITMAP, msr_bitmap),
+            (control::MSR_BITMAP, self.msr_bitmap),
             (control::EPT_POINTER, ept::pointer(space.root)),
             (control::CR0_MASK, NUMERIC_ERROR),
             (control::CR0_SHADOW, first.cr0),

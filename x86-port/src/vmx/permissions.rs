@@ -1,17 +1,19 @@
 //! The bitmap that says which MSRs of a guest exit (Intel SDM volume 3, 25.6.9).
 
+use crate::policy::msr::Map;
+
 /// A bit each for 8,192 low and 8,192 high MSRs, for reads and then for writes. Whatever lies outside always exits.
 #[repr(C, align(4096))]
 pub struct MsrBitmap([u8; 0x1000]);
 
-impl MsrBitmap {
-    /// All exit.
-    pub const fn closed() -> Self {
-        Self([0xff; 0x1000])
+impl Map for MsrBitmap {
+    const BLANK: Self = Self([0; 0x1000]);
+
+    fn close(&mut self) {
+        self.0.fill(0xff);
     }
 
-    /// Lets the guest read an MSR itself, or write it, or both. False when the bitmap does not have it.
-    pub fn open(&mut self, index: u32, read: bool, write: bool) -> bool {
+    fn open(&mut self, index: u32, read: bool, write: bool) -> bool {
         let base = match index {
             0..=0x1fff => 0,
             0xc000_0000..=0xc000_1fff => 0x400,
@@ -29,8 +31,16 @@ impl MsrBitmap {
 
 #[cfg(test)]
 mod tests {
+    use model::x86::cpu::CpuPolicy;
+
     use super::*;
     use crate::policy::msr;
+
+    fn closed() -> MsrBitmap {
+        let mut bitmap = MsrBitmap::BLANK;
+        bitmap.close();
+        bitmap
+    }
 
     /// True when a read exits, and when a write does.
     fn exits(bitmap: &MsrBitmap, index: u32) -> (bool, bool) {
@@ -44,7 +54,7 @@ mod tests {
 
     #[test]
     fn opened_msr_alone_stops_exiting_the_way_it_was_opened() {
-        let mut bitmap = MsrBitmap::closed();
+        let mut bitmap = closed();
         assert!(bitmap.open(0x80b, false, true));
         assert!(bitmap.open(0xc000_0100, true, true));
         assert_eq!(exits(&bitmap, 0x80b), (true, false));
@@ -56,17 +66,14 @@ mod tests {
 
     #[test]
     fn msr_outside_the_bitmap_cannot_be_opened() {
-        assert!(!MsrBitmap::closed().open(0x2000, true, true));
-        assert!(!MsrBitmap::closed().open(0xc001_0015, true, true));
+        assert!(!closed().open(0x2000, true, true));
+        assert!(!closed().open(0xc001_0015, true, true));
     }
 
     #[test]
     fn everything_that_the_policy_passes_through_can_be_opened() {
-        let mut bitmap = MsrBitmap::closed();
-        assert_eq!(
-            msr::each_own(|index, read, write| bitmap.open(index, read, write)),
-            Ok(())
-        );
+        let mut bitmap = MsrBitmap::BLANK;
+        assert_eq!(msr::fill(&mut bitmap, &CpuPolicy::FULL, false), Ok(()));
         assert_eq!(exits(&bitmap, 0x838), (false, false));
         assert_eq!(exits(&bitmap, msr::ICR), (true, true));
     }

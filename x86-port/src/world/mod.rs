@@ -1,10 +1,12 @@
 //! The world switch, by the extension that the CPU has.
 
+mod msr_maps;
 pub mod svm;
 pub mod vmx;
 
 use core::arch::asm;
 
+use model::PartitionId;
 use x86_64::registers::control::{Cr4, Cr4Flags};
 use x86_64::registers::xcontrol::XCr0;
 use x86_port::guest::Guest;
@@ -16,6 +18,9 @@ use crate::cpu;
 pub trait World: Guest + 'static {
     /// What a pCPU keeps of the hypervisor's state meanwhile.
     type Host;
+
+    /// Physical address of the map that says which MSRs of a partition's virtual CPUs exit: [`prepare`] has filled it.
+    fn msr_map(partition: PartitionId) -> u64;
 
     /// Runs the guest until it exits. When there were more than `calls` [`calls`](crate::exceptions::calls), that is at once.
     fn enter(&mut self, host: &mut Self::Host, calls: u32);

@@ -1,18 +1,17 @@
 //! AMD's world switch: VMRUN with all registers of both sides (AMD APM volume 2, 15.5).
 
 use core::arch::{asm, global_asm};
-use core::sync::atomic::{AtomicU64, Ordering};
 
+use model::PartitionId;
 use static_cell::ConstStaticCell;
 use x86_64::registers::control::{Efer, EferFlags};
 use x86_64::registers::model_specific::Msr;
-use x86_port::policy::msr;
-use x86_port::svm::guest::{Guest, Permissions};
+use x86_port::svm::guest::Guest;
 use x86_port::svm::permissions::{IoPermissions, MsrPermissions};
 use x86_port::svm::vmcb::Vmcb;
 
 use super::World;
-use crate::early::stop;
+use super::msr_maps::MsrMaps;
 use crate::storage::PCPUS;
 
 global_asm!(
@@ -115,16 +114,7 @@ pub struct Host {
     saved: Page,
 }
 
-/// Which MSRs exit, for every virtual CPU: how `prepare` fills it, and where it is then.
-static MSR_PERMISSIONS: ConstStaticCell<MsrPermissions> =
-    ConstStaticCell::new(MsrPermissions::closed());
-static MSR_PERMISSIONS_AT: AtomicU64 = AtomicU64::new(0);
-/// Which MSRs exit of virtual CPUs that share a pCPU: no register of the APIC is their own.
-#[cfg(feature = "shared")]
-static SHARED_MSR_PERMISSIONS: ConstStaticCell<MsrPermissions> =
-    ConstStaticCell::new(MsrPermissions::closed());
-#[cfg(feature = "shared")]
-static SHARED_MSR_PERMISSIONS_AT: AtomicU64 = AtomicU64::new(0);
+static MSR_MAPS: MsrMaps<MsrPermissions> = MsrMaps::new();
 #[cfg(feature = "shared")]
 static SHARED: [ConstStaticCell<Guest>; crate::seat::VCPUS] =
     [const { ConstStaticCell::new(Guest::NEW) }; crate::seat::VCPUS];
@@ -140,34 +130,9 @@ static HOSTS: [ConstStaticCell<Host>; PCPUS] = [const {
     })
 }; PCPUS];
 
-/// With the map of MSRs that `prepare` has left there.
-fn permissions(msr: &AtomicU64) -> Permissions {
-    Permissions {
-        io: (&raw const IO_PERMISSIONS) as u64,
-        msr: msr.load(Ordering::Acquire),
-    }
-}
-
-/// Builds what all virtual CPUs share. Called once, by the boot CPU.
+/// Builds what virtual CPUs run with. Called once, by the boot CPU.
 pub fn prepare() {
-    let permissions = MSR_PERMISSIONS.take();
-    if let Err(index) = msr::each_own(|index, read, write| permissions.open(index, read, write)) {
-        stop(format_args!("MSR {index:#x} cannot be passed through"));
-    }
-    MSR_PERMISSIONS_AT.store((&raw const *permissions) as u64, Ordering::Release);
-    #[cfg(feature = "shared")]
-    prepare_shared();
-}
-
-/// The same for those that share a pCPU.
-#[cfg(feature = "shared")]
-fn prepare_shared() {
-    let permissions = SHARED_MSR_PERMISSIONS.take();
-    let open = |index, read, write| permissions.open(index, read, write);
-    if let Err(index) = msr::each_own_of_sharing(open) {
-        stop(format_args!("MSR {index:#x} cannot be passed through"));
-    }
-    SHARED_MSR_PERMISSIONS_AT.store((&raw const *permissions) as u64, Ordering::Release);
+    MSR_MAPS.prepare();
 }
 
 #[cfg(feature = "shared")]
@@ -175,7 +140,7 @@ impl super::SharedWorld for Guest {
     fn sharing(place: usize) -> Option<&'static mut Self> {
         let guest = SHARED.get(place)?.take();
         guest.shares = true;
-        guest.permissions = permissions(&SHARED_MSR_PERMISSIONS_AT);
+        guest.permissions.io = (&raw const IO_PERMISSIONS) as u64;
         Some(guest)
     }
 }
@@ -188,7 +153,7 @@ pub unsafe fn enable(index: usize) -> Option<(&'static mut Guest, &'static mut H
     /// VM_HSAVE_PA.
     const HOST_SAVE: u32 = 0xc001_0117;
     let (guest, host) = (GUESTS.get(index)?.take(), HOSTS.get(index)?.take());
-    guest.permissions = permissions(&MSR_PERMISSIONS_AT);
+    guest.permissions.io = (&raw const IO_PERMISSIONS) as u64;
     // SAFETY: the caller says that the CPU has SVM; the pages are mapped where they are, and nobody else uses them.
     unsafe {
         Efer::update(|efer| efer.insert(EferFlags::SECURE_VIRTUAL_MACHINE_ENABLE));
@@ -200,6 +165,10 @@ pub unsafe fn enable(index: usize) -> Option<(&'static mut Guest, &'static mut H
 
 impl World for Guest {
     type Host = Host;
+
+    fn msr_map(partition: PartitionId) -> u64 {
+        MSR_MAPS.of(partition)
+    }
 
     #[inline]
     fn enter(&mut self, host: &mut Host, calls: u32) {

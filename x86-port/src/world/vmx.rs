@@ -4,11 +4,11 @@ use core::arch::{asm, global_asm};
 use core::ffi::c_void;
 
 use hv::sync::BootCell;
+use model::PartitionId;
 use static_cell::{ConstStaticCell, StaticCell};
 use x86_64::instructions::tables::{sgdt, sidt};
 use x86_64::registers::control::{Cr0, Cr0Flags, Cr3, Cr4, Cr4Flags};
 use x86_64::registers::model_specific::{Efer, Msr};
-use x86_port::policy::msr;
 use x86_port::vmx::controls::{self, Controls};
 use x86_port::vmx::field::{Vmcs, host, information};
 use x86_port::vmx::guest::{Attempt, Guest, Setup};
@@ -18,6 +18,7 @@ use x86_port::vmx::permissions::MsrBitmap;
 mod kept;
 
 use super::World;
+use super::msr_maps::MsrMaps;
 use crate::early::stop;
 use crate::storage::PCPUS;
 use crate::{cpu, log};
@@ -126,7 +127,7 @@ struct Page([u32; 1024]);
 pub struct Host(Page);
 
 /// Which MSRs exit, for every virtual CPU: how `prepare` fills it, and what it makes of it.
-static BITMAP: ConstStaticCell<MsrBitmap> = ConstStaticCell::new(MsrBitmap::closed());
+static MSR_MAPS: MsrMaps<MsrBitmap> = MsrMaps::new();
 static SETUP: BootCell<Setup> = BootCell::new();
 
 static GUESTS: [StaticCell<Guest<Current>>; PCPUS] = [const { StaticCell::new() }; PCPUS];
@@ -264,14 +265,10 @@ pub fn controls() -> Controls {
 
 /// Builds what all virtual CPUs share. Called once, by the boot CPU.
 pub fn prepare() {
-    let bitmap = BITMAP.take();
-    if let Err(index) = msr::each_own(|index, read, write| bitmap.open(index, read, write)) {
-        stop(format_args!("MSR {index:#x} cannot be passed through"));
-    }
+    MSR_MAPS.prepare();
     let components = cpu::cpuid(0xd, 0);
     let setup = Setup {
         controls: controls(),
-        msr_bitmap: (&raw const *bitmap) as u64,
         xcr0: u64::from(components.edx) << 32 | u64::from(components.eax),
         shares: None,
     };
@@ -279,7 +276,7 @@ pub fn prepare() {
         stop(format_args!("the virtual CPUs were prepared twice"));
     }
     #[cfg(feature = "shared")]
-    kept::prepare(setup);
+    kept::prepare(&setup.controls);
 }
 
 /// Enables VMX on this pCPU. Returns what its virtual CPU runs with. `None`: it cannot be enabled as on the boot CPU.
@@ -367,6 +364,10 @@ fn save_host(vmcs: &mut impl Vmcs) {
 
 impl World for Guest<Current> {
     type Host = Host;
+
+    fn msr_map(partition: PartitionId) -> u64 {
+        MSR_MAPS.of(partition)
+    }
 
     fn enter(&mut self, _: &mut Host, calls: u32) {
         let launched = self.structure().launched.into();

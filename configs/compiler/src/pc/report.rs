@@ -2,6 +2,7 @@
 
 use model::memory::{Mapping, MemoryKind};
 use model::partition::FaultPolicy;
+use model::x86::cpu::{CpuPolicy, FEATURES, Msrs};
 
 use super::channels::{Channel, End};
 use super::functions::PcFunction;
@@ -9,9 +10,9 @@ use super::plan::{ADDRESS_BITS, Plan, Planned};
 use crate::diagnostics::Diagnostics;
 use crate::processors::Vcpu;
 use crate::report::{
-    ChannelEndEntry, ChannelEntry, CpuEntry, DeviceEntry, ImageEntry, MapEntry, MapKind,
-    MappingEntry, MappingKind, Owner, PartitionEntry, PoolEntry, RangeEntry, Report, SegmentEntry,
-    StreamEntry, TreeEntry, VERSION, VcpuEntry, VcpuName, Verdict, conclude, share,
+    ChannelEndEntry, ChannelEntry, CpuEntry, CpuPolicyEntry, DeviceEntry, ImageEntry, MapEntry,
+    MapKind, MappingEntry, MappingKind, Owner, PartitionEntry, PoolEntry, RangeEntry, Report,
+    SegmentEntry, StreamEntry, TreeEntry, VERSION, VcpuEntry, VcpuName, Verdict, conclude, share,
 };
 use crate::system::Console;
 
@@ -304,7 +305,7 @@ fn entry(plan: &Plan, asid: u16, partition: &Planned) -> PartitionEntry {
         interrupts: Vec::new(),
         dma_trusted: false,
         psci: Vec::new(),
-        cpu_policy: Some(partition.cpu_policy.0.clone()),
+        cpu_policy: Some(cpu_policy(&partition.cpu_policy)),
         firmware_calls: "none".to_owned(),
         firmware_resources: Vec::new(),
         on_fault: on_fault.to_owned(),
@@ -318,5 +319,15 @@ fn entry(plan: &Plan, asid: u16, partition: &Planned) -> PartitionEntry {
             sha256: String::new(),
             source: String::new(),
         },
+    }
+}
+
+fn cpu_policy((name, policy): &(String, CpuPolicy)) -> CpuPolicyEntry {
+    let hidden = FEATURES.iter().filter(|one| policy.hides(one));
+    let denied = Msrs::ALL.into_iter().filter(|msrs| policy.denies(*msrs));
+    CpuPolicyEntry {
+        name: name.clone(),
+        hidden: hidden.map(|one| one.name.to_owned()).collect(),
+        denied_msrs: denied.map(|msrs| msrs.name().to_owned()).collect(),
     }
 }

@@ -574,27 +574,33 @@ fn with_cpu_policy(table: &str, name: &str) -> String {
 
 #[test]
 fn cpu_policies_go_into_table_and_report() {
-    let plain = "[cpu_policies.plain]\nhide = [\"avx512f\", \"rdrand\"]";
+    let plain = "[cpu_policies.plain]\nhide = [\"pku\", \"rdrand\", \"pat\"]";
     let hidden = |name| {
         let compiled = compiled(&with_cpu_policy(plain, name)).unwrap();
         let report = compiled.proof.report.partitions.iter();
-        let names: Vec<_> = report.map(|one| one.cpu_policy.clone().unwrap()).collect();
-        assert_eq!(names, ["full", name]);
+        let shown: Vec<_> = report.map(|one| one.cpu_policy.clone().unwrap()).collect();
+        let [first, second] = <[_; 2]>::try_from(shown).unwrap();
+        assert_eq!((first.name.as_str(), second.name.as_str()), ("full", name));
+        assert!(first.hidden.is_empty() && first.denied_msrs.is_empty());
         let table: String = compiled.table.split_whitespace().collect();
         let policies = table.split("CpuPolicy{hidden:").skip(1);
         let policies = policies.map(|one| one.split('}').next().unwrap().to_owned());
-        policies.collect::<Vec<String>>()
+        let table: Vec<String> = policies.collect();
+        (table, second.hidden, second.denied_msrs)
     };
-    let full = "[0x0,0x0,0x0,0x0,0x0],denied_state:0x0";
-    assert_eq!(hidden("full"), [full, full]);
-    assert_eq!(
-        hidden("plain"),
-        [
-            full,
-            "[0x40000000,0xdc230000,0x5842,0x0,0x0],denied_state:0xe0"
-        ]
-    );
-    assert!(hidden("baseline")[1].ends_with("denied_state:0x2e4"));
+    let full = "[0x0,0x0,0x0,0x0,0x0,0x0],denied_state:0x0";
+    let (table, features, msrs) = hidden("full");
+    assert_eq!(table, [full, full]);
+    assert!(features.is_empty() && msrs.is_empty());
+    let (table, features, msrs) = hidden("plain");
+    let plain = "[0x40000000,0x10000,0x0,0x8,0x0,0x0],denied_state:0x200";
+    assert_eq!(table, [full, plain]);
+    assert_eq!(features, ["rdrand", "pat", "pku"]);
+    assert_eq!(msrs, ["IA32_PAT"]);
+    let (table, features, msrs) = hidden("baseline");
+    assert!(table[1].ends_with("denied_state:0x2e4"));
+    assert_eq!(features.len(), 48);
+    assert_eq!(msrs, ["IA32_TSC_AUX"]);
 }
 
 #[test]

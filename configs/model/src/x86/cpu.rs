@@ -1,4 +1,5 @@
-//! CPU policies: which features of its physical CPUs a partition is shown, and which parts of the extended state it may turn on.
+//! CPU policies: which features of its physical CPUs a partition is shown, and which parts of the extended state and which model-specific registers it
+//! cannot reach, since they are there with features that are hidden.
 //!
 //! [`FEATURES`] is the one home of what a policy can name.
 
@@ -8,6 +9,8 @@
 pub enum Word {
     /// Leaf 1, ECX.
     Leaf1Ecx,
+    /// Leaf 1, EDX. Every CPU with long mode has what is named there.
+    Leaf1Edx,
     /// Leaf 7, EBX.
     Leaf7Ebx,
     /// Leaf 7, ECX.
@@ -35,6 +38,31 @@ pub mod state {
     pub const PROTECTION_KEYS: u64 = 1 << 9;
 }
 
+/// Model-specific registers that are there with features. Where all of these are hidden, they are, too: an access is a general-protection fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Msrs {
+    /// What SYSENTER loads.
+    SysEnter,
+    /// The page attribute table.
+    Pat,
+    /// What RDTSCP and RDPID give.
+    TscAux,
+}
+
+impl Msrs {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::SysEnter, Self::Pat, Self::TscAux];
+
+    /// As the manuals call them.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::SysEnter => "IA32_SYSENTER_CS, IA32_SYSENTER_ESP, IA32_SYSENTER_EIP",
+            Self::Pat => "IA32_PAT",
+            Self::TscAux => "IA32_TSC_AUX",
+        }
+    }
+}
+
 /// A feature that a policy can hide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Feature {
@@ -48,6 +76,8 @@ pub struct Feature {
     pub brings: u64,
     /// Components of which each must be there for it: it is hidden when one is denied.
     pub needs: u64,
+    /// Registers that are there with it.
+    pub msrs: Option<Msrs>,
 }
 
 /// What a partition is shown less than others, and may use less.
@@ -66,12 +96,14 @@ impl CpuPolicy {
         denied_state: 0,
     };
 
-    /// All [`FEATURES`] hidden: x86-64-v2 (System V psABI for AMD64, 3.1.1) is left, and what kernels protect themselves with.
+    /// All [`FEATURES`] hidden that a CPU may lack: x86-64-v2 (System V psABI for AMD64, 3.1.1) is left, and what kernels protect themselves with.
     pub const BASELINE: Self = {
         let mut policy = Self::FULL;
         let mut rest: &[Feature] = &FEATURES;
         while let [feature, others @ ..] = rest {
-            policy = policy.without(feature);
+            if !matches!(feature.word, Word::Leaf1Edx) {
+                policy = policy.without(feature);
+            }
             rest = others;
         }
         policy
@@ -95,6 +127,12 @@ impl CpuPolicy {
         self
     }
 
+    /// True when these registers are hidden.
+    pub fn denies(&self, msrs: Msrs) -> bool {
+        let mut with_them = FEATURES.iter().filter(|one| one.msrs == Some(msrs));
+        with_them.all(|one| self.hides(one))
+    }
+
     /// True when the feature is hidden.
     pub const fn hides(&self, feature: &Feature) -> bool {
         self.word(feature.word) >> feature.bit & 1 != 0
@@ -103,9 +141,10 @@ impl CpuPolicy {
     /// What is hidden of a word.
     #[inline]
     pub const fn word(&self, word: Word) -> u32 {
-        let [basic, ebx, ecx, extended_ecx, extended_edx] = self.hidden;
+        let [basic, basic_edx, ebx, ecx, extended_ecx, extended_edx] = self.hidden;
         match word {
             Word::Leaf1Ecx => basic,
+            Word::Leaf1Edx => basic_edx,
             Word::Leaf7Ebx => ebx,
             Word::Leaf7Ecx => ecx,
             Word::ExtendedEcx => extended_ecx,
@@ -114,9 +153,10 @@ impl CpuPolicy {
     }
 
     const fn hiding(mut self, feature: &Feature) -> Self {
-        let [basic, ebx, ecx, extended_ecx, extended_edx] = &mut self.hidden;
+        let [basic, basic_edx, ebx, ecx, extended_ecx, extended_edx] = &mut self.hidden;
         let word = match feature.word {
             Word::Leaf1Ecx => basic,
+            Word::Leaf1Edx => basic_edx,
             Word::Leaf7Ebx => ebx,
             Word::Leaf7Ecx => ecx,
             Word::ExtendedEcx => extended_ecx,
@@ -147,12 +187,20 @@ const fn state_of(name: &'static str, word: Word, bit: u32, brings: u64, needs: 
         bit,
         brings,
         needs,
+        msrs: None,
+    }
+}
+
+const fn reaching(name: &'static str, word: Word, bit: u32, msrs: Msrs) -> Feature {
+    Feature {
+        msrs: Some(msrs),
+        ..plain(name, word, bit)
     }
 }
 
 /// What a policy can hide (Intel SDM volume 2A, CPUID; AMD APM volume 3, appendix E), word by word.
-pub const FEATURES: [Feature; 48] = {
-    use Word::{ExtendedEcx, ExtendedEdx, Leaf1Ecx, Leaf7Ebx, Leaf7Ecx};
+pub const FEATURES: [Feature; 50] = {
+    use Word::{ExtendedEcx, ExtendedEdx, Leaf1Ecx, Leaf1Edx, Leaf7Ebx, Leaf7Ecx};
     use state::{AVX, AVX_512, PROTECTION_KEYS};
     [
         plain("pclmulqdq", Leaf1Ecx, 1),
@@ -163,6 +211,8 @@ pub const FEATURES: [Feature; 48] = {
         state_of("avx", Leaf1Ecx, 28, AVX | AVX_512, AVX),
         with("f16c", Leaf1Ecx, 29, AVX),
         plain("rdrand", Leaf1Ecx, 30),
+        reaching("sep", Leaf1Edx, 11, Msrs::SysEnter),
+        reaching("pat", Leaf1Edx, 16, Msrs::Pat),
         plain("fsgsbase", Leaf7Ebx, 0),
         plain("bmi1", Leaf7Ebx, 3),
         with("avx2", Leaf7Ebx, 5, AVX),
@@ -191,7 +241,7 @@ pub const FEATURES: [Feature; 48] = {
         with("avx512_vnni", Leaf7Ecx, 11, AVX_512),
         with("avx512_bitalg", Leaf7Ecx, 12, AVX_512),
         with("avx512_vpopcntdq", Leaf7Ecx, 14, AVX_512),
-        plain("rdpid", Leaf7Ecx, 22),
+        reaching("rdpid", Leaf7Ecx, 22, Msrs::TscAux),
         plain("cldemote", Leaf7Ecx, 25),
         plain("movdiri", Leaf7Ecx, 27),
         plain("movdir64b", Leaf7Ecx, 28),
@@ -202,7 +252,7 @@ pub const FEATURES: [Feature; 48] = {
         with("fma4", ExtendedEcx, 16, AVX),
         plain("tbm", ExtendedEcx, 21),
         plain("pdpe1gb", ExtendedEdx, 26),
-        plain("rdtscp", ExtendedEdx, 27),
+        reaching("rdtscp", ExtendedEdx, 27, Msrs::TscAux),
     ]
 };
 
@@ -221,11 +271,30 @@ mod tests {
     }
 
     #[test]
-    fn baseline_hides_everything_and_full_nothing() {
-        assert!(FEATURES.iter().all(|one| CpuPolicy::BASELINE.hides(one)));
+    fn baseline_hides_all_that_a_cpu_may_lack_and_full_nothing() {
+        for one in &FEATURES {
+            let lacked = one.word != Word::Leaf1Edx;
+            assert_eq!(CpuPolicy::BASELINE.hides(one), lacked, "{}", one.name);
+        }
         assert!(!FEATURES.iter().any(|one| CpuPolicy::FULL.hides(one)));
         let denied = CpuPolicy::BASELINE.denied_state;
         assert_eq!(denied, state::AVX | state::AVX_512 | state::PROTECTION_KEYS);
+    }
+
+    #[test]
+    fn registers_are_hidden_with_the_last_feature_that_has_them() {
+        let denied = |names: &[&str]| {
+            let features = names.iter().map(|name| feature(name).unwrap());
+            let policy = features.fold(CpuPolicy::FULL, |policy, one| policy.without(one));
+            Msrs::ALL.map(|msrs| policy.denies(msrs))
+        };
+        assert_eq!(denied(&[]), [false; 3]);
+        assert_eq!(denied(&["sep"]), [true, false, false]);
+        assert_eq!(denied(&["pat", "rdtscp"]), [false, true, false]);
+        assert_eq!(denied(&["rdpid"]), [false; 3]);
+        assert_eq!(denied(&["rdpid", "rdtscp"]), [false, false, true]);
+        let baseline = Msrs::ALL.map(|msrs| CpuPolicy::BASELINE.denies(msrs));
+        assert_eq!(baseline, [false, false, true]);
     }
 
     #[test]

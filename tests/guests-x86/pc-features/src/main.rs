@@ -1,4 +1,4 @@
-//! Says which features CPUID shows, and which values XCR0 takes.
+//! Says which features CPUID shows, which values XCR0 takes, and which MSRs can be reached.
 #![no_std]
 #![no_main]
 
@@ -31,6 +31,17 @@ fn main(_machine: &Machine) -> ! {
     for value in [0b011, 0b111, 0b101, 0b001] {
         let taken = probe::set_xcr0(value).is_some();
         println!("features: XCR0 {value:#x} taken: {taken}");
+    }
+    for (name, msr) in [
+        ("SYSENTER_EIP", 0x176),
+        ("PAT", 0x277),
+        ("TSC_AUX", 0xc000_0103),
+    ] {
+        let value = probe::read_msr(msr);
+        // SAFETY: it gets the value that it has.
+        let written = value.and_then(|value| unsafe { probe::write_msr(msr, value) });
+        let [read, written] = [value, written].map(|done| done.is_some());
+        println!("features: {name} read: {read}, written: {written}");
     }
     println!("features: done");
     cpu::power_off()

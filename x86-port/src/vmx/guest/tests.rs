@@ -12,7 +12,6 @@ fn begun(beginning: Beginning) -> Guest<Table> {
 fn begun_with(beginning: Beginning, shares: Option<&'static VirtualApic>) -> Guest<Table> {
     let setup = Setup {
         controls: CHOSEN,
-        msr_bitmap: 0x4000,
         xcr0: 0b111,
         shares,
     };
@@ -21,6 +20,7 @@ fn begun_with(beginning: Beginning, shares: Option<&'static VirtualApic>) -> Gue
         tag: Vmid::new(3),
         root: Pa::new(0x7000),
     };
+    guest.restrict(0, 0x4000);
     guest.begin(beginning, space);
     guest
 }
@@ -177,7 +177,7 @@ fn xsetbv_takes_effect_with_a_valid_value_and_is_a_fault_with_others() {
         (0, 3, 4, Some(3)),
     ] {
         let mut guest = entered();
-        guest.deny_state(denied);
+        guest.restrict(denied, 0x4000);
         guest.rax = value;
         guest.registers.rcx = register;
         assert_eq!(exit(&mut guest, 55, 0), Exit::Answered);

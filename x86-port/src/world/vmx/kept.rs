@@ -2,14 +2,12 @@
 
 use core::arch::asm;
 
-use hv::sync::BootCell;
 use static_cell::{ConstStaticCell, StaticCell};
 use x86_64::registers::model_specific::Msr;
-use x86_port::policy::msr;
+use x86_port::vmx::controls::Controls;
 use x86_port::vmx::guest::{Guest, Setup, VirtualApic};
-use x86_port::vmx::permissions::MsrBitmap;
 
-use super::{Current, KEPT_BY_CPU, Page};
+use super::{Current, KEPT_BY_CPU, Page, SETUP};
 use crate::early::stop;
 use crate::seat::VCPUS;
 use crate::world::SharedWorld;
@@ -50,33 +48,18 @@ impl Kept {
     }
 }
 
-/// Which MSRs exit of virtual CPUs that share a pCPU: no register of the APIC is their own.
-static BITMAP: ConstStaticCell<MsrBitmap> = ConstStaticCell::new(MsrBitmap::closed());
-static SETUP: BootCell<Setup> = BootCell::new();
-
 static GUESTS: [StaticCell<Guest<Current>>; VCPUS] = [const { StaticCell::new() }; VCPUS];
 static STRUCTURES: [ConstStaticCell<Page>; VCPUS] =
     [const { ConstStaticCell::new(Page([0; 1024])) }; VCPUS];
 static APICS: [VirtualApic; VCPUS] = [VirtualApic::NEW; VCPUS];
 
-/// Builds what those virtual CPUs share. Called once, by the boot CPU.
-pub fn prepare(setup: Setup) {
-    if !setup.controls.can_share {
+/// Stops where the CPU cannot be shared. Called once, by the boot CPU.
+pub fn prepare(controls: &Controls) {
+    if !controls.can_share {
         stop(format_args!(
             "this CPU cannot be shared: VMX lacks interrupt windows, exits for interrupts, HLT or WBINVD, the preemption timer, or a virtual task priority"
         ));
     }
-    let bitmap = BITMAP.take();
-    let open = |index, read, write| bitmap.open(index, read, write);
-    if let Err(index) = msr::each_own_of_sharing(open) {
-        stop(format_args!("MSR {index:#x} cannot be passed through"));
-    }
-    let msr_bitmap = (&raw const *bitmap) as u64;
-    // Set once, here.
-    let _ = SETUP.set(Setup {
-        msr_bitmap,
-        ..setup
-    });
 }
 
 impl SharedWorld for Guest<Current> {

@@ -14,7 +14,8 @@ pub use devices::{
     StreamEntry,
 };
 pub use partition::{
-    ImageEntry, MappingEntry, MappingKind, PartitionEntry, SegmentEntry, TreeEntry, VirtualDevice,
+    CpuPolicyEntry, ImageEntry, MappingEntry, MappingKind, PartitionEntry, SegmentEntry, TreeEntry,
+    VirtualDevice,
 };
 pub use time::{CpuEntry, PoolEntry, Share, VcpuEntry, VcpuName, Window};
 

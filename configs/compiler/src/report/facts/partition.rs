@@ -35,9 +35,9 @@ pub struct PartitionEntry {
     pub dma_trusted: bool,
     /// PSCI functions that act on it: `cpus`, `off`, `reset`, `suspend`.
     pub psci: Vec<String>,
-    /// On a PC, the name of what it is shown of its CPUs.
+    /// On a PC, what it is shown of its CPUs.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub cpu_policy: Option<String>,
+    pub cpu_policy: Option<CpuPolicyEntry>,
     /// `none`, `mediated` or `all`: its firmware calls beyond PSCI.
     pub firmware_calls: String,
     /// What filtered calls may change, one kind in each: `clocks 48, 52`. Numbers are the firmware's.
@@ -138,4 +138,15 @@ pub struct TreeEntry {
     /// Its source form, for people; the page shows it, the data leaves it out.
     #[serde(skip)]
     pub source: String,
+}
+
+/// A CPU policy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CpuPolicyEntry {
+    /// As the system calls it.
+    pub name: String,
+    /// Features that CPUID does not show, by the names of `/proc/cpuinfo`.
+    pub hidden: Vec<String>,
+    /// Model-specific registers that are faults with them.
+    pub denied_msrs: Vec<String>,
 }

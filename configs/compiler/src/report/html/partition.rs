@@ -77,7 +77,9 @@ fn summary(partition: &PartitionEntry) -> Vec<(&'static str, String)> {
         ),
     ];
     if let Some(policy) = &partition.cpu_policy {
-        facts.push(("CPU policy", policy.clone()));
+        facts.push(("CPU policy", policy.name.clone()));
+        facts.push(("CPU features hidden", list(&policy.hidden)));
+        facts.push(("MSRs denied with them", list(&policy.denied_msrs)));
     }
     if let Some(line) = &partition.command_line {
         facts.push(("Command line", line.clone()));
