@@ -96,18 +96,20 @@ impl SerialPort for Port {
     fn acknowledge(&mut self) {}
 }
 
-/// Moves waiting text to the serial port, as far as it takes it. What stays behind goes at the next exit of any pCPU.
-pub fn pump() {
+/// Moves waiting text to the serial port, as far as it takes it. What stays behind goes at a later exit. True when nothing does.
+pub fn pump() -> bool {
     /// As many pieces as the rings hold, several times over.
     const PIECES: usize = 64;
+    let is_silent = || storage::RINGS.iter().all(Ring::is_empty);
     let Some(console) = storage::TERMINAL.get() else {
-        return;
+        return true;
     };
     for _ in 0..PIECES {
-        if storage::RINGS.iter().all(Ring::is_empty) || console.pump(cpu::now()).is_some() {
-            return;
+        if is_silent() || console.pump(cpu::now()).is_some() {
+            break;
         }
     }
+    is_silent()
 }
 
 /// Does what a person has asked for at the console.

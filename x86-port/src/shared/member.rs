@@ -16,7 +16,7 @@ use crate::run::{Next, Vcpu};
 use crate::seat::{self, Seat};
 use crate::siblings::Activity;
 use crate::world::SharedWorld;
-use crate::{cpu, dma};
+use crate::{console, cpu, dma};
 
 /// Bytes of an image between two looks at who else wants the pCPU.
 const PIECE: u64 = 2048;
@@ -37,6 +37,8 @@ pub struct Member<G: 'static> {
     loading: Option<Loading>,
     /// It was told to exit when it takes an interrupt, and took none: it is not told so again before something has changed.
     in_vain: bool,
+    /// Text that was there at its last exit that made some is not all out.
+    speaks: bool,
     extended: &'static mut Extended,
 }
 
@@ -66,6 +68,7 @@ impl<G: SharedWorld> Member<G> {
             waits: false,
             loading: None,
             in_vain: false,
+            speaks: false,
             vcpu,
             extended,
         }
@@ -147,6 +150,14 @@ impl<G: SharedWorld> Member<G> {
         self.waits &= !(self.vcpu.is_non_maskable_due()
             || guest.is_interruptible() && self.local.deliverable().is_some());
         self.has_errand() || self.runs()
+    }
+
+    /// After an exit of this kind: moves text while what this one has written, or has had told, is not out. Others do not pay for that with their time.
+    pub fn move_text(&mut self, kind: ExitKind) {
+        self.speaks |= matches!(kind, ExitKind::Io | ExitKind::Fault);
+        if self.speaks {
+            self.speaks = !console::pump();
+        }
     }
 
     /// When time alone gives its guest something to do, in ticks; [`u64::MAX`]: never.

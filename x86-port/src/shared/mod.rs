@@ -165,8 +165,8 @@ impl<G: SharedWorld> Turns<G> {
             member.vcpu.costs.count(kind, cpu::now().wrapping_sub(left));
             if !member_runs(&self.members, loaded) || self.dispatcher.look {
                 calls = self.turn(Some(left));
-            } else {
-                pump();
+            } else if let Some(member) = self.members.get_mut(loaded).and_then(Option::as_mut) {
+                member.move_text(kind);
             }
         }
     }
