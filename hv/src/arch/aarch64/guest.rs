@@ -413,7 +413,7 @@ fn sgis_under_way(accesses: (&Partition, VcpuId), frame: Frame, gic: &mut Vgic) 
         (Frame::Redistributor(of), _) => of,
         #[cfg(feature = "virtual-v2")]
         (Frame::Distributor, VirtualGic::V2 { .. }) => accesses.1,
-        (Frame::Distributor, VirtualGic::V3 { .. }) => return VcpuSet::EMPTY,
+        (Frame::Distributor, _) => return VcpuSet::EMPTY,
     };
     let Some(shared) = partition.vcpus.get(usize::from(of.get())) else {
         return VcpuSet::EMPTY;
