@@ -13,7 +13,8 @@ use model::system::EndState;
 use model::{IntId, Pa};
 
 use crate::interrupts::Gic;
-use crate::{SYSTEM, early, log, map, storage};
+use crate::log::Log;
+use crate::{SYSTEM, early, map, storage};
 
 /// The SGI that tells a CPU that the machine has ended.
 const END: IntId = IntId::new(15);
@@ -100,7 +101,7 @@ impl Machine for Board {
     fn record(&self, event: Event) {
         #[cfg(feature = "trace")]
         hv::trace::note(self, &event);
-        log::event(event);
+        hv_log::event::<Log>(event);
     }
 
     #[cfg(feature = "trace")]

@@ -19,12 +19,13 @@ use crate::packages::{self, Package};
 use crate::source_lines::{self, Count};
 
 /// Crates that are linked into an arm64 image, with their folders.
-const IMAGE_CRATES: [(&str, &str); 6] = [
+const IMAGE_CRATES: [(&str, &str); 7] = [
     ("model", "configs/model"),
     ("rtds", "rtds"),
     ("gic", "gic"),
     ("smmu", "smmu"),
     ("hv", "hv"),
+    ("hv-log", "log"),
     ("platforms", "platforms"),
 ];
 

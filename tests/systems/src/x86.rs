@@ -63,8 +63,8 @@ pub fn tests() -> Vec<Test> {
     tests.push(Test::new("x86/cpu-policy", &["x86"], policies_differ).needs(Need::Pc));
     tests.push(Test::new("x86/channel", &["x86", "channel", "fault"], channel).needs(Need::Pc));
     let policies = [
-        ("stop", "^vandal: stopped$"),
-        ("restart", "^vandal: started again, 3 restarts$"),
+        ("stop", "^INFO  vandal: stopped$"),
+        ("restart", "^INFO  vandal: started again, 3 restarts$"),
     ];
     for (policy, answer) in policies {
         let system = SystemFile::new(&format!("fault-{policy}"), BOARD)
@@ -231,7 +231,7 @@ pub fn viewer_only_looks(session: &mut Session, bench: &Bench<'_>) -> anyhow::Re
     session.wait_for("viewer", "^channel: read-only, ", bench.left())?;
     for (number, at) in [(1, "0x1000000"), (2, "0x100fff8")] {
         let told = format!(
-            "^viewer: fault {number}: write to its read-only end of channel talk at {at}, pc 0x"
+            "^WARN  viewer: fault {number}: write to its read-only end of channel talk at {at}, pc 0x"
         );
         session.wait_for("hv", &told, bench.left())?;
         let refused = format!("^channel: write at {at} refused$");
@@ -246,7 +246,11 @@ pub fn viewer_only_looks(session: &mut Session, bench: &Bench<'_>) -> anyhow::Re
 /// The first end starts anew, finds what was there, and is rung as before.
 pub fn first_starts_anew(session: &mut Session, bench: &Bench<'_>) -> anyhow::Result<()> {
     session.send("first", "r")?;
-    session.wait_for("hv", "^first: started again, 1 restarts$", bench.left())?;
+    session.wait_for(
+        "hv",
+        "^INFO  first: started again, 1 restarts$",
+        bench.left(),
+    )?;
     let found = "^channel: 64 KiB at 0x1000000, not empty$";
     session.wait_for("first", found, bench.left())?;
     is_answered(session, bench)
@@ -325,7 +329,7 @@ fn linux(bench: &Bench<'_>, model: Option<&str>) -> anyhow::Result<()> {
         "^hello: from 64-bit mode under BulkheadHype$",
         bench.left(),
     )?;
-    session.wait_for("hv", "^hello: stopped$", bench.left())?;
+    session.wait_for("hv", "^INFO  hello: stopped$", bench.left())?;
     for (name, vcpus) in guests {
         wait_for_shell(&mut session, name, vcpus, bench)?;
         session.send(
@@ -340,15 +344,15 @@ fn linux(bench: &Bench<'_>, model: Option<&str>) -> anyhow::Result<()> {
     if model.is_some() {
         // Both virtual CPUs come back.
         session.send("two", "reboot -f\n")?;
-        session.wait_for("hv", "^two: started again, 1 restarts$", bench.left())?;
+        session.wait_for("hv", "^INFO  two: started again, 1 restarts$", bench.left())?;
     }
     session.send("one", "poweroff -f\n")?;
-    session.wait_for("hv", "^one: stopped$", bench.left())?;
+    session.wait_for("hv", "^INFO  one: stopped$", bench.left())?;
     if model.is_some() {
         wait_for_shell(&mut session, "two", 2, bench)?;
     }
     session.send("two", "poweroff -f\n")?;
-    session.wait_for("hv", "^two: stopped$", bench.left())?;
+    session.wait_for("hv", "^INFO  two: stopped$", bench.left())?;
     let status = session.wait_for_exit(bench.left())?;
     ensure!(status.success(), "QEMU ended with {status}");
     let report = Statistics::parse(&session.text("hv")).context("the report is malformed")?;

@@ -127,7 +127,7 @@ fn turns(bench: &Bench<'_>) -> anyhow::Result<()> {
     let mut session = VMX.start(bench, system, 1)?;
     let wake = "^wake: late .* missed 0, 20[0-5] sleeps$";
     session.wait_for("wake", wake, bench.left())?;
-    session.wait_for("hv", "^wake: stopped$", bench.left())?;
+    session.wait_for("hv", "^INFO  wake: stopped$", bench.left())?;
     let supply = session.wait_for("busy", "^busy: supply .* gap=\\d+ ns$", bench.left())?;
     let gap = supply.rsplit_once("gap=").context("no gap")?.1;
     let gap: u64 = gap.trim_end_matches(" ns").parse()?;

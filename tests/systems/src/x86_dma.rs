@@ -12,13 +12,13 @@ use crate::system_file::{SystemFile, TRACE};
 
 const BOARD: &str = "x86-qemu-vtd";
 
-/// Where the board has the device, and what `pc-dma` tries with it. The unit tells pages.
+/// Where the board has the device, and what `pc-dma` tries with it. The unit tells pages, and not whether one is mapped for something else.
 const ATTACK: Attack<'_> = Attack {
     device: "00:04.0",
     stream: "0x20",
     places: &["0x1000000", "0x3feff000", "0xfed90000", "0x8000000000"],
     count: 8,
-    reason: "nothing is mapped there for this$",
+    reason: "no right to it$",
 };
 
 /// The device interrupts its partition when that has bound it, and neither before nor when it has unbound it. It stays bound: a start anew unbinds it.

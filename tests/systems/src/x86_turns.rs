@@ -133,7 +133,7 @@ fn sleeper_wakes_beside(
         )
         .guest_in("shared", "wake", "pc-wake", 1, URGENT);
     let mut session = counted(bench, &system)?;
-    session.wait_for("hv", "^wake: stopped$", bench.left())?;
+    session.wait_for("hv", "^INFO  wake: stopped$", bench.left())?;
     let said = Regex::new(r"max=(\d+) ns, missed 0, (\d+) sleeps")?;
     let text = session.text("wake");
     let said = said.captures(&text).context("deadlines were missed")?;

@@ -38,34 +38,45 @@ impl<G: World> Vcpu<G> {
             Exit::Answered => (ExitKind::Control, Next::GoOn),
             Exit::Privileged => (ExitKind::Undefined, self.inject(Event::Undefined)),
             Exit::Fault(fault) => (ExitKind::Fault, self.fault(fault)),
-            Exit::Shutdown => (ExitKind::Fault, self.fails(format_args!("triple fault"))),
+            Exit::Shutdown => (ExitKind::Fault, self.fails(defmt::intern!("triple fault"))),
             Exit::Refused => (
                 ExitKind::Fault,
-                self.fails(format_args!("its state is none that a CPU can have")),
+                self.fails(defmt::intern!("its state is none that a CPU can have")),
             ),
-            Exit::Unexpected(number) => (
-                ExitKind::Fault,
-                self.fails(format_args!("exit {number:#x}, which nothing asked for")),
-            ),
+            Exit::Unexpected(number) => {
+                defmt::warn!("{=str}: exit {=u32:#x}", self.config.name, number);
+                let why = defmt::intern!("exit which nothing asked for");
+                (ExitKind::Fault, self.fails(why))
+            }
             // Only one that shares its CPU exits for these, and answers them itself.
-            Exit::Interrupt => (ExitKind::Fault, self.unasked("an interrupt")),
-            Exit::Window => (ExitKind::Fault, self.unasked("a window")),
-            Exit::Halt => (ExitKind::Fault, self.unasked("HLT")),
-            Exit::Exception(_) => (ExitKind::Fault, self.unasked("an exception")),
+            Exit::Interrupt => (
+                ExitKind::Fault,
+                self.fails(defmt::intern!(
+                    "exit for an interrupt, which nothing asked for"
+                )),
+            ),
+            Exit::Window => (
+                ExitKind::Fault,
+                self.fails(defmt::intern!("exit for a window, which nothing asked for")),
+            ),
+            Exit::Halt => (
+                ExitKind::Fault,
+                self.fails(defmt::intern!("exit for HLT, which nothing asked for")),
+            ),
+            Exit::Exception(_) => (
+                ExitKind::Fault,
+                self.fails(defmt::intern!(
+                    "exit for an exception, which nothing asked for"
+                )),
+            ),
         }
-    }
-
-    /// It has exited for this.
-    #[cold]
-    fn unasked(&self, what: &str) -> Next {
-        self.fails(format_args!("exit for {what}, which nothing asked for"))
     }
 
     /// It cannot go on where it is.
     #[cold]
-    fn fails(&self, why: core::fmt::Arguments<'_>) -> Next {
+    fn fails(&self, why: defmt::Str) -> Next {
         let pc = self.guest.pc();
-        log::line(format_args!("{}: {why}, pc {pc:#x}", self.config.name));
+        defmt::warn!("{=str}: {=istr}, pc {=u64:#x}", self.config.name, why, pc);
         self.recorder.cannot_go_on(pc);
         self.state.count_fault();
         self.after_fault(Next::Stop)

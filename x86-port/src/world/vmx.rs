@@ -19,9 +19,9 @@ mod kept;
 
 use super::World;
 use super::msr_maps::MsrMaps;
+use crate::cpu;
 use crate::early::stop;
 use crate::storage::PCPUS;
-use crate::{cpu, log};
 
 global_asm!(
     r#"
@@ -379,7 +379,7 @@ impl World for Guest<Current> {
             outcome::CALLED => Attempt::Called,
             outcome::FAILED => {
                 let error = self.structure().read(information::INSTRUCTION_ERROR);
-                log::line(format_args!("VM entry: instruction error {error}"));
+                defmt::error!("VM entry: instruction error {=u64}", error);
                 Attempt::Failed
             }
             _ => {

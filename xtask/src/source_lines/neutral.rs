@@ -1,11 +1,11 @@
-//! The core, the scheduler and the configuration compiler name no architecture, but for the core's one module for that.
+//! The core, the log, the scheduler and the configuration compiler name no architecture, but for the core's one module for that.
 
 use std::path::{Path, PathBuf};
 
 use super::blank_comments_and_strings;
 
 /// Folders whose sources are the same on every architecture.
-const NEUTRAL: [&str; 3] = ["hv/src", "rtds/src", "configs/compiler/src"];
+const NEUTRAL: [&str; 4] = ["hv/src", "log/src", "rtds/src", "configs/compiler/src"];
 /// What in them is not.
 const ARCHITECTURES: &str = "hv/src/arch";
 

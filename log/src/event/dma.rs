@@ -3,10 +3,10 @@
 use hv::dma::DmaEvent;
 use smmu::{Access, Cause, Failure, Fault, IommuError, Source};
 
-use super::name;
+use crate::System;
 
 /// Takes it down. Each device is heard only so often, so that all of it is told.
-pub fn event(event: DmaEvent) {
+pub fn event<S: System>(event: DmaEvent) {
     match event {
         DmaEvent::Fault {
             partition: Some(partition),
@@ -15,7 +15,7 @@ pub fn event(event: DmaEvent) {
             count,
         } => defmt::warn!(
             "{=str}: fault {=u64}: DMA of {=str}, {=istr} {=u32:#x}: {=istr} at {=u64:#x}: {=istr}",
-            name(partition),
+            S::name(partition),
             count,
             device,
             source(&fault).0,
@@ -63,6 +63,8 @@ fn access(fault: &Fault) -> defmt::Str {
     match fault.access {
         Some(Access::Read) => defmt::intern!("read"),
         Some(Access::Write) => defmt::intern!("write"),
+        // A VT-d unit knows of all requests what they are, but for those of interrupts.
+        None if cfg!(feature = "vtd") => defmt::intern!("interrupt"),
         None => defmt::intern!("access"),
     }
 }

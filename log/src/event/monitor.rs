@@ -5,12 +5,11 @@ use hv::monitor::control::Order;
 use model::PartitionId;
 use model::monitor::Class;
 
-use super::name;
-use crate::SYSTEM;
+use crate::System;
 
 /// A failure without a message of its own.
-pub fn failed(partition: PartitionId, failure: &Failure, count: u64) {
-    let name = name(partition);
+pub fn failed<S: System>(partition: PartitionId, failure: &Failure, count: u64) {
+    let name = S::name(partition);
     match (failure.class, failure.vcpu) {
         (Class::GuestPanic, _) => defmt::warn!(
             "{=str}: its software says that it has failed, code {=u64:#x}, pc {=u64:#x}: {=u64} times",
@@ -50,14 +49,13 @@ pub fn failed(partition: PartitionId, failure: &Failure, count: u64) {
 }
 
 /// It is started again.
-pub fn restarting(partition: PartitionId, class: Class, number: u32) {
-    let config = SYSTEM.partitions.get(usize::from(partition.get()));
-    let monitor = config.map(|config| &config.monitor);
+pub fn restarting<S: System>(partition: PartitionId, class: Class, number: u32) {
+    let monitor = S::monitor(partition);
     let pause = monitor.map_or(0, |monitor| monitor.back_off / 1_000_000);
     match monitor.and_then(|monitor| monitor.limit) {
         Some(limit) => defmt::warn!(
             "{=str}: restart {=u32} of at most {=u32} in {=u64} ms: {=istr}",
-            name(partition),
+            S::name(partition),
             number,
             limit,
             pause,
@@ -65,7 +63,7 @@ pub fn restarting(partition: PartitionId, class: Class, number: u32) {
         ),
         None => defmt::warn!(
             "{=str}: restart {=u32} in {=u64} ms: {=istr}",
-            name(partition),
+            S::name(partition),
             number,
             pause,
             word(class)
@@ -74,22 +72,22 @@ pub fn restarting(partition: PartitionId, class: Class, number: u32) {
 }
 
 /// It is not.
-pub fn limit_reached(partition: PartitionId, class: Class, restarts: u32) {
+pub fn limit_reached<S: System>(partition: PartitionId, class: Class, restarts: u32) {
     defmt::error!(
         "{=str}: not started again after {=u32} restarts, the limit: {=istr}",
-        name(partition),
+        S::name(partition),
         restarts,
         word(class)
     );
 }
 
 /// It does not start by itself.
-pub fn held(partition: PartitionId) {
-    defmt::info!("{=str}: waits until it is started", name(partition));
+pub fn held<S: System>(partition: PartitionId) {
+    defmt::info!("{=str}: waits until it is started", S::name(partition));
 }
 
 /// Another partition has given an order.
-pub fn controlled(by: PartitionId, partition: PartitionId, order: Order) {
+pub fn controlled<S: System>(by: PartitionId, partition: PartitionId, order: Order) {
     let order = match order {
         Order::Start => defmt::intern!("start"),
         Order::Stop => defmt::intern!("stop"),
@@ -99,9 +97,9 @@ pub fn controlled(by: PartitionId, partition: PartitionId, order: Order) {
     };
     defmt::info!(
         "{=str}: {=istr}, says {=str}",
-        name(partition),
+        S::name(partition),
         order,
-        name(by)
+        S::name(by)
     );
 }
 
