@@ -100,16 +100,18 @@ impl SerialPort for Port {
 pub fn pump() -> bool {
     /// As many pieces as the rings hold, several times over.
     const PIECES: usize = 64;
-    let is_silent = || storage::RINGS.iter().all(Ring::is_empty);
     let Some(console) = storage::TERMINAL.get() else {
         return true;
     };
     for _ in 0..PIECES {
-        if is_silent() || console.pump(cpu::now()).is_some() {
-            break;
+        if storage::RINGS.iter().all(Ring::is_empty) {
+            return true;
+        }
+        if console.pump(cpu::now()).is_some() {
+            return false;
         }
     }
-    is_silent()
+    false
 }
 
 /// Does what a person has asked for at the console.
