@@ -163,10 +163,10 @@ impl<G: SharedWorld> Turns<G> {
                 }
             }
             member.vcpu.costs.count(kind, cpu::now().wrapping_sub(left));
-            if !member_runs(&self.members, loaded) || self.dispatcher.look {
-                calls = self.turn(Some(left));
-            } else if let Some(member) = self.members.get_mut(loaded).and_then(Option::as_mut) {
+            if member.runs() && !self.dispatcher.look {
                 member.move_text(kind);
+            } else {
+                calls = self.turn(Some(left));
             }
         }
     }
@@ -256,9 +256,4 @@ impl<G: SharedWorld> Turns<G> {
         }
         self.done(Some(to));
     }
-}
-
-fn member_runs<G: SharedWorld>(members: &[Option<Member<G>>], index: usize) -> bool {
-    let member = members.get(index).and_then(Option::as_ref);
-    member.is_some_and(Member::runs)
 }
